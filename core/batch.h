@@ -1,0 +1,36 @@
+// The tokens of one step: those of all sequences, packed on one axis.
+#pragma once
+
+#include "core/value.h"
+
+namespace weft {
+
+struct Pos : axis<"pos"> {};  // token of this step, over all sequences
+struct Key : axis<"key"> {};  // cached token that a query looks at
+struct Seq : axis<"seq"> {};  // row whose logits are asked for
+
+// Inputs of a language model's graph. Position (where in its sequence a token stands), slot (where it is cached) and
+// visibility (what a mask says) are three different things.
+struct Batch {
+  Value<i32, Pos> tokens;  // ids
+  Positions<Pos> pos;      // position in the sequence
+  Value<i32, Pos> seq;     // which sequence: row of the page table
+  Value<i32, Pos> slots;   // physical cache slot to write; < 0: not written
+  Value<i32, Seq> last;    // rows of Pos that need logits
+
+  explicit Batch(Graph& graph)
+      : tokens(graph.input<i32, Pos>("tokens")),
+        pos(graph.positions<Pos>("pos")),
+        seq(graph.input<i32, Pos>("seq")),
+        slots(graph.input<i32, Pos>("slots")),
+        last(graph.input<i32, Seq>("last")) {}
+};
+
+// The inputs that a cache's appends and reads go by.
+struct CacheInputs {
+  ValueId pos, slots, seq;
+};
+int add_cache(Recorder& recorder, const std::string& name, const AxisInfo* key, const std::vector<AxisList>& fields,
+              CacheInputs inputs, int group);
+
+}  // namespace weft

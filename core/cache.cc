@@ -1,0 +1,36 @@
+#include "core/cache.h"
+
+namespace weft {
+
+int add_cache(Recorder& recorder, const std::string& name, const AxisInfo* key, const std::vector<AxisList>& fields,
+              CacheInputs inputs, int group) {
+  GraphRecord& graph = *recorder.record();
+  const int index = static_cast<int>(graph.caches.size());
+  CacheRecord cache;
+  cache.name = name;
+  cache.key = recorder.axis(key);
+  cache.pos = graph.values[inputs.pos].axes[0];
+  cache.pos_values = inputs.pos;
+  cache.slots = inputs.slots;
+  cache.seq = inputs.seq;
+  cache.group = group;
+  for (size_t i = 0; i < fields.size(); ++i) {
+    ValueRecord field;
+    field.name = name + "." + std::to_string(i);
+    field.kind = ValueKind::cache_field;
+    field.axes = recorder.axes(fields[i]);
+    field.cache = index;
+    cache.fields.push_back(recorder.add_value(std::move(field)));
+  }
+  ValueRecord positions;
+  positions.name = name + ".pos";
+  positions.kind = ValueKind::cache_position;
+  positions.format = Format::i32;
+  positions.axes = {cache.key};
+  positions.cache = index;
+  cache.positions = recorder.add_value(std::move(positions));
+  graph.caches.push_back(std::move(cache));
+  return index;
+}
+
+}  // namespace weft

@@ -1,0 +1,82 @@
+// Paged caches, as the typed surface sees them: a list of fields, each with the key axis first.
+//
+//   using KvCache = Cache<Field<Key, KvHead, HeadDim>, Field<Key, KvHead, HeadDim>>;
+//   KvCache cache(graph, batch, "blk.0.kv");
+//   auto [K, V] = materialize(append(cache, k, v));
+//
+// A field is stored as rows of its axes after the key, at native heads: a value with an axis that the field lacks
+// (Group, say) cannot be appended, which does not compile. What the pages hold is runtime/kv_cache.h's business.
+#pragma once
+
+#include <string>
+
+#include "core/batch.h"
+
+namespace weft {
+
+template <Axis K, Axis... A>
+struct Field {
+  using key = K;
+  using row = Axes<A...>;
+  using axes = Axes<K, A...>;
+};
+
+// A cached field as it stands after an append: for each query, the tokens of its own sequence. Attention alone reads
+// it. `pos()` is the cached tokens' positions, a coordinate over the key axis.
+template <class F>
+class Paged {
+ public:
+  using key = typename F::key;
+
+  Paged() = default;
+  Paged(std::shared_ptr<Recorder> recorder, ValueId field, ValueId positions)
+      : recorder_(std::move(recorder)), field_(field), positions_(positions) {}
+
+  ValueId id() const { return field_; }
+  const std::shared_ptr<Recorder>& recorder() const { return recorder_; }
+
+  auto pos() const {
+    return Expr<i32, Axes<key>, Stage::map, void, kCoordinate | kPaged>{
+        value_node(recorder_, positions_, Element::i32, {&axis_info<key>})};
+  }
+
+ private:
+  std::shared_ptr<Recorder> recorder_;
+  ValueId field_ = kNoValue;
+  ValueId positions_ = kNoValue;
+};
+
+template <class F>
+auto as_expr(const Paged<F>& paged) {
+  return Expr<f32, typename F::axes, Stage::leaf, void, kPaged>{
+      value_node(paged.recorder(), paged.id(), Element::f32, axis_list<typename F::axes>::get())};
+}
+
+// Handle of one layer's cache in a graph. All fields have the same key axis. Layers of one `group` share page tables.
+template <class First, class... Rest>
+class Cache {
+ public:
+  using key = typename First::key;
+  static_assert((std::is_same_v<key, typename Rest::key> && ...), "the fields of a cache share their key axis");
+
+  Cache() = default;
+  Cache(Graph& graph, const Batch& batch, const std::string& name, int group = 0) : recorder_(graph.recorder()) {
+    index_ = add_cache(*recorder_, name, &axis_info<key>,
+                       {axis_list<typename First::axes>::get(), axis_list<typename Rest::axes>::get()...},
+                       {batch.pos.id(), batch.slots.id(), batch.seq.id()}, group);
+  }
+
+  int index() const { return index_; }
+  const std::shared_ptr<Recorder>& recorder() const { return recorder_; }
+  template <class F>
+  Paged<F> paged(size_t field) const {
+    const CacheRecord& record = recorder_->record()->caches[static_cast<size_t>(index_)];
+    return {recorder_, record.fields[field], record.positions};
+  }
+
+ private:
+  std::shared_ptr<Recorder> recorder_;
+  int index_ = -1;
+};
+
+}  // namespace weft

@@ -1,0 +1,105 @@
+// The rules for operands of one elementwise operation: which axes the result has, and whether the operands can be
+// computed in one step.
+#pragma once
+
+#include "core/expr.h"
+
+namespace weft {
+
+// Axes of an elementwise result. Nested sets: the order of the larger side (the left one's if equal). Coordinates
+// broadcast freely and never lead: their further axes come last.
+template <class A, class B>
+inline constexpr bool axes_combine = is_subset<typename A::axes, typename B::axes> ||
+                                     is_subset<typename B::axes, typename A::axes> || A::is_coordinate ||
+                                     B::is_coordinate;
+
+namespace combine_detail {
+
+template <class First, class Second>
+using first_then_rest = concat_axes<First, subtract_axes<Second, First>>;
+
+template <class A, class B>
+consteval auto axes() {
+  using L = typename A::axes;
+  using R = typename B::axes;
+  if constexpr (A::is_coordinate != B::is_coordinate) {
+    using Leading = std::conditional_t<A::is_coordinate, R, L>;
+    using Coordinate = std::conditional_t<A::is_coordinate, L, R>;
+    return std::type_identity<first_then_rest<Leading, Coordinate>>{};
+  } else if constexpr (is_subset<R, L>) {
+    return std::type_identity<L>{};
+  } else if constexpr (is_subset<L, R>) {
+    return std::type_identity<R>{};
+  } else {
+    return std::type_identity<first_then_rest<L, R>>{};
+  }
+}
+
+}  // namespace combine_detail
+
+template <class A, class B>
+using combined_axes = typename decltype(combine_detail::axes<A, B>())::type;
+
+// Why two operands cannot be computed in one step; `void` if they can.
+template <class A, class B>
+consteval auto step_conflict_of() {
+  constexpr Stage a = A::stage, b = B::stage;
+  if constexpr (a == Stage::attention || b == Stage::attention) {
+    return std::type_identity<operand_is_an_attention>{};
+  } else if constexpr (a == Stage::weights || b == Stage::weights) {
+    return std::type_identity<operand_is_a_softmax_of_a_contraction>{};
+  } else if constexpr (is_mapped<A> || is_mapped<B>) {
+    return std::type_identity<void>{};
+  } else if constexpr (a == Stage::norm && b == Stage::norm) {
+    if constexpr (std::is_same_v<typename A::along, typename B::along>) return std::type_identity<void>{};
+    else return std::type_identity<both_operands_are_norms>{};
+  } else if constexpr (a == Stage::contraction && b == Stage::contraction) {
+    return std::type_identity<void>{};
+  } else if constexpr (a == Stage::rotated && b == Stage::rotated) {
+    return std::type_identity<both_operands_are_rotated>{};
+  } else if constexpr (a == Stage::rotated || b == Stage::rotated) {
+    return std::type_identity<a_rotation_meets_a_norm_or_contraction>{};
+  } else {
+    return std::type_identity<a_norm_meets_a_contraction>{};
+  }
+}
+template <class A, class B>
+using step_conflict = typename decltype(step_conflict_of<A, B>())::type;
+
+// The elementwise result of two operands that combine, as an expression type of element T.
+template <class T, class A, class B>
+struct combined {
+  static constexpr bool a_is_mapped = is_mapped<A>;
+  static constexpr Stage stage = is_mapped<A> && is_mapped<B> ? Stage::map : a_is_mapped ? B::stage : A::stage;
+  using along = std::conditional_t<a_is_mapped, typename B::along, typename A::along>;
+  static constexpr unsigned flags = (A::flags & B::flags & kCoordinate) | ((A::flags | B::flags) & kPaged);
+  using type = Expr<T, combined_axes<A, B>, stage, along, flags>;
+};
+template <class T, class A, class B>
+using combined_expr = typename combined<T, A, B>::type;
+
+// One operand, mapped: a leaf becomes a map.
+template <class T, class A>
+using mapped_expr = Expr<T, typename A::axes, is_mapped<A> ? Stage::map : A::stage, typename A::along, A::flags>;
+
+// True if A and B combine; if not, an error that names Op, the axes and what to do.
+template <class Op, class A, class B>
+consteval bool check_combination() {
+  if constexpr (is_refused<A> || is_refused<B>) {
+    return false;
+  } else if constexpr (!axes_combine<A, B>) {
+    static_assert(refused<Op, because<left_operand_lacks, subtract_axes<typename B::axes, typename A::axes>>,
+                          because<right_operand_lacks, subtract_axes<typename A::axes, typename B::axes>>>::value,
+                  "the axes of one operand must contain those of the other; nothing broadcasts both ways");
+    return false;
+  } else if constexpr (!std::is_void_v<step_conflict<A, B>>) {
+    static_assert(refused<Op, step_conflict<A, B>, put_materialize_around_one_of_the_operands,
+                          because<left_has, typename A::axes>, because<right_has, typename B::axes>>::value,
+                  "this needs two steps");
+    return false;
+  } else {
+    return true;
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,143 @@
+#include "core/format.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "core/error.h"
+
+namespace weft {
+namespace {
+
+constexpr FormatInfo kInfo[kFormatCount] = {
+    {"F32", 1, 4, true},   {"I32", 1, 4, false},  {"BOOL", 1, 1, false}, {"F16", 1, 2, true},
+    {"BF16", 1, 2, true},  {"Q8_0", 32, 34, true}, {"Q4_0", 32, 18, true},
+};
+
+template <class T>
+T load(const void* from) {
+  T value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+template <class T>
+void store(void* to, T value) {
+  std::memcpy(to, &value, sizeof value);
+}
+
+}  // namespace
+
+const FormatInfo& info(Format format) { return kInfo[static_cast<size_t>(format)]; }
+
+float f16_to_f32(uint16_t bits) {
+  const uint32_t sign = uint32_t{bits & 0x8000u} << 16;
+  const uint32_t exponent = (bits >> 10) & 0x1f;
+  uint32_t mantissa = bits & 0x3ffu;
+  if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
+  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
+  // Subnormal: mantissa * 2^-24, exact in f32.
+  const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
+  return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(magnitude));
+}
+
+uint16_t f32_to_f16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  const auto sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
+  const uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return sign | 0x7e00u;                // NaN stays a (quiet) NaN
+  if (magnitude >= 0x477ff000u) return sign | 0x7c00u;               // rounds to 65536 or more: infinity
+  if (magnitude < 0x38800000u) {                                     // below 2^-14: subnormal or zero
+    // Adding 0.5 leaves the value in units of 2^-24 in the mantissa, rounded to nearest even by the adder.
+    const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
+    return sign | static_cast<uint16_t>(std::bit_cast<uint32_t>(shifted) - 0x3f000000u);
+  }
+  const uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
+  return sign | static_cast<uint16_t>((rounded - 0x38000000u) >> 13);
+}
+
+uint16_t f32_to_bf16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);
+  return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+void decode_row(Format format, const void* bytes, size_t elements, float* out) {
+  const auto* in = static_cast<const uint8_t*>(bytes);
+  switch (format) {
+    case Format::f32:
+      if (elements != 0) std::memcpy(out, in, elements * sizeof(float));
+      return;
+    case Format::f16:
+      for (size_t i = 0; i < elements; ++i) out[i] = f16_to_f32(load<uint16_t>(in + 2 * i));
+      return;
+    case Format::bf16:
+      for (size_t i = 0; i < elements; ++i) out[i] = bf16_to_f32(load<uint16_t>(in + 2 * i));
+      return;
+    case Format::q8_0:
+      for (size_t block = 0; block < elements / 32; ++block, in += 34, out += 32) {
+        const float scale = f16_to_f32(load<uint16_t>(in));
+        for (int i = 0; i < 32; ++i) out[i] = scale * static_cast<float>(static_cast<int8_t>(in[2 + i]));
+      }
+      return;
+    case Format::q4_0:
+      for (size_t block = 0; block < elements / 32; ++block, in += 18, out += 32) {
+        const float scale = f16_to_f32(load<uint16_t>(in));
+        for (int i = 0; i < 16; ++i) {
+          out[i] = scale * static_cast<float>((in[2 + i] & 0xf) - 8);
+          out[i + 16] = scale * static_cast<float>((in[2 + i] >> 4) - 8);
+        }
+      }
+      return;
+    case Format::i32:
+    case Format::bool8: break;
+  }
+  throw Error("decode_row: format " + std::string(name(format)) + " holds no floats");
+}
+
+void encode_row(Format format, const float* in, size_t elements, void* bytes) {
+  auto* out = static_cast<uint8_t*>(bytes);
+  switch (format) {
+    case Format::f32:
+      if (elements != 0) std::memcpy(out, in, elements * sizeof(float));
+      return;
+    case Format::f16:
+      for (size_t i = 0; i < elements; ++i) store(out + 2 * i, f32_to_f16(in[i]));
+      return;
+    case Format::bf16:
+      for (size_t i = 0; i < elements; ++i) store(out + 2 * i, f32_to_bf16(in[i]));
+      return;
+    case Format::q8_0:
+      for (size_t block = 0; block < elements / 32; ++block, in += 32, out += 34) {
+        float largest = 0;
+        for (int i = 0; i < 32; ++i) largest = std::fmax(largest, std::fabs(in[i]));
+        const float scale = largest / 127.0f;
+        const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
+        store(out, f32_to_f16(scale));
+        for (int i = 0; i < 32; ++i) {
+          const float q = std::fmin(127.0f, std::fmax(-127.0f, std::round(in[i] * inverse)));
+          out[2 + i] = static_cast<uint8_t>(static_cast<int8_t>(q));
+        }
+      }
+      return;
+    case Format::q4_0:
+      for (size_t block = 0; block < elements / 32; ++block, in += 32, out += 18) {
+        float extreme = 0;  // the element of largest magnitude, with its sign: it maps to -8
+        for (int i = 0; i < 32; ++i) {
+          if (std::fabs(in[i]) > std::fabs(extreme)) extreme = in[i];
+        }
+        const float scale = extreme / -8.0f;
+        const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
+        store(out, f32_to_f16(scale));
+        const auto quantize = [inverse](float x) {
+          return static_cast<uint8_t>(std::fmin(15.0f, std::fmax(0.0f, std::floor(x * inverse + 8.5f))));
+        };
+        for (int i = 0; i < 16; ++i) out[2 + i] = static_cast<uint8_t>(quantize(in[i]) | quantize(in[i + 16]) << 4);
+      }
+      return;
+    case Format::i32:
+    case Format::bool8: break;
+  }
+  throw Error("encode_row: format " + std::string(name(format)) + " holds no floats");
+}
+
+}  // namespace weft

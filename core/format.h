@@ -1,0 +1,50 @@
+// Storage formats: how the elements of a value or a weight lie in memory.
+//
+// Arithmetic is f32 (or i32, or bool); the other formats exist at leaves only. A quantized format stores
+// its last axis in blocks; `decode_row` is the one place that says what the bits of a format mean, and every
+// faster decoder is tested against it.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace weft {
+
+enum class Format : uint8_t { f32, i32, bool8, f16, bf16, q8_0, q4_0 };
+inline constexpr int kFormatCount = 7;
+
+struct FormatInfo {
+  std::string_view name;     // as GGUF tools print it: "F32", "Q8_0"
+  uint32_t block_elements;   // elements that share a block; 1 for plain formats
+  uint32_t block_bytes;      // bytes of one block
+  bool is_float;             // reading it yields f32
+};
+
+const FormatInfo& info(Format format);
+
+inline std::string_view name(Format format) { return info(format).name; }
+
+// Bytes of one row of `elements` (a multiple of the format's block).
+inline size_t row_bytes(Format format, size_t elements) {
+  const FormatInfo& f = info(format);
+  return elements / f.block_elements * f.block_bytes;
+}
+
+// Decodes `elements` consecutive elements (a multiple of the block) of a float format into `out`.
+// Q8_0: block of 32: f16 scale d, 32 x int8 q; value d*q.
+// Q4_0: block of 32: f16 scale d, 16 bytes; value d*(nibble-8), low nibbles are elements 0..15, high 16..31.
+void decode_row(Format format, const void* bytes, size_t elements, float* out);
+
+// Encodes with round-to-nearest-even (f16, bf16) or per-block symmetric scaling (q8_0, q4_0), f32 as is.
+// `elements` must be a multiple of the block.
+void encode_row(Format format, const float* in, size_t elements, void* bytes);
+
+// f16 and bf16 as bit patterns. IEEE 754 binary16, and the upper half of binary32.
+float f16_to_f32(uint16_t bits);
+uint16_t f32_to_f16(float value);
+inline float bf16_to_f32(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
+uint16_t f32_to_bf16(float value);
+
+}  // namespace weft

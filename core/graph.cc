@@ -1,0 +1,131 @@
+#include "core/graph.h"
+
+#include <algorithm>
+
+namespace weft {
+
+size_t Storage::bytes() const {
+  size_t rows = 1;
+  for (size_t i = 0; i + 1 < extents.size(); ++i) rows *= static_cast<size_t>(extents[i]);
+  return rows * row_bytes(format, extents.empty() ? 1 : static_cast<size_t>(extents.back()));
+}
+
+Element ValueRecord::element() const {
+  if (format == Format::i32) return Element::i32;
+  if (format == Format::bool8) return Element::bool8;
+  return Element::f32;
+}
+
+std::string_view name(StepKind kind) {
+  constexpr std::string_view kNames[kStepKindCount] = {"map",    "reduce", "contract", "attention",
+                                                       "append", "scan",   "custom"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
+std::vector<AxisId> loop_axes(const Region& region, const Operand& operand) {
+  std::vector<AxisId> axes;
+  const auto add = [&axes](AxisId axis) {
+    if (std::find(axes.begin(), axes.end(), axis) == axes.end()) axes.push_back(axis);
+  };
+  for (const ViewAxis& axis : operand.view) {
+    if (axis.gather < 0) {
+      add(axis.axis);
+    } else {
+      for (const AxisId id : loop_axes(region, region.operands[static_cast<size_t>(axis.gather)])) add(id);
+    }
+  }
+  return axes;
+}
+
+namespace {
+
+std::string axis_list(const GraphRecord& graph, const std::vector<AxisId>& axes) {
+  std::string text = "<";
+  for (const AxisId axis : axes) {
+    if (text.size() > 1) text += ", ";
+    text += graph.axes[axis].name;
+  }
+  return text + ">";
+}
+
+std::string to_string(const GraphRecord& graph, const Operand& operand) {
+  const ValueRecord& value = graph.values[operand.value];
+  std::string text = "'" + value.name + "' " + std::string(name(value.format)) + "[";
+  for (size_t i = 0; i < operand.view.size(); ++i) {
+    const ViewAxis& axis = operand.view[i];
+    if (i != 0) text += ", ";
+    if (axis.gather >= 0) {
+      text += graph.axes[axis.stored].name + " at operand " + std::to_string(axis.gather);
+    } else {
+      text += graph.axes[axis.axis].name;
+      if (axis.stored != axis.axis) text += " in " + graph.axes[axis.stored].name;
+    }
+    if (axis.begin != 0) text += " from " + std::to_string(axis.begin);
+  }
+  return text + "]";
+}
+
+std::string indented(const std::string& text) {
+  std::string result;
+  size_t begin = 0;
+  while (begin < text.size()) {
+    const size_t end = std::min(text.find('\n', begin), text.size() - 1);
+    result += "      " + text.substr(begin, end - begin + 1);
+    begin = end + 1;
+  }
+  return result;
+}
+
+constexpr std::string_view kReduceNames[] = {"sum", "mean", "max", "argmax"};
+
+std::string to_string(const GraphRecord& graph, std::string_view title, const Source& source) {
+  std::string text = "    " + std::string(title) + " " + axis_list(graph, source.axes) + "\n";
+  for (size_t i = 0; i < source.reductions.size(); ++i) {
+    text += "    reduction " + std::to_string(i) + ": " +
+            std::string(kReduceNames[static_cast<size_t>(source.reductions[i].op)]) + " over " +
+            graph.axes[source.reduced].name + "\n" + indented(to_string(source.reductions[i].program));
+  }
+  return text + indented(to_string(source.program));
+}
+
+}  // namespace
+
+std::string to_string(const GraphRecord& graph, const Step& step) {
+  std::string text = std::string(name(step.kind)) + " '" + step.name + "'\n";
+  for (const Region& region : step.regions) {
+    text += "  region " + axis_list(graph, region.axes) + "\n";
+    for (size_t i = 0; i < region.operands.size(); ++i) {
+      text += "    operand " + std::to_string(i) + ": " + to_string(graph, region.operands[i]) + "\n";
+    }
+    for (size_t i = 0; i < region.lhs.size(); ++i) {
+      text += to_string(graph, "lhs " + std::to_string(i), region.lhs[i]);
+    }
+    for (size_t i = 0; i < region.contractions.size(); ++i) {
+      const Contraction& contraction = region.contractions[i];
+      text += "    contraction " + std::to_string(i) + ": lhs " + std::to_string(contraction.lhs) +
+              " with operand " + std::to_string(contraction.rhs) + " over " + axis_list(graph, contraction.over) +
+              "\n";
+    }
+    text += to_string(graph, "body", region.body);
+    if (region.weighting) {
+      text += "    softmax over " + graph.axes[region.weighting->key].name + ", contracted with operand " +
+              std::to_string(region.weighting->value) + "\n";
+    }
+    if (region.rotation) {
+      text += "    rotate " + graph.axes[region.rotation->axis].name + " by operand " +
+              std::to_string(region.rotation->position) + "\n";
+      if (!region.post.empty()) text += "    post\n" + indented(to_string(region.post));
+    }
+    if (region.selection) {
+      text += "    select along " + graph.axes[region.selection->axis].name + "\n";
+    }
+  }
+  text += "  writes";
+  for (const ValueId output : step.outputs) {
+    const ValueRecord& value = graph.values[output];
+    text += " '" + value.name + "' " + std::string(name(value.format)) + axis_list(graph, value.axes);
+  }
+  return text + "\n";
+}
+
+}  // namespace weft

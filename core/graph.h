@@ -1,0 +1,217 @@
+// Graph records: what `materialize` leaves behind. Types are erased here; a backend sees these records alone.
+//
+// Layout rule: a value is stored contiguously in the order of its axes, the last one fastest. There is no other
+// layout state; an Operand may look at a value through a relabelled (split, merged, renamed), sliced or gathered
+// view of that storage.
+// Extent rule: within one graph an axis has one extent at a time. It is fixed by the axis type, by a weight, or by
+// a run-time input, and disagreements are found when inputs are bound.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/format.h"
+#include "core/scalar.h"
+
+namespace weft {
+
+using AxisId = uint16_t;
+using ValueId = uint32_t;
+inline constexpr AxisId kNoAxis = 0xffff;
+inline constexpr ValueId kNoValue = 0xffffffff;
+inline constexpr int kMaxRank = 8;  // axes of one value, and of one step's loops
+
+struct AxisRecord {
+  std::string name;
+  int64_t fixed_extent = -1;       // from the axis type; -1: bound at run time
+  const void* identity = nullptr;  // address that is unique to the axis type
+};
+
+// Bytes that outlive every plan that uses them: a tensor, or a weight in a file.
+struct Storage {
+  std::string name;
+  Format format = Format::f32;
+  std::vector<int64_t> extents;
+  std::byte* data = nullptr;
+  std::shared_ptr<const void> owner;  // keeps `data` alive (a buffer, a mapped file)
+  size_t bytes() const;
+};
+
+enum class ValueKind : uint8_t {
+  input,         // bound on each run
+  weight,        // `storage`, constant for the plan's life
+  intermediate,  // written by a step
+  cache_field,   // rows in the pages of cache `cache`; axes[0] is the cache's key axis
+  cache_position // i32, axes = {key}: the position of each cached token of cache `cache`
+};
+
+struct ValueRecord {
+  std::string name;
+  ValueKind kind = ValueKind::intermediate;
+  Format format = Format::f32;  // f32, i32, bool8 but for weights and inputs, which may be any format
+  std::vector<AxisId> axes;
+  std::shared_ptr<const Storage> storage;  // weight only
+  int cache = -1;                          // cache_field, cache_position
+  Element element() const;
+};
+
+// One axis of an operand's view, from slow to fast. The storage extent is that of axis `stored`; the coordinate in
+// storage is begin + (coordinate on `axis`), or begin + ids where `gather` names the i32 operand that holds them.
+// An id outside [0, extent(stored)) reads as zero.
+struct ViewAxis {
+  AxisId axis = kNoAxis;    // loop axis; kNoAxis where gathered
+  AxisId stored = kNoAxis;  // axis whose extent the storage has here (== axis unless sliced or gathered)
+  int64_t begin = 0;
+  int gather = -1;          // index into the region's operands
+  bool operator==(const ViewAxis&) const = default;
+};
+
+// A leaf of a step. Its loop axes are those of its view and of the ids that it is gathered by; over all other
+// loop axes it is broadcast.
+struct Operand {
+  ValueId value = kNoValue;
+  std::vector<ViewAxis> view;
+  bool operator==(const Operand&) const = default;
+};
+
+enum class ReduceOp : uint8_t {
+  sum,     // 0 for an empty axis
+  mean,    // sum / extent; NaN for an empty axis
+  max,     // ignores NaN; -inf for an empty axis (or one of NaN only)
+  argmax,  // i32: the lowest index of the largest; ignores NaN; 0 where there is none
+};
+
+struct Reduction {
+  ReduceOp op = ReduceOp::sum;
+  ScalarProgram program;  // over the source's axes plus `reduced`; may read earlier reductions
+  bool operator==(const Reduction&) const = default;
+};
+
+// A map, or a norm: reductions along one axis, then a map over their results. softmax, rms_norm and layer_norm are
+// recorded as what they are made of.
+struct Source {
+  std::vector<AxisId> axes;        // of the result, in its memory order; may or may not contain `reduced`
+  AxisId reduced = kNoAxis;
+  std::vector<Reduction> reductions;
+  ScalarProgram program;
+  bool operator==(const Source&) const = default;
+};
+
+// sum over `over` of lhs * rhs. Axes that both sides have and that are not contracted are batch axes.
+// `over` is in the order in which rhs stores these axes.
+struct Contraction {
+  int lhs = 0;  // index into Region::lhs
+  int rhs = 0;  // index into Region::operands: f32-like (any float format)
+  std::vector<AxisId> over;
+  bool operator==(const Contraction&) const = default;
+};
+
+enum class RopePairs : uint8_t { half_split, interleaved };  // (i, i + d/2) or (2i, 2i + 1)
+
+// Rotary embedding along `axis` (Su et al. 2021, arXiv:2104.09864): pair i of the first 2*frequencies.size() elements
+// is turned by angle position * frequencies[i] (f32 product) and scaled by `scale`; the rest passes unchanged.
+// Where `frequencies` is empty, they are base^(-2i/d) for d = extent(axis).
+struct Rotation {
+  AxisId axis = kNoAxis;
+  RopePairs pairs = RopePairs::half_split;
+  int position = 0;  // index into the region's operands: i32, axes among the region's
+  std::shared_ptr<const std::vector<float>> frequencies;
+  float base = 10000.0f;
+  float scale = 1.0f;
+};
+
+// Row-wise choice of the k largest along `axis` of the region's result: values descending, ties to the lower index,
+// NaN last (as -inf). k == 1 and ids only is argmax.
+struct Selection {
+  AxisId axis = kNoAxis;    // reduced
+  AxisId choice = kNoAxis;  // replaces `axis` in the outputs; kNoAxis for argmax
+  bool values = true;       // outputs are {values, ids}, or {ids}
+};
+
+// softmax along `key` of the region's body (the score), then the contraction with operand `value` over `key`.
+// A row whose scores are all -inf gives 0.
+struct Weighting {
+  AxisId key = kNoAxis;
+  int value = 0;  // index into the region's operands, which has `key`
+};
+
+// One computation. In this order:
+//   lhs[i]         prologues of the contractions
+//   contractions   read by `body` as ScalarOp::contraction
+//   body           over axes `body.axes`
+//   weighting      attention only: body.axes = query axes then `key`; `axes` = query axes then the value's own
+//   rotation       then `post` (reads ScalarOp::rotated) if it is not empty
+//   selection      last
+struct Region {
+  std::vector<AxisId> axes;  // of the result before selection, in memory order
+  std::vector<Operand> operands;
+  std::vector<Source> lhs;
+  std::vector<Contraction> contractions;
+  Source body;
+  std::optional<Weighting> weighting;
+  std::optional<Rotation> rotation;
+  ScalarProgram post;
+  std::optional<Selection> selection;
+};
+
+enum class StepKind : uint8_t { map, reduce, contract, attention, append, scan, custom };
+inline constexpr int kStepKindCount = 7;
+std::string_view name(StepKind kind);
+
+// map, reduce, contract, attention: one region; outputs = {result}, or {values, ids} / {ids} with a selection.
+// append: one region per field of cache `cache`; outputs[i] is that field's value. Row r (coordinate on the
+// cache's pos axis, which leads each region's axes) is written to physical slot slots[r]; a slot < 0 is not written.
+struct Step {
+  StepKind kind = StepKind::map;
+  std::string name;
+  std::vector<Region> regions;
+  std::vector<ValueId> outputs;
+  int cache = -1;  // append
+};
+
+// A paged cache (of one layer). Fields are stored as rows of slots: physical slot = page * page_size + offset.
+// Key coordinate j of sequence s lies in slot page_table[s][j / page_size] * page_size + j % page_size; a query of
+// position p belongs to sequence seq[p], and its key axis has extent length[seq[p]]. So `key` has no extent of
+// its own within the graph.
+struct CacheRecord {
+  std::string name;
+  AxisId key = kNoAxis;
+  AxisId pos = kNoAxis;
+  std::vector<ValueId> fields;
+  ValueId positions = kNoValue;  // cache_position value
+  ValueId pos_values = kNoValue; // i32[pos]: the position to record for each appended row
+  ValueId slots = kNoValue;      // i32[pos]
+  ValueId seq = kNoValue;        // i32[pos]
+  int group = 0;                 // layers of one group share page tables
+};
+
+// Extents that must hold beside equality by axis: extent(whole) == extent(outer) * extent(inner), for split and
+// merge; extent(whole) == extent(outer) where inner is kNoAxis, for rename; extent(whole) == count where outer is
+// kNoAxis, for slice; slice also needs begin + count <= extent(outer), which is checked when extents are known.
+struct ExtentRule {
+  enum class Kind : uint8_t { product, equal, slice } kind = Kind::equal;
+  AxisId whole = kNoAxis, outer = kNoAxis, inner = kNoAxis;
+  int64_t begin = 0, count = 0;
+  std::string what;  // "split<embed, kv_head, head_dim>": for the error
+};
+
+struct GraphRecord {
+  std::vector<AxisRecord> axes;
+  std::vector<ValueRecord> values;
+  std::vector<Step> steps;
+  std::vector<CacheRecord> caches;
+  std::vector<ExtentRule> rules;
+  std::vector<ValueId> results;  // values that a run must leave readable
+};
+
+// The axes over which an operand varies: its view's, and those of the ids that gather it; no duplicates.
+std::vector<AxisId> loop_axes(const Region& region, const Operand& operand);
+
+// Text of a step's records, as `explain --records` and failing tests print it.
+std::string to_string(const GraphRecord& graph, const Step& step);
+
+}  // namespace weft

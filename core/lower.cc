@@ -1,0 +1,298 @@
+// Expression trees to step records. One pass over the tree: what stands above a rope becomes the post program, what
+// stands below it the body; reductions, contractions and leaves are collected into the region on the way.
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+#include "core/error.h"
+#include "core/recorder.h"
+
+namespace weft {
+namespace {
+
+bool contains(const Node& node, NodeKind kind) {
+  if (node.kind == kind) return true;
+  return std::any_of(node.args.begin(), node.args.end(), [kind](const NodePtr& arg) { return contains(*arg, kind); });
+}
+
+// The rope of an expression, which the typed surface has made sure is the only one and outside of contractions.
+const Node* find_rope(const Node& node) {
+  if (node.kind == NodeKind::rope) return &node;
+  if (node.kind == NodeKind::contract) return nullptr;
+  for (const NodePtr& arg : node.args) {
+    if (const Node* rope = find_rope(*arg)) return rope;
+  }
+  return nullptr;
+}
+
+template <class T>
+int index_of(std::vector<T>& list, T item) {
+  const auto found = std::find(list.begin(), list.end(), item);
+  if (found != list.end()) return static_cast<int>(found - list.begin());
+  list.push_back(std::move(item));
+  return static_cast<int>(list.size()) - 1;
+}
+
+class RegionBuilder {
+ public:
+  RegionBuilder(Recorder& recorder, const RegionRequest& request) : recorder_(recorder) {
+    region_.axes = recorder.axes(request.axes);
+    const Node* top = request.expression.get();
+    if (top->kind == NodeKind::contract && top->args[0]->kind == NodeKind::softmax &&
+        contains(*top->args[0], NodeKind::contract)) {
+      build_attention(*top);
+    } else if (const Node* rope = find_rope(*top)) {
+      build_source(region_.body, rope->args[0], region_.axes);
+      build_rotation(*rope);
+      if (top != rope) {
+        Scope scope{nullptr, rope, {}};
+        add(region_.post, scope, request.expression);
+      }
+    } else {
+      build_source(region_.body, request.expression, region_.axes);
+    }
+  }
+
+  Region take() { return std::move(region_); }
+
+ private:
+  // Where an instruction is added: the source that its reductions belong to, the rope that is already computed, and
+  // what has been added.
+  struct Scope {
+    Source* source;
+    const Node* rotated;
+    std::unordered_map<const Node*, uint16_t> known;
+  };
+
+  void build_source(Source& source, const NodePtr& node, std::vector<AxisId> axes) {
+    source.axes = std::move(axes);
+    Scope scope{&source, nullptr, {}};
+    reductions_.clear();
+    add(source.program, scope, node);
+  }
+
+  void build_rotation(const Node& rope) {
+    Rotation rotation;
+    rotation.axis = recorder_.axis(rope.axis);
+    rotation.pairs = rope.rope.pairs;
+    rotation.position = operand(*rope.args[1]);
+    if (!rope.rope.frequencies.empty()) {
+      rotation.frequencies = std::make_shared<const std::vector<float>>(rope.rope.frequencies);
+    }
+    rotation.base = rope.rope.base;
+    rotation.scale = rope.rope.scale;
+    region_.rotation = std::move(rotation);
+  }
+
+  void build_attention(const Node& top) {
+    const Node& softmax = *top.args[0];
+    const AxisId key = recorder_.axis(softmax.axis);
+    std::vector<AxisId> score_axes;
+    for (const AxisInfo* axis : top.axes) {
+      if (axis != softmax.axis) score_axes.push_back(recorder_.axis(axis));
+    }
+    score_axes.push_back(key);
+    build_source(region_.body, softmax.args[0], std::move(score_axes));
+    region_.weighting = Weighting{key, operand(*top.args[1])};
+  }
+
+  int operand(const Node& leaf) {
+    Operand result;
+    result.value = leaf.storage ? recorder_.value_of(leaf.storage, leaf.stored_axes) : leaf.value;
+    if (!leaf.storage && leaf.recorder.get() != &recorder_) {
+      throw Error("value '" + leaf.recorder->record()->values[leaf.value].name + "' belongs to another graph");
+    }
+    for (const NodeViewAxis& axis : leaf.view) {
+      ViewAxis entry;
+      entry.stored = recorder_.axis(axis.stored);
+      entry.begin = axis.begin;
+      if (axis.ids) {
+        entry.gather = operand(*axis.ids);
+      } else {
+        entry.axis = recorder_.axis(axis.axis);
+      }
+      result.view.push_back(entry);
+    }
+    for (const NodeRule& rule : leaf.rules) recorder_.add_rule(rule);
+    return index_of(region_.operands, std::move(result));
+  }
+
+  int reduction(Scope& scope, const Node& node) {
+    Source& source = *scope.source;
+    const AxisId axis = recorder_.axis(node.axis);
+    if (source.reduced != kNoAxis && source.reduced != axis) {
+      throw Error("one step reduces along one axis only; put materialize around the inner reduction");
+    }
+    source.reduced = axis;
+    Reduction result;
+    result.op = node.reduce;
+    Scope inner{scope.source, nullptr, {}};
+    add(result.program, inner, node.args[0]);
+    return index_of(source.reductions, std::move(result));
+  }
+
+  int contraction(const Node& node) {
+    Contraction result;
+    Source lhs;
+    lhs.axes = recorder_.axes(node.axes);
+    Scope scope{&lhs, nullptr, {}};
+    auto outer_reductions = std::exchange(reductions_, {});
+    add(lhs.program, scope, node.args[0]);
+    reductions_ = std::move(outer_reductions);
+    result.lhs = index_of(region_.lhs, std::move(lhs));
+    result.rhs = operand(*node.args[1]);
+    result.over = recorder_.axes(node.over);
+    return index_of(region_.contractions, std::move(result));
+  }
+
+  uint16_t add(ScalarProgram& program, Scope& scope, const NodePtr& node) {
+    const auto known = scope.known.find(node.get());
+    if (known != scope.known.end()) return known->second;
+    const uint16_t result = add_new(program, scope, *node);
+    scope.known.emplace(node.get(), result);
+    if (program.code.size() > 60000) throw Error("an expression is too large for one step; put materialize inside");
+    return result;
+  }
+
+  uint16_t add_new(ScalarProgram& program, Scope& scope, const Node& node) {
+    ScalarInstr instr{};
+    instr.type = node.type;
+    switch (node.kind) {
+      case NodeKind::constant:
+        instr.op = ScalarOp::constant;
+        instr.imm = node.integer;
+        instr.imm_f = node.number;
+        break;
+      case NodeKind::index:
+        instr.op = ScalarOp::index;
+        instr.imm = recorder_.axis(node.axis);
+        break;
+      case NodeKind::leaf:
+        instr.op = ScalarOp::load;
+        instr.imm = operand(node);
+        break;
+      case NodeKind::reduce: {
+        if (!scope.source) throw Error("a reduction above a rope needs a step of its own; put materialize around it");
+        const auto known = reductions_.find(&node);
+        instr.op = ScalarOp::reduction;
+        instr.imm = known != reductions_.end() ? known->second : reduction(scope, node);
+        reductions_.emplace(&node, instr.imm);
+        break;
+      }
+      case NodeKind::contract:
+        instr.op = ScalarOp::contraction;
+        instr.imm = contraction(node);
+        break;
+      case NodeKind::softmax: {
+        // One expansion per node, so that its reductions are recorded once.
+        NodePtr& expanded = expanded_[&node];
+        if (!expanded) expanded = expand_softmax(node);
+        return add(program, scope, expanded);
+      }
+      case NodeKind::rope:
+        instr.op = ScalarOp::rotated;
+        if (&node != scope.rotated) throw Error("one step rotates once; put materialize around one of the ropes");
+        break;
+      case NodeKind::scalar: {
+        instr.op = node.op;
+        uint16_t* const slots[] = {&instr.a, &instr.b, &instr.c};
+        for (size_t i = 0; i < node.args.size(); ++i) *slots[i] = add(program, scope, node.args[i]);
+        break;
+      }
+    }
+    return program.add(instr);
+  }
+
+  Recorder& recorder_;
+  Region region_;
+  std::unordered_map<const Node*, int> reductions_;
+  std::unordered_map<const Node*, NodePtr> expanded_;
+};
+
+StepKind kind_of(const Region& region) {
+  if (region.weighting) return StepKind::attention;
+  if (!region.contractions.empty()) return StepKind::contract;
+  if (region.body.reduced != kNoAxis || region.rotation || region.selection) return StepKind::reduce;
+  return StepKind::map;
+}
+
+Element result_element(const Region& region) {
+  if (region.weighting) return Element::f32;
+  return region.rotation && !region.post.empty() ? region.post.type()
+         : region.rotation                       ? Element::f32
+                                                 : region.body.program.type();
+}
+
+Format format_of(Element element) {
+  return element == Element::f32 ? Format::f32 : element == Element::i32 ? Format::i32 : Format::bool8;
+}
+
+}  // namespace
+
+std::shared_ptr<Recorder> find_recorder(const Node& node) {
+  if (node.recorder) return node.recorder;
+  for (const NodePtr& arg : node.args) {
+    if (auto recorder = find_recorder(*arg)) return recorder;
+  }
+  for (const NodeViewAxis& axis : node.view) {
+    if (!axis.ids) continue;
+    if (auto recorder = find_recorder(*axis.ids)) return recorder;
+  }
+  return nullptr;
+}
+
+std::vector<ValueId> record_step(const StepRequest& request, std::shared_ptr<Recorder> recorder) {
+  for (const RegionRequest& region : request.regions) {
+    if (!recorder) recorder = find_recorder(*region.expression);
+  }
+  if (!recorder) throw Error("materialize: the expression reads no value of a graph; eval computes such a one");
+  GraphRecord& graph = *recorder->record();
+
+  Step step;
+  for (const RegionRequest& region : request.regions) {
+    step.regions.push_back(RegionBuilder(*recorder, region).take());
+  }
+  step.cache = request.cache;
+  step.name = request.name.empty() ? "s" + std::to_string(graph.steps.size()) : request.name;
+
+  if (request.cache >= 0) {
+    step.kind = StepKind::append;
+    step.outputs = graph.caches[static_cast<size_t>(request.cache)].fields;
+  } else {
+    Region& region = step.regions[0];
+    std::vector<AxisId> axes = region.axes;
+    Format format = format_of(result_element(region));
+    if (request.select) {
+      Selection selection;
+      selection.axis = recorder->axis(request.select);
+      selection.choice = request.choice ? recorder->axis(request.choice) : kNoAxis;
+      selection.values = request.choice != nullptr;
+      region.selection = selection;
+      const auto at = std::find(axes.begin(), axes.end(), selection.axis);
+      if (request.choice) {
+        *at = selection.choice;
+        recorder->add_rule({ExtentRule::Kind::slice, request.choice, request.select, nullptr, 0, request.choices,
+                            "top_k<" + std::string(request.select->name) + ", " + std::string(request.choice->name) + ">"});
+      } else {
+        axes.erase(at);
+        format = Format::i32;
+      }
+    }
+    step.kind = kind_of(region);
+    ValueRecord value;
+    value.name = step.name;
+    value.format = format;
+    value.axes = axes;
+    step.outputs.push_back(recorder->add_value(value));
+    if (request.choice) {
+      value.name += ".ids";
+      value.format = Format::i32;
+      step.outputs.push_back(recorder->add_value(value));
+    }
+  }
+  std::vector<ValueId> outputs = step.outputs;
+  graph.steps.push_back(std::move(step));
+  return outputs;
+}
+
+}  // namespace weft

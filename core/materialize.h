@@ -1,0 +1,68 @@
+// materialize(e): the one place where anything happens. Records e as exactly one step of its graph and returns the
+// value it will have; the expression's type ends there. A name may be given: traces and errors show it.
+#pragma once
+
+#include <string>
+
+#include "core/value.h"
+
+namespace weft {
+
+namespace materialize_detail {
+
+template <class E>
+consteval bool check() {
+  if constexpr (is_refused<E>) {
+    return false;
+  } else if constexpr (E::stage == Stage::weights) {
+    static_assert(refused<op::materialize, operand_is_a_softmax_of_a_contraction,
+                          softmax_of_a_contraction_goes_into_contract_over, reduced_along<typename E::along>,
+                          put_materialize_around_the_operand>::value,
+                  "put materialize around the contraction inside softmax, or contract the softmax with values");
+    return false;
+  } else if constexpr (E::is_paged) {
+    static_assert(refused<op::materialize, cached_values_are_read_by_attention_only,
+                          because<value_has, typename E::axes>>::value,
+                  "cached tokens differ per sequence: only contract<Key>(softmax<Key>(score), v) reads them");
+    return false;
+  } else {
+    return true;
+  }
+}
+
+template <class E, class... A>
+auto record(const E& expr, Axes<A...>, std::string name) {
+  const NodePtr node = expr.node;
+  auto recorder = find_recorder(*node);
+  const ValueId id = record_step({.regions = {{node, axis_list<Axes<A...>>::get()}}, .name = std::move(name)})[0];
+  return Value<typename E::element, A...>(std::move(recorder), id);
+}
+
+}  // namespace materialize_detail
+
+template <Symbolic X>
+auto materialize(const X& x, std::string name = {}) {
+  using E = expr_of<X>;
+  if constexpr (!materialize_detail::check<E>()) return Refused{};
+  else return materialize_detail::record(as_expr(x), typename E::axes{}, std::move(name));
+}
+
+// Stored in another order: materialize<KvHead, Pos, HeadDim>(x). Nothing else permutes.
+template <Axis First, Axis... Rest, Symbolic X>
+auto materialize(const X& x, std::string name = {}) {
+  using E = expr_of<X>;
+  if constexpr (!materialize_detail::check<E>()) {
+    return Refused{};
+  } else if constexpr (!is_same_set<Axes<First, Rest...>, typename E::axes>) {
+    static_assert(refused<op::materialize, order_has_other_axes_than_the_value, it_has<First, Rest...>,
+                          because<value_has, typename E::axes>>::value,
+                  "the order must name the value's own axes");
+    return Refused{};
+  } else {
+    return materialize_detail::record(as_expr(x), Axes<First, Rest...>{}, std::move(name));
+  }
+}
+
+inline Refused materialize(Refused, std::string = {}) { return {}; }
+
+}  // namespace weft

@@ -1,0 +1,197 @@
+#include "core/node.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "core/error.h"
+
+namespace weft {
+namespace {
+
+std::string quoted(const AxisInfo* axis) { return "'" + std::string(axis->name) + "'"; }
+
+// Position of `axis` in the leaf's view; the typed surface has checked that it is there, and not gathered.
+size_t find_axis(const Node& leaf, const AxisInfo* axis) {
+  for (size_t i = 0; i < leaf.view.size(); ++i) {
+    if (leaf.view[i].axis == axis) return i;
+  }
+  throw Error("axis " + quoted(axis) + " is not among the axes of this view");
+}
+
+void refuse_sliced(const NodeViewAxis& axis, const char* what) {
+  if (axis.axis == axis.stored) return;
+  throw Error(std::string(what) + ": axis " + quoted(axis.axis) + " is a slice of " + quoted(axis.stored) +
+              "; put materialize around the slice");
+}
+
+std::shared_ptr<Node> make(NodeKind kind, Element type, std::vector<NodePtr> args) {
+  auto node = std::make_shared<Node>();
+  node->kind = kind;
+  node->type = type;
+  node->args = std::move(args);
+  return node;
+}
+
+NodePtr f32(ScalarOp op, std::vector<NodePtr> args) { return scalar_node(op, Element::f32, std::move(args)); }
+
+}  // namespace
+
+NodePtr constant_node(float value) {
+  auto node = make(NodeKind::constant, Element::f32, {});
+  node->number = value;
+  return node;
+}
+
+NodePtr constant_node(int32_t value, Element type) {
+  auto node = make(NodeKind::constant, type, {});
+  node->integer = value;
+  return node;
+}
+
+NodePtr index_node(const AxisInfo* axis) {
+  auto node = make(NodeKind::index, Element::i32, {});
+  node->axis = axis;
+  return node;
+}
+
+NodePtr scalar_node(ScalarOp op, Element type, std::vector<NodePtr> args) {
+  auto node = make(NodeKind::scalar, type, std::move(args));
+  node->op = op;
+  return node;
+}
+
+NodePtr reduce_node(ReduceOp op, const AxisInfo* axis, NodePtr x) {
+  auto node = make(NodeKind::reduce, op == ReduceOp::argmax ? Element::i32 : Element::f32, {std::move(x)});
+  node->reduce = op;
+  node->axis = axis;
+  return node;
+}
+
+NodePtr softmax_node(const AxisInfo* axis, NodePtr x) {
+  auto node = make(NodeKind::softmax, Element::f32, {std::move(x)});
+  node->axis = axis;
+  return node;
+}
+
+NodePtr contract_node(AxisList over, AxisList left_axes, NodePtr left, NodePtr right) {
+  auto node = make(NodeKind::contract, Element::f32, {std::move(left), std::move(right)});
+  node->over = std::move(over);
+  node->axes = std::move(left_axes);
+  return node;
+}
+
+NodePtr rope_node(const AxisInfo* axis, NodePtr x, NodePtr position, RopeOptions options) {
+  auto node = make(NodeKind::rope, Element::f32, {std::move(x), std::move(position)});
+  node->axis = axis;
+  node->rope = std::move(options);
+  return node;
+}
+
+NodePtr value_node(std::shared_ptr<Recorder> recorder, ValueId value, Element type, const AxisList& axes) {
+  auto node = make(NodeKind::leaf, type, {});
+  node->recorder = std::move(recorder);
+  node->value = value;
+  for (const AxisInfo* axis : axes) node->view.push_back({axis, axis, 0, nullptr});
+  return node;
+}
+
+NodePtr storage_node(std::shared_ptr<const Storage> storage, Element type, const AxisList& axes) {
+  if (storage == nullptr) throw Error("a tensor or weight is used that was never loaded or allocated");
+  auto node = make(NodeKind::leaf, type, {});
+  node->storage = std::move(storage);
+  node->stored_axes = axes;
+  for (const AxisInfo* axis : axes) node->view.push_back({axis, axis, 0, nullptr});
+  return node;
+}
+
+NodePtr renamed(const Node& leaf, const AxisInfo* from, const AxisInfo* to) {
+  auto node = std::make_shared<Node>(leaf);
+  NodeViewAxis& axis = node->view[find_axis(leaf, from)];
+  if (axis.stored == from) axis.stored = to;
+  axis.axis = to;
+  node->rules.push_back({ExtentRule::Kind::equal, to, from, nullptr, 0, 0,
+                         "rename<" + std::string(from->name) + ", " + std::string(to->name) + ">"});
+  return node;
+}
+
+NodePtr split_view(const Node& leaf, const AxisInfo* whole, const AxisInfo* outer, const AxisInfo* inner) {
+  auto node = std::make_shared<Node>(leaf);
+  const size_t at = find_axis(leaf, whole);
+  refuse_sliced(leaf.view[at], "split");
+  node->view[at] = {outer, outer, 0, nullptr};
+  node->view.insert(node->view.begin() + static_cast<std::ptrdiff_t>(at) + 1, {inner, inner, 0, nullptr});
+  node->rules.push_back({ExtentRule::Kind::product, whole, outer, inner, 0, 0,
+                         "split<" + std::string(whole->name) + ", " + std::string(outer->name) + ", " +
+                             std::string(inner->name) + ">"});
+  return node;
+}
+
+NodePtr merged_view(const Node& leaf, const AxisInfo* outer, const AxisInfo* inner, const AxisInfo* whole) {
+  auto node = std::make_shared<Node>(leaf);
+  const size_t at = find_axis(leaf, outer);
+  refuse_sliced(leaf.view[at], "merge");
+  refuse_sliced(leaf.view[find_axis(leaf, inner)], "merge");
+  node->view[at] = {whole, whole, 0, nullptr};
+  node->view.erase(node->view.begin() + static_cast<std::ptrdiff_t>(at) + 1);
+  node->rules.push_back({ExtentRule::Kind::product, whole, outer, inner, 0, 0,
+                         "merge<" + std::string(outer->name) + ", " + std::string(inner->name) + ", " +
+                             std::string(whole->name) + ">"});
+  return node;
+}
+
+NodePtr sliced_view(const Node& leaf, const AxisInfo* from, const AxisInfo* to, int64_t begin, int64_t count) {
+  if (begin < 0 || count < 0) {
+    throw Error("slice of axis " + quoted(from) + ": begin " + std::to_string(begin) + " and count " +
+                std::to_string(count) + " must not be negative");
+  }
+  auto node = std::make_shared<Node>(leaf);
+  NodeViewAxis& axis = node->view[find_axis(leaf, from)];
+  axis.begin += begin;
+  axis.axis = to;
+  node->rules.push_back({ExtentRule::Kind::slice, to, from, nullptr, begin, count,
+                         "slice<" + std::string(from->name) + ", " + std::string(to->name) + ">"});
+  return node;
+}
+
+NodePtr gathered_view(const Node& leaf, const AxisInfo* axis, NodePtr ids) {
+  auto node = std::make_shared<Node>(leaf);
+  NodeViewAxis& gathered = node->view[find_axis(leaf, axis)];
+  refuse_sliced(gathered, "at");
+  gathered.axis = nullptr;
+  gathered.ids = std::move(ids);
+  return node;
+}
+
+NodePtr rms_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& weight, float eps) {
+  const NodePtr square = reduce_node(ReduceOp::mean, axis, f32(ScalarOp::mul, {x, x}));
+  const NodePtr scale = f32(ScalarOp::rsqrt, {f32(ScalarOp::add, {square, constant_node(eps)})});
+  const NodePtr normal = f32(ScalarOp::mul, {x, scale});
+  return weight ? f32(ScalarOp::mul, {normal, weight}) : normal;
+}
+
+NodePtr layer_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& weight, const NodePtr& bias,
+                        float eps) {
+  const NodePtr centered = f32(ScalarOp::sub, {x, reduce_node(ReduceOp::mean, axis, x)});
+  const NodePtr variance = reduce_node(ReduceOp::mean, axis, f32(ScalarOp::mul, {centered, centered}));
+  const NodePtr scale = f32(ScalarOp::rsqrt, {f32(ScalarOp::add, {variance, constant_node(eps)})});
+  NodePtr result = f32(ScalarOp::mul, {centered, scale});
+  if (weight) result = f32(ScalarOp::mul, {result, weight});
+  if (bias) result = f32(ScalarOp::add, {result, bias});
+  return result;
+}
+
+NodePtr expand_softmax(const Node& softmax) {
+  const NodePtr& x = softmax.args[0];
+  const NodePtr largest = reduce_node(ReduceOp::max, softmax.axis, x);
+  const NodePtr none = constant_node(-std::numeric_limits<float>::infinity());
+  const NodePtr zero = constant_node(0.0f);
+  // Where nothing is visible, the shift is 0, every term is exp(-inf) = 0, and so is the row.
+  const NodePtr shift = f32(ScalarOp::select, {scalar_node(ScalarOp::eq, Element::bool8, {largest, none}), zero, largest});
+  const NodePtr terms = f32(ScalarOp::exp, {f32(ScalarOp::sub, {x, shift})});
+  const NodePtr sum = reduce_node(ReduceOp::sum, softmax.axis, terms);
+  return f32(ScalarOp::select, {scalar_node(ScalarOp::eq, Element::bool8, {sum, zero}), zero,
+                                f32(ScalarOp::div, {terms, sum})});
+}
+
+}  // namespace weft

@@ -1,0 +1,98 @@
+// Expressions at run time: an immutable tree that `materialize` lowers to one step. The typed surface (core/expr.h)
+// checks; nodes only remember. A node owns its children and its leaves, so an expression may be returned, stored and
+// used again.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/axis.h"
+#include "core/graph.h"
+
+namespace weft {
+
+class Recorder;
+struct Node;
+using NodePtr = std::shared_ptr<const Node>;
+using AxisList = std::vector<const AxisInfo*>;
+
+// How rope turns pairs; see Rotation. `frequencies` empty: base^(-2i/d) over the whole axis.
+struct RopeOptions {
+  RopePairs pairs = RopePairs::half_split;
+  float base = 10000.0f;
+  std::vector<float> frequencies = {};
+  float scale = 1.0f;
+};
+
+enum class NodeKind : uint8_t { constant, index, leaf, scalar, reduce, softmax, contract, rope };
+
+// One storage axis of a leaf, as ViewAxis is for records.
+struct NodeViewAxis {
+  const AxisInfo* axis = nullptr;    // nullptr where gathered
+  const AxisInfo* stored = nullptr;
+  int64_t begin = 0;
+  NodePtr ids;                       // i32 leaf, where gathered
+};
+
+// An extent rule that a view brings along (split, merge, slice, rename).
+struct NodeRule {
+  ExtentRule::Kind kind;
+  const AxisInfo* whole;
+  const AxisInfo* outer;
+  const AxisInfo* inner;
+  int64_t begin = 0, count = 0;
+  std::string what;
+};
+
+struct Node {
+  NodeKind kind = NodeKind::constant;
+  Element type = Element::f32;
+  std::vector<NodePtr> args;
+  ScalarOp op = ScalarOp::constant;  // scalar
+  float number = 0;                  // constant of type f32
+  int32_t integer = 0;               // constant of type i32 or bool
+  const AxisInfo* axis = nullptr;    // index, reduce, softmax, rope
+  ReduceOp reduce = ReduceOp::sum;
+  AxisList over;                     // contract: in the right operand's order
+  AxisList axes;                     // contract: the left operand's axes in their order
+  RopeOptions rope;
+  // leaf
+  std::shared_ptr<Recorder> recorder;      // a graph's value ...
+  ValueId value = kNoValue;
+  std::shared_ptr<const Storage> storage;  // ... or a tensor or weight of its own,
+  AxisList stored_axes;                    // with the axes it was declared with
+  std::vector<NodeViewAxis> view;
+  std::vector<NodeRule> rules;
+};
+
+NodePtr constant_node(float value);
+NodePtr constant_node(int32_t value, Element type);
+NodePtr index_node(const AxisInfo* axis);
+NodePtr scalar_node(ScalarOp op, Element type, std::vector<NodePtr> args);
+NodePtr reduce_node(ReduceOp op, const AxisInfo* axis, NodePtr x);
+NodePtr softmax_node(const AxisInfo* axis, NodePtr x);
+NodePtr contract_node(AxisList over, AxisList left_axes, NodePtr left, NodePtr right);
+NodePtr rope_node(const AxisInfo* axis, NodePtr x, NodePtr position, RopeOptions options);
+
+// Leaves. `axes` in memory order.
+NodePtr value_node(std::shared_ptr<Recorder> recorder, ValueId value, Element type, const AxisList& axes);
+NodePtr storage_node(std::shared_ptr<const Storage> storage, Element type, const AxisList& axes);
+
+// Views of a leaf. Throw Error where the view cannot be expressed without a copy (a split of a slice, say).
+NodePtr renamed(const Node& leaf, const AxisInfo* from, const AxisInfo* to);
+NodePtr split_view(const Node& leaf, const AxisInfo* whole, const AxisInfo* outer, const AxisInfo* inner);
+NodePtr merged_view(const Node& leaf, const AxisInfo* outer, const AxisInfo* inner, const AxisInfo* whole);
+NodePtr sliced_view(const Node& leaf, const AxisInfo* from, const AxisInfo* to, int64_t begin, int64_t count);
+NodePtr gathered_view(const Node& leaf, const AxisInfo* axis, NodePtr ids);
+
+// rms_norm: x / sqrt(mean(x^2) + eps) * weight (Zhang & Sennrich 2019, arXiv:1910.07467).
+NodePtr rms_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& weight, float eps);
+// layer_norm: (x - mean) / sqrt(variance + eps) * weight + bias, the variance being that of the population
+// (Ba et al. 2016, arXiv:1607.06450). weight and bias may be null.
+NodePtr layer_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& weight, const NodePtr& bias,
+                        float eps);
+// softmax as the reductions it is made of: exp(x - max) / sum. A row of -inf alone gives 0.
+NodePtr expand_softmax(const Node& softmax);
+
+}  // namespace weft

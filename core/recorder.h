@@ -1,0 +1,55 @@
+// Turns expressions into graph records. Not used directly: Graph (core/value.h) and materialize are its surface.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/graph.h"
+#include "core/node.h"
+
+namespace weft {
+
+class Recorder : public std::enable_shared_from_this<Recorder> {
+ public:
+  AxisId axis(const AxisInfo* info);
+  std::vector<AxisId> axes(const AxisList& list);
+  ValueId add_value(ValueRecord value);
+  // The value that stands for a tensor or weight, added on first use.
+  ValueId value_of(const std::shared_ptr<const Storage>& storage, const AxisList& stored_axes);
+  void add_rule(const NodeRule& rule);
+
+  const std::shared_ptr<GraphRecord>& record() const { return record_; }
+
+ private:
+  std::shared_ptr<GraphRecord> record_ = std::make_shared<GraphRecord>();
+  std::unordered_map<const AxisInfo*, AxisId> axis_ids_;
+  std::unordered_multimap<const Storage*, ValueId> storage_ids_;
+};
+
+// One region of a step: an expression and the order of its axes in memory.
+struct RegionRequest {
+  NodePtr expression;
+  AxisList axes;
+};
+
+// What materialize asks for.
+struct StepRequest {
+  std::vector<RegionRequest> regions;
+  std::string name;                 // of the step and its first value; empty: made up
+  const AxisInfo* select = nullptr; // axis of a row-wise selection
+  const AxisInfo* choice = nullptr; // its result axis; null for argmax
+  int64_t choices = 0;              // k
+  int cache = -1;                   // append
+};
+
+// Lowers to exactly one step and returns its outputs. The graph is that of the expression's values.
+// Throws Error if values of two graphs meet, or of none.
+std::vector<ValueId> record_step(const StepRequest& request, std::shared_ptr<Recorder> recorder = nullptr);
+
+// The graph that an expression's values belong to; null if it has none.
+std::shared_ptr<Recorder> find_recorder(const Node& node);
+
+}  // namespace weft

@@ -1,0 +1,85 @@
+// How a wrong expression is reported: an error of one line that reads as a sentence, from g++ and clang alike.
+//
+//   error: incomplete type 'weft::refused<weft::op::contract, weft::right_operand_lacks<HeadDim>,
+//          weft::it_has<Pos, Embed> >' used in nested name specifier
+//
+// `refused` has no definition: naming it in a static_assert is the error, and its arguments are the message. Checks
+// stand in the operation that the user called, never deeper; after a failed one the operation returns `Refused`,
+// which every other operation swallows, so that one mistake gives one error.
+#pragma once
+
+namespace weft {
+
+template <class Op, class... Why>
+struct refused;
+
+// Result of an operation that was refused. Converts to anything, is accepted by everything.
+struct Refused {
+  template <class T>
+  operator T() const;
+};
+
+// Operations, as they are named in messages.
+namespace op {
+struct elementwise;  // + - * / comparisons, where, map
+struct contract;
+struct softmax;
+struct reduce;       // sum, mean, max, argmax
+struct norm;         // rms_norm, layer_norm
+struct rope;
+struct at;
+struct rename;
+struct split;
+struct merge;
+struct slice;
+struct cast;
+struct top_k;
+struct append;
+struct materialize;
+}  // namespace op
+
+// Reasons. Each is read with the axes or types it carries.
+template <class... A> struct operand_lacks;
+template <class... A> struct left_operand_lacks;
+template <class... A> struct right_operand_lacks;
+template <class... A> struct third_operand_lacks;
+template <class... A> struct it_has;
+template <class... A> struct left_has;
+template <class... A> struct right_has;
+template <class... A> struct cache_field_has;
+template <class... A> struct value_has;
+template <class... A> struct extra_axes;
+template <class... A> struct axes_are_not_adjacent;
+template <class... A> struct axis_appears_twice;
+template <class A, long Extent> struct fixed_extent_of;
+template <class... A> struct reduced_along;
+template <class... A> struct contracted_over;
+template <class... T> struct element_types_differ;
+struct use_cast;
+template <class T> struct wanted;
+template <class T> struct found;
+struct extents_disagree;
+struct order_has_other_axes_than_the_value;
+struct wrong_number_of_fields;
+
+// Two steps in one expression: where the materialize goes.
+struct put_materialize_around_the_operand;
+struct put_materialize_around_the_left_operand;
+struct put_materialize_around_the_right_operand;
+struct put_materialize_around_one_of_the_operands;
+struct put_materialize_around_the_result;
+struct operand_is_a_contraction;
+struct operand_is_a_norm;
+struct operand_is_a_rotation;
+struct operand_is_an_expression;           // where a stored value or a view of one is needed
+struct operand_is_a_softmax_of_a_contraction;
+struct operand_is_an_attention;
+struct softmax_of_a_contraction_goes_into_contract_over;
+struct cached_values_are_read_by_attention_only;
+struct both_operands_are_norms;
+struct both_operands_are_rotated;
+struct a_norm_meets_a_contraction;
+struct a_rotation_meets_a_norm_or_contraction;
+struct operand_is_complete;                // attention, top_k, append: only materialize may follow
+
+}  // namespace weft

@@ -1,0 +1,95 @@
+// Contraction: the sum of products over named axes, which both sides have. And attention, which is one expression:
+//
+//   contract<Embed>(h, w.wq)                            Pos x Embed, KvHead x Group x HeadDim x Embed
+//                                                         -> Pos x KvHead x Group x HeadDim
+//   contract<Key>(softmax<Key>(score), v)               the fused attention step
+//
+// Other axes that both sides share are batch axes; the rest form the outer product. The result has the left side's
+// remaining axes in their order, then the right side's. Left: a map or a norm; right: a stored value, a view of one,
+// a cached field, or at<A>(weight, ids), a weight selected per row. What stands around it (epilogue) is fused.
+#pragma once
+
+#include "core/combine.h"
+
+namespace weft {
+
+namespace contract_detail {
+
+template <class Over, class L, class R>
+consteval bool check() {
+  using LA = typename L::axes;
+  using RA = typename R::axes;
+  if constexpr (!is_subset<Over, LA>) {
+    static_assert(refused<op::contract, because<left_operand_lacks, subtract_axes<Over, LA>>, because<left_has, LA>,
+                          because<right_has, RA>>::value,
+                  "a contracted axis is missing on the left");
+    return false;
+  } else if constexpr (!is_subset<Over, RA>) {
+    static_assert(refused<op::contract, because<right_operand_lacks, subtract_axes<Over, RA>>, because<left_has, LA>,
+                          because<right_has, RA>>::value,
+                  "a contracted axis is missing on the right");
+    return false;
+  } else if constexpr (!std::same_as<typename L::element, f32> || !std::same_as<typename R::element, f32>) {
+    static_assert(refused<op::contract, element_types_differ<typename L::element, typename R::element>, wanted<f32>,
+                          use_cast>::value,
+                  "contractions are of f32");
+    return false;
+  } else if constexpr (L::stage == Stage::contraction) {
+    static_assert(refused<op::contract, operand_is_a_contraction, put_materialize_around_the_left_operand,
+                          because<left_has, LA>, because<right_has, RA>>::value,
+                  "this needs two steps");
+    return false;
+  } else if constexpr (L::stage == Stage::rotated) {
+    static_assert(refused<op::contract, operand_is_a_rotation, put_materialize_around_the_left_operand,
+                          because<left_has, LA>, because<right_has, RA>>::value,
+                  "this needs two steps");
+    return false;
+  } else if constexpr (L::stage == Stage::attention) {
+    static_assert(refused<op::contract, operand_is_an_attention, put_materialize_around_the_left_operand,
+                          because<left_has, LA>, because<right_has, RA>>::value,
+                  "this needs two steps");
+    return false;
+  } else if constexpr (R::stage != Stage::leaf && R::stage != Stage::gathered) {
+    static_assert(refused<op::contract, operand_is_an_expression, put_materialize_around_the_right_operand,
+                          because<left_has, LA>, because<right_has, RA>>::value,
+                  "the right side is a stored value, or at<A>(weight, ids)");
+    return false;
+  } else if constexpr (L::stage == Stage::weights && !std::same_as<Over, Axes<typename L::along>>) {
+    static_assert(refused<op::contract, softmax_of_a_contraction_goes_into_contract_over,
+                          reduced_along<typename L::along>, because<contracted_over, Over>>::value,
+                  "attention contracts the axis that softmax ran over");
+    return false;
+  } else if constexpr (L::stage != Stage::weights && L::is_paged) {
+    static_assert(refused<op::contract, cached_values_are_read_by_attention_only, because<left_has, LA>,
+                          because<right_has, RA>>::value,
+                  "what reads a cache must go through softmax into contract");
+    return false;
+  } else {
+    return true;
+  }
+}
+
+}  // namespace contract_detail
+
+template <Axis... Over, Symbolic A, Symbolic B>
+  requires(sizeof...(Over) > 0)
+auto contract(const A& left, const B& right) {
+  using L = expr_of<A>;
+  using R = expr_of<B>;
+  if constexpr (is_refused<L> || is_refused<R>) {
+    return Refused{};
+  } else if constexpr (!contract_detail::check<Axes<Over...>, L, R>()) {
+    return Refused{};
+  } else {
+    using LA = typename L::axes;
+    using RA = typename R::axes;
+    using Rest = subtract_axes<subtract_axes<RA, Axes<Over...>>, LA>;
+    using Result = concat_axes<remove_axes<LA, Over...>, Rest>;
+    NodePtr node = contract_node(axis_list<intersect_axes<RA, Axes<Over...>>>::get(), axis_list<LA>::get(),
+                                 as_expr(left).node, as_expr(right).node);
+    if constexpr (L::stage == Stage::weights) return Expr<f32, Result, Stage::attention>{std::move(node)};
+    else return Expr<f32, Result, Stage::contraction, void, (L::flags | R::flags) & kPaged>{std::move(node)};
+  }
+}
+
+}  // namespace weft

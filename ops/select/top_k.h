@@ -1,0 +1,93 @@
+// Row-wise choice: argmax<A>(x), and top_k<A, Choice>(x, k) with two results of one step.
+//
+//   auto [p, ids] = materialize(top_k<Expert, Choice>(contract<Embed>(h, w.router), 2));
+//
+// Values descend; ties go to the lower index; NaN counts as -inf. k is at most the extent of A.
+#pragma once
+
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "core/value.h"
+#include "ops/reduce/reduce.h"
+
+namespace weft {
+
+// A choice along an axis, before materialize. List: the axes of its results.
+template <class List, bool WithValues>
+struct Choose {
+  RegionRequest region;
+  const AxisInfo* axis;
+  const AxisInfo* choice;
+  int64_t count;
+};
+
+namespace select_detail {
+
+template <class Op, class A, class E>
+consteval bool check() {
+  if constexpr (!reduce_detail::check<Op, A, E>()) {
+    return false;
+  } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::is_paged) {
+    static_assert(refused<Op, step_conflict<E, E>, put_materialize_around_the_operand>::value, "this needs two steps");
+    return false;
+  } else {
+    return true;
+  }
+}
+
+template <class C>
+std::vector<ValueId> record(const C& choose, std::string name) {
+  return record_step({.regions = {choose.region},
+                      .name = std::move(name),
+                      .select = choose.axis,
+                      .choice = choose.choice,
+                      .choices = choose.count});
+}
+
+}  // namespace select_detail
+
+// `k` may be left out where Choice has a fixed extent.
+template <Axis A, Axis Choice, Symbolic X>
+auto top_k(const X& x, int64_t k = Choice::fixed_extent) {
+  using E = expr_of<X>;
+  if constexpr (!select_detail::check<op::top_k, A, E>()) {
+    return Refused{};
+  } else {
+    return Choose<replace_axis<typename E::axes, A, Choice>, true>{
+        {as_expr(x).node, axis_list<typename E::axes>::get()}, &axis_info<A>, &axis_info<Choice>, k};
+  }
+}
+
+// The lowest index of the largest along A: i32. Of a map or norm it may be used further in the same step; of a
+// contraction it is the step's result.
+template <Axis A, Symbolic X>
+auto argmax(const X& x) {
+  using E = expr_of<X>;
+  if constexpr (!select_detail::check<op::reduce, A, E>()) {
+    return Refused{};
+  } else if constexpr (is_mapped<E> || (E::stage == Stage::norm && std::same_as<typename E::along, A>)) {
+    return reduce_detail::reduce<A, ReduceOp::argmax>(x);
+  } else {
+    return Choose<remove_axes<typename E::axes, A>, false>{
+        {as_expr(x).node, axis_list<typename E::axes>::get()}, &axis_info<A>, nullptr, 1};
+  }
+}
+
+// {values, ids} of a top_k.
+template <class... A>
+std::tuple<Value<f32, A...>, Value<i32, A...>> materialize(const Choose<Axes<A...>, true>& choose,
+                                                           std::string name = {}) {
+  const std::vector<ValueId> ids = select_detail::record(choose, std::move(name));
+  const auto recorder = find_recorder(*choose.region.expression);
+  return {Value<f32, A...>(recorder, ids[0]), Value<i32, A...>(recorder, ids[1])};
+}
+
+template <class... A>
+Value<i32, A...> materialize(const Choose<Axes<A...>, false>& choose, std::string name = {}) {
+  return {find_recorder(*choose.region.expression), select_detail::record(choose, std::move(name))[0]};
+}
+
+}  // namespace weft
