@@ -66,6 +66,17 @@ consteval auto step_conflict_of() {
 template <class A, class B>
 using step_conflict = typename decltype(step_conflict_of<A, B>())::type;
 
+// Why nothing but one particular operation may follow an expression; `void` if anything may.
+template <class E>
+consteval auto completion_of() {
+  if constexpr (E::stage == Stage::attention) return std::type_identity<operand_is_an_attention>{};
+  else if constexpr (E::stage == Stage::weights) return std::type_identity<operand_is_a_softmax_of_a_contraction>{};
+  else if constexpr (E::is_paged) return std::type_identity<cached_values_are_read_by_attention_only>{};
+  else return std::type_identity<void>{};
+}
+template <class E>
+using completion = typename decltype(completion_of<E>())::type;
+
 // The elementwise result of two operands that combine, as an expression type of element T.
 template <class T, class A, class B>
 struct combined {
@@ -82,23 +93,21 @@ using combined_expr = typename combined<T, A, B>::type;
 template <class T, class A>
 using mapped_expr = Expr<T, typename A::axes, is_mapped<A> ? Stage::map : A::stage, typename A::along, A::flags>;
 
-// True if A and B combine; if not, an error that names Op, the axes and what to do.
+// Why A and B do not combine in operation Op.
 template <class Op, class A, class B>
-consteval bool check_combination() {
+consteval auto why_not_combined() {
   if constexpr (is_refused<A> || is_refused<B>) {
-    return false;
+    return refused_before;
   } else if constexpr (!axes_combine<A, B>) {
-    static_assert(refused<Op, because<left_operand_lacks, subtract_axes<typename B::axes, typename A::axes>>,
-                          because<right_operand_lacks, subtract_axes<typename A::axes, typename B::axes>>>::value,
-                  "the axes of one operand must contain those of the other; nothing broadcasts both ways");
-    return false;
+    // the axes of one operand must contain those of the other; nothing broadcasts both ways
+    return because_of<refused<Op, because<left_operand_lacks, subtract_axes<typename B::axes, typename A::axes>>,
+                          because<right_operand_lacks, subtract_axes<typename A::axes, typename B::axes>>>>;
   } else if constexpr (!std::is_void_v<step_conflict<A, B>>) {
-    static_assert(refused<Op, step_conflict<A, B>, put_materialize_around_one_of_the_operands,
-                          because<left_has, typename A::axes>, because<right_has, typename B::axes>>::value,
-                  "this needs two steps");
-    return false;
+    // this needs two steps
+    return because_of<refused<Op, step_conflict<A, B>, put_materialize_around_one_of_the_operands,
+                          because<left_has, typename A::axes>, because<right_has, typename B::axes>>>;
   } else {
-    return true;
+    return allowed;
   }
 }
 

@@ -11,22 +11,20 @@ namespace weft {
 namespace materialize_detail {
 
 template <class E>
-consteval bool check() {
+consteval auto why_not() {
   if constexpr (is_refused<E>) {
-    return false;
+    return refused_before;
   } else if constexpr (E::stage == Stage::weights) {
-    static_assert(refused<op::materialize, operand_is_a_softmax_of_a_contraction,
+    // put materialize around the contraction inside softmax, or contract the softmax with values
+    return because_of<refused<op::materialize, operand_is_a_softmax_of_a_contraction,
                           softmax_of_a_contraction_goes_into_contract_over, reduced_along<typename E::along>,
-                          put_materialize_around_the_operand>::value,
-                  "put materialize around the contraction inside softmax, or contract the softmax with values");
-    return false;
+                          put_materialize_around_the_operand>>;
   } else if constexpr (E::is_paged) {
-    static_assert(refused<op::materialize, cached_values_are_read_by_attention_only,
-                          because<value_has, typename E::axes>>::value,
-                  "cached tokens differ per sequence: only contract<Key>(softmax<Key>(score), v) reads them");
-    return false;
+    // cached tokens differ per sequence: only contract<Key>(softmax<Key>(score), v) reads them
+    return because_of<refused<op::materialize, cached_values_are_read_by_attention_only,
+                          because<value_has, typename E::axes>>>;
   } else {
-    return true;
+    return allowed;
   }
 }
 
@@ -38,28 +36,43 @@ auto record(const E& expr, Axes<A...>, std::string name) {
   return Value<typename E::element, A...>(std::move(recorder), id);
 }
 
+template <class E, class Order>
+consteval auto why_no_order() {
+  if constexpr (is_refused<E>) {
+    return refused_before;
+  } else if constexpr (!is_same_set<Order, typename E::axes>) {
+    return because_of<refused<op::materialize, order_has_other_axes_than_the_value, because<it_has, Order>,
+                              because<value_has, typename E::axes>>>;
+  } else {
+    return allowed;
+  }
+}
+
 }  // namespace materialize_detail
 
 template <Symbolic X>
 auto materialize(const X& x, std::string name = {}) {
   using E = expr_of<X>;
-  if constexpr (!materialize_detail::check<E>()) return Refused{};
-  else return materialize_detail::record(as_expr(x), typename E::axes{}, std::move(name));
+  using Why = why_of<decltype(materialize_detail::why_not<E>())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
+    return Refused{};
+  } else {
+    return materialize_detail::record(as_expr(x), typename E::axes{}, std::move(name));
+  }
 }
 
 // Stored in another order: materialize<KvHead, Pos, HeadDim>(x). Nothing else permutes.
 template <Axis First, Axis... Rest, Symbolic X>
 auto materialize(const X& x, std::string name = {}) {
   using E = expr_of<X>;
-  if constexpr (!materialize_detail::check<E>()) {
-    return Refused{};
-  } else if constexpr (!is_same_set<Axes<First, Rest...>, typename E::axes>) {
-    static_assert(refused<op::materialize, order_has_other_axes_than_the_value, it_has<First, Rest...>,
-                          because<value_has, typename E::axes>>::value,
-                  "the order must name the value's own axes");
+  using Order = Axes<First, Rest...>;
+  using Why = why_of<decltype(first_refusal(materialize_detail::why_not<E>(), materialize_detail::why_no_order<E, Order>()))>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
-    return materialize_detail::record(as_expr(x), Axes<First, Rest...>{}, std::move(name));
+    return materialize_detail::record(as_expr(x), Order{}, std::move(name));
   }
 }
 

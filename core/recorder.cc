@@ -28,7 +28,7 @@ ValueId Recorder::add_value(ValueRecord value) {
 
 ValueId Recorder::value_of(const std::shared_ptr<const Storage>& storage, const AxisList& stored_axes) {
   ValueRecord value;
-  value.name = storage->name;
+  value.name = storage->name.empty() ? "tensor " + std::to_string(record_->values.size()) : storage->name;
   value.kind = ValueKind::weight;
   value.format = storage->format;
   value.axes = axes(stored_axes);

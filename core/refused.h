@@ -1,23 +1,58 @@
-// How a wrong expression is reported: an error of one line that reads as a sentence, from g++ and clang alike.
+// How a wrong expression is reported: one error that reads as a sentence, from g++ and clang alike.
 //
 //   error: incomplete type 'weft::refused<weft::op::contract, weft::right_operand_lacks<HeadDim>,
-//          weft::it_has<Pos, Embed> >' used in nested name specifier
+//          weft::left_has<Pos, Embed, HeadDim>, weft::right_has<Hidden, Embed> >' used in nested name specifier
 //
-// `refused` has no definition: naming it in a static_assert is the error, and its arguments are the message. Checks
-// stand in the operation that the user called, never deeper; after a failed one the operation returns `Refused`,
-// which every other operation swallows, so that one mistake gives one error.
+// Every operation first asks a `why` function, which returns because_of<refused<Op, reasons...>>, or `allowed`. The
+// error is raised in the operation that the user called, never deeper, which keeps it short; after it the operation
+// returns `Refused`, which every other operation swallows, so that one mistake gives one error.
 #pragma once
+
+#include <type_traits>
 
 namespace weft {
 
+// An error message. g++ names an incomplete type where it is used, and of a failed static_assert only the text; clang
+// names the types of a failed static_assert, and adds a note for an incomplete one: each gets the shorter form.
 template <class Op, class... Why>
-struct refused;
+struct refused
+#if defined(__clang__)
+{
+  static constexpr bool value = false;
+}
+#endif
+;
+
+struct Allowed {
+  static constexpr bool value = true;
+};
 
 // Result of an operation that was refused. Converts to anything, is accepted by everything.
 struct Refused {
+  static constexpr bool value = true;  // its error has been given
   template <class T>
   operator T() const;
 };
+
+// Answers of `why` functions.
+template <class Why>
+inline constexpr std::type_identity<Why> because_of{};
+inline constexpr std::type_identity<Allowed> allowed{};
+inline constexpr std::type_identity<Refused> refused_before{};  // an operand was
+
+// The type in an answer: static_assert(Why::value, ...) in the operation raises the error.
+template <class Answer>
+using why_of = typename Answer::type;
+template <class Why>
+inline constexpr bool is_allowed = std::is_same_v<Why, Allowed>;
+
+// The first of several answers that is not `allowed`.
+consteval auto first_refusal() { return allowed; }
+template <class Why, class... Rest>
+consteval auto first_refusal(std::type_identity<Why> why, Rest... rest) {
+  if constexpr (is_allowed<Why>) return first_refusal(rest...);
+  else return why;
+}
 
 // Operations, as they are named in messages.
 namespace op {

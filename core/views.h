@@ -14,29 +14,28 @@ namespace weft {
 namespace views_detail {
 
 template <class Op, class A, class E>
-consteval bool check_leaf() {
+consteval auto why_no_leaf() {
   if constexpr (is_refused<E>) {
-    return false;
+    return refused_before;
   } else if constexpr (!is_stored_view<E>) {
-    static_assert(refused<Op, operand_is_an_expression, put_materialize_around_the_operand,
-                          because<it_has, typename E::axes>>::value,
-                  "views are of stored values");
-    return false;
+    // views are of stored values
+    return because_of<refused<Op, operand_is_an_expression, put_materialize_around_the_operand,
+                          because<it_has, typename E::axes>>>;
   } else if constexpr (!contains_axis<A, typename E::axes>) {
-    static_assert(refused<Op, operand_lacks<A>, because<it_has, typename E::axes>>::value, "no such axis here");
-    return false;
+    // no such axis here
+    return because_of<refused<Op, operand_lacks<A>, because<it_has, typename E::axes>>>;
   } else {
-    return true;
+    return allowed;
   }
 }
 
 template <class Op, class List>
-consteval bool check_distinct() {
+consteval auto why_not_distinct() {
   if constexpr (!are_distinct<List>) {
-    static_assert(refused<Op, because<axis_appears_twice, List>>::value, "the result would have one axis twice");
-    return false;
+    // the result would have one axis twice
+    return because_of<refused<Op, because<axis_appears_twice, List>>>;
   } else {
-    return true;
+    return allowed;
   }
 }
 
@@ -45,80 +44,107 @@ inline constexpr bool fixed(int64_t extent) { return extent != kRunTimeExtent; }
 template <class E, class List>
 using leaf = Expr<typename E::element, List, Stage::leaf, void, E::flags>;
 
+// E with List as its axes; E unchanged in element and flags.
+template <class Op, class A, class E, class List>
+consteval auto why_no_relabel() {
+  return first_refusal(why_no_leaf<Op, A, E>(), why_not_distinct<Op, List>());
+}
+
+template <class Op, class E, class Whole, class Outer, class Inner>
+consteval auto why_not_product() {
+  constexpr int64_t whole = Whole::fixed_extent, outer = Outer::fixed_extent, inner = Inner::fixed_extent;
+  if constexpr (fixed(whole) && ((fixed(outer) && fixed(inner) && outer * inner != whole) ||
+                                 (fixed(outer) && (outer == 0 || whole % outer != 0)) ||
+                                 (fixed(inner) && (inner == 0 || whole % inner != 0)))) {
+    // the parts' fixed extents do not multiply to the whole's
+    return because_of<refused<Op, fixed_extent_of<Whole, whole>, fixed_extent_of<Outer, outer>,
+                              fixed_extent_of<Inner, inner>, extents_disagree>>;
+  } else {
+    return allowed;
+  }
+}
+
+template <class E, class From, class To>
+consteval auto why_no_rename() {
+  constexpr int64_t from = From::fixed_extent, to = To::fixed_extent;
+  if constexpr (fixed(from) && fixed(to) && from != to) {
+    return because_of<refused<op::rename, fixed_extent_of<From, from>, fixed_extent_of<To, to>, extents_disagree>>;
+  } else {
+    return allowed;
+  }
+}
+
+template <class E, class Outer, class Inner>
+consteval auto why_no_merge() {
+  if constexpr (is_refused<E>) {
+    return refused_before;
+  } else if constexpr (!are_adjacent<Outer, Inner, typename E::axes>) {
+    // merge<Outer, Inner, To> needs the two side by side, in this order
+    return because_of<refused<op::merge, axes_are_not_adjacent<Outer, Inner>, because<it_has, typename E::axes>>>;
+  } else {
+    return allowed;
+  }
+}
+
+// The axes of a view; none where the operand has been refused.
+template <class E>
+struct axes_of {
+  using type = Axes<>;
+};
+template <class E>
+  requires(!is_refused<E>)
+struct axes_of<E> {
+  using type = typename E::axes;
+};
+template <class X>
+using viewed_axes = typename axes_of<expr_of<X>>::type;
+
 }  // namespace views_detail
 
 template <Axis From, Axis To, Symbolic X>
 auto rename(const X& x) {
   using E = expr_of<X>;
-  if constexpr (!views_detail::check_leaf<op::rename, From, E>()) {
-    return Refused{};
-  } else if constexpr (views_detail::fixed(From::fixed_extent) && views_detail::fixed(To::fixed_extent) &&
-                       From::fixed_extent != To::fixed_extent) {
-    static_assert(refused<op::rename, fixed_extent_of<From, From::fixed_extent>, fixed_extent_of<To, To::fixed_extent>,
-                          extents_disagree>::value,
-                  "the two axes have different fixed extents");
+  using List = replace_axis<views_detail::viewed_axes<X>, From, To>;
+  using Why = why_of<decltype(first_refusal(views_detail::why_no_relabel<op::rename, From, E, List>(),
+                                 views_detail::why_no_rename<E, From, To>()))>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
-    using List = replace_axis<typename E::axes, From, To>;
-    if constexpr (!views_detail::check_distinct<op::rename, List>()) return Refused{};
-    else return views_detail::leaf<E, List>{renamed(*as_expr(x).node, &axis_info<From>, &axis_info<To>)};
+    return views_detail::leaf<E, List>{renamed(*as_expr(x).node, &axis_info<From>, &axis_info<To>)};
   }
 }
 
 template <Axis From, Axis Outer, Axis Inner, Symbolic X>
 auto split(const X& x) {
   using E = expr_of<X>;
-  using views_detail::fixed;
-  if constexpr (!views_detail::check_leaf<op::split, From, E>()) {
-    return Refused{};
-  } else if constexpr (fixed(From::fixed_extent) &&
-                       ((fixed(Outer::fixed_extent) && fixed(Inner::fixed_extent) &&
-                         Outer::fixed_extent * Inner::fixed_extent != From::fixed_extent) ||
-                        (fixed(Outer::fixed_extent) && From::fixed_extent % Outer::fixed_extent != 0) ||
-                        (fixed(Inner::fixed_extent) && From::fixed_extent % Inner::fixed_extent != 0))) {
-    static_assert(refused<op::split, fixed_extent_of<From, From::fixed_extent>,
-                          fixed_extent_of<Outer, Outer::fixed_extent>, fixed_extent_of<Inner, Inner::fixed_extent>,
-                          extents_disagree>::value,
-                  "the parts' fixed extents do not multiply to the whole's");
+  using List = replace_axis<views_detail::viewed_axes<X>, From, Outer, Inner>;
+  using Why = why_of<decltype(first_refusal(views_detail::why_no_relabel<op::split, From, E, List>(),
+                                 views_detail::why_not_product<op::split, E, From, Outer, Inner>()))>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
-    using List = replace_axis<typename E::axes, From, Outer, Inner>;
-    if constexpr (!views_detail::check_distinct<op::split, List>()) {
-      return Refused{};
-    } else {
-      return views_detail::leaf<E, List>{
-          split_view(*as_expr(x).node, &axis_info<From>, &axis_info<Outer>, &axis_info<Inner>)};
-    }
+    return views_detail::leaf<E, List>{
+        split_view(*as_expr(x).node, &axis_info<From>, &axis_info<Outer>, &axis_info<Inner>)};
   }
 }
 
 template <Axis Outer, Axis Inner, Axis To, Symbolic X>
 auto merge(const X& x) {
   using E = expr_of<X>;
-  using views_detail::fixed;
-  if constexpr (!views_detail::check_leaf<op::merge, Outer, E>()) {
-    return Refused{};
-  } else if constexpr (!views_detail::check_leaf<op::merge, Inner, E>()) {
-    return Refused{};
-  } else if constexpr (!are_adjacent<Outer, Inner, typename E::axes>) {
-    static_assert(refused<op::merge, axes_are_not_adjacent<Outer, Inner>, because<it_has, typename E::axes>>::value,
-                  "merge<Outer, Inner, To> needs the two side by side, in this order");
-    return Refused{};
-  } else if constexpr (fixed(To::fixed_extent) && fixed(Outer::fixed_extent) && fixed(Inner::fixed_extent) &&
-                       Outer::fixed_extent * Inner::fixed_extent != To::fixed_extent) {
-    static_assert(refused<op::merge, fixed_extent_of<Outer, Outer::fixed_extent>,
-                          fixed_extent_of<Inner, Inner::fixed_extent>, fixed_extent_of<To, To::fixed_extent>,
-                          extents_disagree>::value,
-                  "the parts' fixed extents do not multiply to the whole's");
+  using List = replace_axis<remove_axes<views_detail::viewed_axes<X>, Inner>, Outer, To>;
+  using Why = why_of<decltype(first_refusal(views_detail::why_no_leaf<op::merge, Outer, E>(),
+                                 views_detail::why_no_leaf<op::merge, Inner, E>(),
+                                 views_detail::why_no_merge<E, Outer, Inner>(),
+                                 views_detail::why_not_distinct<op::merge, List>(),
+                                 views_detail::why_not_product<op::merge, E, To, Outer, Inner>()))>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
-    using List = replace_axis<remove_axes<typename E::axes, Inner>, Outer, To>;
-    if constexpr (!views_detail::check_distinct<op::merge, List>()) {
-      return Refused{};
-    } else {
-      return views_detail::leaf<E, List>{
-          merged_view(*as_expr(x).node, &axis_info<Outer>, &axis_info<Inner>, &axis_info<To>)};
-    }
+    return views_detail::leaf<E, List>{
+        merged_view(*as_expr(x).node, &axis_info<Outer>, &axis_info<Inner>, &axis_info<To>)};
   }
 }
 
@@ -126,16 +152,14 @@ auto merge(const X& x) {
 template <Axis From, Axis To, Symbolic X>
 auto slice(const X& x, int64_t begin, int64_t count = To::fixed_extent) {
   using E = expr_of<X>;
-  if constexpr (!views_detail::check_leaf<op::slice, From, E>()) {
+  using List = replace_axis<views_detail::viewed_axes<X>, From, To>;
+  using Why = why_of<decltype(views_detail::why_no_relabel<op::slice, From, E, List>())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
-    using List = replace_axis<typename E::axes, From, To>;
-    if constexpr (!views_detail::check_distinct<op::slice, List>()) {
-      return Refused{};
-    } else {
-      return views_detail::leaf<E, List>{
-          sliced_view(*as_expr(x).node, &axis_info<From>, &axis_info<To>, begin, count)};
-    }
+    return views_detail::leaf<E, List>{
+        sliced_view(*as_expr(x).node, &axis_info<From>, &axis_info<To>, begin, count)};
   }
 }
 

@@ -21,38 +21,48 @@ struct Append {
 namespace append_detail {
 
 template <class F, class X>
-consteval bool check_field() {
+consteval auto why_no_field() {
   using E = expr_of<X>;
   using Wanted = concat_axes<Axes<Pos>, typename F::row>;
   if constexpr (is_refused<E>) {
-    return false;
+    return refused_before;
   } else if constexpr (!is_subset<typename E::axes, Wanted> || !is_subset<Wanted, typename E::axes>) {
-    static_assert(refused<op::append, because<extra_axes, subtract_axes<typename E::axes, Wanted>>,
+    // a cache field holds, per token, exactly its own axes
+    return because_of<refused<op::append, because<extra_axes, subtract_axes<typename E::axes, Wanted>>,
                           because<operand_lacks, subtract_axes<Wanted, typename E::axes>>,
-                          because<value_has, typename E::axes>, because<cache_field_has, typename F::axes>>::value,
-                  "a cache field holds, per token, exactly its own axes");
-    return false;
+                          because<value_has, typename E::axes>, because<cache_field_has, typename F::axes>>>;
   } else if constexpr (!std::same_as<typename E::element, f32>) {
-    static_assert(refused<op::append, wanted<f32>, found<typename E::element>, use_cast>::value, "caches hold f32");
-    return false;
+    // caches hold f32
+    return because_of<refused<op::append, wanted<f32>, found<typename E::element>, use_cast>>;
   } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::is_paged) {
-    static_assert(refused<op::append, step_conflict<E, E>, put_materialize_around_the_operand>::value,
-                  "this needs two steps");
-    return false;
+    // this needs two steps
+    return because_of<refused<op::append, completion<E>, put_materialize_around_the_operand>>;
   } else {
-    return true;
+    return allowed;
   }
 }
+
+template <class Fields, class... X>
+struct fields;
+template <class... F, class... X>
+struct fields<Cache<F...>, X...> {
+  static consteval auto why_not() {
+    if constexpr (sizeof...(F) != sizeof...(X)) {
+      return because_of<refused<op::append, wrong_number_of_fields, because<cache_field_has, typename F::axes>...>>;
+    } else {
+      return first_refusal(why_no_field<F, X>()...);
+    }
+  }
+};
 
 }  // namespace append_detail
 
 // Each x has the axis Pos and its field's axes after the key, in any order.
 template <class... F, class... X>
 auto append(Cache<F...>& cache, const X&... x) {
-  if constexpr (sizeof...(F) != sizeof...(X)) {
-    static_assert(refused<op::append, wrong_number_of_fields, because<cache_field_has, typename F::axes>...>::value, "one expression per field of the cache");
-    return Refused{};
-  } else if constexpr (!(append_detail::check_field<F, X>() && ...)) {
+  using Why = why_of<decltype(append_detail::fields<Cache<F...>, X...>::why_not())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
     return Append<Cache<F...>>{

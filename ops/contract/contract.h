@@ -16,57 +16,54 @@ namespace weft {
 namespace contract_detail {
 
 template <class Over, class L, class R>
-consteval bool check() {
+consteval auto why_not_both() {
   using LA = typename L::axes;
   using RA = typename R::axes;
   if constexpr (!is_subset<Over, LA>) {
-    static_assert(refused<op::contract, because<left_operand_lacks, subtract_axes<Over, LA>>, because<left_has, LA>,
-                          because<right_has, RA>>::value,
-                  "a contracted axis is missing on the left");
-    return false;
+    // a contracted axis is missing on the left
+    return because_of<refused<op::contract, because<left_operand_lacks, subtract_axes<Over, LA>>, because<left_has, LA>,
+                          because<right_has, RA>>>;
   } else if constexpr (!is_subset<Over, RA>) {
-    static_assert(refused<op::contract, because<right_operand_lacks, subtract_axes<Over, RA>>, because<left_has, LA>,
-                          because<right_has, RA>>::value,
-                  "a contracted axis is missing on the right");
-    return false;
+    // a contracted axis is missing on the right
+    return because_of<refused<op::contract, because<right_operand_lacks, subtract_axes<Over, RA>>, because<left_has, LA>,
+                          because<right_has, RA>>>;
   } else if constexpr (!std::same_as<typename L::element, f32> || !std::same_as<typename R::element, f32>) {
-    static_assert(refused<op::contract, element_types_differ<typename L::element, typename R::element>, wanted<f32>,
-                          use_cast>::value,
-                  "contractions are of f32");
-    return false;
+    // contractions are of f32
+    return because_of<refused<op::contract, element_types_differ<typename L::element, typename R::element>, wanted<f32>,
+                          use_cast>>;
   } else if constexpr (L::stage == Stage::contraction) {
-    static_assert(refused<op::contract, operand_is_a_contraction, put_materialize_around_the_left_operand,
-                          because<left_has, LA>, because<right_has, RA>>::value,
-                  "this needs two steps");
-    return false;
+    // this needs two steps
+    return because_of<refused<op::contract, operand_is_a_contraction, put_materialize_around_the_left_operand,
+                          because<left_has, LA>, because<right_has, RA>>>;
   } else if constexpr (L::stage == Stage::rotated) {
-    static_assert(refused<op::contract, operand_is_a_rotation, put_materialize_around_the_left_operand,
-                          because<left_has, LA>, because<right_has, RA>>::value,
-                  "this needs two steps");
-    return false;
+    // this needs two steps
+    return because_of<refused<op::contract, operand_is_a_rotation, put_materialize_around_the_left_operand,
+                          because<left_has, LA>, because<right_has, RA>>>;
   } else if constexpr (L::stage == Stage::attention) {
-    static_assert(refused<op::contract, operand_is_an_attention, put_materialize_around_the_left_operand,
-                          because<left_has, LA>, because<right_has, RA>>::value,
-                  "this needs two steps");
-    return false;
+    // this needs two steps
+    return because_of<refused<op::contract, operand_is_an_attention, put_materialize_around_the_left_operand,
+                          because<left_has, LA>, because<right_has, RA>>>;
   } else if constexpr (R::stage != Stage::leaf && R::stage != Stage::gathered) {
-    static_assert(refused<op::contract, operand_is_an_expression, put_materialize_around_the_right_operand,
-                          because<left_has, LA>, because<right_has, RA>>::value,
-                  "the right side is a stored value, or at<A>(weight, ids)");
-    return false;
+    // the right side is a stored value, or at<A>(weight, ids)
+    return because_of<refused<op::contract, operand_is_an_expression, put_materialize_around_the_right_operand,
+                          because<left_has, LA>, because<right_has, RA>>>;
   } else if constexpr (L::stage == Stage::weights && !std::same_as<Over, Axes<typename L::along>>) {
-    static_assert(refused<op::contract, softmax_of_a_contraction_goes_into_contract_over,
-                          reduced_along<typename L::along>, because<contracted_over, Over>>::value,
-                  "attention contracts the axis that softmax ran over");
-    return false;
+    // attention contracts the axis that softmax ran over
+    return because_of<refused<op::contract, softmax_of_a_contraction_goes_into_contract_over,
+                          reduced_along<typename L::along>, because<contracted_over, Over>>>;
   } else if constexpr (L::stage != Stage::weights && L::is_paged) {
-    static_assert(refused<op::contract, cached_values_are_read_by_attention_only, because<left_has, LA>,
-                          because<right_has, RA>>::value,
-                  "what reads a cache must go through softmax into contract");
-    return false;
+    // what reads a cache must go through softmax into contract
+    return because_of<refused<op::contract, cached_values_are_read_by_attention_only, because<left_has, LA>,
+                          because<right_has, RA>>>;
   } else {
-    return true;
+    return allowed;
   }
+}
+
+template <class Over, class L, class R>
+consteval auto why_not() {
+  if constexpr (is_refused<L> || is_refused<R>) return refused_before;
+  else return why_not_both<Over, L, R>();
 }
 
 }  // namespace contract_detail
@@ -76,9 +73,9 @@ template <Axis... Over, Symbolic A, Symbolic B>
 auto contract(const A& left, const B& right) {
   using L = expr_of<A>;
   using R = expr_of<B>;
-  if constexpr (is_refused<L> || is_refused<R>) {
-    return Refused{};
-  } else if constexpr (!contract_detail::check<Axes<Over...>, L, R>()) {
+  using Why = why_of<decltype(contract_detail::why_not<Axes<Over...>, L, R>())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
     using LA = typename L::axes;

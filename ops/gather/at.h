@@ -8,31 +8,44 @@
 
 namespace weft {
 
+namespace at_detail {
+
+template <class A, class T, class K>
+consteval auto why_not() {
+  if constexpr (is_refused<T> || is_refused<K>) {
+    return refused_before;
+  } else if constexpr (!(T::stage == Stage::leaf || T::stage == Stage::gathered)) {
+    // at selects from stored values
+    return because_of<refused<op::at, operand_is_an_expression, put_materialize_around_the_left_operand,
+                          because<left_has, typename T::axes>>>;
+  } else if constexpr (!is_stored_view<K>) {
+    // ids are a stored value
+    return because_of<refused<op::at, operand_is_an_expression, put_materialize_around_the_right_operand,
+                          because<right_has, typename K::axes>>>;
+  } else if constexpr (T::is_paged || K::is_paged) {
+    // a cache is not a table
+    return because_of<refused<op::at, cached_values_are_read_by_attention_only, because<left_has, typename T::axes>>>;
+  } else if constexpr (!std::same_as<typename K::element, i32>) {
+    // ids are i32
+    return because_of<refused<op::at, wanted<i32>, found<typename K::element>>>;
+  } else if constexpr (!contains_axis<A, typename T::axes>) {
+    // no such axis here
+    return because_of<refused<op::at, operand_lacks<A>, because<it_has, typename T::axes>>>;
+  } else {
+    return allowed;
+  }
+}
+
+}  // namespace at_detail
+
 // The axes of ids stand where A stood. Both operands are stored values or views of them.
 template <Axis A, Symbolic X, Symbolic I>
 auto at(const X& table, const I& ids) {
   using T = expr_of<X>;
   using K = expr_of<I>;
-  if constexpr (is_refused<T> || is_refused<K>) {
-    return Refused{};
-  } else if constexpr (!(T::stage == Stage::leaf || T::stage == Stage::gathered)) {
-    static_assert(refused<op::at, operand_is_an_expression, put_materialize_around_the_left_operand,
-                          because<left_has, typename T::axes>>::value,
-                  "at selects from stored values");
-    return Refused{};
-  } else if constexpr (!is_stored_view<K>) {
-    static_assert(refused<op::at, operand_is_an_expression, put_materialize_around_the_right_operand,
-                          because<right_has, typename K::axes>>::value,
-                  "ids are a stored value");
-    return Refused{};
-  } else if constexpr (T::is_paged || K::is_paged) {
-    static_assert(refused<op::at, cached_values_are_read_by_attention_only, because<left_has, typename T::axes>>::value, "a cache is not a table");
-    return Refused{};
-  } else if constexpr (!std::same_as<typename K::element, i32>) {
-    static_assert(refused<op::at, wanted<i32>, found<typename K::element>>::value, "ids are i32");
-    return Refused{};
-  } else if constexpr (!contains_axis<A, typename T::axes>) {
-    static_assert(refused<op::at, operand_lacks<A>, because<it_has, typename T::axes>>::value, "no such axis here");
+  using Why = why_of<decltype(at_detail::why_not<A, T, K>())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
     // An axis that both have is the ids': each row of ids selects among its own.

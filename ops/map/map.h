@@ -29,7 +29,7 @@ struct power;
 struct compare;
 struct logical;
 struct where;
-struct function;  // exp, silu, ...
+struct function_of_one;  // exp, silu, ...
 struct map;
 }  // namespace op
 
@@ -46,46 +46,144 @@ auto operand(const X& x) {
   }
 }
 
-enum class Gives { same, boolean };
+// What an operation takes and gives.
+enum class Kind {
+  arithmetic,  // f32 or i32 -> the same
+  equality,    // any -> bool
+  ordering,    // f32 or i32 -> bool
+  logic,       // bool -> bool
+};
 
-template <class Op, ScalarOp Code, Gives Result, class A, class B>
-auto binary(const A& a, const B& b) {
-  if constexpr (!check_combination<Op, A, B>()) {
-    return Refused{};
+template <Kind K, class T>
+inline constexpr bool takes = K == Kind::equality || (K == Kind::logic) == std::same_as<T, bool>;
+template <Kind K, class T>
+using gives = std::conditional_t<K == Kind::arithmetic, T, bool>;
+
+template <class Op, class A, class B>
+consteval auto why_other_elements() {
+  if constexpr (is_refused<A> || is_refused<B>) {
+    return refused_before;
   } else if constexpr (!std::same_as<typename A::element, typename B::element>) {
-    static_assert(refused<Op, element_types_differ<typename A::element, typename B::element>, use_cast>::value,
-                  "float, int and bool do not mix; cast<T>(x) converts");
-    return Refused{};
+    // float, int and bool do not mix; cast<T>(x) converts
+    return because_of<refused<Op, element_types_differ<typename A::element, typename B::element>, use_cast>>;
   } else {
-    constexpr bool logic = Code == ScalarOp::logical_and || Code == ScalarOp::logical_or;
-    using T = std::conditional_t<Result == Gives::boolean, bool, typename A::element>;
-    if constexpr (logic != std::same_as<typename A::element, bool> && Code != ScalarOp::eq && Code != ScalarOp::ne) {
-      static_assert(refused<Op, found<typename A::element>, use_cast>::value, "not an operation on this element type");
-      return Refused{};
-    } else {
-      return combined_expr<T, A, B>{scalar_node(Code, element_of<T>, {a.node, b.node})};
-    }
+    return allowed;
   }
 }
 
-template <ScalarOp Code, class X>
-auto unary(const X& x) {
-  using A = expr_of<X>;
-  if constexpr (is_refused<A>) {
-    return Refused{};
-  } else if constexpr (!std::is_void_v<step_conflict<A, A>>) {
-    static_assert(refused<op::function, step_conflict<A, A>, put_materialize_around_the_operand>::value,
-                  "this needs two steps");
-    return Refused{};
-  } else if constexpr (constexpr bool any_number = Code == ScalarOp::neg || Code == ScalarOp::abs;
-                       !(std::same_as<typename A::element, f32> ||
-                         (any_number && std::same_as<typename A::element, i32>))) {
-    static_assert(refused<op::function, wanted<f32>, found<typename A::element>, use_cast>::value,
-                  "this function is of f32; cast<f32>(x) converts");
-    return Refused{};
+template <class Op, Kind K, class A, class B>
+consteval auto why_not() {
+  constexpr auto why = first_refusal(why_not_combined<Op, A, B>(), why_other_elements<Op, A, B>());
+  if constexpr (!is_allowed<why_of<decltype(why)>>) {
+    return why;
+  } else if constexpr (!takes<K, typename A::element>) {
+    return because_of<refused<Op, found<typename A::element>, use_cast>>;
   } else {
-    using T = typename A::element;
-    return mapped_expr<T, A>{scalar_node(Code, element_of<T>, {as_expr(x).node})};
+    return allowed;
+  }
+}
+
+// Why a function of one operand, of element f32 (or i32 too), does not apply.
+template <class Op, bool OfIntsToo, class A>
+consteval auto why_not_unary() {
+  if constexpr (is_refused<A>) {
+    return refused_before;
+  } else if constexpr (A::stage == Stage::attention || A::stage == Stage::weights) {
+    // this needs two steps
+    return because_of<refused<Op, completion<A>, put_materialize_around_the_operand,
+                              because<it_has, typename A::axes>>>;
+  } else if constexpr (!(std::same_as<typename A::element, f32> ||
+                         (OfIntsToo && std::same_as<typename A::element, i32>))) {
+    // this function is of f32; cast<f32>(x) converts
+    return because_of<refused<Op, wanted<f32>, found<typename A::element>, use_cast>>;
+  } else {
+    return allowed;
+  }
+}
+
+template <class A>
+consteval auto why_not_logical() {
+  if constexpr (is_refused<A>) return refused_before;
+  else if constexpr (std::same_as<typename A::element, bool>) return allowed;
+  else return because_of<refused<op::logical, wanted<bool>, found<typename A::element>>>;
+}
+
+template <class A>
+consteval auto why_no_cast() {
+  if constexpr (is_refused<A>) return refused_before;
+  else if constexpr (A::stage != Stage::attention && A::stage != Stage::weights) return allowed;
+  else return because_of<refused<op::cast, completion<A>, put_materialize_around_the_operand>>;
+}
+
+template <class A, class B, class C>
+consteval auto why_no_where() {
+  constexpr auto why = first_refusal(why_not_combined<op::where, A, B>(), why_other_elements<op::where, A, B>());
+  if constexpr (!is_allowed<why_of<decltype(why)>>) {
+    return why;
+  } else if constexpr (is_refused<C>) {
+    return refused_before;
+  } else if constexpr (!std::same_as<typename C::element, bool>) {
+    return because_of<refused<op::where, wanted<bool>, found<typename C::element>, use_cast>>;
+  } else {
+    return why_not_combined<op::where, combined_expr<f32, A, B>, C>();
+  }
+}
+
+// The first argument that does not combine with those before it.
+template <class Shape>
+consteval auto why_no_map() {
+  return allowed;
+}
+template <class Shape, class First, class... Rest>
+consteval auto why_no_map() {
+  constexpr auto why = why_not_combined<op::map, Shape, First>();
+  if constexpr (!is_allowed<why_of<decltype(why)>>) return why;
+  else return why_no_map<combined_expr<f32, Shape, First>, Rest...>();
+}
+
+// The expression that all arguments of a map combine to.
+template <class Shape, class... Rest>
+struct map_shape {
+  using type = Shape;
+};
+template <class Shape, class First, class... Rest>
+struct map_shape<Shape, First, Rest...> : map_shape<combined_expr<f32, Shape, First>, Rest...> {};
+
+// A symbolic scalar for an argument: the same expression, seen without its axes.
+template <class A>
+auto symbol(const A& a) {
+  return Expr<typename A::element, Axes<>, Stage::map, void, A::flags & kCoordinate>{a.node};
+}
+
+// What stands on one side of an operation whose other side is Y.
+template <class X, class Y>
+using side_of = std::remove_cvref_t<decltype(operand<Y>(std::declval<const X&>()))>;
+
+template <class Op, Kind K, class X, class Y>
+using why_not_binary = why_of<decltype(why_not<Op, K, side_of<X, Y>, side_of<Y, X>>())>;
+
+template <class X, bool OfIntsToo>
+using why_no_function = why_of<decltype(why_not_unary<op::function_of_one, OfIntsToo, expr_of<X>>())>;
+
+template <class Why, ScalarOp Code, Kind K, class X, class Y>
+auto binary(const X& x, const Y& y) {
+  if constexpr (is_allowed<Why>) {
+    using A = side_of<X, Y>;
+    using B = side_of<Y, X>;
+    using T = gives<K, typename A::element>;
+    return combined_expr<T, A, B>{scalar_node(Code, element_of<T>, {operand<Y>(x).node, operand<X>(y).node})};
+  } else {
+    return Refused{};
+  }
+}
+
+template <class Why, ScalarOp Code, class X>
+auto unary(const X& x) {
+  if constexpr (is_allowed<Why>) {
+    using T = typename expr_of<X>::element;
+    return mapped_expr<T, expr_of<X>>{scalar_node(Code, element_of<T>, {as_expr(x).node})};
+  } else {
+    return Refused{};
   }
 }
 
@@ -94,57 +192,199 @@ auto unary(const X& x) {
 template <class X, class Y>
 concept Operands = Operable<X> && Operable<Y> && (Symbolic<X> || Symbolic<Y>);
 
-// WEFT_BINARY(name or operator, op, scalar op, element of the result)
-#define WEFT_BINARY(function, operation, code, gives)                                            \
-  template <class X, class Y>                                                                    \
-    requires Operands<X, Y>                                                                      \
-  auto function(const X& x, const Y& y) {                                                        \
-    return map_detail::binary<op::operation, ScalarOp::code, map_detail::Gives::gives>(          \
-        map_detail::operand<Y>(x), map_detail::operand<X>(y));                                   \
-  }
-WEFT_BINARY(operator+, add, add, same)
-WEFT_BINARY(operator-, subtract, sub, same)
-WEFT_BINARY(operator*, multiply, mul, same)
-WEFT_BINARY(operator/, divide, div, same)
-WEFT_BINARY(operator%, modulo, mod, same)
-WEFT_BINARY(minimum, minimum, min, same)   // a < b ? a : b
-WEFT_BINARY(maximum, maximum, max, same)   // a > b ? a : b
-WEFT_BINARY(pow, power, pow, same)
-WEFT_BINARY(operator==, compare, eq, boolean)
-WEFT_BINARY(operator!=, compare, ne, boolean)
-WEFT_BINARY(operator<, compare, lt, boolean)
-WEFT_BINARY(operator<=, compare, le, boolean)
-WEFT_BINARY(operator>, compare, gt, boolean)
-WEFT_BINARY(operator>=, compare, ge, boolean)
-WEFT_BINARY(operator&&, logical, logical_and, boolean)  // no short circuit: both sides are values
-WEFT_BINARY(operator||, logical, logical_or, boolean)
-#undef WEFT_BINARY
+// Spelled out, not made by macros: an error inside a macro is twice as long.
 
-#define WEFT_UNARY(function, code)                   \
-  template <Symbolic X>                              \
-  auto function(const X& x) {                        \
-    return map_detail::unary<ScalarOp::code>(x);     \
-  }
-WEFT_UNARY(operator-, neg)
-WEFT_UNARY(abs, abs)
-WEFT_UNARY(exp, exp)
-WEFT_UNARY(log, log)
-WEFT_UNARY(sqrt, sqrt)
-WEFT_UNARY(rsqrt, rsqrt)
-WEFT_UNARY(tanh, tanh)
-WEFT_UNARY(sigmoid, sigmoid)
-WEFT_UNARY(sin, sin)
-WEFT_UNARY(cos, cos)
-WEFT_UNARY(floor, floor)
-#undef WEFT_UNARY
+template <class X, class Y>
+  requires Operands<X, Y>
+auto operator+(const X& x, const Y& y) {
+  using Why = map_detail::why_not_binary<op::add, map_detail::Kind::arithmetic, X, Y>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::binary<Why, ScalarOp::add, map_detail::Kind::arithmetic>(x, y);
+}
+template <class X, class Y>
+  requires Operands<X, Y>
+auto operator-(const X& x, const Y& y) {
+  using Why = map_detail::why_not_binary<op::subtract, map_detail::Kind::arithmetic, X, Y>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::binary<Why, ScalarOp::sub, map_detail::Kind::arithmetic>(x, y);
+}
+template <class X, class Y>
+  requires Operands<X, Y>
+auto operator*(const X& x, const Y& y) {
+  using Why = map_detail::why_not_binary<op::multiply, map_detail::Kind::arithmetic, X, Y>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::binary<Why, ScalarOp::mul, map_detail::Kind::arithmetic>(x, y);
+}
+template <class X, class Y>
+  requires Operands<X, Y>
+auto operator/(const X& x, const Y& y) {
+  using Why = map_detail::why_not_binary<op::divide, map_detail::Kind::arithmetic, X, Y>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::binary<Why, ScalarOp::div, map_detail::Kind::arithmetic>(x, y);
+}
+template <class X, class Y>
+  requires Operands<X, Y>
+auto operator%(const X& x, const Y& y) {
+  using Why = map_detail::why_not_binary<op::modulo, map_detail::Kind::arithmetic, X, Y>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::binary<Why, ScalarOp::mod, map_detail::Kind::arithmetic>(x, y);
+}
+// a < b ? a : b
+template <class X, class Y>
+  requires Operands<X, Y>
+auto minimum(const X& x, const Y& y) {
+  using Why = map_detail::why_not_binary<op::minimum, map_detail::Kind::arithmetic, X, Y>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::binary<Why, ScalarOp::min, map_detail::Kind::arithmetic>(x, y);
+}
+// a > b ? a : b
+template <class X, class Y>
+  requires Operands<X, Y>
+auto maximum(const X& x, const Y& y) {
+  using Why = map_detail::why_not_binary<op::maximum, map_detail::Kind::arithmetic, X, Y>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::binary<Why, ScalarOp::max, map_detail::Kind::arithmetic>(x, y);
+}
+template <class X, class Y>
+  requires Operands<X, Y>
+auto pow(const X& x, const Y& y) {
+  using Why = map_detail::why_not_binary<op::power, map_detail::Kind::arithmetic, X, Y>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::binary<Why, ScalarOp::pow, map_detail::Kind::arithmetic>(x, y);
+}
+template <class X, class Y>
+  requires Operands<X, Y>
+auto operator==(const X& x, const Y& y) {
+  using Why = map_detail::why_not_binary<op::compare, map_detail::Kind::equality, X, Y>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::binary<Why, ScalarOp::eq, map_detail::Kind::equality>(x, y);
+}
+template <class X, class Y>
+  requires Operands<X, Y>
+auto operator!=(const X& x, const Y& y) {
+  using Why = map_detail::why_not_binary<op::compare, map_detail::Kind::equality, X, Y>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::binary<Why, ScalarOp::ne, map_detail::Kind::equality>(x, y);
+}
+template <class X, class Y>
+  requires Operands<X, Y>
+auto operator<(const X& x, const Y& y) {
+  using Why = map_detail::why_not_binary<op::compare, map_detail::Kind::ordering, X, Y>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::binary<Why, ScalarOp::lt, map_detail::Kind::ordering>(x, y);
+}
+template <class X, class Y>
+  requires Operands<X, Y>
+auto operator<=(const X& x, const Y& y) {
+  using Why = map_detail::why_not_binary<op::compare, map_detail::Kind::ordering, X, Y>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::binary<Why, ScalarOp::le, map_detail::Kind::ordering>(x, y);
+}
+template <class X, class Y>
+  requires Operands<X, Y>
+auto operator>(const X& x, const Y& y) {
+  using Why = map_detail::why_not_binary<op::compare, map_detail::Kind::ordering, X, Y>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::binary<Why, ScalarOp::gt, map_detail::Kind::ordering>(x, y);
+}
+template <class X, class Y>
+  requires Operands<X, Y>
+auto operator>=(const X& x, const Y& y) {
+  using Why = map_detail::why_not_binary<op::compare, map_detail::Kind::ordering, X, Y>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::binary<Why, ScalarOp::ge, map_detail::Kind::ordering>(x, y);
+}
+// No short circuit: both sides are values.
+template <class X, class Y>
+  requires Operands<X, Y>
+auto operator&&(const X& x, const Y& y) {
+  using Why = map_detail::why_not_binary<op::logical, map_detail::Kind::logic, X, Y>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::binary<Why, ScalarOp::logical_and, map_detail::Kind::logic>(x, y);
+}
+template <class X, class Y>
+  requires Operands<X, Y>
+auto operator||(const X& x, const Y& y) {
+  using Why = map_detail::why_not_binary<op::logical, map_detail::Kind::logic, X, Y>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::binary<Why, ScalarOp::logical_or, map_detail::Kind::logic>(x, y);
+}
+
+template <Symbolic X>
+auto operator-(const X& x) {
+  using Why = map_detail::why_no_function<X, true>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::unary<Why, ScalarOp::neg>(x);
+}
+template <Symbolic X>
+auto abs(const X& x) {
+  using Why = map_detail::why_no_function<X, true>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::unary<Why, ScalarOp::abs>(x);
+}
+template <Symbolic X>
+auto exp(const X& x) {
+  using Why = map_detail::why_no_function<X, false>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::unary<Why, ScalarOp::exp>(x);
+}
+template <Symbolic X>
+auto log(const X& x) {
+  using Why = map_detail::why_no_function<X, false>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::unary<Why, ScalarOp::log>(x);
+}
+template <Symbolic X>
+auto sqrt(const X& x) {
+  using Why = map_detail::why_no_function<X, false>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::unary<Why, ScalarOp::sqrt>(x);
+}
+template <Symbolic X>
+auto rsqrt(const X& x) {
+  using Why = map_detail::why_no_function<X, false>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::unary<Why, ScalarOp::rsqrt>(x);
+}
+template <Symbolic X>
+auto tanh(const X& x) {
+  using Why = map_detail::why_no_function<X, false>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::unary<Why, ScalarOp::tanh>(x);
+}
+template <Symbolic X>
+auto sigmoid(const X& x) {
+  using Why = map_detail::why_no_function<X, false>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::unary<Why, ScalarOp::sigmoid>(x);
+}
+template <Symbolic X>
+auto sin(const X& x) {
+  using Why = map_detail::why_no_function<X, false>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::unary<Why, ScalarOp::sin>(x);
+}
+template <Symbolic X>
+auto cos(const X& x) {
+  using Why = map_detail::why_no_function<X, false>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::unary<Why, ScalarOp::cos>(x);
+}
+template <Symbolic X>
+auto floor(const X& x) {
+  using Why = map_detail::why_no_function<X, false>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::unary<Why, ScalarOp::floor>(x);
+}
 
 template <Symbolic X>
 auto operator!(const X& x) {
   using A = expr_of<X>;
-  if constexpr (is_refused<A>) {
+  using Why = why_of<decltype(map_detail::why_not_logical<A>())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
-    static_assert(std::same_as<typename A::element, bool>, "operator! is of bool");
     return mapped_expr<bool, A>{scalar_node(ScalarOp::logical_not, Element::bool8, {as_expr(x).node})};
   }
 }
@@ -171,16 +411,16 @@ auto index() {
 template <ComputeElement T, Symbolic X>
 auto cast(const X& x) {
   using A = expr_of<X>;
-  if constexpr (is_refused<A>) {
+  using Why = why_of<decltype(map_detail::why_no_cast<A>())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
-  } else if constexpr (!std::is_void_v<step_conflict<A, A>>) {
-    static_assert(refused<op::cast, step_conflict<A, A>, put_materialize_around_the_operand>::value,
-                  "this needs two steps");
-    return Refused{};
-  } else if constexpr (std::same_as<T, typename A::element>) {
-    return mapped_expr<T, A>{as_expr(x).node};
   } else {
-    return mapped_expr<T, A>{scalar_node(ScalarOp::cast, element_of<T>, {as_expr(x).node})};
+    if constexpr (std::same_as<T, typename A::element>) {
+      return mapped_expr<T, A>{as_expr(x).node};
+    } else {
+      return mapped_expr<T, A>{scalar_node(ScalarOp::cast, element_of<T>, {as_expr(x).node})};
+    }
   }
 }
 
@@ -188,71 +428,35 @@ auto cast(const X& x) {
 template <class C, class X, class Y>
   requires Operable<C> && Operable<X> && Operable<Y> && (Symbolic<C> || Symbolic<X> || Symbolic<Y>)
 auto where(const C& condition, const X& x, const Y& y) {
-  using I = expr_of<C>;
-  const auto a = map_detail::operand<Y>(x);
-  const auto b = map_detail::operand<X>(y);
-  using A = std::remove_cvref_t<decltype(a)>;
-  using B = std::remove_cvref_t<decltype(b)>;
-  if constexpr (!check_combination<op::where, A, B>()) {
-    return Refused{};
-  } else if constexpr (!std::same_as<typename A::element, typename B::element>) {
-    static_assert(refused<op::where, element_types_differ<typename A::element, typename B::element>, use_cast>::value,
-                  "float, int and bool do not mix; cast<T>(x) converts");
+  using A = map_detail::side_of<X, Y>;
+  using B = map_detail::side_of<Y, X>;
+  using Why = why_of<decltype(map_detail::why_no_where<A, B, expr_of<C>>())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
     using T = typename A::element;
-    using AB = combined_expr<T, A, B>;
-    if constexpr (!check_combination<op::where, AB, I>()) {
-      return Refused{};
-    } else if constexpr (!std::same_as<typename I::element, bool>) {
-      static_assert(refused<op::where, wanted<bool>, found<typename I::element>, use_cast>::value,
-                    "the condition must be bool");
-      return Refused{};
-    } else {
-      return combined_expr<T, AB, I>{
-          scalar_node(ScalarOp::select, element_of<T>, {as_expr(condition).node, a.node, b.node})};
-    }
+    return combined_expr<T, combined_expr<T, A, B>, expr_of<C>>{
+        scalar_node(ScalarOp::select, element_of<T>,
+                    {as_expr(condition).node, map_detail::operand<Y>(x).node, map_detail::operand<X>(y).node})};
   }
 }
-
-namespace map_detail {
-
-// A symbolic scalar for an argument: the same expression, seen without its axes.
-template <class A>
-auto symbol(const A& a) {
-  return Expr<typename A::element, Axes<>, Stage::map, void, A::flags & kCoordinate>{a.node};
-}
-
-template <class First, class Second, class... Rest>
-consteval auto fold() {
-  if constexpr (!check_combination<op::map, First, Second>()) {
-    return std::type_identity<Refused>{};
-  } else {
-    using Both = combined_expr<f32, First, Second>;
-    if constexpr (sizeof...(Rest) == 0) return std::type_identity<Both>{};
-    else return fold<Both, Rest...>();
-  }
-}
-
-}  // namespace map_detail
 
 // Calls `function` once with symbolic scalars, one per argument, and maps what it returns over the arguments' axes.
 // The function may use every operation of this header; it becomes scalar IR, and runs on every backend.
 template <class F, Symbolic... X>
   requires(sizeof...(X) > 0)
 auto map(F function, const X&... x) {
-  if constexpr ((is_refused<expr_of<X>> || ...)) {
+  // A number leads, so that one argument folds like several.
+  using Why = why_of<decltype(map_detail::why_no_map<expr_of<float>, expr_of<X>...>())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
-    // A number leads, so that one argument folds like several.
-    using Shape = typename decltype(map_detail::fold<expr_of<float>, expr_of<X>...>())::type;
-    if constexpr (is_refused<Shape>) {
-      return Refused{};
-    } else {
-      const auto result = as_expr(function(map_detail::symbol(as_expr(x))...));
-      using T = typename std::remove_cvref_t<decltype(result)>::element;
-      return Expr<T, typename Shape::axes, Shape::stage, typename Shape::along, Shape::flags>{result.node};
-    }
+    using Shape = typename map_detail::map_shape<expr_of<float>, expr_of<X>...>::type;
+    const auto result = as_expr(function(map_detail::symbol(as_expr(x))...));
+    using T = typename std::remove_cvref_t<decltype(result)>::element;
+    return Expr<T, typename Shape::axes, Shape::stage, typename Shape::along, Shape::flags>{result.node};
   }
 }
 

@@ -14,77 +14,78 @@ namespace weft {
 namespace reduce_detail {
 
 template <class Op, class A, class E>
-consteval bool check() {
+consteval auto why_not() {
   if constexpr (is_refused<E>) {
-    return false;
+    return refused_before;
   } else if constexpr (!contains_axis<A, typename E::axes>) {
-    static_assert(refused<Op, operand_lacks<A>, because<it_has, typename E::axes>>::value, "no such axis here");
-    return false;
+    // no such axis here
+    return because_of<refused<Op, operand_lacks<A>, because<it_has, typename E::axes>>>;
   } else if constexpr (!std::same_as<typename E::element, f32>) {
-    static_assert(refused<Op, wanted<f32>, found<typename E::element>, use_cast>::value, "reductions are of f32");
-    return false;
+    // reductions are of f32
+    return because_of<refused<Op, wanted<f32>, found<typename E::element>, use_cast>>;
   } else {
-    return true;
+    return allowed;
   }
 }
 
 template <class Op, class A, class E>
-consteval bool check_reducible() {
-  if constexpr (!check<Op, A, E>()) {
-    return false;
+consteval auto why_not_reducible() {
+  if constexpr (constexpr auto why = why_not<Op, A, E>(); !is_allowed<why_of<decltype(why)>>) {
+    return why;
   } else if constexpr (E::stage == Stage::contraction) {
-    static_assert(refused<Op, operand_is_a_contraction, put_materialize_around_the_operand,
-                          because<it_has, typename E::axes>>::value,
-                  "reducing a contraction takes a second step");
-    return false;
+    // reducing a contraction takes a second step
+    return because_of<refused<Op, operand_is_a_contraction, put_materialize_around_the_operand,
+                          because<it_has, typename E::axes>>>;
   } else if constexpr (E::stage == Stage::rotated) {
-    static_assert(refused<Op, operand_is_a_rotation, put_materialize_around_the_operand,
-                          because<it_has, typename E::axes>>::value,
-                  "reducing a rotated value takes a second step");
-    return false;
+    // reducing a rotated value takes a second step
+    return because_of<refused<Op, operand_is_a_rotation, put_materialize_around_the_operand,
+                          because<it_has, typename E::axes>>>;
   } else if constexpr (E::stage == Stage::norm && !std::same_as<typename E::along, A>) {
-    static_assert(refused<Op, reduced_along<A>, operand_is_a_norm, reduced_along<typename E::along>, put_materialize_around_the_operand>::value,
-                  "one step reduces along one axis");
-    return false;
+    // one step reduces along one axis
+    return because_of<refused<Op, reduced_along<A>, operand_is_a_norm, reduced_along<typename E::along>, put_materialize_around_the_operand>>;
   } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention) {
-    static_assert(refused<Op, step_conflict<E, E>, put_materialize_around_the_operand>::value, "this needs two steps");
-    return false;
+    // this needs two steps
+    return because_of<refused<Op, completion<E>, put_materialize_around_the_operand>>;
   } else if constexpr (E::is_paged) {
-    static_assert(refused<Op, cached_values_are_read_by_attention_only, because<it_has, typename E::axes>>::value, "a cache is read by attention only");
-    return false;
+    // a cache is read by attention only
+    return because_of<refused<Op, cached_values_are_read_by_attention_only, because<it_has, typename E::axes>>>;
   } else {
-    return true;
+    return allowed;
   }
 }
 
-template <class A, ReduceOp Op, class X>
-auto reduce(const X& x) {
-  using E = expr_of<X>;
-  if constexpr (!check_reducible<op::reduce, A, E>()) {
-    return Refused{};
+template <class A, ReduceOp Op, class E>
+auto reduce(const E& x) {
+  using T = std::conditional_t<Op == ReduceOp::argmax, i32, f32>;
+  return Expr<T, remove_axes<typename E::axes, A>, Stage::norm, A>{reduce_node(Op, &axis_info<A>, x.node)};
+}
+
+// Over a contraction, or over what reads a cache, softmax is the first half of attention.
+template <class A, class E>
+consteval auto why_no_softmax() {
+  if constexpr (is_refused<E>) {
+    return refused_before;
+  } else if constexpr (E::stage == Stage::contraction || E::is_paged) {
+    return why_not<op::softmax, A, E>();
   } else {
-    using T = std::conditional_t<Op == ReduceOp::argmax, i32, f32>;
-    return Expr<T, remove_axes<typename E::axes, A>, Stage::norm, A>{
-        reduce_node(Op, &axis_info<A>, as_expr(x).node)};
+    return why_not_reducible<op::softmax, A, E>();
   }
 }
 
 // A norm's weight or bias: a map whose axes the normalized value has.
 template <class X, class W>
-consteval bool check_parameter() {
-  if constexpr (is_refused<W>) {
-    return false;
+consteval auto why_no_parameter() {
+  if constexpr (is_refused<X> || is_refused<W>) {
+    return refused_before;
   } else if constexpr (!is_mapped<W>) {
-    static_assert(refused<op::norm, step_conflict<X, W>, put_materialize_around_the_right_operand>::value,
-                  "a norm's weight is a stored value");
-    return false;
+    // a norm's weight is a stored value
+    return because_of<refused<op::norm, completion<W>, put_materialize_around_the_right_operand>>;
   } else if constexpr (!is_subset<typename W::axes, typename X::axes>) {
-    static_assert(refused<op::norm, because<left_operand_lacks, subtract_axes<typename W::axes, typename X::axes>>,
-                          because<left_has, typename X::axes>>::value,
-                  "the weight has an axis that the value lacks");
-    return false;
+    // the weight has an axis that the value lacks
+    return because_of<refused<op::norm, because<left_operand_lacks, subtract_axes<typename W::axes, typename X::axes>>,
+                          because<left_has, typename X::axes>>>;
   } else {
-    return true;
+    return allowed;
   }
 }
 
@@ -92,15 +93,24 @@ consteval bool check_parameter() {
 
 template <Axis A, Symbolic X>
 auto sum(const X& x) {
-  return reduce_detail::reduce<A, ReduceOp::sum>(x);
+  using Why = why_of<decltype(reduce_detail::why_not_reducible<op::reduce, A, expr_of<X>>())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (is_allowed<Why>) return reduce_detail::reduce<A, ReduceOp::sum>(as_expr(x));
+  else return Refused{};
 }
 template <Axis A, Symbolic X>
 auto mean(const X& x) {
-  return reduce_detail::reduce<A, ReduceOp::mean>(x);
+  using Why = why_of<decltype(reduce_detail::why_not_reducible<op::reduce, A, expr_of<X>>())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (is_allowed<Why>) return reduce_detail::reduce<A, ReduceOp::mean>(as_expr(x));
+  else return Refused{};
 }
 template <Axis A, Symbolic X>
 auto max(const X& x) {
-  return reduce_detail::reduce<A, ReduceOp::max>(x);
+  using Why = why_of<decltype(reduce_detail::why_not_reducible<op::reduce, A, expr_of<X>>())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (is_allowed<Why>) return reduce_detail::reduce<A, ReduceOp::max>(as_expr(x));
+  else return Refused{};
 }
 
 // exp(x - max) / sum along A; a row of -inf alone gives 0. Over a contraction it is the first half of attention:
@@ -108,15 +118,17 @@ auto max(const X& x) {
 template <Axis A, Symbolic X>
 auto softmax(const X& x) {
   using E = expr_of<X>;
-  if constexpr (!reduce_detail::check<op::softmax, A, E>()) {
-    return Refused{};
-  } else if constexpr (E::stage == Stage::contraction || E::is_paged) {
-    return Expr<f32, typename E::axes, Stage::weights, A, E::flags & kPaged>{
-        softmax_node(&axis_info<A>, as_expr(x).node)};
-  } else if constexpr (!reduce_detail::check_reducible<op::softmax, A, E>()) {
+  using Why = why_of<decltype(reduce_detail::why_no_softmax<A, E>())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
-    return Expr<f32, typename E::axes, Stage::norm, A>{softmax_node(&axis_info<A>, as_expr(x).node)};
+    NodePtr node = softmax_node(&axis_info<A>, as_expr(x).node);
+    if constexpr (E::stage == Stage::contraction || E::is_paged) {
+      return Expr<f32, typename E::axes, Stage::weights, A, E::flags & kPaged>{std::move(node)};
+    } else {
+      return Expr<f32, typename E::axes, Stage::norm, A>{std::move(node)};
+    }
   }
 }
 
@@ -124,9 +136,10 @@ auto softmax(const X& x) {
 template <Axis A, Symbolic X, Symbolic W>
 auto rms_norm(const X& x, const W& weight, float eps) {
   using E = expr_of<X>;
-  if constexpr (!reduce_detail::check_reducible<op::norm, A, E>()) {
-    return Refused{};
-  } else if constexpr (!reduce_detail::check_parameter<E, expr_of<W>>()) {
+  using Why = why_of<decltype(first_refusal(reduce_detail::why_not_reducible<op::norm, A, E>(),
+                                 reduce_detail::why_no_parameter<E, expr_of<W>>()))>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
     return Expr<f32, typename E::axes, Stage::norm, A>{
@@ -136,7 +149,9 @@ auto rms_norm(const X& x, const W& weight, float eps) {
 template <Axis A, Symbolic X>
 auto rms_norm(const X& x, float eps) {
   using E = expr_of<X>;
-  if constexpr (!reduce_detail::check_reducible<op::norm, A, E>()) {
+  using Why = why_of<decltype(reduce_detail::why_not_reducible<op::norm, A, E>())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
     return Expr<f32, typename E::axes, Stage::norm, A>{rms_norm_node(&axis_info<A>, as_expr(x).node, nullptr, eps)};
@@ -147,11 +162,11 @@ auto rms_norm(const X& x, float eps) {
 template <Axis A, Symbolic X, Symbolic W, Symbolic B>
 auto layer_norm(const X& x, const W& weight, const B& bias, float eps) {
   using E = expr_of<X>;
-  if constexpr (!reduce_detail::check_reducible<op::norm, A, E>()) {
-    return Refused{};
-  } else if constexpr (!reduce_detail::check_parameter<E, expr_of<W>>()) {
-    return Refused{};
-  } else if constexpr (!reduce_detail::check_parameter<E, expr_of<B>>()) {
+  using Why = why_of<decltype(first_refusal(reduce_detail::why_not_reducible<op::norm, A, E>(),
+                                 reduce_detail::why_no_parameter<E, expr_of<W>>(),
+                                 reduce_detail::why_no_parameter<E, expr_of<B>>()))>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
     return Expr<f32, typename E::axes, Stage::norm, A>{layer_norm_node(
@@ -161,7 +176,9 @@ auto layer_norm(const X& x, const W& weight, const B& bias, float eps) {
 template <Axis A, Symbolic X>
 auto layer_norm(const X& x, float eps) {
   using E = expr_of<X>;
-  if constexpr (!reduce_detail::check_reducible<op::norm, A, E>()) {
+  using Why = why_of<decltype(reduce_detail::why_not_reducible<op::norm, A, E>())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
     return Expr<f32, typename E::axes, Stage::norm, A>{

@@ -15,39 +15,48 @@
 
 namespace weft {
 
+namespace rope_detail {
+
+template <class A, class E, class I>
+consteval auto why_not() {
+  if constexpr (is_refused<E> || is_refused<I>) {
+    return refused_before;
+  } else if constexpr (!contains_axis<A, typename E::axes>) {
+    // no such axis here
+    return because_of<refused<op::rope, operand_lacks<A>, because<it_has, typename E::axes>>>;
+  } else if constexpr (!std::same_as<typename E::element, f32> || !std::same_as<typename I::element, i32>) {
+    // rope turns f32 by i32 positions
+    return because_of<refused<op::rope, wanted<f32>, found<typename E::element>, wanted<i32>,
+                          found<typename I::element>>>;
+  } else if constexpr (!is_stored_view<I>) {
+    // positions are a stored value
+    return because_of<refused<op::rope, operand_is_an_expression, put_materialize_around_the_right_operand,
+                          because<right_has, typename I::axes>>>;
+  } else if constexpr (!is_subset<typename I::axes, remove_axes<typename E::axes, A>>) {
+    // the positions' axes must be among the other axes of the value
+    return because_of<refused<op::rope, because<left_operand_lacks, subtract_axes<typename I::axes, typename E::axes>>,
+                          because<left_has, typename E::axes>, because<right_has, typename I::axes>>>;
+  } else if constexpr (E::stage == Stage::rotated) {
+    // one step rotates once
+    return because_of<refused<op::rope, operand_is_a_rotation, put_materialize_around_the_left_operand,
+                          because<left_has, typename E::axes>>>;
+  } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::is_paged) {
+    // this needs two steps
+    return because_of<refused<op::rope, completion<E>, put_materialize_around_the_left_operand,
+                          because<left_has, typename E::axes>>>;
+  } else {
+    return allowed;
+  }
+}
+
+}  // namespace rope_detail
+
 template <Axis A, Symbolic X, Symbolic P>
 auto rope(const X& x, const P& position, RopeOptions options = {}) {
   using E = expr_of<X>;
-  using I = expr_of<P>;
-  if constexpr (is_refused<E> || is_refused<I>) {
-    return Refused{};
-  } else if constexpr (!contains_axis<A, typename E::axes>) {
-    static_assert(refused<op::rope, operand_lacks<A>, because<it_has, typename E::axes>>::value, "no such axis here");
-    return Refused{};
-  } else if constexpr (!std::same_as<typename E::element, f32> || !std::same_as<typename I::element, i32>) {
-    static_assert(refused<op::rope, wanted<f32>, found<typename E::element>, wanted<i32>,
-                          found<typename I::element>>::value,
-                  "rope turns f32 by i32 positions");
-    return Refused{};
-  } else if constexpr (!is_stored_view<I>) {
-    static_assert(refused<op::rope, operand_is_an_expression, put_materialize_around_the_right_operand,
-                          because<right_has, typename I::axes>>::value,
-                  "positions are a stored value");
-    return Refused{};
-  } else if constexpr (!is_subset<typename I::axes, remove_axes<typename E::axes, A>>) {
-    static_assert(refused<op::rope, because<left_operand_lacks, subtract_axes<typename I::axes, typename E::axes>>,
-                          because<left_has, typename E::axes>, because<right_has, typename I::axes>>::value,
-                  "the positions' axes must be among the other axes of the value");
-    return Refused{};
-  } else if constexpr (E::stage == Stage::rotated) {
-    static_assert(refused<op::rope, operand_is_a_rotation, put_materialize_around_the_left_operand,
-                          because<left_has, typename E::axes>>::value,
-                  "one step rotates once");
-    return Refused{};
-  } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::is_paged) {
-    static_assert(refused<op::rope, step_conflict<E, E>, put_materialize_around_the_left_operand,
-                          because<left_has, typename E::axes>>::value,
-                  "this needs two steps");
+  using Why = why_of<decltype(rope_detail::why_not<A, E, expr_of<P>>())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
     return Expr<f32, typename E::axes, Stage::rotated>{

@@ -27,24 +27,24 @@ struct Choose {
 namespace select_detail {
 
 template <class Op, class A, class E>
-consteval bool check() {
-  if constexpr (!reduce_detail::check<Op, A, E>()) {
-    return false;
+consteval auto why_not() {
+  if constexpr (is_refused<E>) {
+    return refused_before;
   } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::is_paged) {
-    static_assert(refused<Op, step_conflict<E, E>, put_materialize_around_the_operand>::value, "this needs two steps");
-    return false;
+    return because_of<refused<Op, completion<E>, put_materialize_around_the_operand,
+                              because<it_has, typename E::axes>>>;
   } else {
-    return true;
+    return reduce_detail::why_not<Op, A, E>();
   }
 }
 
 template <class C>
-std::vector<ValueId> record(const C& choose, std::string name) {
-  return record_step({.regions = {choose.region},
-                      .name = std::move(name),
-                      .select = choose.axis,
-                      .choice = choose.choice,
-                      .choices = choose.count});
+StepRequest request(const C& choose, std::string name) {
+  return {.regions = {choose.region},
+          .name = std::move(name),
+          .select = choose.axis,
+          .choice = choose.choice,
+          .choices = choose.count};
 }
 
 }  // namespace select_detail
@@ -53,7 +53,9 @@ std::vector<ValueId> record(const C& choose, std::string name) {
 template <Axis A, Axis Choice, Symbolic X>
 auto top_k(const X& x, int64_t k = Choice::fixed_extent) {
   using E = expr_of<X>;
-  if constexpr (!select_detail::check<op::top_k, A, E>()) {
+  using Why = why_of<decltype(select_detail::why_not<op::top_k, A, E>())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
     return Choose<replace_axis<typename E::axes, A, Choice>, true>{
@@ -66,13 +68,17 @@ auto top_k(const X& x, int64_t k = Choice::fixed_extent) {
 template <Axis A, Symbolic X>
 auto argmax(const X& x) {
   using E = expr_of<X>;
-  if constexpr (!select_detail::check<op::reduce, A, E>()) {
+  using Why = why_of<decltype(select_detail::why_not<op::reduce, A, E>())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
     return Refused{};
-  } else if constexpr (is_mapped<E> || (E::stage == Stage::norm && std::same_as<typename E::along, A>)) {
-    return reduce_detail::reduce<A, ReduceOp::argmax>(x);
   } else {
-    return Choose<remove_axes<typename E::axes, A>, false>{
-        {as_expr(x).node, axis_list<typename E::axes>::get()}, &axis_info<A>, nullptr, 1};
+    if constexpr (is_mapped<E> || (E::stage == Stage::norm && std::same_as<typename E::along, A>)) {
+      return reduce_detail::reduce<A, ReduceOp::argmax>(as_expr(x));
+    } else {
+      return Choose<remove_axes<typename E::axes, A>, false>{
+          {as_expr(x).node, axis_list<typename E::axes>::get()}, &axis_info<A>, nullptr, 1};
+    }
   }
 }
 
@@ -80,14 +86,14 @@ auto argmax(const X& x) {
 template <class... A>
 std::tuple<Value<f32, A...>, Value<i32, A...>> materialize(const Choose<Axes<A...>, true>& choose,
                                                            std::string name = {}) {
-  const std::vector<ValueId> ids = select_detail::record(choose, std::move(name));
+  const std::vector<ValueId> ids = record_step(select_detail::request(choose, std::move(name)));
   const auto recorder = find_recorder(*choose.region.expression);
   return {Value<f32, A...>(recorder, ids[0]), Value<i32, A...>(recorder, ids[1])};
 }
 
 template <class... A>
 Value<i32, A...> materialize(const Choose<Axes<A...>, false>& choose, std::string name = {}) {
-  return {find_recorder(*choose.region.expression), select_detail::record(choose, std::move(name))[0]};
+  return {find_recorder(*choose.region.expression), record_step(select_detail::request(choose, std::move(name)))[0]};
 }
 
 }  // namespace weft

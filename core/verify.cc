@@ -1,0 +1,134 @@
+#include "core/verify.h"
+
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/verify_region.h"
+
+namespace weft {
+namespace {
+
+Format plain_format(Element element) {
+  if (element == Element::i32) return Format::i32;
+  return element == Element::bool8 ? Format::bool8 : Format::f32;
+}
+
+void check_value(const GraphRecord& graph, const ValueRecord& value) {
+  const std::string what = "value '" + value.name + "': ";
+  if (value.axes.size() > kMaxRank) throw Error(what + "more than " + std::to_string(kMaxRank) + " axes");
+  for (size_t i = 0; i < value.axes.size(); ++i) {
+    if (value.axes[i] >= graph.axes.size()) throw Error(what + "unknown axis #" + std::to_string(value.axes[i]));
+    for (size_t j = 0; j < i; ++j) {
+      if (value.axes[i] == value.axes[j]) {
+        throw Error(what + "axis '" + graph.axes[value.axes[i]].name + "' occurs twice");
+      }
+    }
+  }
+  if (value.kind == ValueKind::weight) {
+    if (!value.storage) throw Error(what + "a weight without storage");
+    if (value.storage->format != value.format) {
+      throw Error(what + "is " + std::string(name(value.format)) + ", its storage " +
+                  std::string(name(value.storage->format)));
+    }
+  } else if (value.kind != ValueKind::input && value.format != plain_format(value.element())) {
+    throw Error(what + std::string(name(value.format)) + " is a format of weights and inputs only");
+  }
+  if (value.kind == ValueKind::cache_field || value.kind == ValueKind::cache_position) {
+    if (value.cache < 0 || static_cast<size_t>(value.cache) >= graph.caches.size()) {
+      throw Error(what + "unknown cache " + std::to_string(value.cache));
+    }
+    const CacheRecord& cache = graph.caches[static_cast<size_t>(value.cache)];
+    if (value.axes.empty() || value.axes.front() != cache.key) {
+      throw Error(what + "does not lead with the key of cache '" + cache.name + "'");
+    }
+  }
+}
+
+void check_cache(const GraphRecord& graph, size_t index) {
+  const CacheRecord& cache = graph.caches[index];
+  const std::string what = "cache '" + cache.name + "': ";
+  if (cache.key >= graph.axes.size() || cache.pos >= graph.axes.size())
+    throw Error(what + "unknown key or pos axis");
+  const auto owned = [&](ValueId id, ValueKind kind) {
+    return id < graph.values.size() && graph.values[id].kind == kind &&
+           graph.values[id].cache == static_cast<int>(index);
+  };
+  for (const ValueId field : cache.fields) {
+    if (!owned(field, ValueKind::cache_field))
+      throw Error(what + "value #" + std::to_string(field) + " is no field of it");
+  }
+  if (!owned(cache.positions, ValueKind::cache_position)) throw Error(what + "its positions are no value of it");
+  for (const ValueId id : {cache.pos_values, cache.slots, cache.seq}) {
+    if (id >= graph.values.size() || graph.values[id].format != Format::i32 ||
+        graph.values[id].axes != std::vector<AxisId>{cache.pos}) {
+      throw Error(what + "positions, slots and sequences of rows are i32 values over '" +
+                  graph.axes[cache.pos].name + "'");
+    }
+  }
+}
+
+}  // namespace
+
+void verify(const GraphRecord& graph, const Step& step) {
+  const std::string where = "step '" + step.name + "': ";
+  if (step.kind == StepKind::scan || step.kind == StepKind::custom) {
+    if (!step.regions.empty())
+      throw Error(where + "steps of kind " + std::string(name(step.kind)) + " have no regions");
+    return;
+  }
+  const bool append = step.kind == StepKind::append;
+  size_t regions = 1;
+  if (append) {
+    if (step.cache < 0 || static_cast<size_t>(step.cache) >= graph.caches.size()) {
+      throw Error(where + "unknown cache " + std::to_string(step.cache));
+    }
+    regions = graph.caches[static_cast<size_t>(step.cache)].fields.size();
+  }
+  if (step.regions.size() != regions) {
+    throw Error(where + std::to_string(step.regions.size()) + " regions, expected " + std::to_string(regions));
+  }
+  const bool two_results = !append && step.regions[0].selection && step.regions[0].selection->values;
+  const size_t outputs = append ? regions : two_results ? 2 : 1;
+  if (step.outputs.size() != outputs) {
+    throw Error(where + std::to_string(step.outputs.size()) + " outputs, expected " + std::to_string(outputs));
+  }
+  for (size_t i = 0; i < regions; ++i) verify_region(graph, step, i);
+}
+
+void verify(const GraphRecord& graph) {
+  for (size_t i = 0; i < graph.caches.size(); ++i) check_cache(graph, i);
+  for (const ValueRecord& value : graph.values) check_value(graph, value);
+  for (const ExtentRule& rule : graph.rules) {
+    for (const AxisId axis : {rule.whole, rule.outer, rule.inner}) {
+      if (axis != kNoAxis && axis >= graph.axes.size())
+        throw Error("extent rule '" + rule.what + "': unknown axis");
+    }
+  }
+  std::vector<bool> written(graph.values.size(), false);
+  const auto readable = [&](ValueId id) {
+    return graph.values[id].kind != ValueKind::intermediate || written[id];
+  };
+  for (const Step& step : graph.steps) {
+    verify(graph, step);
+    const std::string where = "step '" + step.name + "': ";
+    for (const Region& region : step.regions) {
+      for (const Operand& operand : region.operands) {
+        if (!readable(operand.value)) {
+          throw Error(where + "reads '" + graph.values[operand.value].name + "' before it is written");
+        }
+      }
+    }
+    for (const ValueId output : step.outputs) {
+      if (output >= graph.values.size()) throw Error(where + "unknown output value #" + std::to_string(output));
+      if (written[output]) throw Error(where + "writes '" + graph.values[output].name + "' a second time");
+      written[output] = true;
+    }
+  }
+  for (const ValueId result : graph.results) {
+    if (result >= graph.values.size()) throw Error("unknown result value #" + std::to_string(result));
+    if (!readable(result)) throw Error("result '" + graph.values[result].name + "' is never written");
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,168 @@
+#include "core/verify_program.h"
+
+#include <algorithm>
+
+namespace weft {
+namespace {
+
+bool is_number(Element type) { return type != Element::bool8; }
+
+// The type of the result, from those of the arguments; "" in `error` where the op accepts them.
+Element result_type(const ScalarInstr& instr, Element a, Element b, Element c, std::string& error) {
+  const auto wants = [&error](bool holds, const char* what) {
+    if (!holds) error = what;
+  };
+  switch (instr.op) {
+    case ScalarOp::neg:
+    case ScalarOp::abs: wants(is_number(a), "wants f32 or i32"); return a;
+    case ScalarOp::exp:
+    case ScalarOp::log:
+    case ScalarOp::sqrt:
+    case ScalarOp::rsqrt:
+    case ScalarOp::tanh:
+    case ScalarOp::sigmoid:
+    case ScalarOp::sin:
+    case ScalarOp::cos:
+    case ScalarOp::floor: wants(a == Element::f32, "wants f32"); return Element::f32;
+    case ScalarOp::logical_not: wants(a == Element::bool8, "wants bool"); return Element::bool8;
+    case ScalarOp::cast: return instr.type;
+    case ScalarOp::add:
+    case ScalarOp::sub:
+    case ScalarOp::mul:
+    case ScalarOp::div:
+    case ScalarOp::mod:
+    case ScalarOp::min:
+    case ScalarOp::max: wants(a == b && is_number(a), "wants two f32 or two i32"); return a;
+    case ScalarOp::pow: wants(a == Element::f32 && b == Element::f32, "wants two f32"); return Element::f32;
+    case ScalarOp::eq:
+    case ScalarOp::ne: wants(a == b, "wants two arguments of one type"); return Element::bool8;
+    case ScalarOp::lt:
+    case ScalarOp::le:
+    case ScalarOp::gt:
+    case ScalarOp::ge: wants(a == b && is_number(a), "wants two f32 or two i32"); return Element::bool8;
+    case ScalarOp::logical_and:
+    case ScalarOp::logical_or:
+      wants(a == Element::bool8 && b == Element::bool8, "wants two bools");
+      return Element::bool8;
+    case ScalarOp::select:
+      wants(a == Element::bool8 && b == c, "wants a bool and two arguments of one type");
+      return b;
+    default: return instr.type;
+  }
+}
+
+bool contains(std::span<const AxisId> axes, AxisId axis) {
+  return std::find(axes.begin(), axes.end(), axis) != axes.end();
+}
+
+class ProgramChecker {
+ public:
+  ProgramChecker(const ProgramScope& scope, const ScalarProgram& program) : scope_(scope), program_(program) {}
+
+  // What is wrong with the instruction, or "".
+  std::string check(size_t i) const {
+    const ScalarInstr& instr = program_.code[i];
+    const int count = argument_count(instr.op);
+    if (count == 0) return check_source(instr);
+    const uint16_t arguments[] = {instr.a, instr.b, instr.c};
+    for (int j = 0; j < count; ++j) {
+      if (arguments[j] >= i) return "argument %" + std::to_string(arguments[j]) + " is not an earlier instruction";
+    }
+    std::string error;
+    const auto type = [&](int j) { return j < count ? program_.code[arguments[j]].type : Element::f32; };
+    const Element result = result_type(instr, type(0), type(1), type(2), error);
+    if (!error.empty()) return error + given(type, count);
+    return check_type(instr, result);
+  }
+
+ private:
+  template <class Type>
+  static std::string given(const Type& type, int count) {
+    std::string text = ", given ";
+    for (int j = 0; j < count; ++j) text += (j == 0 ? "" : ", ") + std::string(name(type(j)));
+    return text;
+  }
+
+  static std::string check_type(const ScalarInstr& instr, Element expected) {
+    if (instr.type == expected) return "";
+    return "gives " + std::string(name(expected)) + ", recorded as " + std::string(name(instr.type));
+  }
+
+  std::string check_axes(std::span<const AxisId> axes) const {
+    for (const AxisId axis : axes) {
+      if (!contains(scope_.axes, axis)) {
+        return "varies over axis '" + scope_.graph.axes[axis].name + "', which the program does not run over";
+      }
+    }
+    return "";
+  }
+
+  static std::string out_of_range(const char* what, int32_t index, size_t count) {
+    return "reads " + std::string(what) + " " + std::to_string(index) + " of " + std::to_string(count);
+  }
+
+  std::string check_source(const ScalarInstr& instr) const {
+    const auto index = static_cast<size_t>(instr.imm);
+    const auto in = [&](size_t count) { return instr.imm >= 0 && index < count; };
+    switch (instr.op) {
+      case ScalarOp::load: {
+        if (!in(scope_.region.operands.size())) {
+          return out_of_range("operand", instr.imm, scope_.region.operands.size());
+        }
+        const Operand& operand = scope_.region.operands[index];
+        const ValueRecord& value = scope_.graph.values[operand.value];
+        const std::string error = check_axes(loop_axes(scope_.region, operand));
+        if (!error.empty()) return "operand " + std::to_string(index) + " ('" + value.name + "') " + error;
+        if (value.cache >= 0 && !scope_.cached) {
+          return "operand " + std::to_string(index) + " ('" + value.name +
+                 "') lies in a cache; only the score of an attention reads it";
+        }
+        return check_type(instr, value.element());
+      }
+      case ScalarOp::index:
+        if (!in(scope_.graph.axes.size())) return out_of_range("axis", instr.imm, scope_.graph.axes.size());
+        if (!contains(scope_.axes, static_cast<AxisId>(index))) {
+          return "reads the coordinate on axis '" + scope_.graph.axes[index].name +
+                 "', which the program does not run over";
+        }
+        return check_type(instr, Element::i32);
+      case ScalarOp::reduction:
+        if (!in(scope_.reductions.size())) return out_of_range("reduction", instr.imm, scope_.reductions.size());
+        return check_type(instr, scope_.reductions[index].op == ReduceOp::argmax
+                                     ? Element::i32
+                                     : scope_.reductions[index].program.type());
+      case ScalarOp::contraction: {
+        if (!in(scope_.contractions.size())) {
+          return out_of_range("contraction", instr.imm, scope_.contractions.size());
+        }
+        const std::string error = check_axes(scope_.contractions[index]);
+        if (!error.empty()) return "contraction " + std::to_string(index) + " " + error;
+        return check_type(instr, Element::f32);
+      }
+      case ScalarOp::rotated:
+        if (!scope_.rotated) return "only the program after a rotation reads the rotated value";
+        return check_type(instr, Element::f32);
+      default: return "";  // a constant of any type
+    }
+  }
+
+  const ProgramScope& scope_;
+  const ScalarProgram& program_;
+};
+
+}  // namespace
+
+void verify_program(const ProgramScope& scope, const ScalarProgram& program,
+                    const std::function<void(const std::string&)>& fail) {
+  if (program.empty()) fail("is empty");
+  if (program.code.size() > 0xffff) fail("has more than 65535 instructions");
+  const ProgramChecker checker(scope, program);
+  for (size_t i = 0; i < program.code.size(); ++i) {
+    const std::string error = checker.check(i);
+    if (!error.empty()) {
+      fail("instruction " + std::to_string(i) + " (" + std::string(name(program.code[i].op)) + "): " + error);
+    }
+  }
+}
+
+}  // namespace weft

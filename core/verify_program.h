@@ -1,0 +1,27 @@
+// The part of the verifier that types scalar programs. Used by core/verify.cc.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+
+#include "core/graph.h"
+
+namespace weft {
+
+// What a program may read where it stands.
+struct ProgramScope {
+  const GraphRecord& graph;
+  const Region& region;
+  std::vector<AxisId> axes;                           // that the program runs over
+  std::span<const Reduction> reductions;              // readable ones
+  std::span<const std::vector<AxisId>> contractions;  // axes of each contraction's result, where they are readable
+  bool rotated = false;
+  bool cached = false;  // cached operands may be loaded
+};
+
+// Calls `fail` (which throws) with what is wrong: "instruction 3 (add): ...".
+void verify_program(const ProgramScope& scope, const ScalarProgram& program,
+                    const std::function<void(const std::string&)>& fail);
+
+}  // namespace weft

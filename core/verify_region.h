@@ -1,0 +1,13 @@
+// The part of the verifier that checks one region and the outputs it has. Used by core/verify.cc.
+#pragma once
+
+#include <cstddef>
+
+#include "core/graph.h"
+
+namespace weft {
+
+// Throws Error. The step has as many regions and outputs as its kind asks for, and a known cache if it appends.
+void verify_region(const GraphRecord& graph, const Step& step, size_t index);
+
+}  // namespace weft

@@ -1,0 +1,15 @@
+// Axes that architectures have in common. Pos, Key and Seq are in core/batch.h.
+#pragma once
+
+#include "core/batch.h"
+
+namespace weft {
+
+struct Vocab : axis<"vocab"> {};
+struct Embed : axis<"embed"> {};
+struct Hidden : axis<"hidden"> {};      // of the feed-forward network
+struct KvHead : axis<"kv_head"> {};     // heads of keys and values
+struct Group : axis<"group"> {};        // query heads per KV head
+struct HeadDim : axis<"head_dim"> {};
+
+}  // namespace weft

@@ -1,0 +1,321 @@
+// Contractions that tests, benchmarks and the tuner share: extents around every edge of the kernels, every format,
+// every form of prologue, epilogue and right-hand side.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ops/case.h"
+
+namespace weft {
+
+// out[pos, out] = x[pos, k] . w[out, k], as plain as can be.
+inline StepCase linear_case(int64_t rows, int64_t outputs, int64_t k, Format format, uint64_t seed = 1,
+                            Fill fill = {}) {
+  CaseBuilder c(StepKind::contract,
+                "linear " + std::string(name(format)) + " " + std::to_string(rows) + "x" + std::to_string(outputs) +
+                    "x" + std::to_string(k),
+                seed);
+  const AxisId pos = c.axis("pos", rows), out = c.axis("out", outputs), in = c.axis("in", k);
+  const int x = c.operand(c.input("x", {pos, in}, Format::f32, fill));
+  const int w = c.operand(c.weight("w", {out, in}, format));
+  ScalarBuilder s;
+  const int sum = c.contraction(c.lhs(x), w, {in});
+  c.body({pos, out}, s.finish(s.contraction(sum)));
+  return c.build();
+}
+
+namespace contract_cases {
+
+inline Scalar silu(const Scalar& x) { return x * sigmoid(x); }
+
+// rms_norm of operand `x` along `axis`, times a weight.
+inline int normalized(CaseBuilder& c, int x, int weight, std::vector<AxisId> axes, AxisId axis) {
+  ScalarBuilder square, scale;
+  const Scalar v = square.load(x);
+  const Scalar mean = scale.reduction(0);
+  return c.lhs(std::move(axes), scale.finish(scale.load(x) * rsqrt(mean + 1e-5f) * scale.load(weight)), axis,
+               {{ReduceOp::mean, square.finish(v * v)}});
+}
+
+// Norm before, residual sum behind.
+inline StepCase normed(int64_t rows, int64_t outputs, int64_t k, Format format) {
+  CaseBuilder c(StepKind::contract, "norm, residual " + std::string(name(format)) + " rows " + std::to_string(rows));
+  const AxisId pos = c.axis("pos", rows), embed = c.axis("embed", outputs), in = c.axis("in", k);
+  const int x = c.operand(c.input("x", {pos, in}));
+  const int g = c.operand(c.weight("g", {in}));
+  const int w = c.operand(c.weight("w", {embed, in}, format));
+  const int residual = c.operand(c.input("residual", {pos, embed}));
+  ScalarBuilder s;
+  const int sum = c.contraction(normalized(c, x, g, {pos, in}, in), w, {in});
+  c.body({pos, embed}, s.finish(s.load(residual) + s.contraction(sum)));
+  return c.build();
+}
+
+// silu(x . gate) * (x . up): two contractions of one left-hand side.
+inline StepCase gated(int64_t rows, int64_t hidden_extent, int64_t k, Format format, Format up_format) {
+  CaseBuilder c(StepKind::contract, "gated " + std::string(name(format)) + " rows " + std::to_string(rows));
+  const AxisId pos = c.axis("pos", rows), hidden = c.axis("hidden", hidden_extent), in = c.axis("in", k);
+  const int x = c.operand(c.input("x", {pos, in}));
+  const int gate = c.operand(c.weight("gate", {hidden, in}, format));
+  const int up = c.operand(c.weight("up", {hidden, in}, up_format));
+  ScalarBuilder s;
+  const int lhs = c.lhs(x);
+  const int g = c.contraction(lhs, gate, {in}), u = c.contraction(lhs, up, {in});
+  c.body({pos, hidden}, s.finish(silu(s.contraction(g)) * s.contraction(u)));
+  return c.build();
+}
+
+// Queries with their rotation. `inner` puts the head axis behind the rotated one.
+inline StepCase rotated(int64_t rows, int64_t heads, int64_t group, int64_t head_dim, Format format, bool inner,
+                        bool post) {
+  CaseBuilder c(StepKind::contract, std::string("rotated ") + (inner ? "inner " : "") + (post ? "post " : "") + "rows " +
+                                        std::to_string(rows) + " heads " + std::to_string(heads) + "x" +
+                                        std::to_string(group) + "x" + std::to_string(head_dim));
+  const AxisId pos = c.axis("pos", rows), kv = c.axis("kv_head", heads), g = c.axis("group", group),
+               d = c.axis("head_dim", head_dim), in = c.axis("in", 64);
+  const int x = c.operand(c.input("x", {pos, in}));
+  const std::vector<AxisId> heads_axes = inner ? std::vector<AxisId>{d, kv, g} : std::vector<AxisId>{kv, g, d};
+  std::vector<AxisId> weight_axes = heads_axes, axes = {pos};
+  weight_axes.push_back(in);
+  axes.insert(axes.end(), heads_axes.begin(), heads_axes.end());
+  const int w = c.operand(c.weight("w", weight_axes, format));
+  const int position = c.operand(c.ids("position", {pos}, 0, 500));
+  ScalarBuilder s, p;
+  const int sum = c.contraction(c.lhs(x), w, {in});
+  c.body(axes, s.finish(s.contraction(sum)));
+  Rotation rotation;
+  rotation.axis = d;
+  rotation.position = position;
+  c.rotation(rotation);
+  if (post) c.post(p.finish(p.rotated() * 0.125f));
+  return c.build();
+}
+
+// The weight is stored with the contracted axis first, or in the middle.
+inline StepCase transposed(int64_t rows, Format format, bool weight) {
+  CaseBuilder c(StepKind::contract, std::string("transposed ") + (weight ? "weight " : "input ") +
+                                        std::string(name(format)) + " rows " + std::to_string(rows));
+  const AxisId pos = c.axis("pos", rows), a = c.axis("a", 5), b = c.axis("b", 32), in = c.axis("in", 37);
+  const int x = c.operand(c.input("x", {pos, in}));
+  const int w = c.operand(weight ? c.weight("w", {a, in, b}, format) : c.input("w", {a, in, b}, format));
+  ScalarBuilder s;
+  const int sum = c.contraction(c.lhs(x), w, {in});
+  c.body({pos, a, b}, s.finish(s.contraction(sum) + s.constant(1.0f)));
+  return c.build();
+}
+
+// A batch axis: each head has a weight of its own. `leading` puts it before the positions.
+inline StepCase batched(int64_t rows, int64_t heads, Format format, bool leading) {
+  CaseBuilder c(StepKind::contract, std::string("batched ") + (leading ? "leading " : "") + std::string(name(format)) +
+                                        " " + std::to_string(rows) + "x" + std::to_string(heads));
+  const AxisId pos = c.axis("pos", rows), head = c.axis("head", heads), in = c.axis("in", 64), out = c.axis("out", 19);
+  const std::vector<AxisId> row = leading ? std::vector<AxisId>{head, pos} : std::vector<AxisId>{pos, head};
+  const int x = c.operand(c.input("x", {row[0], row[1], in}));
+  const int w = c.operand(c.weight("w", {head, out, in}, format));
+  ScalarBuilder s;
+  const int sum = c.contraction(c.lhs(x), w, {in});
+  c.body({row[0], row[1], out}, s.finish(s.contraction(sum)));
+  return c.build();
+}
+
+// Experts that each row chooses; some ids are out of range. With `summed`, the chosen experts' results are added up.
+inline StepCase experts(int64_t rows, int64_t choices, int64_t count, Format format, bool summed) {
+  CaseBuilder c(StepKind::contract, std::string("experts ") + (summed ? "summed " : "") + std::string(name(format)) +
+                                        " " + std::to_string(rows) + "x" + std::to_string(choices) + " of " +
+                                        std::to_string(count));
+  const AxisId pos = c.axis("pos", rows), choice = c.axis("choice", choices), expert = c.axis("expert", count),
+               in = c.axis("in", 64), out = c.axis("out", 33);
+  const int ids = c.operand(c.ids("ids", {pos, choice}, -1, static_cast<int32_t>(count) + 1));
+  const int w = c.operand(c.weight("w", {expert, out, in}, format), {gathered(expert, ids), whole(out), whole(in)});
+  ScalarBuilder s, p;
+  if (summed) {
+    const int x = c.operand(c.input("x", {pos, choice, in})), weight = c.operand(c.input("p", {pos, choice}));
+    const int lhs = c.lhs({pos, choice, in}, p.finish(p.load(weight) * p.load(x)));
+    c.contraction(lhs, w, {choice, in});
+    c.body({pos, out}, s.finish(s.contraction()));
+  } else {
+    const int x = c.operand(c.input("x", {pos, in}));
+    const int w2 = c.operand(c.weight("w2", {expert, out, in}, format), {gathered(expert, ids), whole(out), whole(in)});
+    // x is repeated over the choices, so that ids vary along rows only.
+    const int lhs = c.lhs({pos, choice, in}, p.finish(p.load(x)));
+    const int a = c.contraction(lhs, w, {in}), b = c.contraction(lhs, w2, {in});
+    c.body({pos, choice, out}, s.finish(silu(s.contraction(a)) * s.contraction(b)));
+  }
+  return c.build();
+}
+
+// The ids vary along an axis that only the right-hand side has.
+inline StepCase chosen_outputs(int64_t rows) {
+  CaseBuilder c(StepKind::contract, "outputs chosen by ids, rows " + std::to_string(rows));
+  const AxisId pos = c.axis("pos", rows), sample = c.axis("sample", 9), vocab = c.axis("vocab", 50),
+               in = c.axis("in", 32);
+  const int x = c.operand(c.input("x", {pos, in}));
+  const int ids = c.operand(c.ids("ids", {sample}, -2, 52));
+  const int w = c.operand(c.weight("w", {vocab, in}, Format::q8_0), {gathered(vocab, ids), whole(in)});
+  ScalarBuilder s;
+  c.contraction(c.lhs(x), w, {in});
+  c.body({pos, sample}, s.finish(s.contraction()));
+  return c.build();
+}
+
+// Rows of a fused weight: a slice along outputs, and one along contracted elements.
+inline StepCase sliced_weight(int64_t rows, Format format) {
+  CaseBuilder c(StepKind::contract, "sliced " + std::string(name(format)) + " rows " + std::to_string(rows));
+  const AxisId pos = c.axis("pos", rows), all = c.axis("all", 40), out = c.axis("out", 18), in = c.axis("in", 64),
+               wide = c.axis("wide", 128);
+  const int x = c.operand(c.input("x", {pos, in}));
+  const int w = c.operand(c.weight("w", {all, wide}, format), {sliced(out, all, 21), sliced(in, wide, 32)});
+  ScalarBuilder s;
+  c.contraction(c.lhs(x), w, {in});
+  c.body({pos, out}, s.finish(s.contraction()));
+  return c.build();
+}
+
+// Several contracted axes; the left-hand side has them in another order, and is a product of two values.
+inline StepCase several_axes(int64_t rows, Format format) {
+  CaseBuilder c(StepKind::contract, "several axes " + std::string(name(format)) + " rows " + std::to_string(rows));
+  const AxisId pos = c.axis("pos", rows), h = c.axis("h", 3), g = c.axis("g", 2), d = c.axis("d", 32),
+               out = c.axis("out", 21);
+  const int x = c.operand(c.input("x", {pos, d, h, g})), y = c.operand(c.input("y", {pos, h}));
+  const int w = c.operand(c.weight("w", {out, h, g, d}, format));
+  ScalarBuilder s, p;
+  c.contraction(c.lhs({pos, d, h, g}, p.finish(p.load(x) * p.load(y))), w, {h, g, d});
+  c.body({pos, out}, s.finish(s.contraction()));
+  return c.build();
+}
+
+// One contraction has fewer axes than the result; `permuted` stores the result in another order.
+inline StepCase broadcast(int64_t rows, bool permuted) {
+  CaseBuilder c(StepKind::contract, std::string("broadcast ") + (permuted ? "permuted " : "") + "rows " +
+                                        std::to_string(rows));
+  const AxisId pos = c.axis("pos", rows), out = c.axis("out", 21), in = c.axis("in", 45);
+  const int x = c.operand(c.input("x", {pos, in}));
+  const int w = c.operand(c.weight("w", {out, in}, Format::bf16)), v = c.operand(c.weight("v", {in}, Format::f16));
+  ScalarBuilder s;
+  const int lhs = c.lhs(x);
+  const int a = c.contraction(lhs, w, {in}), b = c.contraction(lhs, v, {in});
+  c.body(permuted ? std::vector<AxisId>{out, pos} : std::vector<AxisId>{pos, out},
+         s.finish(s.contraction(a) * sigmoid(s.contraction(b)) + cast(s.index(out), Element::f32)));
+  return c.build();
+}
+
+// Everything is summed up: a scalar.
+inline StepCase full_sum(int64_t n) {
+  CaseBuilder c(StepKind::contract, "full sum " + std::to_string(n));
+  const AxisId in = c.axis("in", n);
+  const int x = c.operand(c.input("x", {in})), w = c.operand(c.weight("w", {in}));
+  ScalarBuilder s;
+  c.contraction(c.lhs(x), w, {in});
+  c.body({}, s.finish(s.contraction() * 2.0f));
+  return c.build();
+}
+
+// A norm along rows, which must be computed before any row is known.
+inline StepCase across_rows(int64_t rows) {
+  CaseBuilder c(StepKind::contract, "softmax across rows " + std::to_string(rows));
+  const AxisId pos = c.axis("pos", rows), in = c.axis("in", 17), out = c.axis("out", 5);
+  const int x = c.operand(c.input("x", {pos, in})), w = c.operand(c.weight("w", {out, in}));
+  ScalarBuilder top, sum, p, s;
+  const int lhs = c.lhs({pos, in}, p.finish(exp(p.load(x) - p.reduction(0)) / p.reduction(1)), pos,
+                        {{ReduceOp::max, top.finish(top.load(x))},
+                         {ReduceOp::sum, sum.finish(exp(sum.load(x) - sum.reduction(0)))}});
+  c.contraction(lhs, w, {in});
+  c.body({pos, out}, s.finish(s.contraction()));
+  return c.build();
+}
+
+// A row-wise choice of results: argmax (`choices` == 0) or top-k.
+inline StepCase selected(int64_t rows, int64_t outputs, int64_t choices, Format format) {
+  CaseBuilder c(StepKind::contract, "selected " + std::to_string(choices) + " of " + std::to_string(outputs) + " rows " +
+                                        std::to_string(rows));
+  const AxisId pos = c.axis("pos", rows), out = c.axis("out", outputs), in = c.axis("in", 64);
+  const int x = c.operand(c.input("x", {pos, in})), w = c.operand(c.weight("w", {out, in}, format));
+  ScalarBuilder s;
+  c.contraction(c.lhs(x), w, {in});
+  c.body({pos, out}, s.finish(s.contraction()));
+  if (choices == 0) c.selection(out, kNoAxis, false);
+  else c.selection(out, c.axis("choice", choices));
+  return c.build();
+}
+
+// A comparison: the result is bool8.
+inline StepCase positive(int64_t rows) {
+  CaseBuilder c(StepKind::contract, "positive, rows " + std::to_string(rows));
+  const AxisId pos = c.axis("pos", rows), out = c.axis("out", 70), in = c.axis("in", 24);
+  const int x = c.operand(c.input("x", {pos, in})), w = c.operand(c.weight("w", {out, in}));
+  ScalarBuilder s;
+  c.contraction(c.lhs(x), w, {in});
+  c.body({pos, out}, s.finish(s.contraction() > 0.5f));
+  return c.build();
+}
+
+}  // namespace contract_cases
+
+inline std::vector<StepCase> contract_case_table() {
+  using namespace contract_cases;
+  std::vector<StepCase> cases;
+  constexpr Format kFormats[] = {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q4_0};
+  for (const Format format : kFormats) {
+    const int64_t block = info(format).block_elements;
+    for (const int64_t rows : {1, 2, 3, 4, 5, 8, 23, 24, 25, 37}) cases.push_back(linear_case(rows, 35, 96, format));
+    for (const int64_t outputs : {1, 3, 4, 15, 16, 17, 63, 65, 130}) {
+      cases.push_back(linear_case(1, outputs, 64, format));
+      cases.push_back(linear_case(26, outputs, 64, format));
+    }
+    for (const int64_t k : {1, 7, 31, 32, 33, 65, 511, 513, 1056}) {
+      if (k % block != 0) continue;
+      for (const int64_t rows : {1, 3, 30}) cases.push_back(linear_case(rows, 18, k, format));
+    }
+    for (const int64_t rows : {1, 30}) {
+      cases.push_back(normed(rows, 40, 96, format));
+      cases.push_back(gated(rows, 50, 64, format, format));
+      cases.push_back(batched(rows, 3, format, false));
+      cases.push_back(batched(rows, 7, format, true));
+      cases.push_back(experts(rows, 2, 5, format, false));
+      cases.push_back(experts(rows, 3, 4, format, true));
+      cases.push_back(sliced_weight(rows, format));
+      cases.push_back(several_axes(rows, format));
+      cases.push_back(transposed(rows, format, true));
+      cases.push_back(transposed(rows, format, false));
+      cases.push_back(rotated(rows, 2, 8, 16, format, false, false));
+    }
+  }
+  cases.push_back(linear_case(270, 20, 40, Format::f32));
+  cases.push_back(linear_case(300, 70, 520, Format::q8_0));
+  cases.push_back(experts(100, 2, 3, Format::q8_0, true));
+  cases.push_back(experts(100, 2, 3, Format::f32, false));
+  cases.push_back(experts(1, 1, 1, Format::q4_0, true));
+  cases.push_back(gated(5, 600, 64, Format::q8_0, Format::f16));
+  cases.push_back(normed(3, 33, 12000, Format::f32));
+  for (const int64_t rows : {1, 4, 40}) {
+    cases.push_back(chosen_outputs(rows));
+    cases.push_back(broadcast(rows, false));
+    cases.push_back(broadcast(rows, true));
+    cases.push_back(across_rows(rows));
+    cases.push_back(positive(rows));
+    cases.push_back(selected(rows, 200, 0, Format::q8_0));
+    cases.push_back(selected(rows, 77, 5, Format::f32));
+    for (const int64_t group : {1, 7, 8}) cases.push_back(rotated(rows, 2, group, 6, Format::f32, false, true));
+    cases.push_back(rotated(rows, 2, 3, 48, Format::f16, true, false));
+    cases.push_back(rotated(rows, 1, 1, 640, Format::f16, false, false));
+  }
+  cases.push_back(full_sum(1));
+  cases.push_back(full_sum(1000));
+  // Empty extents.
+  cases.push_back(linear_case(0, 5, 32, Format::f32));
+  cases.push_back(linear_case(5, 0, 32, Format::f32));
+  for (const int64_t rows : {2, 30}) cases.push_back(linear_case(rows, 5, 0, Format::f32));
+  cases.push_back(full_sum(0));
+  cases.push_back(experts(0, 2, 3, Format::f32, true));
+  cases.push_back(experts(3, 0, 3, Format::f32, true));
+  cases.push_back(experts(2, 2, 0, Format::f32, true));
+  // NaN and infinities.
+  for (const int64_t rows : {1, 4, 30}) {
+    cases.push_back(linear_case(rows, 33, 64, Format::q8_0, 2, {.nonfinite = 0.01}));
+    cases.push_back(linear_case(rows, 33, 65, Format::f16, 3, {.nonfinite = 0.01}));
+  }
+  return cases;
+}
+
+}  // namespace weft

@@ -1,0 +1,59 @@
+// The kernel of one region with contractions; a contract step is one such, an append has one per field.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ops/contract/pass.h"
+#include "ops/finish.h"
+#include "ops/source_eval.h"
+#include "ops/step.h"
+
+namespace weft {
+
+class ContractRegion {
+ public:
+  // The result goes to `outputs`, as in Step::outputs. `context` and `region` must outlive this, the packer need not.
+  ContractRegion(const KernelContext& context, const Region& region, std::span<const ValueId> outputs);
+
+  size_t scratch_bytes() const { return scratch_bytes_; }
+  std::string describe() const;
+
+  // As CpuKernel::run. With `slots`, row r (coordinate on the first of region.axes) of the result is stored as row
+  // slots[r] of `rows_out`, or nowhere if that is negative, and the output itself is only a buffer: contiguous f32,
+  // used if stages_rows().
+  void run(const StepArgs& args, const Team& team, std::byte* scratch, const int32_t* slots = nullptr,
+           void* rows_out = nullptr) const;
+  bool stages_rows() const { return finish_.needed() || !fused_; }
+
+ private:
+  class Sink;
+  struct Stage {  // contractions of equal rows and columns, stored before the body reads them
+    ContractPass pass;
+    std::vector<int> contractions;
+    std::vector<AxisId> axes;       // of the results
+    size_t column_axes;             // the last of them
+    std::vector<size_t> stored_at;  // by contraction, in scratch
+  };
+  void run_stages(const StepArgs& args, const Team& team, std::byte* scratch) const;
+  void store_rows(const StepArgs& args, const Team& team, const int32_t* slots, void* rows_out) const;
+
+  const Region* region_;
+  std::vector<ValueId> outputs_;
+  int threads_;
+  bool fused_ = false;         // the body is evaluated on the tiles of one pass
+  bool finish_tiles_ = false;  // and each tile holds whole rows of what follows
+  size_t column_axes_ = 0;     // last axes, along which a tile's rows run
+  size_t unit_axes_ = 0;       // last axes that a tile must hold whole
+  std::vector<Stage> stages_;  // one if fused
+  SourceEvaluator body_;
+  bool body_is_sum_ = false;   // the body is contraction 0 itself
+  Finish finish_;
+  size_t finish_at_ = 0, shared_at_ = 0, threads_at_ = 0, thread_bytes_ = 0, body_at_ = 0, scratch_bytes_ = 0;
+};
+
+}  // namespace weft

@@ -1,0 +1,60 @@
+// Reading an element of an operand: views, slices, gathers and pages.
+#pragma once
+
+#include <cstring>
+
+#include "core/format.h"
+#include "ops/reference_scope.h"
+
+namespace weft::reference {
+
+// Element `index` of a value in storage.
+inline ScalarValue read_element(Format format, const void* data, int64_t index) {
+  const auto* bytes = static_cast<const std::byte*>(data);
+  if (format == Format::i32) {
+    int32_t value;
+    std::memcpy(&value, bytes + index * 4, sizeof value);
+    return {0, value};
+  }
+  if (format == Format::bool8) return {0, bytes[index] != std::byte{0}};
+  const auto block = static_cast<int64_t>(info(format).block_elements);
+  float decoded[32];
+  decode_row(format, bytes + index / block * static_cast<int64_t>(info(format).block_bytes),
+             static_cast<size_t>(block), decoded);
+  return {decoded[index % block], 0};
+}
+
+inline void write_element(Format format, void* data, int64_t index, const ScalarValue& value) {
+  if (format == Format::f32) static_cast<float*>(data)[index] = static_cast<float>(value.f);
+  else if (format == Format::i32) static_cast<int32_t*>(data)[index] = value.i;
+  else static_cast<uint8_t*>(data)[index] = value.i != 0;
+}
+
+// The operand's element at the scope's coordinates.
+inline ScalarValue read_operand(const Scope& scope, int index) {
+  const Operand& operand = scope.region.operands[static_cast<size_t>(index)];
+  const ValueRecord& value = scope.graph.values[operand.value];
+  const bool cached = value.kind == ValueKind::cache_field || value.kind == ValueKind::cache_position;
+  int64_t offset = 0;
+  for (size_t i = 0; i < operand.view.size(); ++i) {
+    const ViewAxis& axis = operand.view[i];
+    if (cached && i == 0) {  // the key axis: rows lie in pages
+      const PageTable& pages = scope.pages();
+      const int64_t j = scope.coordinate[axis.axis];
+      const int64_t page = pages.pages[scope.sequence() * pages.max_pages + j / pages.page_size];
+      offset = page * pages.page_size + j % pages.page_size;
+      continue;
+    }
+    int64_t at = 0;
+    if (axis.gather >= 0) {
+      at = read_operand(scope, axis.gather).i;
+      if (at < 0 || at >= scope.args.extents[axis.stored]) return {};
+    } else {
+      at = scope.coordinate[axis.axis];
+    }
+    offset = offset * scope.args.extents[axis.stored] + axis.begin + at;
+  }
+  return read_element(value.format, scope.args.data[operand.value], offset);
+}
+
+}  // namespace weft::reference

@@ -1,0 +1,43 @@
+// A file mapped read-only into memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+
+namespace weft {
+
+// Maps a whole regular file; unmaps it when destroyed. The address of the bytes survives a move. The bytes
+// are whatever the file holds at the time of the access: a file that shrinks under the map faults (SIGBUS).
+class MappedFile {
+ public:
+  // Throws Error, naming the file and the system's reason, if it cannot be opened, is no regular file, or
+  // cannot be mapped. An empty file is an empty span.
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  const std::string& path() const { return path_; }
+  const uint8_t* data() const { return data_; }
+  size_t size() const { return size_; }
+  std::span<const uint8_t> bytes() const { return {data_, size_}; }
+
+  // Tells the system that the whole pages inside [offset, offset + length) are not needed for now: they leave
+  // this process's memory and are read from the file again when touched. The range is cut to the file.
+  void drop(size_t offset, size_t length) const;
+
+ private:
+  void unmap() noexcept;
+
+  std::string path_;
+  const uint8_t* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace weft

@@ -1,0 +1,187 @@
+#include "runtime/spm_tokenizer.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <queue>
+#include <unordered_map>
+#include <utility>
+
+#include "core/error.h"
+#include "runtime/utf8.h"
+
+namespace weft {
+namespace {
+
+constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
+
+std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
+  std::string out;
+  out.reserve(text.size());
+  for (;;) {
+    const size_t at = text.find(from);
+    out += text.substr(0, at);
+    if (at == std::string_view::npos) return out;
+    out += to;
+    text.remove_prefix(at + from.size());
+  }
+}
+
+std::vector<std::string> decoded_bytes(const Vocabulary& vocabulary) {
+  std::vector<std::string> bytes(vocabulary.size());
+  for (size_t i = 0; i < vocabulary.size(); ++i) {
+    switch (vocabulary.types[i]) {
+      case TokenType::normal:
+      case TokenType::unused: bytes[i] = replace_all(vocabulary.texts[i], kSpaceMark, " "); break;
+      case TokenType::user_defined: bytes[i] = vocabulary.texts[i]; break;
+      case TokenType::byte: bytes[i] = static_cast<char>(*byte_token_value(vocabulary.texts[i])); break;
+      case TokenType::control:
+      case TokenType::unknown: break;
+    }
+  }
+  return bytes;
+}
+
+// How many bytes the character at the start of `text` takes by its first byte alone: text that is not UTF-8
+// falls to pieces somehow, and the pieces to byte tokens.
+size_t character_length(std::string_view text) {
+  const auto lead = static_cast<uint8_t>(text[0]);
+  const size_t length = lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  return std::min(length, text.size());
+}
+
+class SpmTokenizer final : public Tokenizer {
+ public:
+  SpmTokenizer(Vocabulary vocab, std::vector<std::string> bytes, bool space_prefix);
+
+ private:
+  // A run of the text; a doubly linked list by index. Merging extends the left one and empties the right one.
+  struct Symbol {
+    int32_t previous, next;  // -1 at the ends
+    uint32_t begin, length;
+  };
+  // Two neighbours that may merge. Stale once either has changed, which `length` shows.
+  struct Pair {
+    float score;
+    int32_t left, right;
+    uint32_t length;
+    bool operator<(const Pair& other) const {  // the greatest merges first
+      return score != other.score ? score < other.score : left > other.left;
+    }
+  };
+
+  void encode_plain(std::string_view text, bool at_start, std::vector<int32_t>& ids) const override;
+  void append_character(std::string_view character, std::vector<int32_t>& ids) const;
+
+  int32_t find(std::string_view text) const {
+    if (text.size() > longest_) return -1;
+    const auto found = ids_.find(text);
+    return found != ids_.end() ? found->second : -1;
+  }
+
+  std::unordered_map<std::string_view, int32_t>
+      ids_;                            // of tokens that text can become; views of vocabulary()
+  size_t longest_ = 0;                 // bytes of the longest of them
+  std::array<int32_t, 256> byte_ids_;  // of "<0xXX>", -1 if there is none
+};
+
+SpmTokenizer::SpmTokenizer(Vocabulary vocab, std::vector<std::string> bytes, bool space_prefix)
+    : Tokenizer(std::move(vocab), std::move(bytes), space_prefix) {
+  byte_ids_.fill(-1);
+  ids_.reserve(vocabulary().size());
+  for (size_t i = 0; i < vocabulary().size(); ++i) {
+    const std::string& text = vocabulary().texts[i];
+    const auto id = static_cast<int32_t>(i);
+    switch (vocabulary().types[i]) {
+      case TokenType::byte: byte_ids_[*byte_token_value(text)] = id; break;
+      case TokenType::control:
+      case TokenType::unknown: break;
+      case TokenType::normal:
+      case TokenType::unused:
+      case TokenType::user_defined:
+        if (text.empty()) break;
+        ids_[text] = id;  // of tokens with the same text the last one counts
+        longest_ = std::max(longest_, text.size());
+        break;
+    }
+  }
+}
+
+void SpmTokenizer::encode_plain(std::string_view plain, bool at_start, std::vector<int32_t>& ids) const {
+  std::string text = at_start && space_prefix() ? std::string(kSpaceMark) : std::string();
+  text += replace_all(plain, " ", kSpaceMark);
+  if (text.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max())) {
+    throw Error("cannot tokenize more than 2^31 - 1 bytes at once, spaces counting three");
+  }
+
+  std::vector<Symbol> symbols;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t length = character_length(std::string_view(text).substr(begin));
+    const auto i = static_cast<int32_t>(symbols.size());
+    symbols.push_back({i - 1, i + 1, static_cast<uint32_t>(begin), static_cast<uint32_t>(length)});
+    begin += length;
+  }
+  symbols.back().next = -1;
+
+  std::priority_queue<Pair> pairs;
+  const auto add_pair = [&](int32_t left, int32_t right) {
+    if (left < 0 || right < 0) return;
+    const Symbol& a = symbols[static_cast<size_t>(left)];
+    const uint32_t length = a.length + symbols[static_cast<size_t>(right)].length;
+    const int32_t id = find(std::string_view(text).substr(a.begin, length));
+    if (id >= 0) pairs.push({vocabulary().scores[static_cast<size_t>(id)], left, right, length});
+  };
+  for (size_t i = 1; i < symbols.size(); ++i) add_pair(static_cast<int32_t>(i) - 1, static_cast<int32_t>(i));
+
+  while (!pairs.empty()) {
+    const Pair pair = pairs.top();
+    pairs.pop();
+    Symbol& left = symbols[static_cast<size_t>(pair.left)];
+    Symbol& right = symbols[static_cast<size_t>(pair.right)];
+    // Lengths only grow, and a symbol that was merged away has length 0.
+    if (left.length == 0 || right.length == 0 || left.length + right.length != pair.length) continue;
+    left.length = pair.length;
+    right.length = 0;
+    left.next = right.next;
+    if (right.next >= 0) symbols[static_cast<size_t>(right.next)].previous = pair.left;
+    add_pair(left.previous, pair.left);
+    add_pair(pair.left, left.next);
+  }
+
+  for (int32_t i = 0; i >= 0; i = symbols[static_cast<size_t>(i)].next) {
+    const Symbol& symbol = symbols[static_cast<size_t>(i)];
+    const std::string_view piece = std::string_view(text).substr(symbol.begin, symbol.length);
+    const int32_t id = find(piece);
+    if (id >= 0) {
+      ids.push_back(id);
+    } else {
+      append_character(piece, ids);
+    }
+  }
+}
+
+// A character that is no token itself.
+void SpmTokenizer::append_character(std::string_view character, std::vector<int32_t>& ids) const {
+  const auto byte_id = [this](char c) { return byte_ids_[static_cast<uint8_t>(c)]; };
+  if (std::all_of(character.begin(), character.end(), [&](char c) { return byte_id(c) >= 0; })) {
+    for (const char c : character) ids.push_back(byte_id(c));
+  } else if (vocabulary().unknown) {
+    ids.push_back(*vocabulary().unknown);
+  } else {
+    throw Error(vocabulary().source + ": the vocabulary has no token for " + in_quotes(character) +
+                ", no byte tokens for it and no unknown token");
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> load_spm_tokenizer(const GgufFile& file) {
+  const VocabularyDefaults defaults{.add_bos = true, .add_eos = false, .bos = 1, .eos = 2, .unknown = 0};
+  Vocabulary vocabulary = read_vocabulary(file, defaults);
+  if (vocabulary.scores.empty()) file.fail("tokenizer.ggml.scores", "is absent");
+  std::vector<std::string> bytes = decoded_bytes(vocabulary);
+  const bool space_prefix = file.get_bool("tokenizer.ggml.add_space_prefix", true);
+  return std::make_unique<SpmTokenizer>(std::move(vocabulary), std::move(bytes), space_prefix);
+}
+
+}  // namespace weft

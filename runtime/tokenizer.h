@@ -1,0 +1,95 @@
+// Text to token ids and back.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/gguf.h"
+#include "runtime/special_text.h"
+#include "runtime/vocabulary.h"
+
+namespace weft {
+
+// What all tokenizers share: special tokens, BOS and EOS, decoding. A kind of tokenizer adds how plain text
+// becomes ids, and which bytes a token stands for. Immutable, so threads may share one.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+  Tokenizer(const Tokenizer&) = delete;
+  Tokenizer& operator=(const Tokenizer&) = delete;
+
+  // The ids of `text`. With `add_special`, BOS first and EOS last where the model wants them. User-defined
+  // tokens in the text are matched whole; control tokens ("</s>") only with `parse_special`, so that text
+  // from users cannot forge them. Empty text gives no ids but BOS and EOS. Any bytes are accepted. Throws
+  // Error for a character without a token if there is no unknown token either, and for 2^31 bytes or more.
+  std::vector<int32_t> encode(std::string_view text, bool add_special, bool parse_special = false) const;
+
+  // The text of `ids`: always UTF-8, see StreamDecoder, which gives the same text piece by piece.
+  // `at_start`: ids begin the text (BOS or not), so a space that `encode` put in front is taken away; pass
+  // false for ids that continue earlier ones.
+  std::string decode(std::span<const int32_t> ids, bool at_start = true) const;
+
+  std::optional<int32_t> bos() const { return vocabulary_.bos; }
+  std::optional<int32_t> eos() const { return vocabulary_.eos; }
+  size_t vocab_size() const { return vocabulary_.size(); }
+
+  // These throw Error for an id outside [0, vocab_size()).
+  const std::string& token_text(int32_t id) const;  // as the file has it: "\u2581the", "<0x0A>", "</s>"
+  std::string_view token_bytes(int32_t id) const;   // the raw bytes it decodes to; empty for control tokens
+  bool is_control(int32_t id) const;
+
+ protected:
+  // `bytes`: per token what it decodes to. `space_prefix`: encode puts a space first, decode removes it.
+  Tokenizer(Vocabulary vocabulary, std::vector<std::string> bytes, bool space_prefix);
+
+  const Vocabulary& vocabulary() const { return vocabulary_; }
+  bool space_prefix() const { return space_prefix_; }
+
+ private:
+  friend class StreamDecoder;
+
+  // Appends the ids of text that holds no special token. Not empty; it begins the text or follows a special
+  // token if `at_start`.
+  virtual void encode_plain(std::string_view text, bool at_start, std::vector<int32_t>& ids) const = 0;
+
+  size_t index(int32_t id) const;
+
+  Vocabulary vocabulary_;
+  std::vector<std::string> bytes_;
+  bool space_prefix_;
+  SpecialText user_defined_;  // matched always
+  SpecialText all_special_;   // matched with parse_special: control and unknown tokens as well
+};
+
+// Decodes ids one at a time into UTF-8. Bytes of a character that later ids may complete are held back; bytes
+// that no continuation can make valid become U+FFFD, one per maximal subpart (Unicode 15, section 3.9). All
+// pushes and the flush together give exactly Tokenizer::decode of the ids.
+class StreamDecoder {
+ public:
+  // The tokenizer must outlive the decoder. `at_start` as for Tokenizer::decode.
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool at_start = true)
+      : tokenizer_(&tokenizer), at_start_(at_start) {}
+
+  // The text that became complete; often empty. Throws Error for an id out of range.
+  std::string push(int32_t id);
+
+  // The end of the text: an incomplete character becomes U+FFFD. Pushing may go on after it.
+  std::string flush();
+
+ private:
+  const Tokenizer* tokenizer_;
+  bool at_start_;
+  std::string pending_;  // an incomplete sequence, at most 3 bytes
+};
+
+// The tokenizer that the file's metadata describes: tokenizer.ggml.model "llama" is SentencePiece BPE. The
+// result does not refer to the file. Throws Error, naming file and key, for other models and bad metadata.
+std::unique_ptr<Tokenizer> load_tokenizer(const GgufFile& file);
+
+}  // namespace weft

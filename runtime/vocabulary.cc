@@ -1,0 +1,138 @@
+#include "runtime/vocabulary.h"
+
+#include <cmath>
+#include <limits>
+#include <string_view>
+#include <utility>
+
+#include "core/error.h"
+#include "runtime/utf8.h"
+
+namespace weft {
+namespace {
+
+constexpr std::string_view kTokens = "tokenizer.ggml.tokens";
+constexpr std::string_view kScores = "tokenizer.ggml.scores";
+constexpr std::string_view kTypes = "tokenizer.ggml.token_type";
+
+std::string element(size_t i) { return "element " + std::to_string(i); }
+
+void check_length(const GgufFile& file, std::string_view key, size_t length, size_t wanted) {
+  if (length == wanted) return;
+  file.fail(key, "has " + std::to_string(length) + " elements, but there are " + std::to_string(wanted) +
+                     " tokens");
+}
+
+std::vector<std::string> read_texts(const GgufFile& file) {
+  const std::vector<std::string_view> views = file.get_string_array(kTokens);
+  if (views.empty()) file.fail(kTokens, "is empty");
+  if (views.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max())) {
+    file.fail(kTokens, "has more than 2^31 - 1 elements");
+  }
+  for (size_t i = 0; i < views.size(); ++i) {
+    if (!is_utf8(views[i])) file.fail(kTokens, element(i) + ", " + in_quotes(views[i]) + ", is not UTF-8");
+  }
+  return {views.begin(), views.end()};
+}
+
+std::vector<float> read_scores(const GgufFile& file, size_t vocab) {
+  if (file.find(kScores) == nullptr) return {};
+  std::vector<float> scores = file.get_f32_array(kScores);
+  check_length(file, kScores, scores.size(), vocab);
+  for (size_t i = 0; i < vocab; ++i) {
+    if (std::isnan(scores[i])) file.fail(kScores, element(i) + " is NaN");
+  }
+  return scores;
+}
+
+std::vector<TokenType> read_types(const GgufFile& file, const std::vector<std::string>& texts) {
+  std::vector<TokenType> types(texts.size(), TokenType::normal);
+  if (file.find(kTypes) == nullptr) {
+    for (size_t i = 0; i < texts.size(); ++i) {
+      if (byte_token_value(texts[i])) types[i] = TokenType::byte;
+    }
+    return types;
+  }
+  const std::vector<int32_t> numbers = file.get_i32_array(kTypes);
+  check_length(file, kTypes, numbers.size(), texts.size());
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    // 0 is "undefined", which says nothing against a normal token.
+    if (numbers[i] < 0 || numbers[i] > 6) {
+      file.fail(kTypes, element(i) + " is " + std::to_string(numbers[i]) + ", wanted 0 to 6");
+    }
+    if (numbers[i] != 0) types[i] = static_cast<TokenType>(numbers[i]);
+    if (types[i] == TokenType::byte && !byte_token_value(texts[i])) {
+      file.fail(kTypes,
+                element(i) + " says byte, but the token is " + in_quotes(texts[i]) + ", not like '<0x0A>'");
+    }
+  }
+  return types;
+}
+
+// The id that `key` names; where the file lacks it, `usual` if that token is of type `type`.
+std::optional<int32_t> read_id(const GgufFile& file, std::string_view key, std::optional<int32_t> usual,
+                               TokenType type, const std::vector<TokenType>& types) {
+  if (file.find(key) == nullptr) {
+    const bool holds =
+        usual && static_cast<size_t>(*usual) < types.size() && types[static_cast<size_t>(*usual)] == type;
+    return holds ? usual : std::nullopt;
+  }
+  const std::optional<int64_t> signed_id = file.find(key)->as_i64();
+  if (signed_id == -1) return std::nullopt;
+  const uint32_t id = file.get_u32(key);
+  if (id == std::numeric_limits<uint32_t>::max()) return std::nullopt;
+  if (id >= types.size()) {
+    file.fail(key,
+              "is " + std::to_string(id) + ", but there are " + std::to_string(types.size()) + " tokens");
+  }
+  return static_cast<int32_t>(id);
+}
+
+// Whether to add the token `id`; asking for it in the file without having it is an error.
+bool read_add(const GgufFile& file, std::string_view key, bool usual, std::optional<int32_t> id) {
+  const bool add = file.get_bool(key, usual);
+  if (add && !id && file.find(key) != nullptr) file.fail(key, "is true, but the file names no such token");
+  return add && id;
+}
+
+}  // namespace
+
+std::optional<uint8_t> byte_token_value(std::string_view text) {
+  if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return std::nullopt;
+  unsigned value = 0;
+  for (const char c : text.substr(3, 2)) {
+    if (c >= '0' && c <= '9') {
+      value = value * 16 + static_cast<unsigned>(c - '0');
+    } else if (c >= 'A' && c <= 'F') {
+      value = value * 16 + static_cast<unsigned>(c - 'A') + 10;
+    } else if (c >= 'a' && c <= 'f') {
+      value = value * 16 + static_cast<unsigned>(c - 'a') + 10;
+    } else {
+      return std::nullopt;
+    }
+  }
+  return static_cast<uint8_t>(value);
+}
+
+Vocabulary read_vocabulary(const GgufFile& file, const VocabularyDefaults& defaults) {
+  Vocabulary vocabulary;
+  vocabulary.source = file.path();
+  vocabulary.texts = read_texts(file);
+  vocabulary.scores = read_scores(file, vocabulary.size());
+  vocabulary.types = read_types(file, vocabulary.texts);
+  std::vector<TokenType>& types = vocabulary.types;
+  vocabulary.bos = read_id(file, "tokenizer.ggml.bos_token_id", defaults.bos, TokenType::control, types);
+  vocabulary.eos = read_id(file, "tokenizer.ggml.eos_token_id", defaults.eos, TokenType::control, types);
+  vocabulary.unknown =
+      read_id(file, "tokenizer.ggml.unknown_token_id", defaults.unknown, TokenType::unknown, types);
+  if (file.find(kTypes) == nullptr) {
+    if (vocabulary.unknown) types[static_cast<size_t>(*vocabulary.unknown)] = TokenType::unknown;
+    if (vocabulary.bos) types[static_cast<size_t>(*vocabulary.bos)] = TokenType::control;
+    if (vocabulary.eos) types[static_cast<size_t>(*vocabulary.eos)] = TokenType::control;
+  }
+  vocabulary.add_bos = read_add(file, "tokenizer.ggml.add_bos_token", defaults.add_bos, vocabulary.bos);
+  vocabulary.add_eos = read_add(file, "tokenizer.ggml.add_eos_token", defaults.add_eos, vocabulary.eos);
+  return vocabulary;
+}
+
+}  // namespace weft

@@ -1,0 +1,44 @@
+// Where tests find files.
+#pragma once
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace weft::test {
+
+// The root of the repository.
+inline std::filesystem::path source_dir() { return WEFT_SOURCE_DIR; }
+
+// A file of the shared data folder: $WEFT_SHARED, else the folder that the build was configured with, else
+// ../shared beside the repository. Nothing if it is absent: the test that needs it skips.
+inline std::optional<std::filesystem::path> shared_data(std::string_view relative) {
+  const char* variable = std::getenv("WEFT_SHARED");
+#ifdef WEFT_SHARED_DIR
+  const std::filesystem::path configured = WEFT_SHARED_DIR;
+#else
+  const std::filesystem::path configured = source_dir() / ".." / "shared";
+#endif
+  const auto path =
+      (variable != nullptr && *variable != '\0' ? std::filesystem::path(variable) : configured) / relative;
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return std::nullopt;
+  return path;
+}
+
+inline std::string read_file(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+}  // namespace weft::test
+
+// In a test body: declares `name`, a path, or skips the test if the shared file is absent.
+#define WEFT_SHARED_OR_SKIP(name, relative)                                                           \
+  const auto name##_found = ::weft::test::shared_data(relative);                                      \
+  if (!name##_found) GTEST_SKIP() << "shared data is absent: " << (relative) << " (see WEFT_SHARED)"; \
+  const auto& name = *name##_found

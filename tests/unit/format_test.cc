@@ -1,0 +1,196 @@
+#include "core/format.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "tests/errors.h"
+
+namespace weft::test {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+bool same_bits(float a, float b) { return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b); }
+
+// binary16 by its definition in IEEE 754-2019, section 3.4; finite patterns.
+double f16_by_definition(uint16_t bits) {
+  const int exponent = (bits >> 10) & 0x1f;
+  const int fraction = bits & 0x3ff;
+  const double magnitude =
+      exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
+  return (bits & 0x8000) != 0 ? -magnitude : magnitude;
+}
+
+bool is_f16_nan(uint16_t bits) { return (bits & 0x7c00) == 0x7c00 && (bits & 0x3ff) != 0; }
+
+TEST(F16, EveryPatternDecodesAndRoundTrips) {
+  for (uint32_t pattern = 0; pattern < 0x10000; ++pattern) {
+    const auto bits = static_cast<uint16_t>(pattern);
+    const float value = f16_to_f32(bits);
+    EXPECT_EQ(std::signbit(value), (bits & 0x8000) != 0) << bits;
+    if (is_f16_nan(bits)) {
+      EXPECT_TRUE(std::isnan(value)) << bits;
+      EXPECT_TRUE(is_f16_nan(f32_to_f16(value))) << bits;
+      EXPECT_EQ(f32_to_f16(value) & 0x8000, bits & 0x8000) << bits;
+      continue;
+    }
+    if ((bits & 0x7fff) == 0x7c00) {
+      EXPECT_TRUE(std::isinf(value)) << bits;
+    } else {
+      EXPECT_TRUE(same_bits(value, static_cast<float>(f16_by_definition(bits)))) << bits;
+    }
+    EXPECT_EQ(f32_to_f16(value), bits);
+  }
+}
+
+// Between all neighbours: the midpoint goes to the even one, what lies beside it to the nearer one.
+TEST(F16, RoundsToNearestEven) {
+  for (uint16_t low = 0; low < 0x7c00; ++low) {
+    const auto high = static_cast<uint16_t>(low + 1);
+    // The neighbour of the largest finite value is 2^16 for this purpose, which then becomes infinity.
+    const double above = high == 0x7c00 ? 65536.0 : f16_by_definition(high);
+    const auto middle = static_cast<float>((f16_by_definition(low) + above) / 2);  // exact in f32
+    const uint16_t even = (low & 1) == 0 ? low : high;
+    EXPECT_EQ(f32_to_f16(middle), even) << low;
+    EXPECT_EQ(f32_to_f16(std::nextafter(middle, -kInfinity)), low) << low;
+    EXPECT_EQ(f32_to_f16(std::nextafter(middle, kInfinity)), high) << low;
+    EXPECT_EQ(f32_to_f16(-middle), even | 0x8000) << low;
+  }
+}
+
+TEST(F16, Ends) {
+  EXPECT_EQ(f32_to_f16(65504.0f), 0x7bff);
+  EXPECT_EQ(f32_to_f16(65520.0f), 0x7c00);
+  EXPECT_EQ(f32_to_f16(std::numeric_limits<float>::max()), 0x7c00);
+  EXPECT_EQ(f32_to_f16(-kInfinity), 0xfc00);
+  EXPECT_EQ(f32_to_f16(0x1p-25f), 0x0000);
+  EXPECT_EQ(f32_to_f16(0x1.000002p-25f), 0x0001);
+  EXPECT_EQ(f32_to_f16(-0.0f), 0x8000);
+  EXPECT_EQ(f32_to_f16(std::numeric_limits<float>::denorm_min()), 0x0000);
+  // A NaN whose payload sits only in bits that f16 lacks must not become infinity.
+  EXPECT_TRUE(is_f16_nan(f32_to_f16(std::bit_cast<float>(0x7f800001u))));
+}
+
+TEST(Bf16, EveryPatternRoundTrips) {
+  for (uint32_t pattern = 0; pattern < 0x10000; ++pattern) {
+    const auto bits = static_cast<uint16_t>(pattern);
+    const float value = bf16_to_f32(bits);
+    EXPECT_EQ(std::bit_cast<uint32_t>(value), pattern << 16);
+    if (std::isnan(value)) {
+      EXPECT_TRUE(std::isnan(bf16_to_f32(f32_to_bf16(value)))) << bits;
+    } else {
+      EXPECT_EQ(f32_to_bf16(value), bits);
+    }
+  }
+}
+
+TEST(Bf16, RoundsToNearestEven) {
+  for (uint32_t low = 0; low < 0x7f80; ++low) {
+    const uint32_t middle = (low << 16) + 0x8000;
+    EXPECT_EQ(f32_to_bf16(std::bit_cast<float>(middle)), (low & 1) == 0 ? low : low + 1);
+    EXPECT_EQ(f32_to_bf16(std::bit_cast<float>(middle - 1)), low);
+    EXPECT_EQ(f32_to_bf16(std::bit_cast<float>(middle + 1)), low + 1);
+    EXPECT_EQ(f32_to_bf16(-std::bit_cast<float>(middle + 1)), (low + 1) | 0x8000);
+  }
+  EXPECT_EQ(f32_to_bf16(std::numeric_limits<float>::max()), 0x7f80);
+  EXPECT_TRUE(std::isnan(bf16_to_f32(f32_to_bf16(std::bit_cast<float>(0x7f800001u)))));
+}
+
+TEST(Format, InfoAndRowBytes) {
+  EXPECT_EQ(name(Format::f32), "F32");
+  EXPECT_EQ(name(Format::i32), "I32");
+  EXPECT_EQ(name(Format::bool8), "BOOL");
+  EXPECT_EQ(name(Format::f16), "F16");
+  EXPECT_EQ(name(Format::bf16), "BF16");
+  EXPECT_EQ(name(Format::q8_0), "Q8_0");
+  EXPECT_EQ(name(Format::q4_0), "Q4_0");
+  EXPECT_EQ(row_bytes(Format::f32, 5), 20u);
+  EXPECT_EQ(row_bytes(Format::bf16, 5), 10u);
+  EXPECT_EQ(row_bytes(Format::q8_0, 96), 102u);
+  EXPECT_EQ(row_bytes(Format::q4_0, 96), 54u);
+  EXPECT_FALSE(info(Format::i32).is_float);
+}
+
+TEST(Format, PlainRows) {
+  const std::vector<float> values = {1.5f, -2, 0, 0x1p-14f, 100};  // exact in every float format
+  for (const Format format : {Format::f32, Format::f16, Format::bf16}) {
+    std::vector<uint8_t> bytes(row_bytes(format, values.size()));
+    std::vector<float> out(values.size());
+    encode_row(format, values.data(), values.size(), bytes.data());
+    decode_row(format, bytes.data(), values.size(), out.data());
+    EXPECT_EQ(out, values) << name(format);
+  }
+  const uint8_t half[] = {0x00, 0x3c, 0x00, 0xc0};
+  float out[2];
+  decode_row(Format::f16, half, 2, out);
+  EXPECT_EQ(out[0], 1);
+  EXPECT_EQ(out[1], -2);
+}
+
+// Two blocks: scale 0.5 (f16 0x3800) with q = i - 16, then scale -2 (0xc000) with q = 127, -128, 0...
+TEST(Format, Q8_0Blocks) {
+  std::vector<uint8_t> bytes(68);
+  bytes[1] = 0x38;
+  for (int i = 0; i < 32; ++i) bytes[2 + static_cast<size_t>(i)] = static_cast<uint8_t>(i - 16);
+  bytes[35] = 0xc0;
+  bytes[36] = 127;
+  bytes[37] = 0x80;
+  std::vector<float> out(64);
+  decode_row(Format::q8_0, bytes.data(), 64, out.data());
+  for (int i = 0; i < 32; ++i) EXPECT_EQ(out[static_cast<size_t>(i)], 0.5f * static_cast<float>(i - 16));
+  EXPECT_EQ(out[32], -254);
+  EXPECT_EQ(out[33], 256);
+  EXPECT_EQ(out[34], 0);
+}
+
+// Scale 0.25 (f16 0x3400); byte i has low nibble i, high nibble 15 - i: elements i and i + 16.
+TEST(Format, Q4_0Blocks) {
+  std::vector<uint8_t> bytes(18);
+  bytes[1] = 0x34;
+  for (size_t i = 0; i < 16; ++i) bytes[2 + i] = static_cast<uint8_t>(i | (15 - i) << 4);
+  std::vector<float> out(32);
+  decode_row(Format::q4_0, bytes.data(), 32, out.data());
+  for (int i = 0; i < 16; ++i) {
+    EXPECT_EQ(out[static_cast<size_t>(i)], 0.25f * static_cast<float>(i - 8));
+    EXPECT_EQ(out[static_cast<size_t>(i) + 16], 0.25f * static_cast<float>(7 - i));
+  }
+}
+
+TEST(Format, QuantizingErrs) {
+  std::vector<float> values(96);
+  for (size_t i = 0; i < 64; ++i)
+    values[i] = std::sin(static_cast<float>(i) * 0.7f) * (i < 32 ? 3.0f : 100.0f);
+  for (const Format format : {Format::q8_0, Format::q4_0}) {  // the third block is all zero
+    std::vector<uint8_t> bytes(row_bytes(format, values.size()));
+    std::vector<float> out(values.size());
+    encode_row(format, values.data(), values.size(), bytes.data());
+    decode_row(format, bytes.data(), values.size(), out.data());
+    for (size_t i = 0; i < values.size(); ++i) {
+      const float largest = i < 32 ? 3.0f : i < 64 ? 100.0f : 0.0f;
+      // Half a step, and a whole one where Q4_0 cuts off at +7; the scale itself is rounded to f16.
+      const float step = format == Format::q8_0 ? largest / 127 * 0.51f : largest / 8 * 1.01f;
+      EXPECT_NEAR(out[i], values[i], step + largest * 0x1p-11f) << name(format) << " " << i;
+    }
+  }
+}
+
+TEST(Format, IntegersAreNoFloats) {
+  float value = 0;
+  EXPECT_CONTAINS(error_of([&] { decode_row(Format::i32, &value, 1, &value); }), "I32 holds no floats");
+  EXPECT_CONTAINS(error_of([&] { encode_row(Format::bool8, &value, 1, &value); }), "BOOL holds no floats");
+}
+
+TEST(Format, EmptyRows) {
+  for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q4_0}) {
+    decode_row(format, nullptr, 0, nullptr);
+    encode_row(format, nullptr, 0, nullptr);
+  }
+}
+
+}  // namespace
+}  // namespace weft::test
