@@ -50,13 +50,14 @@ Eigen::TensorMap<const Eigen::Tensor<T, sizeof...(A), Eigen::RowMajor>> as_eigen
 
 // Copies any Eigen matrix expression, whatever its storage order.
 template <Axis Rows, Axis Columns, class Derived>
+  requires(!Axis<Derived>)
 auto tensor_from(const Eigen::MatrixBase<Derived>& matrix) {
   Tensor<typename Derived::Scalar, Rows, Columns> tensor({matrix.rows(), matrix.cols()});
   as_matrix(tensor) = matrix;
   return tensor;
 }
 template <Axis A, class Derived>
-  requires(static_cast<bool>(Derived::IsVectorAtCompileTime))
+  requires(!Axis<Derived>)
 auto tensor_from(const Eigen::MatrixBase<Derived>& vector) {
   Tensor<typename Derived::Scalar, A> tensor({vector.size()});
   as_vector(tensor) = vector;

@@ -73,7 +73,11 @@ class Tensor {
   Tensor(const Extents& extents, std::initializer_list<T> values)
       : Tensor(extents, std::span<const T>(values.begin(), values.size())) {}
   // Shares storage whose format and rank are those of this type, as eval returns it.
-  explicit Tensor(std::shared_ptr<Storage> storage) : storage_(std::move(storage)) {}
+  static Tensor of(std::shared_ptr<Storage> storage) {
+    Tensor tensor;
+    tensor.storage_ = std::move(storage);
+    return tensor;
+  }
 
   template <Axis B>
     requires contains_axis<B, axes>

@@ -8,8 +8,28 @@ namespace weft {
 
 std::string_view name(Precision precision) { return precision == Precision::exact ? "exact" : "fast"; }
 
+void TeamBarrier::wait(int threads) {
+  constexpr int kLooks = 2000;
+  const int32_t generation = generation_.load(std::memory_order_relaxed);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) == threads - 1) {
+    arrived_.store(0, std::memory_order_relaxed);
+    generation_.store(generation + 1, std::memory_order_release);
+    generation_.notify_all();
+    return;
+  }
+  for (int look = 0; look < kLooks; ++look) {
+    if (generation_.load(std::memory_order_acquire) != generation) return;
+    hwy::Pause();
+  }
+  while (generation_.load(std::memory_order_acquire) == generation) {
+    generation_.wait(generation, std::memory_order_acquire);
+  }
+}
+
 void Team::barrier() const {
-  if (threads > 1) {
+  if (meeting != nullptr) {
+    meeting->wait(threads);
+  } else if (threads > 1) {
 #pragma omp barrier
   }
 }

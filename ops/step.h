@@ -1,6 +1,7 @@
 // What a step needs to run, on the CPU: the contract between the plan (runtime/) and the kernels (ops/*/cpu.cc).
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -35,11 +36,23 @@ struct StepArgs {
   std::byte* scratch = nullptr;      // CpuKernel::scratch_bytes() bytes, 64-byte aligned, shared by the team
 };
 
+// Where the threads of a team wait for each other: they look for a few microseconds, then sleep. (OpenMP's own barrier
+// looks for so long that a machine with other work to do runs a small model a hundred times slower.)
+class TeamBarrier {
+ public:
+  void wait(int threads);
+
+ private:
+  std::atomic<int32_t> arrived_{0};
+  std::atomic<int32_t> generation_{0};
+};
+
 // The threads that run a plan. Every thread calls run() of every step with the same arguments but its own `thread`.
 struct Team {
   int thread = 0;
   int threads = 1;
-  void barrier() const;  // an OpenMP barrier where threads > 1
+  TeamBarrier* meeting = nullptr;  // shared by the team; null: OpenMP's barrier
+  void barrier() const;            // returns when all threads of the team have called it
 };
 
 // [first, last) of `count` items for `thread`: contiguous, sizes differ by at most one `grain`.

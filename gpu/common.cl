@@ -1,0 +1,187 @@
+// What every program begins with. WEFT_LANES (work-items that share the sum of one output) and WEFT_GROUP (size of
+// a work-group where items do not work together) are defined above this text.
+//
+// Semantics of scalars are those that core/scalar.h pins, so nothing here may be contracted or reassociated behind
+// our back: fused multiply-add is written where it is meant.
+#pragma OPENCL FP_CONTRACT OFF
+
+typedef __global const uchar* weft_bytes;
+
+// Work-items of a kernel with WEFT_LANES cooperating: `weft_unit` counts what one team of lanes does.
+#if WEFT_LANES > 1
+#define WEFT_TEAM_SIZE WEFT_LANES
+#define weft_unit ((uint)get_group_id(0))
+#define weft_lane ((int)get_local_id(0))
+#define WEFT_BARRIER barrier(CLK_LOCAL_MEM_FENCE)
+#else
+#define WEFT_TEAM_SIZE WEFT_GROUP
+#define weft_unit ((uint)get_global_id(0))
+#define weft_lane 0
+#define WEFT_BARRIER
+#endif
+
+// ---- scalars
+
+static inline int weft_div_i32(int a, int b) {
+  if (b == 0) return 0;
+  if (b == -1) return (int)(0u - (uint)a);
+  return a / b;
+}
+static inline int weft_mod_i32(int a, int b) { return b == 0 || b == -1 ? 0 : a % b; }
+static inline int weft_to_i32(float x) {
+  if (!(x > -2147483648.0f)) return x != x ? 0 : (int)0x80000000;
+  return x >= 2147483648.0f ? 0x7fffffff : (int)x;
+}
+static inline float weft_sigmoid(float x) { return 1.0f / (1.0f + exp(-x)); }
+
+#ifdef FP_FAST_FMAF
+#define weft_fma(a, b, c) fma(a, b, c)
+#else
+#define weft_fma(a, b, c) ((a) * (b) + (c))
+#endif
+
+// ---- elements of each storage format; `e` counts elements from `m`
+
+static inline float weft_load_f32(weft_bytes m, long e) { return ((__global const float*)m)[e]; }
+static inline int weft_load_i32(weft_bytes m, long e) { return ((__global const int*)m)[e]; }
+static inline int weft_load_bool8(weft_bytes m, long e) { return m[e] != 0; }
+static inline float weft_load_f16(weft_bytes m, long e) { return vload_half((size_t)e, (__global const half*)m); }
+static inline float weft_load_bf16(weft_bytes m, long e) {
+  return as_float((uint)((__global const ushort*)m)[e] << 16);
+}
+static inline float weft_load_q8_0(weft_bytes m, long e) {
+  const weft_bytes block = m + (e >> 5) * 34;
+  return vload_half(0, (__global const half*)block) * (float)(char)block[2 + (e & 31)];
+}
+static inline float weft_load_q4_0(weft_bytes m, long e) {
+  const weft_bytes block = m + (e >> 5) * 18;
+  const int pair = block[2 + (e & 15)];
+  return vload_half(0, (__global const half*)block) * (float)((e & 16 ? pair >> 4 : pair & 15) - 8);
+}
+
+static inline void weft_store_f32(__global uchar* m, long e, float x) { ((__global float*)m)[e] = x; }
+static inline void weft_store_i32(__global uchar* m, long e, int x) { ((__global int*)m)[e] = x; }
+static inline void weft_store_bool8(__global uchar* m, long e, int x) { m[e] = (uchar)(x != 0); }
+static inline void weft_store_f16(__global uchar* m, long e, float x) {
+  vstore_half_rte(x, (size_t)e, (__global half*)m);
+}
+static inline void weft_store_bf16(__global uchar* m, long e, float x) {
+  const uint bits = as_uint(x);
+  const uint rounded = x != x ? bits | 0x400000u : bits + 0x7fffu + ((bits >> 16) & 1u);
+  ((__global ushort*)m)[e] = (ushort)(rounded >> 16);
+}
+
+// ---- 32 consecutive elements; `e` is a multiple of 32 for formats of blocks
+
+static inline void weft_load32_f32(weft_bytes m, long e, float16* lo, float16* hi) {
+  *lo = vload16(0, (__global const float*)m + e);
+  *hi = vload16(1, (__global const float*)m + e);
+}
+static inline void weft_load32_f16(weft_bytes m, long e, float16* lo, float16* hi) {
+  *lo = vload_half16(0, (__global const half*)m + e);
+  *hi = vload_half16(1, (__global const half*)m + e);
+}
+static inline void weft_load32_bf16(weft_bytes m, long e, float16* lo, float16* hi) {
+  *lo = as_float16(convert_uint16(vload16(0, (__global const ushort*)m + e)) << 16);
+  *hi = as_float16(convert_uint16(vload16(1, (__global const ushort*)m + e)) << 16);
+}
+static inline void weft_load32_q8_0(weft_bytes m, long e, float16* lo, float16* hi) {
+  const weft_bytes block = m + (e >> 5) * 34;
+  const float scale = vload_half(0, (__global const half*)block);
+  *lo = convert_float16(vload16(0, (__global const char*)(block + 2))) * scale;
+  *hi = convert_float16(vload16(1, (__global const char*)(block + 2))) * scale;
+}
+static inline void weft_load32_q4_0(weft_bytes m, long e, float16* lo, float16* hi) {
+  const weft_bytes block = m + (e >> 5) * 18;
+  const float scale = vload_half(0, (__global const half*)block);
+  const uchar16 pairs = vload16(0, block + 2);
+  *lo = convert_float16(convert_char16(pairs & (uchar16)15) - (char16)8) * scale;
+  *hi = convert_float16(convert_char16(pairs >> (uchar16)4) - (char16)8) * scale;
+}
+
+static inline float weft_sum16(float16 v) {
+  const float8 a = v.lo + v.hi;
+  const float4 b = a.lo + a.hi;
+  const float2 c = b.lo + b.hi;
+  return c.x + c.y;
+}
+
+// ---- over the lanes of a team; every lane gets the result
+
+#if WEFT_LANES > 1
+static inline float weft_lanes_sum_f32(float x, __local float* shared) {
+  shared[weft_lane] = x;
+  WEFT_BARRIER;
+  for (int half_size = WEFT_LANES / 2; half_size > 0; half_size /= 2) {
+    if (weft_lane < half_size) shared[weft_lane] += shared[weft_lane + half_size];
+    WEFT_BARRIER;
+  }
+  const float sum = shared[0];
+  WEFT_BARRIER;
+  return sum;
+}
+static inline int weft_lanes_sum_i32(int x, __local int* shared) {
+  shared[weft_lane] = x;
+  WEFT_BARRIER;
+  uint sum = 0;
+  for (int i = 0; i < WEFT_LANES; ++i) sum += (uint)shared[i];
+  WEFT_BARRIER;
+  return (int)sum;
+}
+static inline float weft_lanes_max_f32(float x, __local float* shared) {
+  shared[weft_lane] = x;
+  WEFT_BARRIER;
+  float best = shared[0];
+  for (int i = 1; i < WEFT_LANES; ++i) best = shared[i] > best ? shared[i] : best;
+  WEFT_BARRIER;
+  return best;
+}
+static inline int weft_lanes_max_i32(int x, __local int* shared) {
+  shared[weft_lane] = x;
+  WEFT_BARRIER;
+  int best = shared[0];
+  for (int i = 1; i < WEFT_LANES; ++i) best = shared[i] > best ? shared[i] : best;
+  WEFT_BARRIER;
+  return best;
+}
+// The lane with the largest value that has an index (>= 0), ties to the lowest index; -1 where no lane has one.
+static inline int weft_lanes_argmax_f32(float x, int index, __local float* shared, __local int* shared_i) {
+  shared[weft_lane] = x;
+  shared_i[weft_lane] = index;
+  WEFT_BARRIER;
+  float best = 0;
+  int found = -1;
+  for (int i = 0; i < WEFT_LANES; ++i) {
+    const int at = shared_i[i];
+    if (at >= 0 && (found < 0 || shared[i] > best || (shared[i] == best && at < found))) {
+      best = shared[i];
+      found = at;
+    }
+  }
+  WEFT_BARRIER;
+  return found;
+}
+static inline int weft_lanes_argmax_i32(int x, int index, __local int* shared, __local int* shared_i) {
+  shared[weft_lane] = x;
+  shared_i[weft_lane] = index;
+  WEFT_BARRIER;
+  int best = 0;
+  int found = -1;
+  for (int i = 0; i < WEFT_LANES; ++i) {
+    const int at = shared_i[i];
+    if (at >= 0 && (found < 0 || shared[i] > best || (shared[i] == best && at < found))) {
+      best = shared[i];
+      found = at;
+    }
+  }
+  WEFT_BARRIER;
+  return found;
+}
+#else
+#define weft_lanes_sum_f32(x, shared) (x)
+#define weft_lanes_sum_i32(x, shared) (x)
+#define weft_lanes_max_f32(x, shared) (x)
+#define weft_lanes_max_i32(x, shared) (x)
+#define weft_lanes_argmax_f32(x, index, shared, shared_i) (index)
+#define weft_lanes_argmax_i32(x, index, shared, shared_i) (index)
+#endif

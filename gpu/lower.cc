@@ -1,0 +1,221 @@
+#include "gpu/lower.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "gpu/lower_parts.h"
+#include "gpu/opencl_text.h"
+#include "ops/view.h"
+
+namespace weft {
+
+using namespace gpu_lowering;
+
+std::string StepPlan::source() const {
+  std::string text;
+  for (const auto& stage : stages) {
+    for (const KernelPlan& kernel : stage) text += "\n" + kernel.source;
+  }
+  return text;
+}
+
+std::string program_head(const GpuShape& shape) {
+  return "#define WEFT_LANES " + std::to_string(shape.lanes) + "\n#define WEFT_GROUP " + std::to_string(shape.group) +
+         "\n" + std::string(opencl_text("common"));
+}
+
+StepPlan lower_step(const GraphRecord& graph, const Step& step, const int64_t* max_extents, const GpuShape& shape) {
+  StepPlan plan;
+  if (step.kind == StepKind::scan || step.kind == StepKind::custom) {
+    throw Error("step '" + step.name + "': no OpenCL kernel for steps of kind " + std::string(name(step.kind)));
+  }
+  for (size_t i = 0; i < step.regions.size(); ++i) {
+    const Region& region = step.regions[i];
+    std::vector<Target> targets;
+    if (step.kind == StepKind::append) {
+      const ValueId field = step.outputs[i];
+      targets.push_back({{MemoryRef::Kind::value, field}, graph.values[field].format, region.axes,
+                         graph.caches[static_cast<size_t>(step.cache)].slots});
+    } else {
+      for (const ValueId output : step.outputs) {
+        const ValueRecord& value = graph.values[output];
+        targets.push_back({{MemoryRef::Kind::value, output}, value.format, value.axes, kNoValue});
+      }
+    }
+    for (const Target& target : targets) {
+      if (info(target.format).block_elements != 1) {
+        throw Error("step '" + step.name + "': OpenCL kernels do not write " + std::string(name(target.format)));
+      }
+    }
+    RegionLowering(graph, step, region, max_extents, shape, plan).run(targets);
+  }
+  if (step.kind == StepKind::append) {
+    lower_positions(graph, graph.caches[static_cast<size_t>(step.cache)], shape, plan);
+  }
+  return plan;
+}
+
+namespace gpu_lowering {
+
+bool contains(const AxisList& axes, AxisId axis) { return std::find(axes.begin(), axes.end(), axis) != axes.end(); }
+
+AxisList without(const AxisList& axes, const AxisList& removed) {
+  AxisList result;
+  for (const AxisId axis : axes) {
+    if (!contains(removed, axis)) result.push_back(axis);
+  }
+  return result;
+}
+
+bool same_set(const AxisList& a, const AxisList& b) { return without(a, b).empty() && without(b, a).empty(); }
+
+std::function<int64_t(const GpuArgs&)> count_of(const AxisList& axes) {
+  return [axes](const GpuArgs& args) { return element_count(axes, args.extents); };
+}
+
+void RegionLowering::fail(const std::string& what) const { throw Error("step '" + step_.name + "': " + what); }
+
+Target RegionLowering::scratch_target(const AxisList& axes, Element element) {
+  const Format format = element == Element::f32 ? Format::f32 : element == Element::i32 ? Format::i32 : Format::bool8;
+  int64_t count = 1;
+  for (const AxisId axis : axes) {
+    if (max_extents_[axis] < 0) fail("axis '" + graph_.axes[axis].name + "' has no extent to plan scratch for");
+    count *= max_extents_[axis];
+  }
+  const size_t offset = plan_.scratch_bytes;
+  plan_.scratch_bytes += (static_cast<size_t>(count) * info(format).block_bytes + 63) / 64 * 64;
+  return {{MemoryRef::Kind::scratch, offset}, format, axes, kNoValue};
+}
+
+void RegionLowering::run(const std::vector<Target>& outputs) {
+  kernels_ = 0;
+  for (const auto& stage : plan_.stages) kernels_ += static_cast<int>(stage.size());
+  const bool turns = region_.rotation || !region_.post.empty();
+  const Element element = region_.weighting ? Element::f32 : region_.body.program.type();
+  Target body = outputs[0];
+  if (turns || region_.selection) body = scratch_target(region_.axes, element);
+  if (region_.weighting) {
+    lower_attention(body);
+  } else if (!region_.contractions.empty()) {
+    lower_contractions(body);
+  } else {
+    lower_source(region_.body, body);
+  }
+  if (turns) {
+    Target turned = outputs[0];
+    const Element post = region_.post.empty() ? Element::f32 : region_.post.type();
+    if (region_.selection) turned = scratch_target(region_.axes, post);
+    lower_rotation(scratch_leaf(body.memory.index, body.format, region_.axes), turned);
+    body = turned;
+  }
+  if (region_.selection) {
+    lower_selection(scratch_leaf(body.memory.index, body.format, region_.axes), outputs);
+  }
+}
+
+AxisList RegionLowering::contraction_axes(const Contraction& contraction) const {
+  AxisList axes = without(region_.lhs[static_cast<size_t>(contraction.lhs)].axes, contraction.over);
+  for (const AxisId axis : loop_axes(region_, region_.operands[static_cast<size_t>(contraction.rhs)])) {
+    if (!contains(contraction.over, axis) && !contains(axes, axis)) axes.push_back(axis);
+  }
+  return axes;
+}
+
+bool RegionLowering::is_flat(const Leaf& leaf, const AxisList& over, const Region& region) {
+  const std::vector<ViewAxis>& view = leaf.view;
+  if (view.size() < over.size()) return false;
+  const size_t first = view.size() - over.size();
+  const bool plain = info(leaf.format).block_elements == 1;
+  for (size_t i = 0; i < over.size(); ++i) {
+    const ViewAxis& axis = view[first + i];
+    if (axis.gather >= 0 || axis.axis != over[i]) return false;
+    if (leaf.paged && first + i == 0) return false;
+    // Rows of blocks must begin with a block; inner axes must be whole to follow each other without gaps.
+    if ((i > 0 || !plain) && (axis.stored != axis.axis || axis.begin != 0)) return false;
+  }
+  for (size_t i = 0; i < first; ++i) {
+    if (!plain && i + 1 == view.size()) return false;  // blocks across an axis that is not contracted
+    if (view[i].gather < 0) {
+      if (contains(over, view[i].axis)) return false;
+      continue;
+    }
+    for (const AxisId axis : loop_axes(region, region.operands[static_cast<size_t>(view[i].gather)])) {
+      if (contains(over, axis)) return false;
+    }
+  }
+  return true;
+}
+
+Leaf RegionLowering::lhs_leaf(int lhs, const AxisList& over) {
+  const Source& source = region_.lhs[static_cast<size_t>(lhs)];
+  if (source.reductions.empty() && source.program.code.size() == 1 &&
+      source.program.code[0].op == ScalarOp::load) {
+    const Leaf leaf = operand_leaf(graph_, region_, source.program.code[0].imm);
+    const auto gathers = [](const ViewAxis& axis) { return axis.gather >= 0; };
+    const bool gathered = std::any_of(leaf.view.begin(), leaf.view.end(), gathers);
+    if (leaf.paged) return leaf;
+    if (leaf.format == Format::f32 && !gathered && is_flat(leaf, over, region_)) return leaf;
+  }
+  for (const auto& [key, leaf] : staged_) {
+    if (key.first == lhs && key.second == over) return leaf;
+  }
+  AxisList axes = without(source.axes, over);
+  axes.insert(axes.end(), over.begin(), over.end());
+  const Target target = scratch_target(axes, Element::f32);
+  lower_source(source, target);
+  const Leaf leaf = scratch_leaf(target.memory.index, Format::f32, axes);
+  staged_.push_back({{lhs, over}, leaf});
+  return leaf;
+}
+
+KernelPlan finish_kernel(KernelBuilder& builder, KernelPlan plan, const char* op, int number, const GpuShape& shape,
+                         const std::function<std::string(const std::string& kernel, const std::string& arguments,
+                                                         const std::string& prologue)>& text) {
+  const std::string id = "@_" + std::to_string(number);
+  plan.name = "weft_" + std::string(op) + "_" + id;
+  plan.memory = builder.memory_refs();
+  plan.params_in_memory = builder.argument_bytes() + 8 * plan.memory.size() + 16 > shape.max_argument_bytes;
+  const std::string type = "params_" + id;
+  plan.source = builder.params_struct(type) + text(plan.name, builder.arguments(type, plan.params_in_memory),
+                                                   builder.prologue(type, plan.params_in_memory));
+  plan.params = builder.take_params();
+  return plan;
+}
+
+KernelPlan RegionLowering::finish(KernelBuilder& builder, KernelPlan plan, const char* op,
+                                  const std::function<std::string(const std::string&, const std::string&,
+                                                                  const std::string&)>& text) {
+  plan_.kernels += (plan_.kernels.empty() ? "" : " + ") + std::string(op);
+  return finish_kernel(builder, std::move(plan), op, kernels_++, shape_, text);
+}
+
+void RegionLowering::add(KernelBuilder& builder, KernelPlan plan, const char* op,
+                         const std::function<std::string(const std::string&, const std::string&,
+                                                         const std::string&)>& text) {
+  plan_.stages.emplace_back();
+  plan_.stages.back().push_back(finish(builder, std::move(plan), op, text));
+}
+
+void lower_positions(const GraphRecord& graph, const CacheRecord& cache, const GpuShape& shape, StepPlan& plan) {
+  KernelBuilder builder(graph, nullptr);
+  KernelPlan kernel;
+  kernel.grid = LaunchGrid::items;
+  kernel.units = count_of({cache.pos});
+  builder.param("count", kernel.units);
+  const auto memory = [&](ValueId value) { return builder.memory({MemoryRef::Kind::value, value}); };
+  const std::string slots = memory(cache.slots), positions = memory(cache.positions), values = memory(cache.pos_values);
+  int number = 0;
+  for (const auto& stage : plan.stages) number += static_cast<int>(stage.size());
+  plan.kernels += " + positions";
+  plan.stages.emplace_back();
+  plan.stages.back().push_back(
+      finish_kernel(builder, std::move(kernel), "append", number, shape,
+                    [&](const std::string& name, const std::string& arguments, const std::string& prologue) {
+                      return expand_opencl("append", "positions",
+                                           {{"kernel", name}, {"arguments", arguments}, {"prologue", prologue},
+                                            {"slots", slots}, {"positions", positions}, {"values", values}});
+                    }));
+}
+
+}  // namespace gpu_lowering
+}  // namespace weft

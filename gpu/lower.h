@@ -1,0 +1,77 @@
+// From a step record to the kernels that run it.
+//
+//   a region without contractions      map or reduce
+//   contractions                       prologues that are more than a plain f32 operand -> scratch (map or reduce);
+//                                      contract, the body fused into it where each contraction varies with all of
+//                                      the body's axes, else contractions -> scratch, then map or reduce
+//   attention                          the same prologues, then one kernel
+//   rotation and what follows it       rope, from scratch
+//   selection                          select, from scratch
+//   append                             as above, each field written to its slots; then the positions
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gpu/device.h"
+#include "gpu/render.h"
+
+namespace weft {
+
+// What a device's work-groups look like. Part of every program's text.
+struct GpuShape {
+  int lanes = 1;                  // work-items that share the sum of one output
+  int group = 8;                  // work-items per group where they do not work together
+  size_t max_argument_bytes = 1024;
+  size_t local_bytes = 32768;
+};
+
+// How the work-items of a launch are counted.
+enum class LaunchGrid : uint8_t {
+  items,  // one work-item per unit, in groups of `group`
+  teams,  // one team of lanes per unit; without lanes as `items`
+  groups  // one work-group of `lanes` work-items per unit
+};
+
+// A kernel of a step's program, and what to call it with.
+struct KernelPlan {
+  std::string name;    // within the program's text, where "@" stands for the program's own id
+  std::string source;  // the same
+  LaunchGrid grid = LaunchGrid::items;
+  std::vector<MemoryRef> memory;    // one pointer argument each; their offsets are the first params
+  std::vector<KernelParam> params;
+  bool params_in_memory = false;    // more than a kernel's argument list holds
+  ParamFunction units;              // 0: nothing to do
+  ParamFunction units_y;            // second dimension; empty: 1
+  ParamFunction local_bytes;        // of a last argument in local memory; empty: none
+  std::function<bool(const GpuArgs&)> applies;  // empty: always
+};
+
+// Numbers that a kernel reads from a buffer of the step's own: a rotation's frequencies.
+struct StepConstants {
+  std::vector<float> values;
+  // Where they follow from an axis' extent: rotary frequencies base^(-2i/extent), i < extent/2.
+  AxisId rotary_axis = kNoAxis;
+  float rotary_base = 0;
+  size_t capacity = 0;  // elements at the limits
+};
+
+std::vector<float> rotary_frequencies(float base, int64_t extent);
+
+struct StepPlan {
+  std::string kernels;                      // "map", "reduce + contract/q8_0": for `explain`
+  std::vector<std::vector<KernelPlan>> stages;  // in this order; of each, the first that applies
+  std::vector<StepConstants> constants;
+  size_t scratch_bytes = 0;
+  std::string source() const;               // of all kernels
+};
+
+// Throws weft::Error naming the step for what has no kernel here.
+StepPlan lower_step(const GraphRecord& graph, const Step& step, const int64_t* max_extents, const GpuShape& shape);
+
+// Text that stands before every program.
+std::string program_head(const GpuShape& shape);
+
+}  // namespace weft

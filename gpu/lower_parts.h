@@ -1,0 +1,81 @@
+// Parts of gpu/lower.h, one per kind of kernel.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "gpu/lower.h"
+
+namespace weft::gpu_lowering {
+
+using AxisList = std::vector<AxisId>;
+
+bool contains(const AxisList& axes, AxisId axis);
+AxisList without(const AxisList& axes, const AxisList& removed);
+bool same_set(const AxisList& a, const AxisList& b);
+std::function<int64_t(const GpuArgs&)> count_of(const AxisList& axes);  // product of the extents
+
+// A region on its way to kernels.
+class RegionLowering {
+ public:
+  RegionLowering(const GraphRecord& graph, const Step& step, const Region& region, const int64_t* max_extents,
+                 const GpuShape& shape, StepPlan& plan)
+      : graph_(graph), step_(step), region_(region), max_extents_(max_extents), shape_(shape), plan_(plan) {}
+
+  // `outputs`: the result; or values and ids, or ids only, with a selection.
+  void run(const std::vector<Target>& outputs);
+
+ private:
+  // ops/map, ops/reduce: a source, whose contractions (if it reads any) lie in `contractions`.
+  void lower_source(const Source& source, const Target& target, const std::vector<Leaf>& contractions = {});
+  void lower_reduce(const Source& source, const Target& target, const std::vector<Leaf>& contractions);
+  // ops/contract.
+  void lower_contractions(const Target& target);
+  void lower_contract_kernel(const std::vector<int>& contractions, const Source* body, const Target& target);
+  KernelPlan contract_kernel(const std::vector<int>& contractions, const Source* body, const Target& target,
+                             const AxisList& rows, int row_tile);
+  std::string contract_part(KernelBuilder& builder, const Scope& columns, int contraction, const AxisList& rows,
+                            int row_tile);
+  // ops/attention.
+  void lower_attention(const Target& target);
+  std::string score_part(KernelBuilder& builder, Scope& scope, int contraction);
+  // ops/rope, ops/select.
+  void lower_rotation(const Leaf& from, const Target& target);
+  void lower_selection(const Leaf& from, const std::vector<Target>& outputs);
+
+  // The lhs of a contraction over `over`: the operand itself where it is a plain f32 one, else a copy in scratch that
+  // an earlier kernel of this step computes, contracted axes last.
+  Leaf lhs_leaf(int lhs, const AxisList& over);
+  AxisList contraction_axes(const Contraction& contraction) const;
+  // True where `over` are the last axes of the view, contiguous in this order.
+  static bool is_flat(const Leaf& leaf, const AxisList& over, const Region& region);
+  Target scratch_target(const AxisList& axes, Element element);
+  void add(KernelBuilder& builder, KernelPlan plan, const char* op,
+           const std::function<std::string(const std::string& kernel, const std::string& arguments,
+                                           const std::string& prologue)>& text);
+  KernelPlan finish(KernelBuilder& builder, KernelPlan plan, const char* op,
+                    const std::function<std::string(const std::string& kernel, const std::string& arguments,
+                                                    const std::string& prologue)>& text);
+  [[noreturn]] void fail(const std::string& what) const;
+
+  const GraphRecord& graph_;
+  const Step& step_;
+  const Region& region_;
+  const int64_t* max_extents_;
+  const GpuShape& shape_;
+  StepPlan& plan_;
+  std::vector<std::pair<std::pair<int, AxisList>, Leaf>> staged_;  // lhs already computed
+  int kernels_ = 0;
+};
+
+// The kernel that records positions (append).
+void lower_positions(const GraphRecord& graph, const CacheRecord& cache, const GpuShape& shape, StepPlan& plan);
+
+// Completes a plan from a builder: name, source, arguments.
+KernelPlan finish_kernel(KernelBuilder& builder, KernelPlan plan, const char* op, int number, const GpuShape& shape,
+                         const std::function<std::string(const std::string& kernel, const std::string& arguments,
+                                                         const std::string& prologue)>& text);
+
+}  // namespace weft::gpu_lowering

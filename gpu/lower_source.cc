@@ -1,0 +1,217 @@
+// Kernels of maps and reductions, rotations and selections: ops/map, ops/reduce, ops/rope, ops/select.
+#include <cmath>
+#include <cstdio>
+
+#include "gpu/lower_parts.h"
+#include "gpu/opencl_text.h"
+
+namespace weft::gpu_lowering {
+namespace {
+
+// Declares what the body reads of contractions that were computed before.
+void load_contractions(KernelBuilder& builder, Scope& scope, const ScalarProgram& program,
+                       const std::vector<Leaf>& contractions) {
+  for (const ScalarInstr& instr : program.code) {
+    if (instr.op != ScalarOp::contraction || scope.contraction.count(instr.imm) != 0) continue;
+    scope.contraction[instr.imm] = builder.load(scope, contractions[static_cast<size_t>(instr.imm)]);
+  }
+}
+
+std::string reduction_text(KernelBuilder& builder, Scope& scope, const Source& source, size_t number,
+                           const std::vector<Leaf>& contractions) {
+  const Reduction& reduction = source.reductions[number];
+  const std::string n = std::to_string(number);
+  const bool is_float = reduction.program.type() == Element::f32;
+  const bool sums = reduction.op == ReduceOp::sum || reduction.op == ReduceOp::mean;
+  Scope element = scope.inner(sums ? 4 : 2);
+  if (reduction.op == ReduceOp::argmax) element.indent += 2;
+  element.coordinate[source.reduced] = "at";
+  load_contractions(builder, element, reduction.program, contractions);
+  const std::string value = builder.program(element, reduction.program);
+  const std::string extent = builder.extent(source.reduced);
+  const std::string type = is_float ? "float" : "int";
+  const std::string suffix = is_float ? "f32" : "i32";
+  const auto int_sum = [](const std::string& a, const std::string& b) { return "(int)((uint)" + a + " + (uint)" + b + ")"; };
+  std::string text;
+  switch (reduction.op) {
+    case ReduceOp::sum:
+    case ReduceOp::mean:
+      text = expand_opencl("reduce", "sum",
+                           {{"n", n}, {"type", type}, {"suffix", suffix}, {"extent", extent}, {"element", element.code},
+                            {"sum_run", is_float ? "run + " + value : int_sum("run", value)},
+                            {"sum_all", is_float ? "red" + n + " + run" : int_sum("red" + n, "run")}});
+      break;
+    case ReduceOp::max:
+      text = expand_opencl("reduce", "max",
+                           {{"n", n}, {"type", type}, {"suffix", suffix}, {"extent", extent}, {"element", element.code},
+                            {"value", value}, {"lowest", is_float ? "-INFINITY" : "(-2147483647 - 1)"}});
+      break;
+    case ReduceOp::argmax:
+      text = expand_opencl("reduce", "argmax",
+                           {{"n", n}, {"type", type}, {"suffix", suffix}, {"extent", extent}, {"element", element.code},
+                            {"value", value}, {"ordered", is_float ? value + " == " + value + " && " : ""}});
+      break;
+  }
+  scope.reduction[static_cast<int32_t>(number)] = "red" + n;
+  if (reduction.op == ReduceOp::mean) {
+    text += "  const float mean" + n + " = (float)red" + n + " / (float)(" + extent + ");\n";
+    scope.reduction[static_cast<int32_t>(number)] = "mean" + n;
+  }
+  return text;
+}
+
+}  // namespace
+
+void RegionLowering::lower_source(const Source& source, const Target& target, const std::vector<Leaf>& contractions) {
+  if (!source.reductions.empty()) return lower_reduce(source, target, contractions);
+  KernelBuilder builder(graph_, &region_);
+  KernelPlan plan;
+  plan.grid = LaunchGrid::items;
+  plan.units = count_of(target.axes);
+  builder.param("count", plan.units);
+  Scope scope;
+  builder.coordinates(scope, "item", target.axes);
+  load_contractions(builder, scope, source.program, contractions);
+  const std::string value = builder.program(scope, source.program);
+  builder.store(scope, target, value);
+  add(builder, std::move(plan), "map",
+      [&](const std::string& kernel, const std::string& arguments, const std::string& prologue) {
+        return expand_opencl("map", "kernel", {{"kernel", kernel}, {"arguments", arguments}, {"prologue", prologue},
+                                               {"code", scope.code}});
+      });
+}
+
+void RegionLowering::lower_reduce(const Source& source, const Target& target, const std::vector<Leaf>& contractions) {
+  KernelBuilder builder(graph_, &region_);
+  const bool along = contains(target.axes, source.reduced);
+  const AxisList rows = without(target.axes, {source.reduced});
+  KernelPlan plan;
+  plan.grid = LaunchGrid::teams;
+  plan.units = count_of(rows);
+  builder.param("count", plan.units);
+  Scope scope;
+  builder.coordinates(scope, "row", rows);
+  for (size_t i = 0; i < source.reductions.size(); ++i) {
+    scope.code += reduction_text(builder, scope, source, i, contractions);
+  }
+  if (along) {
+    Scope element = scope.inner(2);
+    element.coordinate[source.reduced] = "at";
+    load_contractions(builder, element, source.program, contractions);
+    builder.store(element, target, builder.program(element, source.program));
+    scope.code += expand_opencl("reduce", "along", {{"extent", builder.extent(source.reduced)},
+                                                    {"element", element.code}});
+  } else {
+    scope.line("if (weft_lane != 0) return;");
+    load_contractions(builder, scope, source.program, contractions);
+    builder.store(scope, target, builder.program(scope, source.program));
+  }
+  add(builder, std::move(plan), "reduce",
+      [&](const std::string& kernel, const std::string& arguments, const std::string& prologue) {
+        return expand_opencl("reduce", "kernel", {{"kernel", kernel}, {"arguments", arguments},
+                                                  {"prologue", prologue}, {"code", scope.code}});
+      });
+}
+
+}  // namespace weft::gpu_lowering
+
+namespace weft {
+
+std::vector<float> rotary_frequencies(float base, int64_t extent) {
+  std::vector<float> frequencies;
+  for (int64_t i = 0; i < extent / 2; ++i) {
+    const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(extent);
+    frequencies.push_back(static_cast<float>(std::pow(static_cast<double>(base), exponent)));
+  }
+  return frequencies;
+}
+
+}  // namespace weft
+
+namespace weft::gpu_lowering {
+
+void RegionLowering::lower_rotation(const Leaf& from, const Target& target) {
+  KernelBuilder builder(graph_, &region_);
+  KernelPlan plan;
+  plan.grid = LaunchGrid::items;
+  plan.units = count_of(region_.axes);
+  builder.param("count", plan.units);
+  Scope scope;
+  builder.coordinates(scope, "item", region_.axes);
+  Scope own = scope.inner(0);
+  const std::string own_value = builder.load(own, from);
+  std::string rotate;
+  if (region_.rotation) {
+    const Rotation& rotation = *region_.rotation;
+    const bool given = rotation.frequencies && !rotation.frequencies->empty();
+    const size_t constant = plan_.constants.size();
+    StepConstants& constants = plan_.constants.emplace_back();
+    if (given) {
+      constants.values = *rotation.frequencies;
+      constants.capacity = constants.values.size();
+      builder.param("pairs", [pairs = static_cast<int64_t>(constants.capacity)](const GpuArgs&) { return pairs; });
+    } else {
+      constants.rotary_axis = rotation.axis;
+      constants.rotary_base = rotation.base;
+      constants.capacity = static_cast<size_t>(max_extents_[rotation.axis] / 2);
+      builder.param("pairs", [axis = rotation.axis](const GpuArgs& args) { return args.extents[axis] / 2; });
+    }
+    const std::string at = scope.coordinate.at(rotation.axis);
+    const bool half_split = rotation.pairs == RopePairs::half_split;
+    const std::string pairs_text = expand_opencl("rope", half_split ? "half_split" : "interleaved", {{"at", at}});
+    Scope other = scope.inner(2);
+    other.coordinate[rotation.axis] = "other_at";
+    const std::string other_value = builder.load(other, from);
+    const std::string position = builder.load(other, operand_leaf(graph_, region_, rotation.position));
+    char scale[40];
+    std::snprintf(scale, sizeof scale, " * %af", static_cast<double>(rotation.scale));
+    rotate = expand_opencl("rope", "rotate",
+                           {{"pairs", pairs_text}, {"other", other.code}, {"position", position},
+                            {"frequencies", builder.memory({MemoryRef::Kind::constants, constant})},
+                            {"other_value", other_value}, {"own_value", own_value},
+                            {"scale", rotation.scale == 1.0f ? "" : scale}});
+  }
+  Scope post = scope.inner(0);
+  post.rotated = "rotated";
+  const std::string value = region_.post.empty() ? "rotated" : builder.program(post, region_.post);
+  builder.store(post, target, value);
+  add(builder, std::move(plan), "rope",
+      [&](const std::string& kernel, const std::string& arguments, const std::string& prologue) {
+        return expand_opencl("rope", "kernel",
+                             {{"kernel", kernel}, {"arguments", arguments}, {"prologue", prologue},
+                              {"coordinates", scope.code}, {"own", own.code}, {"own_value", own_value},
+                              {"rotate", rotate}, {"post", post.code}});
+      });
+}
+
+void RegionLowering::lower_selection(const Leaf& from, const std::vector<Target>& outputs) {
+  KernelBuilder builder(graph_, &region_);
+  const Selection& selection = *region_.selection;
+  const AxisList rows = without(region_.axes, {selection.axis});
+  KernelPlan plan;
+  plan.grid = LaunchGrid::teams;
+  plan.units = count_of(rows);
+  builder.param("count", plan.units);
+  builder.param("choices", [choice = selection.choice](const GpuArgs& args) {
+    return choice == kNoAxis ? int64_t{1} : args.extents[choice];
+  });
+  Scope scope;
+  builder.coordinates(scope, "row", rows);
+  Scope element = scope.inner(4);
+  element.coordinate[selection.axis] = "at";
+  const std::string value = builder.load(element, from);
+  Scope result = scope.inner(4);
+  if (selection.choice != kNoAxis) result.coordinate[selection.choice] = "choice";
+  if (selection.values) builder.store(result, outputs[0], "best");
+  builder.store(result, outputs.back(), "id");
+  const std::string extent = builder.extent(selection.axis);
+  add(builder, std::move(plan), "select",
+      [&](const std::string& kernel, const std::string& arguments, const std::string& prologue) {
+        return expand_opencl("select", "kernel",
+                             {{"kernel", kernel}, {"arguments", arguments}, {"prologue", prologue},
+                              {"coordinates", scope.code}, {"extent", extent},
+                              {"element", element.code}, {"value", value}, {"result", result.code}});
+      });
+}
+
+}  // namespace weft::gpu_lowering

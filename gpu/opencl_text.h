@@ -1,0 +1,30 @@
+// The OpenCL C texts of the library, embedded when it is built: gpu/common.cl and ops/*/opencl.cl.
+//
+// A text is a list of templates: "// @section <name>" begins one, ${name} in it is replaced when a kernel is
+// rendered.
+#pragma once
+
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace weft {
+
+struct OpenClText {
+  std::string_view name;  // the folder under ops/, or "common"
+  std::string_view text;
+};
+
+std::span<const OpenClText> opencl_texts();  // generated
+
+// The whole text of `name`; throws weft::Error where there is none.
+std::string_view opencl_text(std::string_view name);
+
+// Section `section` of the text `name` with each ${key} replaced by its value; values may not contain further keys.
+// Throws weft::Error for a missing section, and for a key that has no value.
+std::string expand_opencl(std::string_view name, std::string_view section,
+                          std::initializer_list<std::pair<std::string_view, std::string_view>> values);
+
+}  // namespace weft

@@ -1,0 +1,56 @@
+// Built OpenCL programs: kept in memory by their source, and on disk as the driver's binaries.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "gpu/device.h"
+#include "gpu/opencl.h"
+
+namespace weft {
+
+// The kernels of one step's text, in a program that may hold those of others too.
+struct BuiltUnit {
+  std::shared_ptr<const ClProgram> program;
+  std::string id;  // what "@" in the text's names became
+};
+
+class ProgramCache {
+ public:
+  // `head` stands before the texts of every program. `folder`: of the binaries; empty: none are kept.
+  ProgramCache(cl_context context, cl_device_id device, std::string head, std::string folder);
+
+  // The kernels of a unit: OpenCL C whose global names contain "@", which becomes an id of the text.
+  // Throws weft::Error with the build log.
+  BuiltUnit get(const std::string& unit);
+  // Builds those of the units that are missing as one program.
+  void build_missing(const std::vector<std::string>& units);
+
+  const GpuProgramStats& stats() const { return stats_; }
+  const std::string& folder() const { return folder_; }
+
+ private:
+  std::shared_ptr<const ClProgram> build(const std::string& source);
+  ClProgram from_binary(const std::vector<unsigned char>& binary);
+  ClProgram from_source(const std::string& source);
+
+  cl_context context_;
+  cl_device_id device_;
+  std::string head_, folder_, options_, identity_;
+  std::unordered_map<std::string, BuiltUnit> units_;
+  GpuProgramStats stats_;
+};
+
+// $XDG_CACHE_HOME/weft, else ~/.cache/weft; empty where neither variable is set, or where WEFT_PROGRAM_CACHE=off.
+std::string default_program_folder();
+
+// Files of the folder: a header with `key` and a checksum, then the binary. Reading gives nothing for a file that is
+// missing, truncated, changed, or of another key. Writing replaces the file at once or, on any failure, not at all.
+std::vector<unsigned char> read_program_file(const std::string& path, const std::string& key);
+void write_program_file(const std::string& path, const std::string& key, const std::vector<unsigned char>& binary);
+
+uint64_t text_hash(const std::string& text);  // FNV-1a, 64 bits
+
+}  // namespace weft

@@ -1,0 +1,208 @@
+// Many left-hand rows: panels of right-hand rows are decoded once into the order in which the multiply-adds want
+// them, and used for all left-hand rows.
+#include <algorithm>
+#include <cstring>
+
+#include "ops/contract/kernels.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/contract/gemm.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "ops/contract/decode-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace weft {
+namespace HWY_NAMESPACE {
+
+// Accumulators are kRowTile * kStrip vectors: 24 of 32 registers, or 12 of 16, beside the strip and one broadcast.
+constexpr int64_t kStrip = 2;  // vectors
+constexpr int64_t kStripColumns = kStrip * static_cast<int64_t>(kLanes);
+constexpr int64_t kRowTile = HWY_TARGET <= HWY_AVX3 ? 12 : 6;
+static_assert(kRowTile <= kMaxRowTile && kPanelColumns % kStripColumns == 0);
+
+int64_t row_tile() { return kRowTile; }
+
+void pack(const float* const* lhs, int64_t lhs_rows, int64_t k, float* packed) {
+  for (int64_t i0 = 0; i0 < k; i0 += 64) {  // 64 floats of each row at a time: reads lines whole, writes near
+    const int64_t i1 = std::min(i0 + 64, k);
+    for (int64_t m = 0; m < lhs_rows; ++m) {
+      const float* from = lhs[m];
+      for (int64_t i = i0; i < i1; ++i) packed[i * lhs_rows + m] = from[i];
+    }
+  }
+}
+
+// One strip of columns against kRows left-hand rows over `depth` elements of k.
+template <int kRows>
+HWY_INLINE void micro(const float* HWY_RESTRICT packed, const float* HWY_RESTRICT strip, int64_t depth,
+                      float* const* out, int64_t j, bool add) {
+  const DF df;
+  VF sum[kRows][kStrip];
+  unroll<kRows>([&](auto m) WEFT_LAMBDA {
+    unroll<kStrip>([&](auto v) WEFT_LAMBDA { sum[m][v] = hn::Zero(df); });
+  });
+  for (int64_t i = 0; i < depth; ++i) {
+    VF right[kStrip];
+    unroll<kStrip>([&](auto v) WEFT_LAMBDA { right[v] = hn::Load(df, strip + v * kLanes); });
+    unroll<kRows>([&](auto m) WEFT_LAMBDA {
+      const VF left = hn::Set(df, packed[m]);
+      unroll<kStrip>([&](auto v) WEFT_LAMBDA { sum[m][v] = hn::MulAdd(left, right[v], sum[m][v]); });
+    });
+    packed += kRows;
+    strip += kStripColumns;
+  }
+  unroll<kRows>([&](auto m) WEFT_LAMBDA {
+    float* to = out[m] + j;
+    unroll<kStrip>([&](auto v) WEFT_LAMBDA {
+      VF total = sum[m][v];
+      if (add) total = hn::Add(total, hn::LoadU(df, to + v * kLanes));
+      hn::StoreU(total, df, to + v * kLanes);
+    });
+  });
+}
+
+template <int kRows>
+HWY_NOINLINE void tile(const float* packed, const float* panel, int64_t depth, int64_t columns, float* const* out,
+                       bool add) {
+  for (int64_t j = 0; j < columns; j += kStripColumns) micro<kRows>(packed, panel + j * depth, depth, out, j, add);
+}
+
+void tile_rows(int64_t rows, const float* packed, const float* panel, int64_t depth, int64_t columns,
+               float* const* out, bool add) {
+  switch (rows) {
+    case 1: return tile<1>(packed, panel, depth, columns, out, add);
+    case 2: return tile<2>(packed, panel, depth, columns, out, add);
+    case 3: return tile<3>(packed, panel, depth, columns, out, add);
+    case 4: return tile<4>(packed, panel, depth, columns, out, add);
+    case 5: return tile<5>(packed, panel, depth, columns, out, add);
+    case 6: return tile<6>(packed, panel, depth, columns, out, add);
+#if HWY_TARGET <= HWY_AVX3
+    case 7: return tile<7>(packed, panel, depth, columns, out, add);
+    case 8: return tile<8>(packed, panel, depth, columns, out, add);
+    case 9: return tile<9>(packed, panel, depth, columns, out, add);
+    case 10: return tile<10>(packed, panel, depth, columns, out, add);
+    case 11: return tile<11>(packed, panel, depth, columns, out, add);
+    case 12: return tile<12>(packed, panel, depth, columns, out, add);
+#endif
+    default: return;
+  }
+}
+
+// Four rows of `depth` floats to columns j .. j + 3 of a strip: strip[i * kStripColumns + j] = rows[j][i].
+HWY_INLINE void transpose_4(const float* HWY_RESTRICT from, int64_t from_stride, int64_t depth,
+                            float* HWY_RESTRICT strip) {
+  const hn::CappedTag<float, 4> d4;
+  const hn::Repartition<double, decltype(d4)> d2;
+  int64_t i = 0;
+  for (; i + 4 <= depth; i += 4) {
+    const auto r0 = hn::LoadU(d4, from + i);
+    const auto r1 = hn::LoadU(d4, from + from_stride + i);
+    const auto r2 = hn::LoadU(d4, from + 2 * from_stride + i);
+    const auto r3 = hn::LoadU(d4, from + 3 * from_stride + i);
+    const auto a = hn::BitCast(d2, hn::InterleaveLower(d4, r0, r1));  // r0[0] r1[0] r0[1] r1[1]
+    const auto b = hn::BitCast(d2, hn::InterleaveLower(d4, r2, r3));
+    const auto c = hn::BitCast(d2, hn::InterleaveUpper(d4, r0, r1));  // r0[2] r1[2] r0[3] r1[3]
+    const auto e = hn::BitCast(d2, hn::InterleaveUpper(d4, r2, r3));
+    float* to = strip + i * kStripColumns;
+    hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, a, b)), d4, to);
+    hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, a, b)), d4, to + kStripColumns);
+    hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, c, e)), d4, to + 2 * kStripColumns);
+    hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, c, e)), d4, to + 3 * kStripColumns);
+  }
+  for (; i < depth; ++i) {
+    for (int64_t j = 0; j < 4; ++j) strip[i * kStripColumns + j] = from[j * from_stride + i];
+  }
+}
+
+template <Format kFormat>
+HWY_INLINE void fill_panel(RowPointers rows, int64_t columns, int64_t first, int64_t depth, float* panel) {
+  HWY_ALIGN float decoded[4 * kPanelDepth];
+  const size_t skip = row_bytes(kFormat, static_cast<size_t>(first));
+  const int64_t padded = (columns + kStripColumns - 1) / kStripColumns * kStripColumns;
+  for (int64_t j = 0; j < padded; j += 4) {
+    for (int64_t r = 0; r < 4; ++r) {
+      float* to = decoded + r * kPanelDepth;
+      if (j + r < columns) {
+        decode_unit_rows<kFormat>(reinterpret_cast<const uint8_t*>(rows[j + r]) + skip, static_cast<size_t>(depth), to);
+      } else {
+        std::memset(to, 0, static_cast<size_t>(depth) * sizeof(float));
+      }
+    }
+    const int64_t strip = j / kStripColumns * kStripColumns;
+    transpose_4(decoded, kPanelDepth, depth, panel + strip * depth + j - strip);
+  }
+}
+
+template <Format kFormat>
+void panel_format(RowPointers rows, int64_t columns, const float* packed, int64_t lhs_rows, int64_t k, float* panel,
+                  float* const* out) {
+  int64_t first = 0;
+  do {  // once for k = 0: the sums are 0
+    const int64_t depth = std::min(kPanelDepth, k - first);
+    fill_panel<kFormat>(rows, columns, first, depth, panel);
+    const float* tile_at = packed;
+    for (int64_t m = 0; m < lhs_rows; m += kRowTile) {
+      const int64_t rows_here = std::min(kRowTile, lhs_rows - m);
+      tile_rows(rows_here, tile_at + first * rows_here, panel, depth, columns, out + m, first > 0);
+      tile_at += rows_here * k;
+    }
+    first += depth;
+  } while (first < k);
+}
+
+void panel_any(Format format, RowPointers rows, int64_t columns, const float* packed, int64_t lhs_rows, int64_t k,
+               float* panel, float* const* out) {
+  switch (format) {
+    case Format::f32: return panel_format<Format::f32>(rows, columns, packed, lhs_rows, k, panel, out);
+    case Format::f16: return panel_format<Format::f16>(rows, columns, packed, lhs_rows, k, panel, out);
+    case Format::bf16: return panel_format<Format::bf16>(rows, columns, packed, lhs_rows, k, panel, out);
+    case Format::q8_0: return panel_format<Format::q8_0>(rows, columns, packed, lhs_rows, k, panel, out);
+    case Format::q4_0: return panel_format<Format::q4_0>(rows, columns, packed, lhs_rows, k, panel, out);
+    case Format::i32:
+    case Format::bool8: return;
+  }
+}
+
+void decode_any(Format format, const std::byte* bytes, int64_t elements, float* out) {
+  const auto* from = reinterpret_cast<const uint8_t*>(bytes);
+  const auto count = static_cast<size_t>(elements);
+  switch (format) {
+    case Format::f32: return decode_unit_rows<Format::f32>(from, count, out);
+    case Format::f16: return decode_unit_rows<Format::f16>(from, count, out);
+    case Format::bf16: return decode_unit_rows<Format::bf16>(from, count, out);
+    case Format::q8_0: return decode_unit_rows<Format::q8_0>(from, count, out);
+    case Format::q4_0: return decode_unit_rows<Format::q4_0>(from, count, out);
+    case Format::i32:
+    case Format::bool8: return;
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace weft
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace weft {
+HWY_EXPORT(row_tile);
+HWY_EXPORT(pack);
+HWY_EXPORT(panel_any);
+HWY_EXPORT(decode_any);
+
+int64_t gemm_row_tile() { return HWY_DYNAMIC_DISPATCH(row_tile)(); }
+
+void gemm_pack(const float* const* lhs, int64_t lhs_rows, int64_t k, float* packed) {
+  HWY_DYNAMIC_DISPATCH(pack)(lhs, lhs_rows, k, packed);
+}
+
+void gemm_panel(Format format, RowPointers rows, int64_t columns, const float* packed, int64_t lhs_rows, int64_t k,
+                float* panel, float* const* out) {
+  HWY_DYNAMIC_DISPATCH(panel_any)(format, rows, columns, packed, lhs_rows, k, panel, out);
+}
+
+void decode_elements(Format format, const std::byte* bytes, int64_t elements, float* out) {
+  HWY_DYNAMIC_DISPATCH(decode_any)(format, bytes, elements, out);
+}
+
+}  // namespace weft
+#endif

@@ -1,0 +1,87 @@
+// Contractions with one result per team of lanes and row: each team sums a few rows of lhs against one row of rhs,
+// which is read in place, in its storage format, and decoded in registers.
+// @section kernel
+__kernel __attribute__((reqd_work_group_size(WEFT_TEAM_SIZE, 1, 1)))
+void ${kernel}(${arguments}) {
+${prologue}
+  __local float shared_f32[WEFT_LANES];
+  const uint unit = weft_unit;
+  if (unit >= (uint)p.units) return;
+  const uint column = unit % (uint)p.columns;
+  const int first_row = (int)(unit / (uint)p.columns) * ${rows};
+${column_coordinates}
+${contractions}
+  if (weft_lane != 0) return;
+#pragma unroll
+  for (int t = 0; t < ${rows}; ++t) {
+    const int row = first_row + t;
+    if (row >= (int)p.rows) break;
+${epilogue}
+  }
+}
+// @section lhs_row
+#pragma unroll
+    for (int t = 0; t < ${rows}; ++t) {
+      const int row = min(first_row + t, (int)p.rows - 1);
+${row_code}
+      lhs[t] = ${offset};
+    }
+// @section flat
+  // The contracted axes are contiguous on both sides.
+  float sum${n}[${rows}];
+  {
+    const int depth = (int)p.depth${n};
+    long lhs[${rows}];
+${lhs_rows}
+${rhs_code}
+    float16 acc[${rows}];
+#pragma unroll
+    for (int t = 0; t < ${rows}; ++t) acc[t] = (float16)(0.0f);
+    for (int k = 32 * weft_lane; k + 32 <= depth; k += 32 * WEFT_LANES) {
+      float16 w_lo = (float16)(0.0f), w_hi = (float16)(0.0f);
+      if (${valid}) weft_load32_${format}(${rhs}, ${rhs_offset} + k, &w_lo, &w_hi);
+#pragma unroll
+      for (int t = 0; t < ${rows}; ++t) {
+        __global const float* x = (__global const float*)${lhs} + lhs[t] + k;
+        acc[t] = weft_fma(w_lo, vload16(0, x), acc[t]);
+        acc[t] = weft_fma(w_hi, vload16(1, x), acc[t]);
+      }
+    }
+#pragma unroll
+    for (int t = 0; t < ${rows}; ++t) {
+      float sum = weft_sum16(acc[t]);
+      for (int k = (depth & ~31) + weft_lane; k < depth; k += WEFT_LANES) {
+        const float w = ${valid} ? weft_load_${format}(${rhs}, ${rhs_offset} + k) : 0.0f;
+        sum = weft_fma(w, weft_load_f32(${lhs}, lhs[t] + k), sum);
+      }
+      sum${n}[t] = weft_lanes_sum_f32(sum, shared_f32);
+    }
+  }
+// @section general
+  // Any strides, any gathers: element by element, in runs of 32.
+  float sum${n}[${rows}];
+  {
+    long lhs[${rows}];
+${lhs_rows}
+    float acc[${rows}];
+#pragma unroll
+    for (int t = 0; t < ${rows}; ++t) acc[t] = 0.0f;
+    for (int first = weft_lane; first < (int)p.depth${n}; first += 32 * WEFT_LANES) {
+      float run[${rows}];
+#pragma unroll
+      for (int t = 0; t < ${rows}; ++t) run[t] = 0.0f;
+      for (int step = 0; step < 32; ++step) {
+        const uint k = (uint)(first + step * WEFT_LANES);
+        if (k >= (uint)p.depth${n}) break;
+${depth_code}
+#pragma unroll
+        for (int t = 0; t < ${rows}; ++t) {
+          run[t] = weft_fma(${value}, weft_load_f32(${lhs}, lhs[t] + ${lhs_step}), run[t]);
+        }
+      }
+#pragma unroll
+      for (int t = 0; t < ${rows}; ++t) acc[t] += run[t];
+    }
+#pragma unroll
+    for (int t = 0; t < ${rows}; ++t) sum${n}[t] = weft_lanes_sum_f32(acc[t], shared_f32);
+  }

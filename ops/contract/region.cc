@@ -1,0 +1,289 @@
+#include "ops/contract/region.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "core/error.h"
+
+namespace weft {
+namespace {
+
+constexpr int64_t kColumnUnit = 16;  // a cache line of results
+
+bool contains(std::span<const AxisId> axes, AxisId axis) {
+  return std::find(axes.begin(), axes.end(), axis) != axes.end();
+}
+
+size_t element_bytes(Element element) { return element == Element::bool8 ? 1 : 4; }
+
+}  // namespace
+
+ContractRegion::ContractRegion(const KernelContext& context, const Region& region, std::span<const ValueId> outputs)
+    : region_(&region),
+      outputs_(outputs.begin(), outputs.end()),
+      threads_(context.threads),
+      finish_(context, region, outputs) {
+  if (!region.body.reductions.empty()) {
+    throw Error("step '" + context.step.name + "': a reduction of contractions takes a step of its own");
+  }
+  // Contractions by the axes of their results.
+  std::vector<ContractionAxes> axes;
+  std::vector<std::vector<int>> groups;
+  for (size_t i = 0; i < region.contractions.size(); ++i) {
+    axes.push_back(axes_of(region, region.contractions[i]));
+    const auto same = [&](const std::vector<int>& group) {
+      const ContractionAxes& other = axes[static_cast<size_t>(group.front())];
+      return other.rows == axes[i].rows && other.columns == axes[i].columns;
+    };
+    const auto at = std::find_if(groups.begin(), groups.end(), same);
+    if (at == groups.end()) groups.push_back({static_cast<int>(i)});
+    else at->push_back(static_cast<int>(i));
+  }
+  const auto result_axes = [&](const std::vector<int>& group) {
+    const ContractionAxes& first = axes[static_cast<size_t>(group.front())];
+    std::vector<AxisId> all = first.rows;
+    all.insert(all.end(), first.columns.begin(), first.columns.end());
+    return all;
+  };
+  fused_ = groups.size() == 1 && result_axes(groups.front()) == region.axes;
+  column_axes_ = axes[static_cast<size_t>(groups.front().front())].columns.size();
+
+  int64_t unit = kColumnUnit;
+  const size_t line_axes = region.axes.size() - finish_.row_axis();
+  if (fused_ && finish_.by_rows() && line_axes <= column_axes_) {
+    const int64_t whole = element_count(std::span(region.axes).last(line_axes), context.max_extents);
+    finish_tiles_ = whole <= ContractPass::kMaxColumns;
+    if (finish_tiles_) {
+      unit_axes_ = line_axes;
+      unit = std::max(unit, whole);
+    }
+  }
+  const auto take = [this](size_t bytes) { return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes)); };
+  finish_at_ = take(finish_.scratch_bytes());
+  size_t shared = 0;
+  for (const std::vector<int>& group : groups) {
+    stages_.push_back({ContractPass(context, region, group, unit), group, result_axes(group),
+                       axes[static_cast<size_t>(group.front())].columns.size(), {}});
+    shared = std::max(shared, stages_.back().pass.shared_bytes());
+    thread_bytes_ = std::max(thread_bytes_, align_up(stages_.back().pass.thread_bytes()));
+    if (fused_) continue;
+    const auto bytes = static_cast<size_t>(element_count(stages_.back().axes, context.max_extents)) * sizeof(float);
+    for (size_t i = 0; i < group.size(); ++i) stages_.back().stored_at.push_back(take(bytes));
+  }
+  shared_at_ = take(shared);
+
+  std::vector<ProvidedSource> provided;
+  for (size_t i = 0; i < region.contractions.size(); ++i) {
+    const bool uniform = !fused_ && !region.axes.empty() && !contains(axes[i].rows, region.axes.back()) &&
+                         !contains(axes[i].columns, region.axes.back());
+    provided.push_back({ScalarOp::contraction, static_cast<int32_t>(i), uniform});
+  }
+  const size_t inner = fused_ ? column_axes_ : std::min<size_t>(region.axes.size(), 1);
+  const std::vector<ScalarInstr>& code = region.body.program.code;
+  body_is_sum_ = fused_ && code.size() == 1 && code.front().op == ScalarOp::contraction;
+  body_ = SourceEvaluator(context.graph, region, region.body.program, region.axes, static_cast<int>(inner), provided);
+  body_at_ = thread_bytes_;
+  thread_bytes_ += align_up(body_.workspace_bytes());
+  threads_at_ = take(thread_bytes_ * static_cast<size_t>(threads_));
+}
+
+// Evaluates the body on each tile, stores it, and finishes the rows that it holds whole.
+class ContractRegion::Sink final : public TileSink {
+ public:
+  Sink(const ContractRegion& owner, const StepArgs& args, const Team& team, std::byte* scratch, std::byte* own,
+       const int32_t* slots, void* rows_out)
+      : owner_(owner), args_(args), team_(team), scratch_(scratch), slots_(slots) {
+    const std::span<const AxisId> axes = owner.region_->axes;
+    rows_ = AxisSpace(axes.first(axes.size() - owner.column_axes_), args.extents);
+    columns_ = element_count(axes.last(owner.column_axes_), args.extents);
+    unit_ = element_count(axes.last(owner.unit_axes_), args.extents);
+    out_ = static_cast<std::byte*>(owner.finish_.needed() ? owner.finish_.body(args, scratch + owner.finish_at_)
+                                                          : args.data[owner.outputs_.front()]);
+    bytes_ = element_bytes(owner.body_.type());
+    if (slots != nullptr) {
+      rows_out_ = static_cast<std::byte*>(rows_out);
+      rows_per_slot_ = 1;
+      for (int i = 1; i < rows_.rank; ++i) rows_per_slot_ *= rows_.extent[static_cast<size_t>(i)];
+    }
+    run_ = owner.body_is_sum_ ? nullptr : owner.body_.bind(args, own + owner.body_at_);
+  }
+
+  int64_t unit() const { return unit_; }
+
+  void tile(int64_t row_first, int64_t row_last, int64_t column_first, int64_t column_last, const float* const* sums,
+            const int64_t* stride) override {
+    const int64_t count = column_last - column_first;
+    const size_t contractions = owner_.region_->contractions.size();
+    std::array<int64_t, AxisSpace::kMax> at{};
+    rows_.split(row_first, at.data());
+    for (int64_t r = row_first; r < row_last; ++r, rows_.advance(at.data())) {
+      std::byte* body = out_ + static_cast<size_t>(r * columns_ + column_first) * bytes_;
+      std::byte* stored = body;
+      if (slots_ != nullptr) {
+        const int32_t slot = slots_[r / rows_per_slot_];
+        if (slot < 0) continue;
+        const int64_t row = slot * rows_per_slot_ + r % rows_per_slot_;
+        stored = rows_out_ + static_cast<size_t>(row * columns_ + column_first) * bytes_;
+        if (!owner_.finish_tiles_) body = stored;
+      }
+      const void* provided[ContractPass::kMaxContractions];
+      for (size_t i = 0; i < contractions; ++i) provided[i] = sums[i] + (r - row_first) * stride[i];
+      if (run_ == nullptr) {
+        std::memcpy(body, provided[0], static_cast<size_t>(count) * bytes_);
+      } else {
+        if (rows_.rank > 0) run_->set_row(at.data());
+        run_->evaluate(column_first, count, provided, body);
+      }
+      if (!owner_.finish_tiles_) continue;
+      const int64_t first = r * (columns_ / unit_);
+      owner_.finish_.finish_rows(args_, team_, scratch_ + owner_.finish_at_, first + column_first / unit_,
+                                 first + column_last / unit_);
+      if (slots_ == nullptr) continue;
+      const auto* finished = static_cast<const std::byte*>(args_.data[owner_.outputs_.front()]);
+      std::memcpy(stored, finished + static_cast<size_t>(r * columns_ + column_first) * bytes_,
+                  static_cast<size_t>(count) * bytes_);
+    }
+  }
+
+ private:
+  const ContractRegion& owner_;
+  const StepArgs& args_;
+  const Team& team_;
+  std::byte* scratch_;
+  const int32_t* slots_;
+  AxisSpace rows_;
+  int64_t columns_ = 1, unit_ = 1, rows_per_slot_ = 1;
+  std::byte* out_ = nullptr;
+  std::byte* rows_out_ = nullptr;
+  size_t bytes_ = 4;
+  SourceRun* run_ = nullptr;
+};
+
+namespace {
+
+// Keeps the sums as they are: f32, contiguous over rows and columns.
+class StoreSink final : public TileSink {
+ public:
+  StoreSink(float* const* out, size_t count, int64_t columns) : out_(out), count_(count), columns_(columns) {}
+  void tile(int64_t row_first, int64_t row_last, int64_t column_first, int64_t column_last, const float* const* sums,
+            const int64_t* stride) override {
+    const auto bytes = static_cast<size_t>(column_last - column_first) * sizeof(float);
+    for (size_t i = 0; i < count_; ++i) {
+      for (int64_t r = row_first; r < row_last; ++r) {
+        std::memcpy(out_[i] + r * columns_ + column_first, sums[i] + (r - row_first) * stride[i], bytes);
+      }
+    }
+  }
+
+ private:
+  float* const* out_;
+  size_t count_;
+  int64_t columns_;
+};
+
+}  // namespace
+
+void ContractRegion::run(const StepArgs& args, const Team& team, std::byte* scratch, const int32_t* slots,
+                         void* rows_out) const {
+  std::byte* own = scratch + threads_at_ + static_cast<size_t>(team.thread) * thread_bytes_;
+  if (fused_) {
+    const bool in_tiles = !finish_.needed() || finish_tiles_;
+    Sink sink(*this, args, team, scratch, own, in_tiles ? slots : nullptr, rows_out);
+    const int64_t unit = finish_tiles_ ? sink.unit() : kColumnUnit;
+    stages_.front().pass.run(args, team, scratch + shared_at_, own, unit, sink);
+    if (in_tiles) return;
+  } else {
+    run_stages(args, team, scratch);
+  }
+  if (finish_.needed()) {
+    team.barrier();
+    finish_.run(args, team, scratch + finish_at_);
+  }
+  if (slots != nullptr) {
+    team.barrier();
+    store_rows(args, team, slots, rows_out);
+  }
+}
+
+// All contractions are stored first; then the body is evaluated as a map that reads them.
+void ContractRegion::run_stages(const StepArgs& args, const Team& team, std::byte* scratch) const {
+  std::byte* own = scratch + threads_at_ + static_cast<size_t>(team.thread) * thread_bytes_;
+  std::array<const float*, ContractPass::kMaxContractions> stored{};
+  std::array<std::array<int64_t, AxisSpace::kMax>, ContractPass::kMaxContractions> stride{};
+  for (const Stage& stage : stages_) {
+    std::array<float*, ContractPass::kMaxContractions> out{};
+    for (size_t i = 0; i < stage.contractions.size(); ++i) {
+      const auto contraction = static_cast<size_t>(stage.contractions[i]);
+      out[i] = reinterpret_cast<float*>(scratch + stage.stored_at[i]);
+      stored[contraction] = out[i];
+      int64_t elements = 1;
+      for (size_t a = stage.axes.size(); a-- > 0;) {
+        for (size_t l = 0; l < region_->axes.size(); ++l) {
+          if (region_->axes[l] == stage.axes[a]) stride[contraction][l] = elements;
+        }
+        elements *= args.extents[stage.axes[a]];
+      }
+    }
+    const int64_t columns = element_count(std::span(stage.axes).last(stage.column_axes), args.extents);
+    StoreSink sink(out.data(), stage.contractions.size(), columns);
+    stage.pass.run(args, team, scratch + shared_at_, own, kColumnUnit, sink);
+    team.barrier();  // the stages share scratch
+  }
+  auto* body = static_cast<std::byte*>(finish_.needed() ? finish_.body(args, scratch + finish_at_)
+                                                        : args.data[outputs_.front()]);
+  const size_t bytes = element_bytes(body_.type());
+  const size_t outer_rank = region_->axes.empty() ? 0 : region_->axes.size() - 1;
+  const AxisSpace outer({region_->axes.data(), outer_rank}, args.extents);
+  const int64_t inner = region_->axes.empty() ? 1 : args.extents[region_->axes.back()];
+  const Range range = share(outer.count(), 1, team);
+  if (range.first >= range.last || inner == 0) return;
+  SourceRun* run = body_.bind(args, own + body_at_);
+  const size_t contractions = region_->contractions.size();
+  std::array<int64_t, AxisSpace::kMax> at{};
+  outer.split(range.first, at.data());
+  alignas(64) float pieces[ContractPass::kMaxContractions][kTile];
+  for (int64_t r = range.first; r < range.last; ++r, outer.advance(at.data())) {
+    if (outer.rank > 0) run->set_row(at.data());
+    std::array<const float*, ContractPass::kMaxContractions> row{};
+    for (size_t c = 0; c < contractions; ++c) {
+      row[c] = stored[c];
+      for (size_t l = 0; l < outer_rank; ++l) row[c] += at[l] * stride[c][l];
+    }
+    for (int64_t first = 0; first < inner; first += kTile) {
+      const int64_t count = std::min(kTile, inner - first);
+      const void* provided[ContractPass::kMaxContractions];
+      for (size_t c = 0; c < contractions; ++c) {
+        const int64_t step = region_->axes.empty() ? 0 : stride[c][outer_rank];
+        provided[c] = row[c] + first * step;
+        if (step <= 1) continue;
+        for (int64_t i = 0; i < count; ++i) pieces[c][i] = row[c][(first + i) * step];
+        provided[c] = pieces[c];
+      }
+      run->evaluate(first, count, provided, body + static_cast<size_t>(r * inner + first) * bytes);
+    }
+  }
+}
+
+void ContractRegion::store_rows(const StepArgs& args, const Team& team, const int32_t* slots, void* rows_out) const {
+  const int64_t rows = args.extents[region_->axes.front()];
+  const auto width = static_cast<size_t>(element_count({region_->axes.data() + 1, region_->axes.size() - 1}, args.extents)) *
+                     sizeof(float);
+  const auto* from = static_cast<const std::byte*>(args.data[outputs_.front()]);
+  const Range range = share(rows, 1, team);
+  for (int64_t r = range.first; r < range.last; ++r) {
+    if (slots[r] < 0) continue;
+    std::memcpy(static_cast<std::byte*>(rows_out) + static_cast<size_t>(slots[r]) * width,
+                from + static_cast<size_t>(r) * width, width);
+  }
+}
+
+std::string ContractRegion::describe() const {
+  std::string text;
+  for (const Stage& stage : stages_) text += (text.empty() ? "" : " | ") + stage.pass.describe();
+  if (!fused_) text += ", stored";
+  return text;
+}
+
+}  // namespace weft

@@ -1,0 +1,19 @@
+// Elements of any float format as f32, in vector code. What the bits mean is said by decode_row (core/format.h), which
+// this is tested against.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/format.h"
+
+namespace weft {
+
+// Elements [first, first + count) of the sequence that starts at `data`, to out[0 .. count). Reads whole blocks, writes
+// exactly `count` elements.
+void decode_elements(Format format, const std::byte* data, int64_t first, int64_t count, float* out);
+
+// Element `at` alone.
+float decode_element(Format format, const std::byte* data, int64_t at);
+
+}  // namespace weft

@@ -1,0 +1,85 @@
+// Rows of a table selected by ids, such as the embeddings of tokens: each row is decoded straight into the result.
+#include <cstring>
+
+#include "ops/decode_tile.h"
+#include "ops/step.h"
+#include "ops/view.h"
+
+namespace weft {
+namespace {
+
+// The program loads one operand and does nothing to it.
+const Operand* only_load(const Region& region) {
+  const std::vector<ScalarInstr>& code = region.body.program.code;
+  if (code.size() != 1 || code[0].op != ScalarOp::load || code[0].type != Element::f32) return nullptr;
+  return &region.operands[static_cast<size_t>(code[0].imm)];
+}
+
+bool is_whole(const ViewAxis& axis) { return axis.gather < 0 && axis.axis == axis.stored && axis.begin == 0; }
+
+// The table's view is [gathered][row axes], the ids' is whole, and the result is [ids' axes][row axes].
+bool is_gather_of_rows(const KernelContext& context) {
+  const Region& region = context.step.regions[0];
+  const Operand* table = only_load(region);
+  if (table == nullptr || table->view.size() < 2 || table->view[0].gather < 0 || table->view[0].begin != 0) return false;
+  const Operand& ids = region.operands[static_cast<size_t>(table->view[0].gather)];
+  std::vector<AxisId> axes;
+  for (const ViewAxis& axis : ids.view) {
+    if (!is_whole(axis)) return false;
+    axes.push_back(axis.axis);
+  }
+  for (size_t i = 1; i < table->view.size(); ++i) {
+    if (!is_whole(table->view[i])) return false;
+    axes.push_back(table->view[i].axis);
+  }
+  return axes == region.axes && info(context.graph.values[table->value].format).is_float;
+}
+
+class GatherKernel : public CpuKernel {
+ public:
+  explicit GatherKernel(const KernelContext& context) : output_(context.step.outputs[0]) {
+    const Region& region = context.step.regions[0];
+    const Operand& table = *only_load(region);
+    const Operand& ids = region.operands[static_cast<size_t>(table.view[0].gather)];
+    table_ = table.value;
+    ids_ = ids.value;
+    format_ = context.graph.values[table_].format;
+    table_axis_ = table.view[0].stored;
+    for (const ViewAxis& axis : ids.view) id_axes_.push_back(axis.axis);
+    for (size_t i = 1; i < table.view.size(); ++i) row_axes_.push_back(table.view[i].axis);
+  }
+
+  std::string name() const override { return "gather/" + std::string(weft::name(format_)); }
+  size_t scratch_bytes() const override { return 0; }
+
+  void run(const StepArgs& args, const Team& team) const override {
+    const auto* ids = static_cast<const int32_t*>(args.data[ids_]);
+    const auto* table = static_cast<const std::byte*>(args.data[table_]);
+    auto* out = static_cast<float*>(args.data[output_]);
+    const int64_t row = element_count(row_axes_, args.extents);
+    const int64_t rows = args.extents[table_axis_];
+    const Range mine = share(element_count(id_axes_, args.extents), 1, team);
+    for (int64_t i = mine.first; i < mine.last; ++i) {
+      if (ids[i] < 0 || ids[i] >= rows) {
+        std::memset(out + i * row, 0, static_cast<size_t>(row) * sizeof(float));
+      } else {
+        decode_elements(format_, table, ids[i] * row, row, out + i * row);
+      }
+    }
+  }
+
+ private:
+  ValueId output_ = kNoValue, table_ = kNoValue, ids_ = kNoValue;
+  Format format_ = Format::f32;
+  AxisId table_axis_ = kNoAxis;
+  std::vector<AxisId> id_axes_, row_axes_;
+};
+
+}  // namespace
+
+std::unique_ptr<CpuKernel> make_gather_kernel(const KernelContext& context) {
+  if (context.step.kind != StepKind::map || !is_gather_of_rows(context)) return nullptr;
+  return std::make_unique<GatherKernel>(context);
+}
+
+}  // namespace weft

@@ -1,0 +1,150 @@
+#include "ops/reference.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "ops/append/reference.h"
+#include "ops/attention/reference.h"
+#include "ops/contract/reference.h"
+#include "ops/gather/reference.h"
+#include "ops/map/reference.h"
+#include "ops/reduce/reference.h"
+
+namespace weft {
+namespace {
+
+using namespace reference;
+
+template <class From, class To, class Convert>
+Table<To> converted(const Table<From>& from, const Convert& convert) {
+  Table<To> to;
+  to.axes = from.axes;
+  to.extents = from.extents;
+  for (const From& element : from.elements) to.elements.push_back(convert(element));
+  return to;
+}
+
+Table<double> floats(const Table<ScalarValue>& from) {
+  return converted<ScalarValue, double>(from, [](const ScalarValue& x) { return x.f; });
+}
+
+Table<ScalarValue> scalars(const Table<double>& from) {
+  return converted<double, ScalarValue>(from, [](double x) { return ScalarValue{x, 0}; });
+}
+
+// The same elements in another order of axes.
+Table<ScalarValue> ordered(Scope& scope, const Table<ScalarValue>& from, const std::vector<AxisId>& axes) {
+  Table<ScalarValue> to(scope, axes);
+  for_each(scope, axes, [&] { to.at(scope) = from.at(scope); });
+  return to;
+}
+
+std::vector<Table<double>> contractions(Scope& scope, bool absolute) {
+  std::vector<Table<ScalarValue>> lhs;
+  Results results;
+  for (const Source& source : scope.region.lhs) lhs.push_back(evaluate_source(scope, source, results));
+  std::vector<Table<double>> tables;
+  for (const Contraction& contraction : scope.region.contractions) {
+    tables.push_back(contract(scope, lhs[static_cast<size_t>(contraction.lhs)], contraction, absolute));
+  }
+  return tables;
+}
+
+// The region's result before selection, over region.axes in that order.
+Table<ScalarValue> evaluate_region(Scope& scope) {
+  const Region& region = scope.region;
+  Results results;
+  results.contractions = contractions(scope, false);
+  Table<ScalarValue> result = evaluate_source(scope, region.body, results);
+  if (region.weighting) result = scalars(attend(scope, floats(result), *region.weighting, region.axes));
+  if (region.rotation) {
+    const Table<double> rotated = rotate(scope, floats(result), *region.rotation);
+    result = scalars(rotated);
+    if (!region.post.empty()) {
+      results.rotated = &rotated;
+      result = map(scope, region.axes, region.post, results);
+    }
+  }
+  return ordered(scope, result, region.axes);
+}
+
+void store(const GraphRecord& graph, const StepArgs& args, ValueId value, const Table<ScalarValue>& table) {
+  for (size_t i = 0; i < table.elements.size(); ++i) {
+    write_element(graph.values[value].format, args.data[value], static_cast<int64_t>(i), table.elements[i]);
+  }
+}
+
+void store_selection(Scope& scope, const Step& step, const Table<ScalarValue>& result) {
+  const Selection& selection = *scope.region.selection;
+  std::vector<AxisId> axes = result.axes;
+  int64_t count = 1;
+  if (selection.choice == kNoAxis) {
+    axes = without(axes, selection.axis);
+  } else {
+    std::replace(axes.begin(), axes.end(), selection.axis, selection.choice);
+    count = scope.args.extents[selection.choice];
+  }
+  Table<ScalarValue> values(scope, axes), ids(scope, axes);
+  const Table<double> from = floats(result);
+  for_each(scope, without(axes, selection.choice), [&] {
+    const auto chosen = select_here(scope, from, selection.axis, count);
+    for (int64_t c = 0; c < count; ++c) {
+      if (selection.choice != kNoAxis) scope.coordinate[selection.choice] = c;
+      values.at(scope) = {chosen[static_cast<size_t>(c)].second, 0};
+      ids.at(scope) = {0, chosen[static_cast<size_t>(c)].first};
+    }
+  });
+  if (selection.values) store(scope.graph, scope.args, step.outputs[0], values);
+  store(scope.graph, scope.args, step.outputs.back(), ids);
+}
+
+}  // namespace
+
+void run_reference(const GraphRecord& graph, const Step& step, const StepArgs& args) {
+  if (step.kind == StepKind::scan || step.kind == StepKind::custom) {
+    throw Error("step '" + step.name + "': no reference for steps of kind " + std::string(name(step.kind)));
+  }
+  for (size_t i = 0; i < step.regions.size(); ++i) {
+    Scope scope(graph, step.regions[i], args);
+    const Table<ScalarValue> result = evaluate_region(scope);
+    if (step.kind == StepKind::append) {
+      append_rows(scope, graph.caches[static_cast<size_t>(step.cache)], result, step.outputs[i]);
+    } else if (scope.region.selection) {
+      store_selection(scope, step, result);
+    } else {
+      store(graph, args, step.outputs[0], result);
+    }
+  }
+  if (step.kind == StepKind::append) {
+    append_positions(graph, graph.caches[static_cast<size_t>(step.cache)], args);
+  }
+}
+
+Outputs run_reference(const StepCase& step_case) {
+  step_case.reset();
+  run_reference(step_case.graph, step_case.step(), step_case.args());
+  return step_case.outputs();
+}
+
+double absolute_sum(const StepCase& step_case) {
+  const StepArgs args = step_case.args();
+  double largest = 1;
+  for (const Region& region : step_case.step().regions) {
+    Scope scope(step_case.graph, region, args);
+    for (const Table<double>& table : contractions(scope, true)) {
+      for (const double x : table.elements) {
+        if (std::isfinite(x)) largest = std::max(largest, x);
+      }
+    }
+  }
+  return largest;
+}
+
+std::vector<double> selection_candidates(const StepCase& step_case) {
+  const StepArgs args = step_case.args();
+  Scope scope(step_case.graph, step_case.step().regions.front(), args);
+  return floats(evaluate_region(scope)).elements;
+}
+
+}  // namespace weft

@@ -1,0 +1,434 @@
+#include "ops/source_eval.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <new>
+
+#include "ops/decode_tile.h"
+
+namespace weft {
+namespace {
+
+constexpr size_t kLine = 64;
+constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max() / 8;
+// Below this many elements per run, one call of the machine per run costs more than copying operands to span them.
+constexpr int64_t kShortRun = 96;
+
+size_t aligned(size_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
+
+bool is_plain(Format format) { return format == Format::f32 || format == Format::i32 || format == Format::bool8; }
+
+template <class T>
+void copy_strided(const std::byte* data, int64_t offset, int64_t stride, int64_t count, std::byte* out) {
+  const T* from = reinterpret_cast<const T*>(data) + offset;
+  T* to = reinterpret_cast<T*>(out);
+  if (stride == 0) {
+    std::fill_n(to, count, *from);
+  } else if (stride == 1) {
+    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
+  } else {
+    for (int64_t i = 0; i < count; ++i) to[i] = from[i * stride];
+  }
+}
+
+}  // namespace
+
+struct SourceRun::Load {
+  enum class Kind : uint8_t { ids, uniform, in_place, staged };
+  const SourceEvaluator::LoadInfo* info = nullptr;
+  const std::byte* data = nullptr;
+  std::byte* staging = nullptr;
+  ResolvedView view;
+  int64_t row_offset = 0;
+  Coordinates stride{};        // by collapsed inner loop
+  int varies_to = -1;          // fastest inner loop that it, or an id that it is gathered by, varies over
+  bool gathered_inside = false;  // an id varies over the innermost loop
+  int element_bytes = 4;       // as the machine reads it
+  Kind kind = Kind::ids;
+};
+
+struct SourceRun::Index {
+  const SourceEvaluator::IndexInfo* info = nullptr;
+  int inner = -1;        // collapsed inner loop; -1: an outer loop, or an extent of 1
+  int32_t row_value = 0;
+  TileShape shape = TileShape::uniform;
+  int32_t* staging = nullptr;
+};
+
+SourceEvaluator::SourceEvaluator(const GraphRecord& graph, const Region& region, const ScalarProgram& program,
+                                 std::span<const AxisId> loops, int inner, std::span<const ProvidedSource> provided)
+    : program_(program), loops_(loops.begin(), loops.end()), inner_(static_cast<size_t>(inner)) {
+  const std::span<const ScalarInstr> sources = program_.sources();
+  std::vector<bool> is_provided(sources.size(), false);
+  for (const ProvidedSource& p : provided) {
+    ProvidedInfo entry{.uniform = p.uniform};
+    for (size_t s = 0; s < sources.size(); ++s) {
+      if (sources[s].op != p.op || (p.op != ScalarOp::rotated && sources[s].imm != p.imm)) continue;
+      entry.source = static_cast<int>(s);
+      entry.element_bytes = sources[s].type == Element::bool8 ? 1 : 4;
+      is_provided[s] = true;
+      uniform_provided_ = uniform_provided_ || p.uniform;
+    }
+    provided_.push_back(entry);
+  }
+  for (size_t s = 0; s < sources.size(); ++s) {
+    if (is_provided[s]) continue;
+    if (sources[s].op == ScalarOp::index) {
+      const auto loop = std::find(loops_.begin(), loops_.end(), static_cast<AxisId>(sources[s].imm));
+      indices_.push_back({static_cast<int>(s), static_cast<int>(loop - loops_.begin()), 0});
+    } else {
+      add_load(graph, region, sources[s].imm, static_cast<int>(s));
+    }
+  }
+  size_t at = aligned(sizeof(SourceRun));
+  const auto reserve = [&](size_t& where, size_t bytes) {
+    where = at;
+    at += aligned(bytes);
+  };
+  reserve(loads_at_, loads_.size() * sizeof(SourceRun::Load));
+  reserve(indices_at_, indices_.size() * sizeof(SourceRun::Index));
+  reserve(frame_at_, program_.frame_bytes());
+  for (LoadInfo& load : loads_) reserve(load.staging_at, load.source >= 0 ? kTile * 4 : 0);
+  for (IndexInfo& index : indices_) reserve(index.staging_at, kTile * 4);
+  workspace_bytes_ = at;
+}
+
+int SourceEvaluator::add_load(const GraphRecord& graph, const Region& region, int operand, int source) {
+  const Operand& record = region.operands[static_cast<size_t>(operand)];
+  LoadInfo load{.operand = record, .format = graph.values[record.value].format, .source = source};
+  size_t gather = 0;
+  // In the order in which resolve() lists the gathers: from the last axis to the first.
+  for (size_t i = record.view.size(); i-- > 0;) {
+    if (record.view[i].gather >= 0) load.ids[gather++] = add_load(graph, region, record.view[i].gather, -1);
+  }
+  loads_.push_back(std::move(load));
+  return static_cast<int>(loads_.size() - 1);
+}
+
+SourceRun* SourceEvaluator::bind(const StepArgs& args, std::byte* workspace) const {
+  SourceRun* run = new (workspace) SourceRun;
+  run->evaluator_ = this;
+  run->frame_ = program_.make_frame(workspace + frame_at_);
+  run->loads_ = reinterpret_cast<SourceRun::Load*>(workspace + loads_at_);
+  run->indices_ = reinterpret_cast<SourceRun::Index*>(workspace + indices_at_);
+  for (size_t i = 0; i < loads_.size(); ++i) {
+    SourceRun::Load* load = new (&run->loads_[i]) SourceRun::Load;
+    load->info = &loads_[i];
+    load->data = static_cast<const std::byte*>(args.data[loads_[i].operand.value]);
+    load->staging = workspace + loads_[i].staging_at;
+    load->view = resolve(loads_[i].operand, loops_, args.extents);
+    load->row_offset = load->view.offset;
+    load->element_bytes = loads_[i].format == Format::bool8 ? 1 : 4;
+  }
+  for (size_t i = 0; i < indices_.size(); ++i) {
+    SourceRun::Index* index = new (&run->indices_[i]) SourceRun::Index;
+    index->info = &indices_[i];
+    index->staging = reinterpret_cast<int32_t*>(workspace + indices_[i].staging_at);
+  }
+  run->collapse(args.extents);
+  run->classify();
+  return run;
+}
+
+// Finds the inner loops that matter: those of extent 1 are dropped, and two adjacent ones become one where every
+// operand's stride allows it and no index() asks for either.
+void SourceRun::collapse(const int64_t* extents) {
+  const SourceEvaluator& e = *evaluator_;
+  const size_t outer = e.loops_.size() - e.inner_;
+  if (e.inner_ == 1) {  // the extent may be unknown
+    inner_rank_ = 1;
+    for (size_t i = 0; i < e.loads_.size(); ++i) loads_[i].stride[0] = loads_[i].view.stride[outer];
+    for (size_t i = 0; i < e.indices_.size(); ++i) indices_[i].inner = e.indices_[i].loop - static_cast<int>(outer);
+    inner_count_ = extents[e.loops_.back()];
+    run_ = kUnlimited;
+    return;
+  }
+  inner_rank_ = 0;
+  inner_count_ = 1;
+  bool mergeable = false;  // into the last loop so far
+  for (size_t l = outer; l < e.loops_.size(); ++l) {
+    const int64_t extent = extents[e.loops_[l]];
+    inner_count_ *= extent;
+    bool indexed = false;
+    for (size_t i = 0; i < e.indices_.size(); ++i) {
+      if (e.indices_[i].loop != static_cast<int>(l)) continue;
+      indexed = true;
+      indices_[i].inner = extent == 1 ? -1 : inner_rank_;
+    }
+    if (extent == 1) continue;
+    bool merge = mergeable && !indexed;
+    for (size_t i = 0; merge && i < e.loads_.size(); ++i) {
+      merge = loads_[i].stride[static_cast<size_t>(inner_rank_ - 1)] == loads_[i].view.stride[l] * extent;
+    }
+    if (!merge) inner_extent_[static_cast<size_t>(inner_rank_++)] = 1;
+    const auto last = static_cast<size_t>(inner_rank_ - 1);
+    inner_extent_[last] *= extent;
+    for (size_t i = 0; i < e.loads_.size(); ++i) loads_[i].stride[last] = loads_[i].view.stride[l];
+    mergeable = !indexed;
+  }
+  run_ = inner_rank_ > 0 ? inner_extent_[static_cast<size_t>(inner_rank_ - 1)] : 1;
+}
+
+void SourceRun::classify() {
+  const SourceEvaluator& e = *evaluator_;
+  across_ = inner_rank_ > 1 && run_ < kShortRun;
+  limit_ = across_ ? kTile : kUnlimited;
+  const int innermost = inner_rank_ - 1;
+  // Uniform: the same over all that one call of the machine covers.
+  const int uniform_below = across_ ? 0 : std::max(innermost, 0);
+  for (size_t i = 0; i < e.loads_.size(); ++i) {  // ids come before what they gather
+    Load& load = loads_[i];
+    for (int l = 0; l < inner_rank_; ++l) {
+      if (load.stride[static_cast<size_t>(l)] != 0) load.varies_to = l;
+    }
+    for (int g = 0; g < load.view.gather_count; ++g) {
+      const Load& ids = loads_[load.info->ids[static_cast<size_t>(g)]];
+      load.varies_to = std::max(load.varies_to, ids.varies_to);
+      if (ids.varies_to == innermost && innermost >= 0) load.gathered_inside = true;
+    }
+    if (load.info->source < 0) continue;
+    bool compact = load.view.gather_count == 0 || !across_;
+    int64_t stride = 1;
+    for (int l = innermost; l >= (across_ ? 0 : innermost) && l >= 0; --l) {
+      compact = compact && load.stride[static_cast<size_t>(l)] == stride;
+      stride *= inner_extent_[static_cast<size_t>(l)];
+    }
+    if (load.varies_to < uniform_below) {
+      load.kind = Load::Kind::uniform;
+    } else if (compact && is_plain(load.info->format) && !load.gathered_inside && load.view.gather_count == 0) {
+      load.kind = Load::Kind::in_place;
+    } else {
+      load.kind = Load::Kind::staged;
+      limit_ = kTile;
+    }
+    frame_->set_shape(static_cast<size_t>(load.info->source),
+                      load.kind == Load::Kind::uniform ? TileShape::uniform : TileShape::contiguous);
+  }
+  for (size_t i = 0; i < e.indices_.size(); ++i) {
+    Index& index = indices_[i];
+    if (index.inner < uniform_below) {
+      index.shape = TileShape::uniform;
+    } else {
+      index.shape = across_ ? TileShape::contiguous : TileShape::iota;
+    }
+    frame_->set_shape(static_cast<size_t>(index.info->source), index.shape);
+  }
+  for (const SourceEvaluator::ProvidedInfo& p : e.provided_) {
+    if (p.source < 0) continue;
+    frame_->set_shape(static_cast<size_t>(p.source), p.uniform ? TileShape::uniform : TileShape::contiguous);
+  }
+  frame_->start();
+}
+
+void SourceRun::set_row(const int64_t* coordinates) {
+  const SourceEvaluator& e = *evaluator_;
+  const size_t outer = e.loops_.size() - e.inner_;
+  for (size_t i = 0; i < e.loads_.size(); ++i) {
+    Load& load = loads_[i];
+    load.row_offset = load.view.offset;
+    for (size_t l = 0; l < outer; ++l) load.row_offset += load.view.stride[l] * coordinates[l];
+  }
+  for (size_t i = 0; i < e.indices_.size(); ++i) {
+    const auto loop = static_cast<size_t>(e.indices_[i].loop);
+    if (loop < outer) indices_[i].row_value = static_cast<int32_t>(coordinates[loop]);
+  }
+  stale_ = true;
+}
+
+// Offset of the element at inner coordinates `at`; false if an id is out of range.
+bool SourceRun::locate(const Load& load, const int64_t* at, int64_t& offset) const {
+  offset = load.row_offset;
+  for (int l = 0; l < inner_rank_; ++l) {
+    offset += load.stride[static_cast<size_t>(l)] * at[l];
+  }
+  for (int g = 0; g < load.view.gather_count; ++g) {
+    const ResolvedView::Gather& gather = load.view.gathers[static_cast<size_t>(g)];
+    const Load& ids = loads_[load.info->ids[static_cast<size_t>(g)]];
+    int64_t where;
+    int32_t id = 0;
+    if (locate(ids, at, where)) std::memcpy(&id, ids.data + 4 * where, 4);
+    if (id < 0 || id >= gather.extent) return false;
+    offset += gather.stride * id;
+  }
+  return true;
+}
+
+void SourceRun::set_uniforms(const Coordinates& at, const void* const* provided) {
+  const SourceEvaluator& e = *evaluator_;
+  for (size_t i = 0; i < e.loads_.size(); ++i) {
+    const Load& load = loads_[i];
+    if (load.kind != Load::Kind::uniform) continue;
+    int64_t offset;
+    float zero = 0, value;
+    const void* element = &zero;
+    if (locate(load, at.data(), offset)) {
+      if (is_plain(load.info->format)) {
+        element = load.data + offset * load.element_bytes;
+      } else {
+        value = decode_element(load.info->format, load.data, offset);
+        element = &value;
+      }
+    }
+    frame_->set_uniform(static_cast<size_t>(load.info->source), element);
+  }
+  for (size_t i = 0; i < e.indices_.size(); ++i) {
+    const Index& index = indices_[i];
+    if (index.shape != TileShape::uniform) continue;
+    const int32_t value = index.inner < 0 ? index.row_value
+                                          : static_cast<int32_t>(at[static_cast<size_t>(index.inner)]);
+    frame_->set_uniform(static_cast<size_t>(index.info->source), &value);
+  }
+  for (size_t i = 0; i < e.provided_.size(); ++i) {
+    const SourceEvaluator::ProvidedInfo& p = e.provided_[i];
+    if (p.source >= 0 && p.uniform) frame_->set_uniform(static_cast<size_t>(p.source), provided[i]);
+  }
+  frame_->run_uniform();
+  stale_ = false;
+}
+
+void SourceRun::advance(Coordinates& at, int64_t count) const {
+  if (inner_rank_ == 0) return;
+  auto l = static_cast<size_t>(inner_rank_ - 1);
+  at[l] += count;
+  while (l > 0 && at[l] >= inner_extent_[l]) {
+    const int64_t carry = at[l] / inner_extent_[l];
+    at[l] -= carry * inner_extent_[l];
+    at[--l] += carry;
+  }
+}
+
+// `count` elements of one run, from coordinates `at` on, to `out`.
+void SourceRun::stage_piece(const Load& load, const Coordinates& at, int64_t count, std::byte* out) const {
+  const Format format = load.info->format;
+  int64_t offset;
+  if (load.gathered_inside) {
+    Coordinates each = at;
+    const auto innermost = static_cast<size_t>(inner_rank_ - 1);
+    for (int64_t i = 0; i < count; ++i, ++each[innermost]) {
+      std::byte* to = out + i * load.element_bytes;
+      if (!locate(load, each.data(), offset)) {
+        std::memset(to, 0, static_cast<size_t>(load.element_bytes));
+      } else if (is_plain(format)) {
+        std::memcpy(to, load.data + offset * load.element_bytes, static_cast<size_t>(load.element_bytes));
+      } else {
+        const float value = decode_element(format, load.data, offset);
+        std::memcpy(to, &value, 4);
+      }
+    }
+    return;
+  }
+  if (!locate(load, at.data(), offset)) {
+    std::memset(out, 0, static_cast<size_t>(count * load.element_bytes));
+    return;
+  }
+  const int64_t stride = inner_rank_ > 0 ? load.stride[static_cast<size_t>(inner_rank_ - 1)] : 0;
+  auto* floats = reinterpret_cast<float*>(out);
+  if (format == Format::bool8) {
+    copy_strided<uint8_t>(load.data, offset, stride, count, out);
+  } else if (is_plain(format)) {
+    copy_strided<uint32_t>(load.data, offset, stride, count, out);
+  } else if (stride == 1) {
+    decode_elements(format, load.data, offset, count, floats);
+  } else if (stride == 0) {
+    std::fill_n(floats, count, decode_element(format, load.data, offset));
+  } else {
+    for (int64_t i = 0; i < count; ++i) floats[i] = decode_element(format, load.data, offset + i * stride);
+  }
+}
+
+void SourceRun::stage(const Load& load, Coordinates at, int64_t count) const {
+  const auto innermost = static_cast<size_t>(std::max(inner_rank_ - 1, 0));
+  for (int64_t done = 0; done < count;) {
+    const int64_t piece = std::min(count - done, run_ - at[innermost]);
+    stage_piece(load, at, piece, load.staging + done * load.element_bytes);
+    done += piece;
+    advance(at, piece);
+  }
+}
+
+void SourceRun::stage_index(const Index& index, Coordinates at, int64_t count) const {
+  const auto innermost = static_cast<size_t>(inner_rank_ - 1);
+  const auto loop = static_cast<size_t>(index.inner);
+  for (int64_t i = 0; i < count;) {
+    const int64_t piece = std::min(count - i, run_ - at[innermost]);
+    if (loop == innermost) {
+      for (int64_t j = 0; j < piece; ++j) index.staging[i + j] = static_cast<int32_t>(at[innermost] + j);
+    } else {
+      std::fill_n(index.staging + i, piece, static_cast<int32_t>(at[loop]));
+    }
+    i += piece;
+    advance(at, piece);
+  }
+}
+
+void SourceRun::walk(int64_t first, int64_t count, const void* const* provided, std::byte* out,
+                     TileReduction* reduction) {
+  if (count <= 0) return;
+  const SourceEvaluator& e = *evaluator_;
+  const int64_t out_bytes = e.type() == Element::bool8 ? 1 : 4;
+  const auto innermost = static_cast<size_t>(std::max(inner_rank_ - 1, 0));
+  Coordinates at{};
+  if (inner_rank_ == 1) {
+    at[0] = first;
+  } else {
+    int64_t rest = first;
+    for (auto l = static_cast<size_t>(inner_rank_); l-- > 0;) {
+      at[l] = rest % inner_extent_[l];
+      rest /= inner_extent_[l];
+    }
+  }
+  stale_ = stale_ || e.uniform_provided_ || inner_rank_ > 1;
+  for (int64_t done = 0; done < count;) {
+    int64_t piece = std::min(count - done, limit_);
+    if (!across_) piece = std::min(piece, run_ - at[innermost]);
+    if (stale_) set_uniforms(at, provided);
+    for (size_t i = 0; i < e.loads_.size(); ++i) {
+      const Load& load = loads_[i];
+      const auto source = static_cast<size_t>(load.info->source);
+      if (load.kind == Load::Kind::in_place) {
+        int64_t offset;
+        locate(load, at.data(), offset);
+        frame_->set_contiguous(source, load.data + offset * load.element_bytes);
+      } else if (load.kind == Load::Kind::staged) {
+        stage(load, at, piece);
+        frame_->set_contiguous(source, load.staging);
+      }
+    }
+    for (size_t i = 0; i < e.indices_.size(); ++i) {
+      const Index& index = indices_[i];
+      const auto source = static_cast<size_t>(index.info->source);
+      if (index.shape == TileShape::iota) {
+        frame_->set_iota(source, static_cast<int32_t>(at[innermost]));
+      } else if (index.shape == TileShape::contiguous) {
+        stage_index(index, at, piece);
+        frame_->set_contiguous(source, index.staging);
+      }
+    }
+    for (size_t i = 0; i < e.provided_.size(); ++i) {
+      const SourceEvaluator::ProvidedInfo& p = e.provided_[i];
+      if (p.source < 0 || p.uniform) continue;
+      frame_->set_contiguous(static_cast<size_t>(p.source),
+                             static_cast<const std::byte*>(provided[i]) + done * p.element_bytes);
+    }
+    if (reduction != nullptr) {
+      frame_->reduce(piece, *reduction);
+    } else {
+      frame_->run(piece, out + done * out_bytes);
+    }
+    done += piece;
+    advance(at, piece);
+    stale_ = !across_ && inner_rank_ > 1 && at[innermost] == 0;
+  }
+  stale_ = stale_ || inner_rank_ > 1;
+}
+
+void SourceRun::evaluate(int64_t first, int64_t count, const void* const* provided, void* out) {
+  walk(first, count, provided, static_cast<std::byte*>(out), nullptr);
+}
+
+void SourceRun::reduce(int64_t first, int64_t count, const void* const* provided, TileReduction& reduction) {
+  walk(first, count, provided, nullptr, &reduction);
+}
+
+}  // namespace weft

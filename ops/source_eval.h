@@ -1,0 +1,131 @@
+// Evaluates a ScalarProgram of a step over a box of loop coordinates: finds the elements that each operand
+// contributes, decodes what is not f32 or i32, and feeds the tile machine.
+//
+// The loops are split in two: `outer` coordinates, which the caller sets row by row, and `inner` ones, the last axes,
+// which are walked as one flattened range. So a map has only inner axes; the epilogue of a contraction has the rows
+// as outer axes and the columns as inner ones; a score has the query's axes as outer ones, and `key` as inner.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/graph.h"
+#include "ops/step.h"
+#include "ops/tile_machine.h"
+#include "ops/view.h"
+
+namespace weft {
+
+inline constexpr int kMaxLoops = kMaxRank + 1;
+
+// A source instruction whose values the caller hands over on each call: contraction and reduction results, rotated
+// values, or loads of operands that only the caller can address (cached positions).
+struct ProvidedSource {
+  ScalarOp op = ScalarOp::contraction;
+  int32_t imm = 0;
+  // false: consecutive elements, the first belongs to the first element of the range that is evaluated.
+  // true: one value for the whole range.
+  bool uniform = false;
+};
+
+class SourceEvaluator;
+
+// One thread's evaluation within one run of a step. Lives in memory of SourceEvaluator::workspace_bytes(); needs no
+// destruction.
+class SourceRun {
+ public:
+  // Coordinates on the outer loops, in their order. Needed before the first evaluation if there are outer loops.
+  void set_row(const int64_t* coordinates);
+
+  // Elements [first, first + count) of the flattened inner loops, to out[0 .. count): f32, i32 or bytes (bool8).
+  // `provided[i]` belongs to the i-th ProvidedSource: f32 or i32 elements, or bytes for bool8. `out` may be one of
+  // the provided arrays.
+  void evaluate(int64_t first, int64_t count, const void* const* provided, void* out);
+
+  // The same elements, fed to a reduction instead.
+  void reduce(int64_t first, int64_t count, const void* const* provided, TileReduction& reduction);
+
+  // Elements of the inner loops (1 without inner loops). Not to be asked where the one inner axis has no extent.
+  int64_t inner_count() const { return inner_count_; }
+
+ private:
+  friend class SourceEvaluator;
+  struct Load;
+  struct Index;
+  using Coordinates = std::array<int64_t, kMaxLoops>;
+
+  void collapse(const int64_t* extents);
+  void classify();
+  void walk(int64_t first, int64_t count, const void* const* provided, std::byte* out, TileReduction* reduction);
+  void set_uniforms(const Coordinates& at, const void* const* provided);
+  bool locate(const Load& load, const int64_t* at, int64_t& offset) const;
+  void stage(const Load& load, Coordinates at, int64_t count) const;
+  void stage_piece(const Load& load, const Coordinates& at, int64_t count, std::byte* out) const;
+  void stage_index(const Index& index, Coordinates at, int64_t count) const;
+  void advance(Coordinates& at, int64_t count) const;
+
+  const SourceEvaluator* evaluator_ = nullptr;
+  TileFrame* frame_ = nullptr;
+  Load* loads_ = nullptr;
+  Index* indices_ = nullptr;
+  int inner_rank_ = 0;           // inner loops, adjacent ones collapsed where every operand allows it
+  Coordinates inner_extent_{};   // from slow to fast
+  int64_t run_ = 1;              // extent of the innermost one
+  int64_t inner_count_ = 1;
+  int64_t limit_ = 0;            // elements per call of the machine
+  bool across_ = false;          // runs are so short that a tile spans several
+  bool stale_ = true;            // uniform values have changed since they were handed to the machine
+};
+
+class SourceEvaluator {
+ public:
+  SourceEvaluator() = default;
+  // `program` over `loops` (at most kMaxLoops), of which the last `inner` are the inner ones. All loads read
+  // `region.operands`. Reductions, contractions and rotated values must be provided.
+  SourceEvaluator(const GraphRecord& graph, const Region& region, const ScalarProgram& program,
+                  std::span<const AxisId> loops, int inner, std::span<const ProvidedSource> provided = {});
+
+  const TileProgram& program() const { return program_; }
+  Element type() const { return program_.type(); }
+  size_t workspace_bytes() const { return workspace_bytes_; }
+
+  // Resolves the operands for a run's extents. `workspace`: workspace_bytes() bytes, 64-byte aligned, this thread's
+  // own. With one inner axis, its extent need not be known.
+  SourceRun* bind(const StepArgs& args, std::byte* workspace) const;
+
+ private:
+  friend class SourceRun;
+  struct LoadInfo {  // an operand that the program loads, or that holds ids of one
+    Operand operand;
+    Format format = Format::f32;
+    std::array<int, ResolvedView::kMaxGathers> ids{-1, -1};  // positions in loads_, by gather
+    int source = -1;                                         // position in the program's sources; -1: ids only
+    size_t staging_at = 0;
+  };
+  struct IndexInfo {
+    int source = -1;
+    int loop = 0;
+    size_t staging_at = 0;
+  };
+  struct ProvidedInfo {
+    int source = -1;  // -1: the program does not read it
+    bool uniform = false;
+    int element_bytes = 4;
+  };
+  int add_load(const GraphRecord& graph, const Region& region, int operand, int source);
+
+  TileProgram program_;
+  std::vector<AxisId> loops_;
+  size_t inner_ = 0;
+  std::vector<LoadInfo> loads_;
+  std::vector<IndexInfo> indices_;
+  std::vector<ProvidedInfo> provided_;
+  bool uniform_provided_ = false;
+  size_t loads_at_ = 0, indices_at_ = 0, frame_at_ = 0;
+  size_t workspace_bytes_ = 0;
+};
+
+}  // namespace weft

@@ -1,0 +1,480 @@
+#include "ops/tile_kernels.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/tile_kernels.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+#include "ops/vector_math-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace weft {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using DF = hn::CappedTag<float, kTileLanes>;
+using DI = hn::RebindToSigned<DF>;
+using VF = hn::Vec<DF>;
+using VI = hn::Vec<DI>;
+using MF = hn::Mask<DF>;
+
+// One argument or result of an operation, at the first element of the chunk.
+struct Stream {
+  Stream(const TileSlot& slot, int64_t base)
+      : data(slot.data + 4 * (static_cast<uint64_t>(base) & slot.base_mask)), mask(slot.lane_mask) {}
+
+  VF f32(size_t i) const { return hn::LoadU(DF(), reinterpret_cast<const float*>(data) + (i & mask)); }
+  VI i32(size_t i) const { return hn::LoadU(DI(), reinterpret_cast<const int32_t*>(data) + (i & mask)); }
+  template <class T>
+  T scalar(size_t i) const {
+    T value;
+    std::memcpy(&value, data + 4 * (i & mask), 4);
+    return value;
+  }
+
+  const std::byte* data;
+  uint64_t mask;
+};
+
+struct Arguments {
+  Arguments(const TileProgram::Operation& op, const TileSlot* slots, int64_t base, int64_t count)
+      : a(slots[op.a], base),
+        b(slots[op.b], base),
+        c(slots[op.c], base),
+        out(const_cast<std::byte*>(Stream(slots[op.out], base).data)),
+        n(static_cast<size_t>(count)) {}
+
+  float* out_f32() const { return reinterpret_cast<float*>(out); }
+  int32_t* out_i32() const { return reinterpret_cast<int32_t*>(out); }
+
+  Stream a, b, c;
+  std::byte* out;
+  size_t n;
+};
+
+template <class F>
+HWY_INLINE void EachF32(const Arguments& s, const F& function) {
+  const DF df;
+  float* out = s.out_f32();
+  for (size_t i = 0; i < s.n; i += hn::Lanes(df)) hn::StoreU(function(i), df, out + i);
+}
+
+template <class F>
+HWY_INLINE void EachI32(const Arguments& s, const F& function) {
+  const DI di;
+  int32_t* out = s.out_i32();
+  for (size_t i = 0; i < s.n; i += hn::Lanes(di)) hn::StoreU(function(i), di, out + i);
+}
+
+template <class F>
+HWY_INLINE void Unary(const Arguments& s, const F& function) {
+  EachF32(s, [&](size_t i) HWY_ATTR { return function(s.a.f32(i)); });
+}
+
+template <class F>
+HWY_INLINE void Binary(const Arguments& s, const F& function) {
+  EachF32(s, [&](size_t i) HWY_ATTR { return function(s.a.f32(i), s.b.f32(i)); });
+}
+
+template <class F>
+HWY_INLINE void BinaryI32(const Arguments& s, const F& function) {
+  EachI32(s, [&](size_t i) HWY_ATTR { return function(s.a.i32(i), s.b.i32(i)); });
+}
+
+HWY_INLINE VI MaskLanes(MF mask) { return hn::VecFromMask(DI(), hn::RebindMask(DI(), mask)); }
+
+template <class F>
+HWY_INLINE void CompareF32(const Arguments& s, const F& function) {
+  EachI32(s, [&](size_t i) HWY_ATTR { return MaskLanes(function(s.a.f32(i), s.b.f32(i))); });
+}
+
+template <class F>
+HWY_INLINE void CompareI32(const Arguments& s, const F& function) {
+  EachI32(s, [&](size_t i) HWY_ATTR { return hn::VecFromMask(DI(), function(s.a.i32(i), s.b.i32(i))); });
+}
+
+// What has no vector form: one element at a time, and a uniform value once.
+template <class T, class F>
+HWY_INLINE void Scalars(const Arguments& s, const F& function) {
+  T* out = reinterpret_cast<T*>(s.out);
+  if ((s.a.mask | s.b.mask) == 0) {
+    const T value = function(s.a.scalar<T>(0), s.b.scalar<T>(0));
+    for (size_t i = 0; i < s.n; ++i) out[i] = value;
+    return;
+  }
+  for (size_t i = 0; i < s.n; ++i) out[i] = function(s.a.scalar<T>(i), s.b.scalar<T>(i));
+}
+
+HWY_INLINE VI TruncateSaturated(VF x) {
+  const DF df;
+  const DI di;
+  // What is out of range is replaced before the conversion, whose result differs between targets there.
+  const MF high = hn::Ge(x, hn::Set(df, 2147483648.0f));
+  const MF low = hn::Lt(x, hn::Set(df, -2147483648.0f));
+  const MF nan = hn::IsNaN(x);
+  const VF safe = hn::IfThenElse(hn::Or(nan, hn::Or(high, low)), hn::Zero(df), x);
+  VI result = hn::ConvertTo(di, safe);
+  result = hn::IfThenElse(hn::RebindMask(di, high), hn::Set(di, std::numeric_limits<int32_t>::max()), result);
+  return hn::IfThenElse(hn::RebindMask(di, low), hn::Set(di, std::numeric_limits<int32_t>::min()), result);
+}
+
+HWY_INLINE VF MaskToF32(VI lanes) {
+  const DF df;
+  return hn::BitCast(df, hn::And(lanes, hn::BitCast(DI(), hn::Set(df, 1.0f))));
+}
+
+void Cast(const Arguments& s, Element from, Element to) {
+  const DF df;
+  const DI di;
+  const VI zero = hn::Zero(di);
+  if (from == to) return EachI32(s, [&](size_t i) HWY_ATTR { return s.a.i32(i); });
+  if (to == Element::f32 && from == Element::i32) {
+    return EachF32(s, [&](size_t i) HWY_ATTR { return hn::ConvertTo(df, s.a.i32(i)); });
+  }
+  if (to == Element::f32) return EachF32(s, [&](size_t i) HWY_ATTR { return MaskToF32(s.a.i32(i)); });
+  if (to == Element::i32 && from == Element::f32) {
+    return EachI32(s, [&](size_t i) HWY_ATTR { return TruncateSaturated(s.a.f32(i)); });
+  }
+  if (to == Element::i32) {
+    return EachI32(s, [&](size_t i) HWY_ATTR { return hn::And(s.a.i32(i), hn::Set(di, 1)); });
+  }
+  if (from == Element::f32) {  // not Ne(), which on some targets is false for a NaN
+    return EachI32(s, [&](size_t i) HWY_ATTR { return MaskLanes(hn::Not(hn::Eq(s.a.f32(i), hn::Zero(df)))); });
+  }
+  EachI32(s, [&](size_t i) HWY_ATTR { return hn::VecFromMask(di, hn::Ne(s.a.i32(i), zero)); });
+}
+
+void RunF32(ScalarOp op, const Arguments& s) {
+  const DF df;
+  switch (op) {
+    case ScalarOp::neg: return Unary(s, [](VF a) HWY_ATTR { return hn::Neg(a); });
+    case ScalarOp::abs: return Unary(s, [](VF a) HWY_ATTR { return hn::Abs(a); });
+    case ScalarOp::exp: return Unary(s, [df](VF a) HWY_ATTR { return VectorExp(df, a); });
+    case ScalarOp::log: return Unary(s, [df](VF a) HWY_ATTR { return VectorLog(df, a); });
+    case ScalarOp::sqrt: return Unary(s, [](VF a) HWY_ATTR { return hn::Sqrt(a); });
+    case ScalarOp::rsqrt: return Unary(s, [df](VF a) HWY_ATTR { return hn::Div(hn::Set(df, 1.0f), hn::Sqrt(a)); });
+    case ScalarOp::tanh: return Unary(s, [df](VF a) HWY_ATTR { return VectorTanh(df, a); });
+    case ScalarOp::sigmoid: return Unary(s, [df](VF a) HWY_ATTR { return VectorSigmoid(df, a); });
+    case ScalarOp::sin:
+      return Unary(s, [df](VF a) HWY_ATTR {
+        VF sin, cos;
+        VectorSinCos(df, a, sin, cos);
+        return sin;
+      });
+    case ScalarOp::cos:
+      return Unary(s, [df](VF a) HWY_ATTR {
+        VF sin, cos;
+        VectorSinCos(df, a, sin, cos);
+        return cos;
+      });
+    case ScalarOp::floor: return Unary(s, [](VF a) HWY_ATTR { return hn::Floor(a); });
+    case ScalarOp::add: return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::Add(a, b); });
+    case ScalarOp::sub: return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::Sub(a, b); });
+    case ScalarOp::mul: return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::Mul(a, b); });
+    case ScalarOp::div: return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::Div(a, b); });
+    case ScalarOp::min:
+      return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::IfThenElse(hn::Lt(a, b), a, b); });
+    case ScalarOp::max:
+      return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::IfThenElse(hn::Gt(a, b), a, b); });
+    case ScalarOp::mod: return Scalars<float>(s, [](float a, float b) { return std::fmod(a, b); });
+    case ScalarOp::pow:
+      return Scalars<float>(s, [](float a, float b) {
+        return static_cast<float>(std::pow(static_cast<double>(a), static_cast<double>(b)));
+      });
+    default: return;
+  }
+}
+
+void RunI32(ScalarOp op, const Arguments& s) {
+  const DI di;
+  switch (op) {
+    case ScalarOp::neg: return EachI32(s, [&](size_t i) HWY_ATTR { return hn::Sub(hn::Zero(di), s.a.i32(i)); });
+    case ScalarOp::abs: return EachI32(s, [&](size_t i) HWY_ATTR { return hn::Abs(s.a.i32(i)); });
+    case ScalarOp::add: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Add(a, b); });
+    case ScalarOp::sub: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Sub(a, b); });
+    case ScalarOp::mul: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Mul(a, b); });
+    case ScalarOp::min: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Min(a, b); });
+    case ScalarOp::max: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Max(a, b); });
+    case ScalarOp::div:
+      return Scalars<int32_t>(s, [](int32_t a, int32_t b) {
+        return b == 0 ? 0 : static_cast<int32_t>(static_cast<uint32_t>(int64_t{a} / b));
+      });
+    case ScalarOp::mod:
+      return Scalars<int32_t>(s, [](int32_t a, int32_t b) {
+        return b == 0 ? 0 : static_cast<int32_t>(int64_t{a} % b);
+      });
+    default: return;
+  }
+}
+
+void RunCompare(ScalarOp op, Element type, const Arguments& s) {
+  if (type == Element::f32) {
+    switch (op) {
+      case ScalarOp::eq: return CompareF32(s, [](VF a, VF b) HWY_ATTR { return hn::Eq(a, b); });
+      case ScalarOp::ne: return CompareF32(s, [](VF a, VF b) HWY_ATTR { return hn::Not(hn::Eq(a, b)); });
+      case ScalarOp::lt: return CompareF32(s, [](VF a, VF b) HWY_ATTR { return hn::Lt(a, b); });
+      case ScalarOp::le: return CompareF32(s, [](VF a, VF b) HWY_ATTR { return hn::Le(a, b); });
+      case ScalarOp::gt: return CompareF32(s, [](VF a, VF b) HWY_ATTR { return hn::Gt(a, b); });
+      default: return CompareF32(s, [](VF a, VF b) HWY_ATTR { return hn::Ge(a, b); });
+    }
+  }
+  // A bool8 lane is 0 or -1 and orders the other way round: a < b is b < a of the lanes.
+  Arguments t = s;
+  if (type == Element::bool8) std::swap(t.a, t.b);
+  switch (op) {
+    case ScalarOp::eq: return CompareI32(t, [](VI a, VI b) HWY_ATTR { return hn::Eq(a, b); });
+    case ScalarOp::ne: return CompareI32(t, [](VI a, VI b) HWY_ATTR { return hn::Ne(a, b); });
+    case ScalarOp::lt: return CompareI32(t, [](VI a, VI b) HWY_ATTR { return hn::Lt(a, b); });
+    case ScalarOp::le: return CompareI32(t, [](VI a, VI b) HWY_ATTR { return hn::Not(hn::Gt(a, b)); });
+    case ScalarOp::gt: return CompareI32(t, [](VI a, VI b) HWY_ATTR { return hn::Gt(a, b); });
+    default: return CompareI32(t, [](VI a, VI b) HWY_ATTR { return hn::Not(hn::Lt(a, b)); });
+  }
+}
+
+void RunScalarOp(const TileProgram::Operation& op, const Arguments& s) {
+  const DF df;
+  switch (op.scalar) {
+    case ScalarOp::cast: return Cast(s, op.argument, op.type);
+    case ScalarOp::logical_not:
+      return EachI32(s, [&](size_t i) HWY_ATTR { return hn::Not(s.a.i32(i)); });
+    case ScalarOp::logical_and: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::And(a, b); });
+    case ScalarOp::logical_or: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Or(a, b); });
+    case ScalarOp::select:
+      if (op.type == Element::f32) {
+        return EachF32(s, [&](size_t i) HWY_ATTR {
+          return hn::IfThenElse(hn::MaskFromVec(hn::BitCast(df, s.a.i32(i))), s.b.f32(i), s.c.f32(i));
+        });
+      }
+      return EachI32(s, [&](size_t i) HWY_ATTR {
+        return hn::IfThenElse(hn::MaskFromVec(s.a.i32(i)), s.b.i32(i), s.c.i32(i));
+      });
+    case ScalarOp::eq:
+    case ScalarOp::ne:
+    case ScalarOp::lt:
+    case ScalarOp::le:
+    case ScalarOp::gt:
+    case ScalarOp::ge: return RunCompare(op.scalar, op.argument, s);
+    default: break;
+  }
+  if (op.argument == Element::f32) return RunF32(op.scalar, s);
+  if (op.argument == Element::i32) return RunI32(op.scalar, s);
+  // min and max of bools: and, or; the lanes order the other way round.
+  if (op.scalar == ScalarOp::min) return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::And(a, b); });
+  if (op.scalar == ScalarOp::max) return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Or(a, b); });
+}
+
+void RunTileOperations(const TileProgram::Operation* operations, const uint16_t* order, size_t count,
+                       const TileSlot* slots, int64_t base, int64_t n) {
+  const DF df;
+  const DI di;
+  for (size_t k = 0; k < count; ++k) {
+    const TileProgram::Operation& op = operations[order[k]];
+    const Arguments s(op, slots, base, n);
+    switch (op.op) {
+      case TileProgram::Op::scalar: RunScalarOp(op, s); break;
+      case TileProgram::Op::iota: {
+        const auto first = static_cast<int32_t>(slots[op.out].first + base);
+        EachI32(s, [&](size_t i) HWY_ATTR { return hn::Iota(di, first + static_cast<int32_t>(i)); });
+        break;
+      }
+      case TileProgram::Op::load_bool: {
+        const auto* bytes = reinterpret_cast<const uint8_t*>(slots[op.out].bytes + base);
+        const hn::Rebind<uint8_t, DI> du8;
+        EachI32(s, [&](size_t i) HWY_ATTR {
+          const VI lanes = hn::PromoteTo(di, hn::LoadU(du8, bytes + i));
+          return hn::VecFromMask(di, hn::Ne(lanes, hn::Zero(di)));
+        });
+        break;
+      }
+      case TileProgram::Op::silu:
+        Unary(s, [df](VF a) HWY_ATTR { return hn::Mul(a, VectorSigmoid(df, a)); });
+        break;
+      case TileProgram::Op::silu_mul:
+        Binary(s, [df](VF a, VF b) HWY_ATTR { return hn::Mul(hn::Mul(a, VectorSigmoid(df, a)), b); });
+        break;
+      case TileProgram::Op::mul_mul:
+        EachF32(s, [&](size_t i) HWY_ATTR { return hn::Mul(hn::Mul(s.a.f32(i), s.b.f32(i)), s.c.f32(i)); });
+        break;
+    }
+  }
+}
+
+// Four vector sums per tile of at most kTile elements, and f64 across tiles.
+template <class F>
+HWY_INLINE double SumBlocks(size_t n, const F& element) {
+  const DF df;
+  const size_t lanes = hn::Lanes(df);
+  double total = 0;
+  for (size_t begin = 0; begin < n; begin += kTile) {
+    const size_t end = HWY_MIN(n, begin + static_cast<size_t>(kTile));
+    VF s0 = hn::Zero(df), s1 = s0, s2 = s0, s3 = s0;
+    size_t i = begin;
+    for (; i + 4 * lanes <= end; i += 4 * lanes) {
+      s0 = element(s0, i);
+      s1 = element(s1, i + lanes);
+      s2 = element(s2, i + 2 * lanes);
+      s3 = element(s3, i + 3 * lanes);
+    }
+    for (; i < end; i += lanes) s0 = element(s0, i);
+    const VF sum = hn::Add(hn::Add(s0, s1), hn::Add(s2, s3));
+    total += static_cast<double>(hn::GetLane(hn::SumOfLanes(df, sum)));
+  }
+  return total;
+}
+
+void ReduceSum(const Stream& value, const TileSlot* factor_slot, int64_t base, size_t n, TileReduction& reduction) {
+  const size_t whole = n / kTileLanes * kTileLanes;
+  double total;
+  if (factor_slot != nullptr) {
+    const Stream factor(*factor_slot, base);
+    total = SumBlocks(whole, [&](VF sum, size_t i) HWY_ATTR { return hn::MulAdd(value.f32(i), factor.f32(i), sum); });
+    for (size_t i = whole; i < n; ++i) {
+      total += static_cast<double>(value.scalar<float>(i) * factor.scalar<float>(i));
+    }
+  } else {
+    total = SumBlocks(whole, [&](VF sum, size_t i) HWY_ATTR { return hn::Add(sum, value.f32(i)); });
+    for (size_t i = whole; i < n; ++i) total += static_cast<double>(value.scalar<float>(i));
+  }
+  reduction.sum += total;
+}
+
+void ReduceMax(const Stream& value, size_t n, TileReduction& reduction) {
+  const DF df;
+  const size_t lanes = hn::Lanes(df);
+  const VF lowest = hn::Set(df, -std::numeric_limits<float>::infinity());
+  for (size_t begin = 0; begin < n; begin += kTile) {
+    const size_t end = HWY_MIN(n, begin + static_cast<size_t>(kTile));
+    // A NaN is greater than nothing, so it is never taken.
+    VF m0 = lowest, m1 = lowest;
+    size_t i = begin;
+    for (; i + 2 * lanes <= end; i += 2 * lanes) {
+      const VF v0 = value.f32(i), v1 = value.f32(i + lanes);
+      m0 = hn::IfThenElse(hn::Gt(v0, m0), v0, m0);
+      m1 = hn::IfThenElse(hn::Gt(v1, m1), v1, m1);
+    }
+    float best = hn::GetLane(hn::MaxOfLanes(df, hn::IfThenElse(hn::Gt(m0, m1), m0, m1)));
+    for (; i < end; ++i) {
+      const float v = value.scalar<float>(i);
+      best = v > best ? v : best;
+    }
+    if (best > reduction.best || reduction.best_index < 0) {
+      for (size_t j = begin; j < end; ++j) {
+        if (value.scalar<float>(j) == best) {
+          reduction.best = best;
+          reduction.best_index = reduction.count + static_cast<int64_t>(j);
+          break;
+        }
+      }
+    }
+  }
+}
+
+// i32, and bool8 as 0 and 1: exact, so in any order.
+void ReduceInts(const Stream& value, Element element, size_t n, TileReduction& reduction) {
+  for (size_t i = 0; i < n; ++i) {
+    const auto lane = value.scalar<int32_t>(i);
+    const int32_t x = element == Element::bool8 ? -lane : lane;
+    reduction.int_sum += x;
+    if (reduction.best_index < 0 || x > reduction.int_best) {
+      reduction.int_best = x;
+      reduction.best_index = reduction.count + static_cast<int64_t>(i);
+    }
+  }
+}
+
+void ReduceTile(const TileSlot& slot, const TileSlot* factor, Element element, int64_t base, int64_t n,
+                TileReduction& reduction) {
+  const Stream value(slot, base);
+  if (element != Element::f32) {
+    ReduceInts(value, element, static_cast<size_t>(n), reduction);
+  } else if (reduction.op == ReduceOp::sum || reduction.op == ReduceOp::mean) {
+    ReduceSum(value, factor, base, static_cast<size_t>(n), reduction);
+  } else {
+    ReduceMax(value, static_cast<size_t>(n), reduction);
+  }
+  reduction.count += n;
+}
+
+void AccumulateSums(const float* values, int64_t count, double* sums) {
+  const hn::CappedTag<double, kTileLanes / 2> dd;
+  const hn::Rebind<float, decltype(dd)> dh;
+  const auto n = static_cast<size_t>(count);
+  const size_t lanes = hn::Lanes(dd);
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const auto wide = hn::PromoteTo(dd, hn::LoadU(dh, values + i));
+    hn::StoreU(hn::Add(hn::LoadU(dd, sums + i), wide), dd, sums + i);
+  }
+  for (; i < n; ++i) sums[i] += static_cast<double>(values[i]);
+}
+
+void AccumulateLargest(const float* values, int64_t count, int32_t row, float* best, int32_t* index) {
+  const DF df;
+  const DI di;
+  const auto n = static_cast<size_t>(count);
+  const size_t lanes = hn::Lanes(df);
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const VF v = hn::LoadU(df, values + i), b = hn::LoadU(df, best + i);
+    const VI at = hn::LoadU(di, index + i);
+    const MF first = hn::And(hn::RebindMask(df, hn::Lt(at, hn::Zero(di))), hn::Eq(v, v));
+    const MF larger = hn::Or(first, hn::Gt(v, b));
+    hn::StoreU(hn::IfThenElse(larger, v, b), df, best + i);
+    hn::StoreU(hn::IfThenElse(hn::RebindMask(di, larger), hn::Set(di, row), at), di, index + i);
+  }
+  for (; i < n; ++i) {
+    if (values[i] > best[i] || (index[i] < 0 && values[i] == values[i])) {
+      best[i] = values[i];
+      index[i] = row;
+    }
+  }
+}
+
+void StoreTileBools(const void* masks, int64_t n, void* bytes) {
+  const auto* lanes = static_cast<const int32_t*>(masks);
+  auto* out = static_cast<uint8_t*>(bytes);
+  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<uint8_t>(lanes[i] & 1);
+}
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace weft
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace weft {
+
+HWY_EXPORT(RunTileOperations);
+HWY_EXPORT(ReduceTile);
+HWY_EXPORT(AccumulateSums);
+HWY_EXPORT(AccumulateLargest);
+HWY_EXPORT(StoreTileBools);
+
+void run_tile_operations(const TileProgram::Operation* operations, const uint16_t* order, size_t count,
+                         const TileSlot* slots, int64_t base, int64_t n) {
+  HWY_DYNAMIC_DISPATCH(RunTileOperations)(operations, order, count, slots, base, n);
+}
+
+void reduce_tile(const TileSlot& value, const TileSlot* factor, Element element, int64_t base, int64_t n,
+                 TileReduction& reduction) {
+  HWY_DYNAMIC_DISPATCH(ReduceTile)(value, factor, element, base, n, reduction);
+}
+
+void accumulate_sums(const float* values, int64_t n, double* sums) {
+  HWY_DYNAMIC_DISPATCH(AccumulateSums)(values, n, sums);
+}
+
+void accumulate_largest(const float* values, int64_t n, int32_t row, float* best, int32_t* index) {
+  HWY_DYNAMIC_DISPATCH(AccumulateLargest)(values, n, row, best, index);
+}
+
+void store_tile_bools(const void* masks, int64_t n, void* bytes) {
+  HWY_DYNAMIC_DISPATCH(StoreTileBools)(masks, n, bytes);
+}
+
+}  // namespace weft
+#endif  // HWY_ONCE

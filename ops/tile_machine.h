@@ -1,0 +1,153 @@
+// The vector register machine: runs a ScalarProgram over runs of elements, one instruction over a whole tile at a
+// time, so that its registers sit in L1 and dispatch costs a few cycles per tile and instruction.
+//
+// A TileProgram is prepared once from a ScalarProgram and is immutable. What a run needs (registers, constants,
+// where each source instruction reads) lies in a TileFrame that the caller owns: one per thread, in scratch.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/graph.h"
+#include "core/scalar.h"
+
+namespace weft {
+
+// Elements of a tile. 1 KiB per register: the few that are live and the operands' lines stay in L1.
+inline constexpr int64_t kTile = 256;
+// Lanes that hold a uniform value, and the multiple that the machine works in: the longest vector of any target.
+inline constexpr int64_t kTileLanes = 16;
+
+// How a source instruction varies over the elements of a run.
+enum class TileShape : uint8_t {
+  uniform,     // one value
+  contiguous,  // consecutive elements in memory: f32, i32, or bytes for bool8 (any non-zero byte is true)
+  iota,        // i32 only: first, first + 1, ...
+};
+
+// A reduction that is being accumulated over several runs: f32 sums in f32 within a tile and in f64 across tiles,
+// i32 and bool8 exactly.
+struct TileReduction {
+  ReduceOp op = ReduceOp::sum;
+  Element element = Element::f32;  // of what is reduced
+  int64_t count = 0;               // elements seen
+  double sum = 0;
+  int64_t int_sum = 0;
+  float best = 0;                  // the largest; the lowest number if there is none
+  int32_t int_best = 0;
+  int64_t best_index = -1;         // of the first largest; -1 if there is none
+
+  void reset(ReduceOp reduce_op, Element reduced_element);
+  // Adds what another thread or range accumulated; its elements come after this one's.
+  void merge(const TileReduction& other);
+  // The bits of the result: i32 for argmax and for sum and max of i32 and bool8 (sums wrap), else f32.
+  uint32_t result() const;
+};
+
+struct TileSlot;
+class TileProgram;
+
+// The state of one thread's runs of one program. Lives in memory of TileProgram::frame_bytes(), aligned to 64 bytes;
+// needs no destruction.
+class TileFrame {
+ public:
+  // Says how each source (by its position in TileProgram::sources()) varies. All must be set, then start() called,
+  // before anything else; doing so again changes the shapes.
+  void set_shape(size_t source, TileShape shape) { shapes_[source] = shape; }
+  void start();
+
+  // The value of a uniform source: one f32, i32 or byte. Takes effect with run_uniform().
+  void set_uniform(size_t source, const void* value);
+  // Computes all that depends on uniform sources only, for the runs that follow. Needed at least once.
+  void run_uniform();
+
+  // Where the next runs read: elements that stay unchanged until they are done. No alignment is required.
+  void set_contiguous(size_t source, const void* elements);
+  void set_iota(size_t source, int32_t first);
+
+  // Computes `n` >= 0 elements into `out` (f32, i32, or bytes 0 and 1 for bool8). `out` may be a contiguous source
+  // of elements of its size, at the same first element; else it overlaps none.
+  void run(int64_t n, void* out);
+  // Feeds `n` elements to a reduction, which was reset for the program's type.
+  void reduce(int64_t n, TileReduction& reduction);
+
+ private:
+  friend class TileProgram;
+  void point_at_edges(int64_t n);
+  void point_back();
+
+  const TileProgram* program_ = nullptr;
+  TileShape* shapes_ = nullptr;
+  const std::byte** source_data_ = nullptr;  // by source
+  TileSlot* slots_ = nullptr;                // by value: where it lies now
+  uint16_t* tile_order_ = nullptr;           // indices of the operations to run per tile ...
+  uint16_t* uniform_order_ = nullptr;        // ... and once
+  uint32_t tile_count_ = 0, uniform_count_ = 0;
+  bool uniform_result_ = false;
+  int64_t chunk_ = 0;                        // elements per pass over the operations
+  std::byte* uniforms_ = nullptr;            // kTileLanes elements per value
+  std::byte* registers_ = nullptr;
+  std::byte* edges_ = nullptr;               // kTileLanes elements per source, then of the result
+};
+
+class TileProgram {
+ public:
+  TileProgram() = default;
+  // Instructions that the result does not need are dropped. A program is at most a few hundred instructions long.
+  explicit TileProgram(const ScalarProgram& program);
+
+  bool empty() const { return values_.empty(); }
+  Element type() const { return type_; }  // of the result
+  // The source instructions that the result needs, each once (all but constants).
+  std::span<const ScalarInstr> sources() const { return sources_; }
+
+  size_t frame_bytes() const { return frame_bytes_; }
+  // `memory`: frame_bytes() bytes, 64-byte aligned.
+  TileFrame* make_frame(std::byte* memory) const;
+
+  // What the machine executes: ScalarOps as they are, fused ones, and conversions of sources. For tests to look at.
+  enum class Op : uint8_t {
+    scalar,     // a ScalarOp
+    iota,       // an i32 source of shape iota
+    load_bool,  // a bool8 source that is contiguous: bytes to lane masks
+    silu,       // a * sigmoid(a)
+    silu_mul,   // a * sigmoid(a) * b
+    mul_mul,    // (a * b) * c
+  };
+  struct Operation {
+    Op op = Op::scalar;
+    ScalarOp scalar = ScalarOp::constant;
+    Element argument = Element::f32;        // type of the first argument
+    Element type = Element::f32;
+    uint16_t out = 0, a = 0, b = 0, c = 0;  // values
+  };
+  std::span<const Operation> operations() const { return operations_; }
+  int register_count() const { return register_count_; }
+
+ private:
+  friend class TileFrame;
+  struct ValueInfo {
+    Element type = Element::f32;
+    bool is_constant = false;
+    int32_t bits = 0;          // of a constant: what each lane holds (bool8: all ones or zero)
+    int source = -1;           // position in sources_
+    int tile_register = -1;
+  };
+  void add_operations(const ScalarProgram& program);
+  void allocate_registers();
+  void lay_out();
+
+  std::vector<ValueInfo> values_;
+  std::vector<Operation> operations_;  // in an order in which arguments come first
+  std::vector<ScalarInstr> sources_;
+  std::vector<uint16_t> source_values_;
+  uint16_t result_ = 0;
+  Element type_ = Element::f32;
+  int register_count_ = 0;
+  size_t shapes_at_ = 0, source_data_at_ = 0, slots_at_ = 0, orders_at_ = 0, uniforms_at_ = 0, registers_at_ = 0;
+  size_t edges_at_ = 0, frame_bytes_ = 0;
+};
+
+}  // namespace weft

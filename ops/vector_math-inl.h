@@ -1,0 +1,155 @@
+// Elementary functions of f32 vectors, right for every argument: infinities, NaN and large angles included.
+// Polynomials are interpolations at Chebyshev nodes; relative error of each in its range is below 2e-8.
+//
+// Included once per Highway target, like hwy/highway.h.
+#if defined(WEFT_OPS_VECTOR_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef WEFT_OPS_VECTOR_MATH_INL_H_
+#undef WEFT_OPS_VECTOR_MATH_INL_H_
+#else
+#define WEFT_OPS_VECTOR_MATH_INL_H_
+#endif
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "hwy/contrib/math/math-inl.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace weft {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// 2^n for n in [-126, 127].
+template <class DF, class VI>
+HWY_INLINE hn::Vec<DF> PowerOfTwo(DF df, VI n) {
+  const hn::RebindToSigned<DF> di;
+  return hn::BitCast(df, hn::ShiftLeft<23>(hn::Add(n, hn::Set(di, 127))));
+}
+
+// e^x: 0 for -inf, inf for inf, NaN for NaN; subnormal results are rounded, not flushed. Within 2 ulp.
+template <class DF, class V>
+HWY_INLINE V VectorExp(DF df, V x) {
+  const hn::RebindToSigned<DF> di;
+  // Beyond these ends the result is 0 or inf; a NaN passes both comparisons unchanged.
+  const V low = hn::Set(df, -104.0f), high = hn::Set(df, 89.0f);
+  x = hn::IfThenElse(hn::Lt(x, low), low, x);
+  x = hn::IfThenElse(hn::Gt(x, high), high, x);
+  const V n = hn::Round(hn::Mul(x, hn::Set(df, 1.44269504f)));
+  V r = hn::NegMulAdd(n, hn::Set(df, 0.693359375f), x);
+  r = hn::NegMulAdd(n, hn::Set(df, -2.12194440e-4f), r);
+  V q = hn::MulAdd(hn::Set(df, 1.392625039e-03f), r, hn::Set(df, 8.363232948e-03f));
+  q = hn::MulAdd(q, r, hn::Set(df, 4.166655242e-02f));
+  q = hn::MulAdd(q, r, hn::Set(df, 1.666657627e-01f));
+  q = hn::MulAdd(q, r, hn::Set(df, 0.5f));
+  const V p = hn::Add(hn::Set(df, 1.0f), hn::MulAdd(hn::Mul(r, r), q, r));
+  // In two steps, since n reaches from -150 to 128.
+  const auto ni = hn::ConvertTo(di, n);
+  const auto half = hn::ShiftRight<1>(ni);
+  return hn::Mul(hn::Mul(p, PowerOfTwo(df, half)), PowerOfTwo(df, hn::Sub(ni, half)));
+}
+
+template <class DF, class V>
+HWY_INLINE V VectorSigmoid(DF df, V x) {
+  const V one = hn::Set(df, 1.0f);
+  return hn::Div(one, hn::Add(one, VectorExp(df, hn::Neg(x))));
+}
+
+template <class DF, class V>
+HWY_INLINE V VectorTanh(DF df, V x) {
+  const V z = hn::Mul(x, x);
+  V q = hn::MulAdd(hn::Set(df, 1.798874512e-02f), z, hn::Set(df, -5.338710919e-02f));
+  q = hn::MulAdd(q, z, hn::Set(df, 1.333047599e-01f));
+  q = hn::MulAdd(q, z, hn::Set(df, -3.333331048e-01f));
+  const V small = hn::MulAdd(hn::Mul(x, z), q, x);
+  const V one = hn::Set(df, 1.0f), two = hn::Set(df, 2.0f);
+  const V magnitude = hn::Abs(x);
+  const V e = VectorExp(df, hn::Mul(magnitude, two));
+  const V large = hn::CopySignToAbs(hn::Sub(one, hn::Div(two, hn::Add(e, one))), x);
+  return hn::IfThenElse(hn::Lt(magnitude, hn::Set(df, 0.5f)), small, large);
+}
+
+// Natural logarithm: -inf for 0, NaN for negative numbers and NaN, inf for inf.
+template <class DF, class V>
+HWY_INLINE V VectorLog(DF df, V x) {
+  const V zero = hn::Zero(df);
+  const V infinity = hn::Set(df, std::numeric_limits<float>::infinity());
+  const V nan = hn::Set(df, std::numeric_limits<float>::quiet_NaN());
+  V result = hn::Log(df, x);
+  result = hn::IfThenElse(hn::Eq(x, zero), hn::Neg(infinity), result);
+  result = hn::IfThenElse(hn::Eq(x, infinity), infinity, result);
+  return hn::IfThenElse(hn::Ge(x, zero), result, nan);
+}
+
+// Angles up to this magnitude are reduced in vectors of f64; beyond it, std::sin and std::cos of the double.
+inline constexpr float kMaxVectorAngle = 1e6f;
+
+// x - n * pi/2 for the nearest n, for half a vector: r in f32, n in i32. pi/2 is split so that n * its upper part
+// is exact in f64.
+template <class DD, class VH, class VI>
+HWY_INLINE void ReduceAngle(DD dd, VH x, VH& r, VI& n) {
+  const hn::Rebind<float, DD> dh;
+  const hn::Rebind<int32_t, DD> dih;
+  const auto wide = hn::PromoteTo(dd, x);
+  const auto count = hn::Round(hn::Mul(wide, hn::Set(dd, 0x1.45f306dc9c883p-1)));
+  auto rest = hn::NegMulAdd(count, hn::Set(dd, 0x1.921fb544p+0), wide);
+  rest = hn::NegMulAdd(count, hn::Set(dd, 0x1.0b4611a626331p-34), rest);
+  r = hn::DemoteTo(dh, rest);
+  n = hn::DemoteTo(dih, count);
+}
+
+// sin and cos of angles within kMaxVectorAngle.
+template <class DF, class V>
+HWY_INLINE void SinCosInRange(DF df, V x, V& sin, V& cos) {
+  const hn::RebindToSigned<DF> di;
+  const hn::Half<DF> dh;
+  const hn::Half<decltype(di)> dih;
+  const hn::Rebind<double, decltype(dh)> dd;
+  hn::Vec<decltype(dh)> r_low, r_high;
+  hn::Vec<decltype(dih)> n_low, n_high;
+  ReduceAngle(dd, hn::LowerHalf(dh, x), r_low, n_low);
+  ReduceAngle(dd, hn::UpperHalf(dh, x), r_high, n_high);
+  const V r = hn::Combine(df, r_high, r_low);
+  const auto n = hn::Combine(di, n_high, n_low);
+
+  const V z = hn::Mul(r, r);
+  V s = hn::MulAdd(hn::Set(df, -1.958738721e-04f), z, hn::Set(df, 8.332746103e-03f));
+  s = hn::MulAdd(s, z, hn::Set(df, -1.666666418e-01f));
+  s = hn::MulAdd(hn::Mul(r, z), s, r);
+  V c = hn::MulAdd(hn::Set(df, 2.454743662e-05f), z, hn::Set(df, -1.388830016e-03f));
+  c = hn::MulAdd(c, z, hn::Set(df, 4.166666418e-02f));
+  c = hn::MulAdd(hn::Mul(z, z), c, hn::NegMulAdd(hn::Set(df, 0.5f), z, hn::Set(df, 1.0f)));
+
+  // Quadrant n mod 4: an odd one swaps the two; sin is negative in 2 and 3, cos in 1 and 2.
+  const auto odd = hn::RebindMask(df, hn::Ne(hn::And(n, hn::Set(di, 1)), hn::Zero(di)));
+  const auto sin_sign = hn::ShiftLeft<30>(hn::And(n, hn::Set(di, 2)));
+  const auto cos_sign = hn::ShiftLeft<30>(hn::And(hn::Add(n, hn::Set(di, 1)), hn::Set(di, 2)));
+  sin = hn::Xor(hn::IfThenElse(odd, c, s), hn::BitCast(df, sin_sign));
+  cos = hn::Xor(hn::IfThenElse(odd, s, c), hn::BitCast(df, cos_sign));
+}
+
+template <class DF, class V>
+HWY_INLINE void VectorSinCos(DF df, V x, V& sin, V& cos) {
+  if (HWY_LIKELY(hn::AllTrue(df, hn::Le(hn::Abs(x), hn::Set(df, kMaxVectorAngle))))) {
+    SinCosInRange(df, x, sin, cos);
+    return;
+  }
+  HWY_ALIGN float angles[HWY_MAX_BYTES / sizeof(float)];
+  HWY_ALIGN float sines[HWY_MAX_BYTES / sizeof(float)];
+  hn::Store(x, df, angles);
+  for (size_t i = 0; i < hn::Lanes(df); ++i) {
+    const double angle = static_cast<double>(angles[i]);
+    sines[i] = static_cast<float>(std::sin(angle));
+    angles[i] = static_cast<float>(std::cos(angle));
+  }
+  sin = hn::Load(df, sines);
+  cos = hn::Load(df, angles);
+}
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace weft
+HWY_AFTER_NAMESPACE();
+
+#endif  // WEFT_OPS_VECTOR_MATH_INL_H_

@@ -1,0 +1,133 @@
+// What a run is given, and the one place where it is checked.
+#include <algorithm>
+
+#include "core/error.h"
+#include "runtime/plan_state.h"
+
+namespace weft {
+
+namespace {
+
+constexpr int64_t kNotBound = -2;  // in the first extent of an input's row
+
+std::string quoted(const std::string& text) { return "'" + text + "'"; }
+
+}  // namespace
+
+Bindings::Bindings(std::shared_ptr<const GraphRecord> graph)
+    : graph_(std::move(graph)),
+      data_(graph_->values.size()),
+      value_extents_(graph_->values.size() * kMaxRank, kNotBound),
+      axis_extents_(graph_->axes.size(), kUnknownExtent),
+      pages_(graph_->caches.size()) {}
+
+void Bindings::input(ValueId value, const void* data, std::span<const int64_t> extents) {
+  if (value >= graph_->values.size()) throw Error("value " + std::to_string(value) + " is not in the graph");
+  const ValueRecord& record = graph_->values[value];
+  if (record.kind != ValueKind::input) throw Error(quoted(record.name) + " is no input");
+  if (extents.size() != record.axes.size()) {
+    throw Error("input " + quoted(record.name) + " has " + std::to_string(record.axes.size()) + " axes, but " +
+                std::to_string(extents.size()) + " extents were given");
+  }
+  data_[value] = data;
+  int64_t* row = value_extents_.data() + size_t{value} * kMaxRank;
+  row[0] = 0;  // bound, also where there are no axes
+  std::copy(extents.begin(), extents.end(), row);
+}
+
+void Bindings::extent(AxisId axis, int64_t extent) {
+  if (axis >= graph_->axes.size()) throw Error("axis " + std::to_string(axis) + " is not in the graph");
+  axis_extents_[axis] = extent;
+}
+
+void Bindings::pages(int cache, const PageTable& table) {
+  if (cache < 0 || static_cast<size_t>(cache) >= pages_.size()) {
+    throw Error("cache " + std::to_string(cache) + " is not in the graph");
+  }
+  pages_[static_cast<size_t>(cache)] = table;
+}
+
+void PlanState::check(const Bindings& bindings) {
+  const GraphRecord& records = *graph;
+  if (bindings.graph_ != graph) throw Error("the bindings belong to another graph");
+  current.assign(known);
+  for (size_t i = 0; i < records.values.size(); ++i) {
+    const ValueRecord& value = records.values[i];
+    if (value.kind != ValueKind::input) continue;
+    const int64_t* row = bindings.value_extents_.data() + i * kMaxRank;
+    if (row[0] == kNotBound) throw Error("input " + quoted(value.name) + " is not bound");
+    bool empty = false;
+    for (size_t a = 0; a < value.axes.size(); ++a) {
+      current.set_by_value(value.axes[a], row[a], static_cast<ValueId>(i));
+      empty |= row[a] == 0;
+    }
+    if (bindings.data_[i] == nullptr && !empty) throw Error("input " + quoted(value.name) + " is bound to no data");
+  }
+  for (size_t i = 0; i < records.axes.size(); ++i) {
+    if (bindings.axis_extents_[i] != kUnknownExtent) {
+      current.set_by_caller(static_cast<AxisId>(i), bindings.axis_extents_[i]);
+    }
+  }
+  current.apply_rules();
+  current.check_against(limits);
+  for (size_t i = 0; i < records.axes.size(); ++i) {
+    if (used[i] && !current.known(static_cast<AxisId>(i))) {
+      throw Error("axis " + quoted(records.axes[i].name) + " has no extent in this run: no input has it");
+    }
+  }
+  check_pages(bindings);
+}
+
+// Kernels trust slots, sequences and pages, so an index outside the pool must not get past here.
+void PlanState::check_pages(const Bindings& bindings) const {
+  const GraphRecord& records = *graph;
+  const PageTable* before = nullptr;
+  const CacheRecord* cache_before = nullptr;
+  for (size_t c = 0; c < records.caches.size(); ++c) {
+    const CacheRecord& cache = records.caches[c];
+    const PageTable& table = bindings.pages_[c];
+    const auto fail = [&cache](const std::string& what) { throw Error("cache " + quoted(cache.name) + ": " + what); };
+    if (bindings.pool_ == nullptr) fail("no memory is bound to it");
+    if (table.page_size <= 0 || table.pages == nullptr || table.length == nullptr) fail("no page table is bound to it");
+    // Layers share page tables: look at each once.
+    const bool same = before != nullptr && before->pages == table.pages && before->length == table.length &&
+                      before->sequences == table.sequences && before->max_pages == table.max_pages &&
+                      before->page_size == table.page_size && cache_before->seq == cache.seq &&
+                      cache_before->slots == cache.slots && cache_before->key == cache.key &&
+                      cache_before->pos == cache.pos;
+    before = &table;
+    cache_before = &cache;
+    if (same) continue;
+
+    const int64_t slots = bindings.pool_->slots();
+    const int64_t rows = current[cache.pos];
+    const auto* sequence = static_cast<const int32_t*>(bindings.data_[cache.seq]);
+    const auto* slot = static_cast<const int32_t*>(bindings.data_[cache.slots]);
+    for (int64_t row = 0; row < rows; ++row) {
+      if (sequence[row] < 0 || sequence[row] >= table.sequences) {
+        fail("row " + std::to_string(row) + " belongs to sequence " + std::to_string(sequence[row]) + " of " +
+             std::to_string(table.sequences));
+      }
+      if (slot[row] >= slots) {
+        fail("row " + std::to_string(row) + " goes to slot " + std::to_string(slot[row]) + " of " +
+             std::to_string(slots));
+      }
+    }
+    const int64_t longest = std::min(limits[cache.key], int64_t{table.max_pages} * table.page_size);
+    for (int32_t s = 0; s < table.sequences; ++s) {
+      const int32_t length = table.length[s];
+      if (length < 0 || length > longest) {
+        fail("sequence " + std::to_string(s) + " has " + std::to_string(length) + " tokens; at most " +
+             std::to_string(longest) + " fit");
+      }
+      const int32_t* pages = table.pages + int64_t{s} * table.max_pages;
+      for (int32_t p = 0; p < (length + table.page_size - 1) / table.page_size; ++p) {
+        if (pages[p] < 0 || (int64_t{pages[p]} + 1) * table.page_size > slots) {
+          fail("sequence " + std::to_string(s) + " has page " + std::to_string(pages[p]) + ", outside the pool");
+        }
+      }
+    }
+  }
+}
+
+}  // namespace weft

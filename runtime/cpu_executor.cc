@@ -1,0 +1,145 @@
+// Runs a plan's steps on the threads of an OpenMP team.
+#include <omp.h>
+
+#include <chrono>
+#include <cstring>
+#include <optional>
+
+#include "core/error.h"
+#include "runtime/aligned_bytes.h"
+#include "runtime/executor.h"
+#include "runtime/weight_packer.h"
+
+namespace weft {
+
+namespace {
+
+class CpuCachePool final : public CachePool {
+ public:
+  CpuCachePool(const GraphRecord& graph, int64_t slots, const int64_t* extents)
+      : graph_(&graph), fields_(graph.values.size()), row_bytes_(graph.values.size()) {
+    slots_ = slots;
+    for (const CacheRecord& cache : graph.caches) {
+      for (const ValueId value : cache_values(cache)) {
+        row_bytes_[value] = cache_row_bytes(graph, value, extents);
+        fields_[value] = AlignedBytes(row_bytes_[value] * static_cast<size_t>(slots));
+        bytes_ += fields_[value].size();
+      }
+    }
+  }
+
+  const GraphRecord* graph() const { return graph_; }
+  std::byte* data(ValueId value) const { return fields_[value].data(); }
+
+  void copy_slots(int group, int64_t from, int64_t to, int64_t count) override {
+    for (const CacheRecord& cache : graph_->caches) {
+      if (cache.group != group) continue;
+      const auto copy = [&](ValueId value) {
+        const size_t row = row_bytes_[value];
+        std::byte* data = fields_[value].data();
+        std::memmove(data + static_cast<size_t>(to) * row, data + static_cast<size_t>(from) * row,
+                     static_cast<size_t>(count) * row);
+      };
+      for (const ValueId field : cache.fields) copy(field);
+      if (cache.positions != kNoValue) copy(cache.positions);
+    }
+  }
+
+ private:
+  const GraphRecord* graph_;
+  std::vector<AlignedBytes> fields_;  // by ValueId
+  std::vector<size_t> row_bytes_;     // by ValueId
+};
+
+class CpuExecutor final : public Executor {
+ public:
+  CpuExecutor(const GraphRecord& graph, int threads)
+      : graph_(graph), threads_(threads), data_(graph.values.size()) {}
+
+  std::vector<StepInfo> select_kernels(const ExtentTable& limits, Precision precision) override {
+    weights_.emplace(graph_, limits.data());
+    std::vector<StepInfo> chosen;
+    for (const Step& step : graph_.steps) {
+      const KernelContext context{graph_, step, limits.data(), precision, threads_, &*weights_};
+      std::unique_ptr<CpuKernel> kernel = select_cpu_kernel(context);
+      if (kernel == nullptr) {
+        throw Error("step '" + step.name + "': no CPU kernel takes this " + std::string(name(step.kind)) + " step");
+      }
+      chosen.push_back({kernel->name(), kernel->scratch_bytes()});
+      kernels_.push_back(std::move(kernel));
+    }
+    return chosen;
+  }
+
+  size_t packed_weight_bytes() const override { return weights_ ? weights_->bytes() : 0; }
+
+  void allocate(const ArenaLayout& arena, size_t scratch_bytes) override {
+    arena_ = AlignedBytes(arena.bytes);
+    scratch_ = AlignedBytes(scratch_bytes);
+    for (size_t i = 0; i < graph_.values.size(); ++i) {
+      const ValueRecord& value = graph_.values[i];
+      if (value.kind == ValueKind::weight) data_[i] = value.storage->data;
+      if (arena.offsets[i] != ArenaLayout::kNotInArena) data_[i] = arena_.data() + arena.offsets[i];
+    }
+  }
+
+  void run(const RunArgs& args, StepInfo* profile) override {
+    auto* pool = dynamic_cast<CpuCachePool*>(args.pool);
+    if (!graph_.caches.empty() && (pool == nullptr || pool->graph() != &graph_)) {
+      throw Error("the caches bound to this run belong to another plan's graph or device");
+    }
+    for (size_t i = 0; i < graph_.values.size(); ++i) {
+      const ValueKind kind = graph_.values[i].kind;
+      // Kernels write to nothing but a step's outputs, which inputs never are.
+      if (kind == ValueKind::input) data_[i] = const_cast<void*>(args.inputs[i]);
+      if (kind == ValueKind::cache_field || kind == ValueKind::cache_position) {
+        data_[i] = pool->data(static_cast<ValueId>(i));
+      }
+    }
+    const StepArgs step_args{args.extents, data_.data(), args.pages, scratch_.data()};
+    if (threads_ == 1) {
+      run_steps(step_args, Team{}, profile);
+      return;
+    }
+#pragma omp parallel num_threads(threads_)
+    run_steps(step_args, Team{omp_get_thread_num(), omp_get_num_threads()}, profile);
+  }
+
+  const void* read(ValueId value, size_t) override { return data_[value]; }
+
+  std::shared_ptr<CachePool> make_cache_pool(int64_t slots, const int64_t* extents) override {
+    return std::make_shared<CpuCachePool>(graph_, slots, extents);
+  }
+
+ private:
+  void run_steps(const StepArgs& args, const Team& team, StepInfo* profile) const {
+    using Clock = std::chrono::steady_clock;
+    const bool timing = profile != nullptr && team.thread == 0;
+    auto begin = timing ? Clock::now() : Clock::time_point();
+    for (size_t i = 0; i < kernels_.size(); ++i) {
+      kernels_[i]->run(args, team);
+      team.barrier();
+      if (timing) {
+        const auto end = Clock::now();
+        profile[i].seconds += std::chrono::duration<double>(end - begin).count();
+        profile[i].runs += 1;
+        begin = end;
+      }
+    }
+  }
+
+  const GraphRecord& graph_;
+  int threads_;
+  std::optional<PackedWeights> weights_;
+  std::vector<std::unique_ptr<CpuKernel>> kernels_;
+  AlignedBytes arena_, scratch_;
+  std::vector<void*> data_;  // by ValueId
+};
+
+}  // namespace
+
+std::unique_ptr<Executor> make_cpu_executor(const GraphRecord& graph, int threads) {
+  return std::make_unique<CpuExecutor>(graph, threads);
+}
+
+}  // namespace weft

@@ -1,0 +1,38 @@
+#include "runtime/device.h"
+
+#include <hwy/targets.h>
+#include <omp.h>
+
+#include "core/error.h"
+#include "gpu/device.h"
+
+namespace weft {
+
+Device Device::cpu(int threads) {
+  if (threads < 0) throw Error("a CPU device with " + std::to_string(threads) + " threads");
+  return {threads == 0 ? omp_get_max_threads() : threads, nullptr};
+}
+
+Device Device::opencl(std::string_view selector) {
+  GpuOptions options;
+  options.device = selector;
+  return {1, GpuDevice::create(options)};
+}
+
+Device Device::by_name(std::string_view name, int threads) {
+  constexpr std::string_view kOpenCl = "opencl";
+  if (name == "cpu") return cpu(threads);
+  if (name == kOpenCl) return opencl();
+  if (name.starts_with("opencl:")) return opencl(name.substr(kOpenCl.size() + 1));
+  throw Error("no device '" + std::string(name) + "': there are cpu, opencl and opencl:NAME");
+}
+
+std::string Device::name() const {
+  if (gpu_ != nullptr) return "opencl, " + gpu_->info().name + " (" + gpu_->info().platform + ")";
+  // The supported target with the lowest bit is the best one.
+  const int64_t targets = hwy::SupportedTargets();
+  return "cpu, " + std::to_string(threads_) + (threads_ == 1 ? " thread, " : " threads, ") +
+         hwy::TargetName(targets & -targets);
+}
+
+}  // namespace weft

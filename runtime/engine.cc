@@ -1,0 +1,143 @@
+#include "runtime/engine.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace weft {
+
+namespace {
+
+constexpr int32_t kDefaultContext = 4096;
+
+}  // namespace
+
+EngineOptions Engine::complete(EngineOptions options, const LanguageModel& model) {
+  const auto trained = static_cast<int32_t>(std::min<int64_t>(model.context_length, kDefaultContext));
+  if (options.context == 0) options.context = trained > 0 ? trained : kDefaultContext;
+  if (options.context < 1) throw Error("a context of " + std::to_string(options.context) + " tokens");
+  if (options.sequences < 1) throw Error("an engine for " + std::to_string(options.sequences) + " sequences");
+  if (options.batch < 1) throw Error("a batch of " + std::to_string(options.batch) + " tokens");
+  if (options.logit_rows == 0) options.logit_rows = options.sequences;
+  const int64_t tokens =
+      options.cache_tokens > 0 ? options.cache_tokens : int64_t{options.sequences} * options.context;
+  options.batch = static_cast<int32_t>(std::min<int64_t>(options.batch, tokens));
+  options.logit_rows = std::min(options.logit_rows, options.batch);
+  return options;
+}
+
+Plan Engine::compile_model(const LanguageModel& model, const Device& device, const EngineOptions& options) {
+  Limits limits;
+  limits.set(model.pos_axis, options.batch).set(model.rows_axis, options.logit_rows);
+  std::vector<AxisId> keys;
+  for (const CacheRecord& cache : model.graph->caches) {
+    if (std::find(keys.begin(), keys.end(), cache.key) != keys.end()) continue;
+    keys.push_back(cache.key);
+    limits.set(cache.key, options.context);
+  }
+  PlanOptions plan_options;
+  plan_options.precision = options.precision;
+  plan_options.profile = options.profile;
+  return compile(device, model.graph, limits, plan_options);
+}
+
+Engine::Engine(LanguageModel model, const Device& device, const EngineOptions& options)
+    : model_(std::move(model)),
+      options_(complete(options, model_)),
+      plan_(compile_model(model_, device, options_)),
+      cache_(plan_, {options_.sequences, options_.context, options_.cache_tokens, options_.page_size}),
+      bindings_(plan_.bindings()),
+      slots_(static_cast<size_t>(cache_.groups())),
+      slot_cursors_(slots_.size()),
+      in_step_(static_cast<size_t>(options_.sequences)) {
+  const auto batch = static_cast<size_t>(options_.batch);
+  for (std::vector<int32_t>* input : {&tokens_, &positions_, &sequences_}) input->resize(batch);
+  for (std::vector<int32_t>& slots : slots_) slots.resize(batch);
+  last_.resize(static_cast<size_t>(options_.logit_rows));
+  for (const CacheRecord& cache : model_.graph->caches) {
+    const std::pair input{cache.slots, cache.group};
+    if (std::find(slot_inputs_.begin(), slot_inputs_.end(), input) == slot_inputs_.end()) {
+      slot_inputs_.push_back(input);
+    }
+  }
+  if (slot_inputs_.empty() && model_.slots != kNoValue) slot_inputs_.emplace_back(model_.slots, 0);
+}
+
+void Engine::add(int32_t sequence, std::span<const int32_t> tokens, WantLogits want) {
+  const auto count = static_cast<int32_t>(std::min<size_t>(tokens.size(), static_cast<size_t>(options_.batch) + 1));
+  const int32_t length = cache_.length(sequence);  // throws for a sequence that is not open
+  if (count == 0) throw Error("a step needs at least one token of sequence " + std::to_string(sequence));
+  if (in_step_[static_cast<size_t>(sequence)] != 0) {
+    throw Error("sequence " + std::to_string(sequence) + " is in this step already");
+  }
+  if (count > options_.batch - count_) {
+    throw Error("a step takes at most " + std::to_string(options_.batch) + " tokens");
+  }
+  const int32_t rows = want == WantLogits::all ? count : want == WantLogits::last ? 1 : 0;
+  if (rows > options_.logit_rows - rows_) {
+    throw Error("a step gives at most " + std::to_string(options_.logit_rows) + " rows of logits");
+  }
+  for (const int32_t token : tokens) {
+    if (token < 0 || token >= model_.vocab) {
+      throw Error("token " + std::to_string(token) + " is outside the vocabulary of " + std::to_string(model_.vocab));
+    }
+  }
+  const auto begin = static_cast<size_t>(count_);
+  for (size_t group = 0; group < slots_.size(); ++group) slot_cursors_[group] = slots_[group].data() + begin;
+  cache_.append(sequence, count, slot_cursors_);
+
+  std::copy(tokens.begin(), tokens.end(), tokens_.data() + begin);
+  for (int32_t i = 0; i < count; ++i) positions_[begin + static_cast<size_t>(i)] = length + i;
+  std::fill_n(sequences_.data() + begin, count, sequence);
+  for (int32_t i = count - rows; i < count; ++i) last_[static_cast<size_t>(rows_++)] = count_ + i;
+  count_ += count;
+  in_step_[static_cast<size_t>(sequence)] = count;
+}
+
+void Engine::run() {
+  const std::array<int64_t, 1> count{count_}, rows{rows_};
+  const auto bind = [this](ValueId value, const std::vector<int32_t>& data, const std::array<int64_t, 1>& extent) {
+    if (value != kNoValue) bindings_.input(value, data.data(), extent);
+  };
+  bind(model_.tokens, tokens_, count);
+  bind(model_.position, positions_, count);
+  bind(model_.sequence, sequences_, count);
+  bind(model_.last, last_, rows);
+  for (const auto& [value, group] : slot_inputs_) bind(value, slots_[static_cast<size_t>(group)], count);
+  cache_.bind(bindings_);
+  run_rows_ = rows_;
+  logits_ = nullptr;
+  count_ = 0;
+  rows_ = 0;
+  std::fill(in_step_.begin(), in_step_.end(), 0);
+  if (count[0] != 0) plan_.run(bindings_);
+}
+
+std::span<const float> Engine::logits(int32_t row) {
+  if (row < 0 || row >= run_rows_) {
+    throw Error("there is no row " + std::to_string(row) + " of logits: the step gave " + std::to_string(run_rows_));
+  }
+  if (logits_ == nullptr) logits_ = plan_.output(model_.logits).floats().data();  // on a GPU: waits and copies
+  const auto vocab = static_cast<size_t>(model_.vocab);
+  return {logits_ + static_cast<size_t>(row) * vocab, vocab};
+}
+
+std::span<const float> Engine::prefill(int32_t sequence, std::span<const int32_t> tokens, int32_t chunk) {
+  if (chunk <= 0 || chunk > options_.batch) chunk = options_.batch;
+  for (size_t begin = 0; begin < tokens.size();) {
+    const size_t count = std::min(static_cast<size_t>(chunk), tokens.size() - begin);
+    const bool is_last = begin + count == tokens.size();
+    add(sequence, tokens.subspan(begin, count), is_last ? WantLogits::last : WantLogits::none);
+    run();
+    begin += count;
+  }
+  return logits(0);
+}
+
+std::span<const float> Engine::decode(int32_t sequence, int32_t token) {
+  add(sequence, {&token, 1}, WantLogits::last);
+  run();
+  return logits(0);
+}
+
+}  // namespace weft

@@ -1,0 +1,81 @@
+// Running a language model: ragged steps over several sequences, chunked prefill, decoding.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/kv_cache.h"
+#include "runtime/language_model.h"
+#include "runtime/plan.h"
+
+namespace weft {
+
+struct EngineOptions {
+  Precision precision = Precision::fast;
+  int32_t context = 0;      // tokens per sequence; 0: what the model was trained for, at most 4096
+  int32_t sequences = 1;    // at a time
+  int64_t cache_tokens = 0; // of all sequences together; 0: sequences * context
+  int32_t batch = 512;      // tokens of one step at most; longer prompts go in chunks
+  int32_t logit_rows = 0;   // rows of logits of one step at most; 0: one per sequence
+  int32_t page_size = 32;
+  bool profile = false;
+};
+
+enum class WantLogits : uint8_t { none, last, all };
+
+// One plan, one KV cache, and the inputs of a step. After construction nothing here allocates.
+class Engine {
+ public:
+  Engine(LanguageModel model, const Device& device, const EngineOptions& options = {});
+  Engine(Engine&&) noexcept = default;
+  Engine& operator=(Engine&&) noexcept = default;
+
+  const LanguageModel& model() const { return model_; }
+  Plan& plan() { return plan_; }
+  const Plan& plan() const { return plan_; }
+  int32_t context() const { return cache_.max_length(); }
+  int32_t batch() const { return options_.batch; }
+  int32_t logit_rows() const { return options_.logit_rows; }
+
+  // Sequences: open, fork (the new one begins with `count` tokens of another, in shared pages), trim, close.
+  KvCache& cache() { return cache_; }
+  const KvCache& cache() const { return cache_; }
+
+  // A step: add tokens of any sequences, each sequence at most once, then run. Tokens follow those that the
+  // sequence has. `add` throws Error for an id outside the vocabulary, for more than `batch` tokens in the step,
+  // more than `logit_rows` rows, or a sequence longer than the context.
+  void add(int32_t sequence, std::span<const int32_t> tokens, WantLogits want);
+  void run();
+
+  // Rows of the last run, in the order in which they were asked for; valid until the next run.
+  int32_t rows() const { return run_rows_; }
+  std::span<const float> logits(int32_t row);
+
+  // All `tokens`, in chunks of at most `chunk` (0: the batch); returns the logits of the last.
+  std::span<const float> prefill(int32_t sequence, std::span<const int32_t> tokens, int32_t chunk = 0);
+  // One token; returns its logits.
+  std::span<const float> decode(int32_t sequence, int32_t token);
+
+ private:
+  static EngineOptions complete(EngineOptions options, const LanguageModel& model);
+  static Plan compile_model(const LanguageModel& model, const Device& device, const EngineOptions& options);
+
+  LanguageModel model_;
+  EngineOptions options_;
+  Plan plan_;
+  KvCache cache_;
+  Bindings bindings_;
+  std::vector<int32_t> tokens_, positions_, sequences_, last_;  // [batch], [batch], [batch], [logit_rows]
+  std::vector<std::vector<int32_t>> slots_;                     // [groups][batch]
+  std::vector<int32_t*> slot_cursors_;                          // [groups]
+  std::vector<std::pair<ValueId, int>> slot_inputs_;            // input, group
+  std::vector<int32_t> in_step_;                                // [sequences]: tokens in the step being built
+  int32_t count_ = 0, rows_ = 0, run_rows_ = 0;
+  const float* logits_ = nullptr;
+};
+
+}  // namespace weft

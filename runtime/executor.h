@@ -1,0 +1,50 @@
+// What a plan asks of the backend that runs it. One implementation per kind of device.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/graph.h"
+#include "runtime/device.h"
+#include "runtime/plan.h"
+
+namespace weft {
+
+// Where a plan keeps its intermediate values.
+struct ArenaLayout {
+  static constexpr size_t kNotInArena = static_cast<size_t>(-1);
+  std::vector<size_t> offsets;  // by ValueId
+  size_t bytes = 0;
+};
+
+// A run whose bindings have been checked.
+struct RunArgs {
+  const int64_t* extents = nullptr;     // by AxisId; -1 for key axes
+  const void* const* inputs = nullptr;  // by ValueId, in host memory
+  const PageTable* pages = nullptr;     // by cache, in host memory
+  CachePool* pool = nullptr;
+};
+
+class Executor {
+ public:
+  virtual ~Executor() = default;
+  // Makes every step ready to run, weights included. Returns what was chosen, by step.
+  virtual std::vector<StepInfo> select_kernels(const ExtentTable& limits, Precision precision) = 0;
+  virtual size_t packed_weight_bytes() const = 0;
+  virtual void allocate(const ArenaLayout& arena, size_t scratch_bytes) = 0;
+  // Allocates nothing on the CPU. Adds each step's time to `profile` unless that is null.
+  virtual void run(const RunArgs& args, StepInfo* profile) = 0;
+  // The first `bytes` of an intermediate value, after a run; valid until the next.
+  virtual const void* read(ValueId value, size_t bytes) = 0;
+  virtual std::shared_ptr<CachePool> make_cache_pool(int64_t slots, const int64_t* extents) = 0;
+};
+
+std::unique_ptr<Executor> make_cpu_executor(const GraphRecord& graph, int threads);
+std::unique_ptr<Executor> make_gpu_executor(const GraphRecord& graph, std::shared_ptr<GpuDevice> device);
+
+// Bytes of one slot's row of a cache value.
+size_t cache_row_bytes(const GraphRecord& graph, ValueId value, const int64_t* extents);
+// The fields of a cache, and its positions.
+std::vector<ValueId> cache_values(const CacheRecord& cache);
+
+}  // namespace weft

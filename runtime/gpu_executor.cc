@@ -1,0 +1,189 @@
+// Runs a plan's steps on a GpuDevice: weights are uploaded once, inputs and page tables for each run.
+#include <chrono>
+#include <map>
+
+#include "core/error.h"
+#include "gpu/device.h"
+#include "runtime/executor.h"
+
+namespace weft {
+
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+size_t round_up(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+class GpuCachePool final : public CachePool {
+ public:
+  GpuCachePool(const GraphRecord& graph, std::shared_ptr<GpuDevice> device, int64_t slots, const int64_t* extents)
+      : graph_(&graph), device_(std::move(device)), fields_(graph.values.size()), row_bytes_(graph.values.size()) {
+    slots_ = slots;
+    for (const CacheRecord& cache : graph.caches) {
+      for (const ValueId value : cache_values(cache)) {
+        row_bytes_[value] = cache_row_bytes(graph, value, extents);
+        const size_t bytes = row_bytes_[value] * static_cast<size_t>(slots);
+        if (bytes == 0) continue;
+        fields_[value] = device_->allocate(bytes);
+        device_->fill_zero(fields_[value], 0, bytes);
+        bytes_ += bytes;
+      }
+    }
+  }
+
+  const GraphRecord* graph() const { return graph_; }
+  GpuSpan span(ValueId value) const { return {&fields_[value], 0}; }
+
+  void copy_slots(int group, int64_t from, int64_t to, int64_t count) override {
+    for (const CacheRecord& cache : graph_->caches) {
+      if (cache.group != group) continue;
+      for (const ValueId value : cache_values(cache)) {
+        const size_t row = row_bytes_[value];
+        if (row == 0) continue;
+        device_->copy(fields_[value], static_cast<size_t>(from) * row, fields_[value], static_cast<size_t>(to) * row,
+                      static_cast<size_t>(count) * row);
+      }
+    }
+  }
+
+ private:
+  const GraphRecord* graph_;
+  std::shared_ptr<GpuDevice> device_;
+  std::vector<GpuBuffer> fields_;  // by ValueId
+  std::vector<size_t> row_bytes_;  // by ValueId
+};
+
+class GpuExecutor final : public Executor {
+ public:
+  GpuExecutor(const GraphRecord& graph, std::shared_ptr<GpuDevice> device)
+      : graph_(graph), device_(std::move(device)), data_(graph.values.size()), input_offsets_(graph.values.size()) {}
+
+  std::vector<StepInfo> select_kernels(const ExtentTable& limits, Precision precision) override {
+    steps_ = device_->prepare_all(graph_, limits.data(), precision);
+    std::vector<StepInfo> chosen;
+    for (const auto& step : steps_) chosen.push_back({step->name(), step->scratch_bytes()});
+    upload_weights();
+    size_t bytes = 0;
+    for (size_t i = 0; i < graph_.values.size(); ++i) {
+      if (graph_.values[i].kind != ValueKind::input) continue;
+      input_offsets_[i] = bytes;
+      bytes += round_up(value_bytes(graph_, static_cast<ValueId>(i), limits.data()));
+    }
+    inputs_ = device_->allocate(std::max(bytes, kAlignment));
+    return chosen;
+  }
+
+  size_t packed_weight_bytes() const override { return 0; }
+
+  void allocate(const ArenaLayout& arena, size_t scratch_bytes) override {
+    arena_ = device_->allocate(std::max(arena.bytes, kAlignment));
+    scratch_ = device_->allocate(std::max(scratch_bytes, kAlignment));
+    for (size_t i = 0; i < graph_.values.size(); ++i) {
+      if (arena.offsets[i] != ArenaLayout::kNotInArena) data_[i] = {&arena_, arena.offsets[i]};
+      if (graph_.values[i].kind == ValueKind::input) data_[i] = {&inputs_, input_offsets_[i]};
+    }
+    tables_.resize(graph_.caches.size());
+    args_pages_.resize(graph_.caches.size());
+  }
+
+  void run(const RunArgs& args, StepInfo* profile) override {
+    using Clock = std::chrono::steady_clock;
+    auto* pool = dynamic_cast<GpuCachePool*>(args.pool);
+    if (!graph_.caches.empty() && (pool == nullptr || pool->graph() != &graph_)) {
+      throw Error("the caches bound to this run belong to another plan's graph or device");
+    }
+    for (size_t i = 0; i < graph_.values.size(); ++i) {
+      const ValueKind kind = graph_.values[i].kind;
+      const auto id = static_cast<ValueId>(i);
+      if (kind == ValueKind::input) {
+        const size_t bytes = value_bytes(graph_, id, args.extents);
+        if (bytes != 0) device_->upload(inputs_, input_offsets_[i], args.inputs[i], bytes);
+      }
+      if (kind == ValueKind::cache_field || kind == ValueKind::cache_position) data_[i] = pool->span(id);
+    }
+    for (size_t c = 0; c < graph_.caches.size(); ++c) args_pages_[c] = upload_pages(c, args.pages);
+    const GpuArgs gpu_args{args.extents, data_.data(), args_pages_.data(), {&scratch_, 0}};
+    if (profile != nullptr) device_->finish();
+    auto begin = Clock::now();
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      steps_[i]->run(gpu_args);
+      if (profile == nullptr) continue;
+      device_->finish();
+      const auto end = Clock::now();
+      profile[i].seconds += std::chrono::duration<double>(end - begin).count();
+      profile[i].runs += 1;
+      begin = end;
+    }
+  }
+
+  const void* read(ValueId value, size_t bytes) override {
+    std::vector<std::byte>& host = results_[value];
+    if (host.size() < bytes) host.resize(bytes);
+    if (bytes != 0) device_->download(*data_[value].buffer, data_[value].offset, host.data(), bytes);
+    return host.data();
+  }
+
+  std::shared_ptr<CachePool> make_cache_pool(int64_t slots, const int64_t* extents) override {
+    return std::make_shared<GpuCachePool>(graph_, device_, slots, extents);
+  }
+
+ private:
+  struct DeviceTable {
+    GpuBuffer pages, length;
+  };
+
+  void upload_weights() {
+    for (size_t i = 0; i < graph_.values.size(); ++i) {
+      const ValueRecord& value = graph_.values[i];
+      if (value.kind != ValueKind::weight) continue;
+      GpuBuffer& buffer = weights_[value.storage.get()];
+      const size_t bytes = value.storage->bytes();
+      if (buffer.bytes() == 0) {
+        buffer = device_->allocate(std::max(bytes, kAlignment));
+        if (bytes != 0) device_->upload(buffer, 0, value.storage->data, bytes);
+      }
+      data_[i] = {&buffer, 0};
+    }
+  }
+
+  // Caches whose host tables are the same share the copy on the device.
+  GpuPageTable upload_pages(size_t cache, const PageTable* tables) {
+    const PageTable& table = tables[cache];
+    for (size_t before = 0; before < cache; ++before) {
+      const PageTable& other = tables[before];
+      if (other.pages == table.pages && other.length == table.length && other.sequences == table.sequences &&
+          other.max_pages == table.max_pages && other.page_size == table.page_size) {
+        return args_pages_[before];
+      }
+    }
+    const auto upload = [this](GpuBuffer& buffer, const int32_t* from, size_t count) {
+      const size_t bytes = count * sizeof(int32_t);
+      if (buffer.bytes() < std::max(bytes, kAlignment)) buffer = device_->allocate(std::max(bytes, kAlignment));
+      if (bytes != 0) device_->upload(buffer, 0, from, bytes);
+    };
+    DeviceTable& on_device = tables_[cache];
+    const auto sequences = static_cast<size_t>(table.sequences);
+    upload(on_device.pages, table.pages, sequences * static_cast<size_t>(table.max_pages));
+    upload(on_device.length, table.length, sequences);
+    return {{&on_device.pages, 0}, {&on_device.length, 0}, table.sequences, table.max_pages, table.page_size};
+  }
+
+  const GraphRecord& graph_;
+  std::shared_ptr<GpuDevice> device_;
+  std::vector<std::unique_ptr<GpuStep>> steps_;
+  std::map<const Storage*, GpuBuffer> weights_;
+  GpuBuffer arena_, scratch_, inputs_;
+  std::vector<GpuSpan> data_;                        // by ValueId
+  std::vector<size_t> input_offsets_;                // by ValueId
+  std::vector<DeviceTable> tables_;                  // by cache
+  std::vector<GpuPageTable> args_pages_;             // by cache, of the current run
+  std::map<ValueId, std::vector<std::byte>> results_;
+};
+
+}  // namespace
+
+std::unique_ptr<Executor> make_gpu_executor(const GraphRecord& graph, std::shared_ptr<GpuDevice> device) {
+  return std::make_unique<GpuExecutor>(graph, std::move(device));
+}
+
+}  // namespace weft

@@ -1,0 +1,203 @@
+#include "runtime/kv_cache.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/error.h"
+
+namespace weft {
+
+namespace {
+
+int32_t pages_of(int64_t tokens, int32_t page_size) {
+  return static_cast<int32_t>((tokens + page_size - 1) / page_size);
+}
+
+}  // namespace
+
+PageBook::PageBook(int32_t pages, int32_t page_size, int32_t sequences, int32_t max_length)
+    : page_size_(page_size),
+      max_pages_(pages_of(max_length, page_size)),
+      max_length_(max_length),
+      table_(static_cast<size_t>(sequences) * static_cast<size_t>(max_pages_)),
+      length_(static_cast<size_t>(sequences)),
+      references_(static_cast<size_t>(pages)),
+      free_(static_cast<size_t>(pages)) {
+  // Taken from the back: low pages first.
+  for (int32_t page = 0; page < pages; ++page) free_[static_cast<size_t>(pages - 1 - page)] = page;
+}
+
+int32_t& PageBook::page_at(int32_t sequence, int32_t index) {
+  return table_[static_cast<size_t>(sequence) * static_cast<size_t>(max_pages_) + static_cast<size_t>(index)];
+}
+
+std::span<const int32_t> PageBook::pages(int32_t sequence) const {
+  return {table_.data() + static_cast<size_t>(sequence) * static_cast<size_t>(max_pages_),
+          static_cast<size_t>(pages_of(length(sequence), page_size_))};
+}
+
+int32_t PageBook::pages_needed(int32_t sequence, int32_t count) const {
+  if (count == 0) return 0;
+  const int32_t before = length(sequence);
+  const int32_t used = pages_of(before, page_size_);
+  int32_t needed = pages_of(int64_t{before} + count, page_size_) - used;
+  if (before % page_size_ != 0 && references(pages(sequence).back()) > 1) ++needed;
+  return needed;
+}
+
+PageBook::Copy PageBook::append(int32_t sequence, std::span<int32_t> slots) {
+  const auto count = static_cast<int32_t>(slots.size());
+  const int32_t before = length(sequence);
+  if (int64_t{before} + count > max_length_) {
+    throw Error("the context is full: " + std::to_string(before) + " + " + std::to_string(count) +
+                " tokens, and a sequence has room for " + std::to_string(max_length_));
+  }
+  const int32_t needed = pages_needed(sequence, count);
+  if (needed > free_pages()) {
+    throw Error("the KV cache is full: sequence " + std::to_string(sequence) + " needs " + std::to_string(needed) +
+                " more pages of " + std::to_string(page_size_) + " tokens, " + std::to_string(free_pages()) +
+                " are free");
+  }
+  const auto take = [this] {
+    const int32_t page = free_.back();
+    free_.pop_back();
+    references_[static_cast<size_t>(page)] = 1;
+    return page;
+  };
+  Copy copy;
+  const int32_t partial = before % page_size_;
+  if (count != 0 && partial != 0) {
+    int32_t& last = page_at(sequence, before / page_size_);
+    if (references(last) > 1) {
+      const int32_t fresh = take();
+      copy = {last * page_size_, fresh * page_size_, partial};
+      release(last);
+      last = fresh;
+    }
+  }
+  for (int32_t i = 0; i < count; ++i) {
+    const int32_t token = before + i;
+    int32_t& page = page_at(sequence, token / page_size_);
+    if (token % page_size_ == 0) page = take();
+    slots[static_cast<size_t>(i)] = page * page_size_ + token % page_size_;
+  }
+  length_[static_cast<size_t>(sequence)] = before + count;
+  return copy;
+}
+
+void PageBook::share(int32_t from, int32_t to, int32_t count) {
+  if (length(to) != 0) throw Error("sequence " + std::to_string(to) + " is not empty");
+  if (count < 0 || count > length(from)) {
+    throw Error("sequence " + std::to_string(from) + " has " + std::to_string(length(from)) + " tokens, not " +
+                std::to_string(count) + " to share");
+  }
+  for (int32_t i = 0; i < pages_of(count, page_size_); ++i) {
+    const int32_t page = page_at(from, i);
+    ++references_[static_cast<size_t>(page)];
+    page_at(to, i) = page;
+  }
+  length_[static_cast<size_t>(to)] = count;
+}
+
+void PageBook::trim(int32_t sequence, int32_t count) {
+  const int32_t before = length(sequence);
+  if (count < 0 || count > before) {
+    throw Error("sequence " + std::to_string(sequence) + " has " + std::to_string(before) + " tokens, not " +
+                std::to_string(count) + " to keep");
+  }
+  for (int32_t i = pages_of(count, page_size_); i < pages_of(before, page_size_); ++i) release(page_at(sequence, i));
+  length_[static_cast<size_t>(sequence)] = count;
+}
+
+void PageBook::release(int32_t page) {
+  if (--references_[static_cast<size_t>(page)] == 0) free_.push_back(page);
+}
+
+PageTable PageBook::table() const {
+  return {table_.data(), length_.data(), static_cast<int32_t>(length_.size()), max_pages_, page_size_};
+}
+
+KvCache::KvCache(const Plan& plan, const KvCacheOptions& options)
+    : sequences_(options.sequences), max_length_(options.max_length) {
+  if (options.sequences < 1 || options.max_length < 1 || options.page_size < 1 || options.tokens < 0) {
+    throw Error("a KV cache needs sequences, tokens and a page size above 0");
+  }
+  // Room for `tokens` in whole pages; every sequence may leave its last page partly empty.
+  const int64_t per_sequence = pages_of(options.max_length, options.page_size);
+  const int64_t pages = options.tokens == 0
+                            ? per_sequence * options.sequences
+                            : (options.tokens + options.page_size - 1) / options.page_size + options.sequences - 1;
+  const int64_t slots = pages * options.page_size;
+  if (slots > std::numeric_limits<int32_t>::max()) {
+    throw Error("a KV cache of " + std::to_string(slots) + " tokens is too large");
+  }
+  int groups = 1;
+  for (const CacheRecord& cache : plan.graph().caches) {
+    group_of_cache_.push_back(cache.group);
+    groups = std::max(groups, cache.group + 1);
+  }
+  for (int group = 0; group < groups; ++group) {
+    books_.emplace_back(static_cast<int32_t>(pages), options.page_size, options.sequences, options.max_length);
+  }
+  taken_.resize(static_cast<size_t>(options.sequences));
+  pool_ = plan.make_cache_pool(slots);
+}
+
+void KvCache::check(int32_t sequence) const {
+  if (sequence < 0 || sequence >= sequences_ || !taken_[static_cast<size_t>(sequence)]) {
+    throw Error("there is no sequence " + std::to_string(sequence));
+  }
+}
+
+int32_t KvCache::open() {
+  const auto free = std::find(taken_.begin(), taken_.end(), false);
+  if (free == taken_.end()) throw Error("all " + std::to_string(sequences_) + " sequences of the KV cache are taken");
+  *free = true;
+  return static_cast<int32_t>(free - taken_.begin());
+}
+
+int32_t KvCache::fork(int32_t sequence, int32_t count) {
+  check(sequence);
+  const int32_t fresh = open();
+  try {
+    for (PageBook& book : books_) book.share(sequence, fresh, count);
+  } catch (...) {
+    close(fresh);
+    throw;
+  }
+  return fresh;
+}
+
+void KvCache::close(int32_t sequence) {
+  trim(sequence, 0);
+  taken_[static_cast<size_t>(sequence)] = false;
+}
+
+void KvCache::trim(int32_t sequence, int32_t count) {
+  check(sequence);
+  for (PageBook& book : books_) book.trim(sequence, count);
+}
+
+int32_t KvCache::length(int32_t sequence) const {
+  check(sequence);
+  return books_.front().length(sequence);
+}
+
+void KvCache::append(int32_t sequence, int32_t count, std::span<int32_t* const> slots_of_group) {
+  check(sequence);
+  // Groups keep the same tokens, so where one has room all have.
+  for (size_t group = 0; group < books_.size(); ++group) {
+    const PageBook::Copy copy =
+        books_[group].append(sequence, {slots_of_group[group], static_cast<size_t>(count)});
+    if (copy.count != 0) pool_->copy_slots(static_cast<int>(group), copy.from_slot, copy.to_slot, copy.count);
+  }
+}
+
+void KvCache::bind(Bindings& bindings) const {
+  bindings.caches(pool_.get());
+  for (size_t cache = 0; cache < group_of_cache_.size(); ++cache) {
+    bindings.pages(static_cast<int>(cache), books_[static_cast<size_t>(group_of_cache_[cache])].table());
+  }
+}
+
+}  // namespace weft

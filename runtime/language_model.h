@@ -1,0 +1,35 @@
+// What the generation engine needs to know of a model: its graph and which values are which. A model file
+// (models/*.h) makes one from weights.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/graph.h"
+
+namespace weft {
+
+// A decoder-only model. All tokens of a step, of all its sequences, are packed on axis `pos`; a sequence's tokens
+// are consecutive and in order. The caches say which values hold positions, slots and sequences of the tokens.
+struct LanguageModel {
+  std::string architecture;  // "llama"
+  std::string name;          // as the file calls itself; may be empty
+  std::shared_ptr<const GraphRecord> graph;
+
+  // Inputs, i32.
+  ValueId tokens = kNoValue;    // [pos]
+  ValueId position = kNoValue;  // [pos] of each token in its sequence
+  ValueId sequence = kNoValue;  // [pos] row of the page tables
+  ValueId slots = kNoValue;     // [pos] of the caches (of group 0, where groups differ: see CacheRecord::slots)
+  ValueId last = kNoValue;      // [rows] tokens of the step whose logits are wanted: coordinates on `pos`
+
+  ValueId logits = kNoValue;    // result, f32 [rows, vocab]
+
+  AxisId pos_axis = kNoAxis;    // tokens of a step
+  AxisId rows_axis = kNoAxis;   // rows of logits
+  int64_t vocab = 0;
+  int64_t context_length = 0;   // tokens per sequence that the model was trained for
+};
+
+}  // namespace weft

@@ -1,0 +1,33 @@
+// Where in one block of memory the intermediate values of a plan lie.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace weft {
+
+// A value from the step that writes it to the last step that reads it, both included.
+struct LiveValue {
+  size_t bytes = 0;
+  int first = 0;
+  int last = 0;
+};
+
+struct MemoryPlan {
+  std::vector<size_t> offsets;  // per value
+  size_t bytes = 0;             // of the block
+};
+
+inline constexpr size_t kArenaAlignment = 64;  // a cache line, and the widest vector
+
+// Values that are live in a common step get disjoint bytes; others may share. Largest first, each at the lowest
+// offset that is free for its whole life.
+MemoryPlan plan_memory(std::span<const LiveValue> values, size_t alignment = kArenaAlignment);
+
+// Throws Error where two values that live at one time overlap, lie outside the block, or are not aligned.
+void check_memory_plan(std::span<const LiveValue> values, const MemoryPlan& plan,
+                       size_t alignment = kArenaAlignment);
+
+}  // namespace weft

@@ -1,0 +1,250 @@
+#include "runtime/plan.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <set>
+
+#include "core/error.h"
+#include "core/verify.h"
+#include "runtime/plan_state.h"
+
+namespace weft {
+
+namespace {
+
+// --- passes ---
+
+void verify_records(PlanState& state) {
+  verify(*state.graph);
+  for (const CacheRecord& cache : state.graph->caches) {
+    for (const ValueId value : {cache.seq, cache.slots}) {
+      if (value == kNoValue) throw Error("cache '" + cache.name + "' does not say where its tokens lie");
+      if (state.graph->values[value].kind != ValueKind::input) {
+        throw Error("cache '" + cache.name + "': '" + state.graph->values[value].name +
+                    "' says where its tokens lie, so it must be an input");
+      }
+    }
+  }
+}
+
+void bind_extents(PlanState& state, const Limits& limits) {
+  const GraphRecord& graph = *state.graph;
+  state.known = ExtentTable::of_graph(graph);
+  state.limits = ExtentTable::of_limits(state.known, limits);
+  state.current = state.known;
+  state.used = used_axes(graph);
+  std::set<const Storage*> counted;
+  for (size_t i = 0; i < graph.values.size(); ++i) {
+    value_bytes(graph, static_cast<ValueId>(i), state.limits.data());
+    const ValueRecord& value = graph.values[i];
+    if (value.kind == ValueKind::weight && counted.insert(value.storage.get()).second) {
+      state.memory.weights += value.storage->bytes();
+    }
+  }
+}
+
+void select_kernels(PlanState& state) {
+  if (state.device.is_cpu()) {
+    state.executor = make_cpu_executor(*state.graph, state.device.threads());
+  } else {
+    state.executor = make_gpu_executor(*state.graph, state.device.gpu());
+  }
+  state.steps = state.executor->select_kernels(state.limits, state.options.precision);
+  state.memory.packed_weights = state.executor->packed_weight_bytes();
+  for (const StepInfo& step : state.steps) state.memory.scratch = std::max(state.memory.scratch, step.scratch_bytes);
+}
+
+// A value lives from the step that writes it to the last that reads it; results live to the end.
+void find_lives(PlanState& state) {
+  const GraphRecord& graph = *state.graph;
+  const auto steps = static_cast<int>(graph.steps.size());
+  std::vector<int> first(graph.values.size(), -1), last(graph.values.size(), -1);
+  const auto read = [&last](ValueId value, int step) {
+    if (value != kNoValue) last[value] = std::max(last[value], step);
+  };
+  for (int s = 0; s < steps; ++s) {
+    const Step& step = graph.steps[static_cast<size_t>(s)];
+    for (const ValueId output : step.outputs) {
+      if (first[output] < 0) first[output] = s;
+      read(output, s);
+    }
+    for (const Region& region : step.regions) {
+      for (const Operand& operand : region.operands) {
+        read(operand.value, s);
+        const int cache = graph.values[operand.value].cache;
+        if (cache >= 0) read(graph.caches[static_cast<size_t>(cache)].seq, s);
+      }
+    }
+    if (step.cache >= 0) {
+      const CacheRecord& cache = graph.caches[static_cast<size_t>(step.cache)];
+      for (const ValueId value : {cache.pos_values, cache.slots, cache.seq}) read(value, s);
+    }
+  }
+  for (const ValueId result : graph.results) read(result, steps);
+  for (size_t i = 0; i < graph.values.size(); ++i) {
+    if (graph.values[i].kind != ValueKind::intermediate || first[i] < 0) continue;
+    const auto id = static_cast<ValueId>(i);
+    state.live_ids.push_back(id);
+    state.lives.push_back({value_bytes(graph, id, state.limits.data()), first[i], last[i]});
+  }
+}
+
+void plan_values(PlanState& state) {
+  find_lives(state);
+  state.memory_plan = plan_memory(state.lives);
+  check_memory_plan(state.lives, state.memory_plan);
+  state.arena.offsets.assign(state.graph->values.size(), ArenaLayout::kNotInArena);
+  state.arena.bytes = state.memory_plan.bytes;
+  for (size_t i = 0; i < state.live_ids.size(); ++i) {
+    state.arena.offsets[state.live_ids[i]] = state.memory_plan.offsets[i];
+    state.memory.intermediates += state.lives[i].bytes;
+  }
+  state.memory.arena = state.memory_plan.bytes;
+}
+
+void allocate(PlanState& state) {
+  state.inputs.assign(state.graph->values.size(), nullptr);
+  state.executor->allocate(state.arena, state.memory.scratch);
+}
+
+// --- what the passes print ---
+
+bool prints(const PlanOptions& options) {
+  const char* wanted = std::getenv("WEFT_PRINT_PASSES");
+  return options.print_passes || (wanted != nullptr && std::string_view(wanted) != "0" && *wanted != '\0');
+}
+
+void print_verified(const PlanState& state) {
+  const GraphRecord& graph = *state.graph;
+  std::cerr << "pass verify: " << graph.steps.size() << " steps, " << graph.values.size() << " values, "
+            << graph.caches.size() << " caches\n";
+  for (const Step& step : graph.steps) std::cerr << to_string(graph, step);
+}
+
+void print_bound(const PlanState& state) {
+  std::cerr << "pass bind: " << state.memory.weights << " bytes of weights\n";
+  for (size_t i = 0; i < state.graph->axes.size(); ++i) {
+    const auto axis = static_cast<AxisId>(i);
+    if (!state.limits.known(axis)) continue;
+    std::cerr << "  axis " << state.graph->axes[i].name << (state.known.known(axis) ? " = " : " <= ")
+              << state.limits[axis] << "\n";
+  }
+}
+
+void print_selected(const PlanState& state) {
+  std::cerr << "pass select kernels, pack weights: " << state.memory.packed_weights << " bytes packed\n";
+  for (size_t i = 0; i < state.steps.size(); ++i) {
+    std::cerr << "  step " << i << " '" << state.graph->steps[i].name << "': " << state.steps[i].kernel << ", "
+              << state.steps[i].scratch_bytes << " bytes of scratch\n";
+  }
+}
+
+void print_memory(const PlanState& state) {
+  std::cerr << "pass plan memory: arena of " << state.memory.arena << " bytes for " << state.memory.intermediates
+            << " bytes of values, scratch of " << state.memory.scratch << " bytes\n";
+  for (size_t i = 0; i < state.lives.size(); ++i) {
+    std::cerr << "  '" << state.graph->values[state.live_ids[i]].name << "' at " << state.memory_plan.offsets[i]
+              << ", " << state.lives[i].bytes << " bytes, steps " << state.lives[i].first << " to "
+              << state.lives[i].last << "\n";
+  }
+}
+
+}  // namespace
+
+Plan compile(const Device& device, std::shared_ptr<const GraphRecord> graph, const Limits& limits,
+             const PlanOptions& options) {
+  auto state = std::make_unique<PlanState>(device, std::move(graph), options);
+  const bool print = prints(options);
+  verify_records(*state);
+  if (print) print_verified(*state);
+  bind_extents(*state, limits);
+  if (print) print_bound(*state);
+  select_kernels(*state);  // asks for weights in the layout that each kernel reads, and so packs them
+  if (print) print_selected(*state);
+  plan_values(*state);
+  if (print) print_memory(*state);
+  allocate(*state);
+  return Plan(std::move(state));
+}
+
+Plan::Plan(std::unique_ptr<PlanState> state) : state_(std::move(state)) {}
+Plan::Plan(Plan&&) noexcept = default;
+Plan& Plan::operator=(Plan&&) noexcept = default;
+Plan::~Plan() = default;
+
+const GraphRecord& Plan::graph() const { return *state_->graph; }
+const Device& Plan::device() const { return state_->device; }
+const PlanOptions& Plan::options() const { return state_->options; }
+const std::vector<StepInfo>& Plan::steps() const { return state_->steps; }
+void Plan::clear_profile() {
+  for (StepInfo& step : state_->steps) step.seconds = 0, step.runs = 0;
+}
+const PlanMemory& Plan::memory() const { return state_->memory; }
+const ExtentTable& Plan::known_extents() const { return state_->known; }
+const ExtentTable& Plan::limits() const { return state_->limits; }
+
+Bindings Plan::bindings() const { return Bindings(state_->graph); }
+
+std::shared_ptr<CachePool> Plan::make_cache_pool(int64_t slots) const {
+  return state_->executor->make_cache_pool(slots, state_->known.data());
+}
+
+void Plan::run(const Bindings& bindings) {
+  state_->check(bindings);
+  std::copy(bindings.data_.begin(), bindings.data_.end(), state_->inputs.begin());
+  const RunArgs args{state_->current.data(), state_->inputs.data(), bindings.pages_.data(), bindings.pool_};
+  state_->executor->run(args, state_->options.profile ? state_->steps.data() : nullptr);
+}
+
+Output Plan::output(ValueId value) {
+  const GraphRecord& graph = *state_->graph;
+  if (std::find(graph.results.begin(), graph.results.end(), value) == graph.results.end()) {
+    throw Error("value " + (value < graph.values.size() ? "'" + graph.values[value].name + "'" : std::to_string(value)) +
+                " is not among the graph's results");
+  }
+  const ValueRecord& record = graph.values[value];
+  Output output;
+  output.format = record.format;
+  output.rank = static_cast<int>(record.axes.size());
+  for (size_t i = 0; i < record.axes.size(); ++i) output.extents[i] = state_->current[record.axes[i]];
+  switch (record.kind) {
+    case ValueKind::input: output.data = state_->inputs[value]; break;
+    case ValueKind::weight: output.data = record.storage->data; break;
+    default:
+      output.data = state_->executor->read(value, value_bytes(graph, value, state_->current.data()));
+  }
+  return output;
+}
+
+int64_t Output::elements() const {
+  int64_t count = 1;
+  for (int i = 0; i < rank; ++i) count *= extents[i];
+  return count;
+}
+
+std::span<const float> Output::floats() const {
+  if (format != Format::f32) throw Error("the result holds " + std::string(name(format)) + ", not F32");
+  return {static_cast<const float*>(data), static_cast<size_t>(elements())};
+}
+
+std::span<const int32_t> Output::ints() const {
+  if (format != Format::i32) throw Error("the result holds " + std::string(name(format)) + ", not I32");
+  return {static_cast<const int32_t*>(data), static_cast<size_t>(elements())};
+}
+
+size_t cache_row_bytes(const GraphRecord& graph, ValueId id, const int64_t* extents) {
+  const ValueRecord& value = graph.values[id];
+  const FormatInfo& format = info(value.format);
+  size_t elements = 1;
+  for (size_t i = 1; i < value.axes.size(); ++i) elements *= static_cast<size_t>(extents[value.axes[i]]);
+  return elements / format.block_elements * format.block_bytes;
+}
+
+std::vector<ValueId> cache_values(const CacheRecord& cache) {
+  std::vector<ValueId> values = cache.fields;
+  if (cache.positions != kNoValue) values.push_back(cache.positions);
+  return values;
+}
+
+}  // namespace weft

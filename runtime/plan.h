@@ -1,0 +1,142 @@
+// From graph records to something that runs: verify, bind, select kernels, pack weights, plan memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/graph.h"
+#include "ops/step.h"
+#include "runtime/device.h"
+#include "runtime/extents.h"
+
+namespace weft {
+
+struct PlanOptions {
+  Precision precision = Precision::fast;
+  bool profile = false;       // take the time of every step (costs a clock reading per step)
+  bool print_passes = false;  // each pass prints itself on stderr; so does the environment's WEFT_PRINT_PASSES=1
+};
+
+// Memory of a graph's caches on a plan's device: for every cache, `slots` rows per field and as many positions.
+// Zero at first.
+class CachePool {
+ public:
+  virtual ~CachePool() = default;
+  int64_t slots() const { return slots_; }
+  size_t bytes() const { return bytes_; }
+  // Copies rows [from, from + count) to [to, ...) in every field of the caches of `group`.
+  virtual void copy_slots(int group, int64_t from, int64_t to, int64_t count) = 0;
+
+ protected:
+  int64_t slots_ = 0;
+  size_t bytes_ = 0;
+};
+
+// What one run reads: inputs, and pages of caches. Made by Plan::bindings and kept between runs, so that binding
+// allocates nothing. Data must stay valid and unchanged until the run has returned.
+class Bindings {
+ public:
+  // `data`: contiguous elements in the value's format; `extents` in the order of the value's axes.
+  // Throws Error where the value is no input, or has another number of axes.
+  void input(ValueId value, const void* data, std::span<const int64_t> extents);
+  void input(ValueId value, const void* data, std::initializer_list<int64_t> extents) {
+    input(value, data, std::span(extents.begin(), extents.size()));
+  }
+  // An axis that no input has.
+  void extent(AxisId axis, int64_t extent);
+  // All caches of the graph lie in `pool` (null: no caches are read).
+  void caches(CachePool* pool) { pool_ = pool; }
+  // Where cache `cache` has its tokens.
+  void pages(int cache, const PageTable& table);
+
+ private:
+  friend class Plan;
+  friend struct PlanState;
+  explicit Bindings(std::shared_ptr<const GraphRecord> graph);
+
+  std::shared_ptr<const GraphRecord> graph_;
+  std::vector<const void*> data_;          // by ValueId
+  std::vector<int64_t> value_extents_;     // [values][kMaxRank]
+  std::vector<int64_t> axis_extents_;      // by AxisId; kUnknownExtent: not said
+  std::vector<PageTable> pages_;           // by cache
+  CachePool* pool_ = nullptr;
+};
+
+// A result after a run.
+struct Output {
+  const void* data = nullptr;
+  Format format = Format::f32;
+  int rank = 0;
+  int64_t extents[kMaxRank] = {};
+  int64_t elements() const;
+  // Throws Error where the format is another.
+  std::span<const float> floats() const;
+  std::span<const int32_t> ints() const;
+};
+
+// What a plan made of one step.
+struct StepInfo {
+  std::string kernel;
+  size_t scratch_bytes = 0;
+  double seconds = 0;  // all profiled runs together
+  int64_t runs = 0;    // profiled
+};
+
+struct PlanMemory {
+  size_t arena = 0;           // intermediate values
+  size_t intermediates = 0;   // what they would take without reuse
+  size_t scratch = 0;         // largest of any step
+  size_t weights = 0;         // as stored, each once
+  size_t packed_weights = 0;  // copies in another layout
+};
+
+struct PlanState;
+
+// A graph made ready for one device. Immutable but for its working memory: runs of one plan must not overlap.
+class Plan {
+ public:
+  Plan(Plan&&) noexcept;
+  Plan& operator=(Plan&&) noexcept;
+  ~Plan();
+
+  const GraphRecord& graph() const;
+  const Device& device() const;
+  const PlanOptions& options() const;
+
+  Bindings bindings() const;
+  std::shared_ptr<CachePool> make_cache_pool(int64_t slots) const;
+
+  // Checks the bindings (extents that disagree, limits, pages and slots out of range: Error) and runs all steps.
+  // Allocates nothing.
+  void run(const Bindings& bindings);
+
+  // A result of the last run; valid until the next. Throws Error for a value that is not among the graph's results.
+  Output output(ValueId value);
+
+  const std::vector<StepInfo>& steps() const;
+  void clear_profile();  // sets the times of all steps to 0
+  const PlanMemory& memory() const;
+  const ExtentTable& known_extents() const;  // before any run
+  const ExtentTable& limits() const;
+
+  // A table of the steps: kernel, shapes, FLOPs, bytes and, after profiled runs, time. `at`: extents of run-time
+  // axes to count with (the limits where absent).
+  std::string explain(const Limits& at = {}) const;
+  std::string explain_json(const Limits& at = {}) const;
+
+ private:
+  friend Plan compile(const Device&, std::shared_ptr<const GraphRecord>, const Limits&, const PlanOptions&);
+  explicit Plan(std::unique_ptr<PlanState> state);
+  std::unique_ptr<PlanState> state_;
+};
+
+// Every run-time axis of the graph needs a limit, the key axes of caches included (the longest sequence), unless
+// the graph's rules derive it. Throws Error for a graph that is malformed or too large.
+Plan compile(const Device& device, std::shared_ptr<const GraphRecord> graph, const Limits& limits,
+             const PlanOptions& options = {});
+
+}  // namespace weft

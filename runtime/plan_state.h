@@ -1,0 +1,39 @@
+// What the passes fill in, and a plan then runs.
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "runtime/executor.h"
+#include "runtime/memory_planner.h"
+#include "runtime/plan.h"
+
+namespace weft {
+
+struct PlanState {
+  PlanState(const Device& on, std::shared_ptr<const GraphRecord> record, const PlanOptions& with)
+      : device(on), options(with), graph(std::move(record)), known(*graph), limits(*graph), current(*graph) {}
+
+  Device device;
+  PlanOptions options;
+  std::shared_ptr<const GraphRecord> graph;
+  ExtentTable known;    // before any run
+  ExtentTable limits;
+  ExtentTable current;  // of the last run
+  std::vector<bool> used;           // by AxisId
+  std::vector<LiveValue> lives;     // of the intermediate values
+  std::vector<ValueId> live_ids;    // which these are
+  MemoryPlan memory_plan;
+  ArenaLayout arena;
+  std::vector<StepInfo> steps;
+  PlanMemory memory;
+  std::unique_ptr<Executor> executor;
+  std::vector<const void*> inputs;  // by ValueId, of the current run
+
+  // The one place where the extents and the pages of a run are checked: sets `current`.
+  void check(const Bindings& bindings);
+  void check_pages(const Bindings& bindings) const;
+};
+
+}  // namespace weft

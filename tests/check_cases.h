@@ -1,0 +1,30 @@
+// The CPU kernels against the reference, over a table of cases.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "ops/case.h"
+#include "ops/reference.h"
+#include "ops/run_cpu.h"
+#include "tests/targets.h"
+
+namespace weft {
+
+// Every case on every target with one thread, and on the best target with two.
+inline void check_cases(const std::vector<StepCase>& cases, const Tolerance& tolerance = {},
+                        Precision precision = Precision::exact) {
+  std::vector<Outputs> want;
+  for (const StepCase& step_case : cases) want.push_back(run_reference(step_case));
+  const auto check = [&](int threads) {
+    for (size_t i = 0; i < cases.size(); ++i) {
+      EXPECT_EQ(compare(cases[i], run_cpu(cases[i], precision, threads), want[i], tolerance), "")
+          << cases[i].name() << " with " << threads << (threads == 1 ? " thread" : " threads");
+    }
+  };
+  on_every_target([&] { check(1); });
+  check(2);
+}
+
+}  // namespace weft

@@ -1,0 +1,340 @@
+// The `weft` command as a user meets it: exit codes, what goes to stdout and what to stderr, what its errors say.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "runtime/sampler.h"
+#include "tests/errors.h"
+#include "tests/test_data.h"
+
+namespace weft {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path weft_binary() { return fs::path(WEFT_BINARY_DIR) / "bin" / "weft"; }
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (fs::temp_directory_path() / "weft-cli-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) throw Error("cannot make a temporary folder");
+    path_ = name;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  fs::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  fs::path path_;
+};
+
+struct Result {
+  int code = -1;  // 128 + n where signal n ended it
+  std::string out, err;
+};
+
+// Runs `weft ARGUMENTS`. `stdout_to`: a file instead of a capture.
+Result weft(const std::vector<std::string>& arguments, const std::string& input = "",
+            const std::string& stdout_to = "") {
+  static const TemporaryFolder folder;
+  const fs::path in = folder / "in", out = folder / "out", err = folder / "err";
+  std::ofstream(in, std::ios::binary) << input;
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto redirect = [](const fs::path& path, int flags, int to) {
+      const int file = open(path.c_str(), flags, 0600);
+      if (file < 0 || dup2(file, to) < 0) _exit(127);
+    };
+    redirect(in, O_RDONLY, STDIN_FILENO);
+    redirect(stdout_to.empty() ? out : fs::path(stdout_to), O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO);
+    redirect(err, O_WRONLY | O_CREAT | O_TRUNC, STDERR_FILENO);
+    std::vector<std::string> all = {weft_binary().string()};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    std::vector<char*> argv;
+    for (std::string& argument : all) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  Result result;
+  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  if (stdout_to.empty()) result.out = test::read_file(out);
+  result.err = test::read_file(err);
+  return result;
+}
+
+void expect_usage_error(const std::vector<std::string>& arguments, const std::string& part) {
+  const Result result = weft(arguments);
+  EXPECT_EQ(result.code, 2) << result.err;
+  EXPECT_EQ(result.out, "");
+  EXPECT_CONTAINS(result.err, "weft: error: ");
+  EXPECT_CONTAINS(result.err, part);
+}
+
+void expect_failure(const std::vector<std::string>& arguments, const std::string& part) {
+  const Result result = weft(arguments);
+  EXPECT_EQ(result.code, 1) << result.err;
+  EXPECT_EQ(result.err.rfind("weft: error: ", 0), 0u) << result.err;
+  EXPECT_CONTAINS(result.err, part);
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+}
+
+TEST(Cli, HelpIsComplete) {
+  const Result all = weft({"--help"});
+  EXPECT_EQ(all.code, 0);
+  EXPECT_EQ(all.err, "");
+  for (const char* command : {"run", "logits", "inspect", "explain", "tokenize", "perplexity"}) {
+    EXPECT_CONTAINS(all.out, command);
+    const Result help = weft({command, "--help"});
+    EXPECT_EQ(help.code, 0);
+    EXPECT_CONTAINS(help.out, "--model");
+  }
+  const Result run = weft({"run", "--help"});
+  for (const char* flag :
+       {"-m,", "-p,", "-f,", "--tokens", "-n,", "--temp", "--top-k", "--top-p", "--min-p", "--repeat-penalty", "-s,",
+        "-t,", "-c,", "--device", "--precision", "--no-display-prompt"}) {
+    EXPECT_CONTAINS(run.out, flag);
+  }
+  EXPECT_EQ(weft({"--version"}).code, 0);
+}
+
+TEST(Cli, WrongUsage) {
+  expect_usage_error({}, "subcommand");
+  expect_usage_error({"jog"}, "jog");
+  expect_usage_error({"run", "--no-such-flag"}, "--no-such-flag");
+  expect_usage_error({"run", "-n", "many"}, "many");
+  expect_usage_error({"run", "-n", "-2"}, "-2");
+  expect_usage_error({"run", "-t", "0"}, "0");
+  expect_usage_error({"run", "-p", "a", "--tokens", "1"}, "excludes");
+  expect_usage_error({"run", "--precision", "sloppy"}, "sloppy");
+  expect_usage_error({"run", "--device", "abacus"}, "no device 'abacus'");
+  expect_usage_error({"logits", "--tokens", "1"}, "--output");
+  expect_usage_error({"logits", "-o", "/dev/null"}, "--tokens");
+  expect_usage_error({"tokenize"}, "--ids");
+  expect_usage_error({"perplexity"}, "--file");
+}
+
+TEST(Cli, FilesThatCannotBeRead) {
+  TemporaryFolder folder;
+  std::ofstream(folder / "short.gguf") << "GGUF";
+  std::ofstream(folder / "text.gguf") << "not a model at all, but long enough to look like one";
+  expect_failure({"run", "-m", (folder / "absent.gguf").string()}, "absent.gguf");
+  expect_failure({"inspect", (folder / "absent.gguf").string()}, "No such file");
+  expect_failure({"run", "-m", (folder / "short.gguf").string()}, "short.gguf");
+  expect_failure({"explain", "-m", (folder / "text.gguf").string()}, "text.gguf");
+  expect_failure({"run", "-m", (folder / ".").string()}, "weft-cli-");
+}
+
+class CliModel : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto found = test::shared_data("models/stories260K/stories260K.gguf");
+    if (!found) GTEST_SKIP() << "shared data is absent: models/stories260K (see WEFT_SHARED)";
+    model_ = found->string();
+  }
+
+  std::vector<std::string> with_model(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin() + 1, {"-m", model_});
+    return arguments;
+  }
+  Result run(const std::vector<std::string>& arguments, const std::string& input = "") const {
+    return weft(with_model(arguments), input);
+  }
+
+  std::string model_;
+};
+
+TEST_F(CliModel, GreedyTextIsTheExpectedOne) {
+  WEFT_SHARED_OR_SKIP(expected, "models/stories260K/expected_greedy_n200.txt");
+  for (const char* precision : {"exact", "fast"}) {
+    const Result result = run({"run", "-p", "", "--temp", "0", "-n", "200", "--precision", precision});
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.out, test::read_file(expected)) << precision;
+    for (const char* figure : {"load", "prefill", "decode", "tokens/s", "peak memory", precision}) {
+      EXPECT_CONTAINS(result.err, figure);
+    }
+    EXPECT_EQ(result.err.find('\r'), std::string::npos);  // no progress in a pipe
+  }
+}
+
+TEST_F(CliModel, PromptsFromEverywhere) {
+  TemporaryFolder folder;
+  std::ofstream(folder / "prompt.txt") << "Once upon a time\n";
+  const std::vector<std::string> rest = {"--temp", "0", "-n", "12"};
+  const auto with = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "run");
+    arguments.insert(arguments.end(), rest.begin(), rest.end());
+    return arguments;
+  };
+  const Result text = run(with({"-p", "Once upon a time"}));
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_EQ(text.out.rfind("Once upon a time, there was", 0), 0u) << text.out;
+  EXPECT_EQ(run(with({"-f", (folder / "prompt.txt").string()})).out, text.out);
+  EXPECT_EQ(run(with({"-f", "-"}), "Once upon a time\n").out, text.out);
+  const Result hidden = run(with({"-p", "Once upon a time", "--no-display-prompt"}));
+  EXPECT_EQ("Once upon a time" + hidden.out, text.out);
+  const Result dash = run(with({"-p", "-v --help [a] 'b' \"c\""}));
+  EXPECT_EQ(dash.code, 0) << dash.err;
+  EXPECT_EQ(dash.out.rfind("-v --help [a] 'b' \"c\"", 0), 0u) << dash.out;
+  // Bytes that are no UTF-8 go through the tokenizer's byte tokens; what comes out is UTF-8.
+  const Result broken = run(with({"-p", "Once \xff\xfe upon"}));
+  EXPECT_EQ(broken.code, 0) << broken.err;
+  EXPECT_CONTAINS(broken.out, "\xEF\xBF\xBD");
+  expect_failure(with_model(with({"-f", (folder / "absent.txt").string()})), "absent.txt: No such file");
+}
+
+TEST_F(CliModel, TokensInTokensOut) {
+  const Result result = run({"run", "--tokens", "1", "--temp", "0", "-n", "5", "--precision", "exact"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "1 403 407 261 378 432\n");
+  EXPECT_EQ(run({"run", "--tokens", "1, 403", "--temp", "0", "-n", "2", "--no-display-prompt"}).out, "407 261\n");
+  EXPECT_EQ(run({"run", "--tokens", "1", "-n", "0"}).out, "1\n");
+  expect_failure(with_model({"run", "--tokens", "1,two"}), "'two' is no token id");
+  expect_failure(with_model({"run", "--tokens", ""}), "no token ids");
+  expect_failure(with_model({"run", "--tokens", "1,512"}), "token 512 is outside the vocabulary of 512");
+  expect_failure(with_model({"run", "--tokens", "99999999999"}), "99999999999");
+}
+
+TEST_F(CliModel, TheContextEndsTheText) {
+  const Result result = run({"run", "-p", "Once upon a time", "--temp", "0", "-c", "16", "--ignore-eos"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_CONTAINS(result.err, "the context of 16 tokens is full");
+  expect_failure(with_model({"run", "--tokens", "1,2,3,4,5", "-c", "4"}), "the prompt has 5 tokens");
+}
+
+TEST_F(CliModel, SeedsAreRepeatable) {
+  const auto sample = [&](const char* seed) {
+    return run({"run", "-p", "Once", "-n", "40", "--temp", "1.2", "-s", seed, "-t", "1"}).out;
+  };
+  const std::string first = sample("7");
+  EXPECT_EQ(sample("7"), first);
+  EXPECT_NE(sample("8"), first);
+  expect_failure(with_model({"run", "--top-p", "-1", "-n", "1"}), "--top-p");
+}
+
+TEST_F(CliModel, AReaderThatGoesAway) {
+  const Result full = weft(with_model({"run", "-p", "Once", "-n", "5"}), "", "/dev/full");
+  EXPECT_EQ(full.code, 1);
+  EXPECT_CONTAINS(full.err, "weft: error: cannot write to standard output: No space left on device");
+  const std::string command = "'" + weft_binary().string() + "' run -m '" + model_ +
+                              "' -p Once -n 400 --ignore-eos 2>/dev/null; echo $? >&3";
+  TemporaryFolder folder;
+  const fs::path code = folder / "code";
+  const int status = std::system(("exec 3>'" + code.string() + "'; { " + command + "; } | head -c 1 >/dev/null").c_str());
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(test::read_file(code), "1\n");
+}
+
+std::vector<float> floats(const fs::path& path) {
+  const std::string bytes = test::read_file(path);
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+  return values;
+}
+
+TEST_F(CliModel, LogitsOfEveryPosition) {
+  WEFT_SHARED_OR_SKIP(expected, "models/stories260K/expected_logits40.f32");
+  // The greedy path that the recording followed: BOS and the first 39 ids.
+  const std::string ids =
+      "1,403,407,261,378,432,383,286,261,376,298,315,421,395,317,426,338,401,396,267,337,410,408,419,292,411,322,265,"
+      "282,295,433,426,385,328,432,358,394,261,370,432";
+  TemporaryFolder folder;
+  const std::vector<float> want = floats(expected);
+  for (const char* chunk : {"1", "7", "64"}) {
+    const fs::path out = folder / "out.f32";
+    const Result result =
+        run({"logits", "--tokens", ids, "-o", out.string(), "--chunk", chunk, "--precision", "exact"});
+    ASSERT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.out, "");
+    const std::vector<float> got = floats(out);
+    ASSERT_EQ(got.size(), want.size());
+    float most = 0, largest = 0;
+    for (size_t i = 0; i < want.size(); ++i) {
+      most = std::max(most, std::abs(got[i] - want[i]));
+      largest = std::max(largest, std::abs(want[i]));
+    }
+    EXPECT_LE(most / largest, 1e-4f) << "chunk " << chunk;
+  }
+  expect_failure(with_model({"logits", "--tokens", "1", "-o", (folder / "no" / "out").string()}), "No such file");
+}
+
+TEST_F(CliModel, TokenizeAndBack) {
+  const Result ids = run({"tokenize", "-p", "Once upon a time"});
+  EXPECT_EQ(ids.code, 0) << ids.err;
+  EXPECT_EQ(ids.out, "1 403 407 261 378\n");
+  EXPECT_EQ(run({"tokenize", "--no-bos", "-p", "Once upon a time"}).out, "403 407 261 378\n");
+  EXPECT_EQ(run({"tokenize", "--ids", "1,403,407,261,378"}).out, "Once upon a time\n");
+  EXPECT_EQ(run({"tokenize", "-p", ""}).out, "1\n");
+  expect_failure(with_model({"tokenize", "--ids", "512"}), "512");
+}
+
+TEST_F(CliModel, InspectAndExplain) {
+  const Result inspect = weft({"inspect", model_});
+  EXPECT_EQ(inspect.code, 0) << inspect.err;
+  EXPECT_CONTAINS(inspect.out, "llama.block_count");
+  EXPECT_CONTAINS(inspect.out, "blk.4.ffn_down.weight");
+  const Result explain = run({"explain"});
+  EXPECT_EQ(explain.code, 0) << explain.err;
+  EXPECT_CONTAINS(explain.out, "decode of 1 token");
+  EXPECT_CONTAINS(explain.out, "prefill of");
+  EXPECT_CONTAINS(explain.out, "attention");
+  EXPECT_CONTAINS(explain.out, "5 layers of");
+  EXPECT_CONTAINS(run({"explain", "--profile", "-b", "16"}).out, "us/run");
+}
+
+// Against the definition, from the logits of each window.
+TEST_F(CliModel, PerplexityIsThatOfItsDefinition) {
+  WEFT_SHARED_OR_SKIP(text_file, "text/tinystories_197k.txt");
+  TemporaryFolder folder;
+  const fs::path text = folder / "text";
+  std::ofstream(text) << test::read_file(text_file).substr(0, 1200);
+  std::istringstream ids(run({"tokenize", "-f", text.string()}).out);
+  const std::vector<int> tokens{std::istream_iterator<int>(ids), {}};
+  constexpr size_t kWindow = 64, kVocab = 512;
+  ASSERT_GE(tokens.size(), 3 * kWindow);
+  double sum = 0;
+  size_t scored = 0;
+  for (size_t w = 0; w + kWindow <= tokens.size(); w += kWindow) {
+    std::string list = "1";  // BOS in place of the first
+    for (size_t i = 1; i < kWindow; ++i) list += "," + std::to_string(tokens[w + i]);
+    const fs::path out = folder / "logits";
+    ASSERT_EQ(run({"logits", "--tokens", list, "-o", out.string(), "--precision", "exact"}).code, 0);
+    const std::vector<float> logits = floats(out);
+    for (size_t i = kWindow / 2; i + 1 < kWindow; ++i, ++scored) {
+      double total = 0;
+      for (size_t v = 0; v < kVocab; ++v) total += std::exp(static_cast<double>(logits[i * kVocab + v]));
+      sum += std::log(total) - logits[i * kVocab + static_cast<size_t>(tokens[w + i + 1])];
+    }
+  }
+  const Result result = run({"perplexity", "-f", text.string(), "-c", "64", "--precision", "exact"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  double got = 0;
+  ASSERT_EQ(std::sscanf(result.out.c_str(), "perplexity %lf", &got), 1) << result.out;
+  EXPECT_NEAR(got, std::exp(sum / static_cast<double>(scored)), 1e-3);
+  EXPECT_LT(got, 20);
+  expect_failure(with_model({"perplexity", "-f", text.string(), "-c", "1024"}), "fewer than one window of 1024");
+}
+
+// Commands without -m use the model that comes with Weft.
+TEST(Cli, TheShippedModelIsTheDefault) {
+  const Result result = weft({"run", "-p", "It was", "-n", "8", "--temp", "0"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out.rfind("It was", 0), 0u) << result.out;
+  EXPECT_GT(result.out.size(), std::strlen("It was") + 4);
+}
+
+}  // namespace
+}  // namespace weft

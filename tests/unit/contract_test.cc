@@ -1,0 +1,111 @@
+// Contraction kernels against the double-precision reference: the whole case table, on every Highway target, with
+// one thread and two; and the raw kernels.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "ops/contract/cases.h"
+#include "ops/contract/kernels.h"
+#include "ops/reference.h"
+#include "ops/run_cpu.h"
+#include "tests/targets.h"
+
+namespace weft {
+namespace {
+
+TEST(Contract, AgreesWithReference) {
+  for (const StepCase& step_case : contract_case_table()) {
+    SCOPED_TRACE(step_case.name());
+    const Outputs want = run_reference(step_case);
+    const Tolerance tolerance{.magnitude = absolute_sum(step_case)};
+    on_every_target([&] {
+      EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::exact, 1), want, tolerance), "");
+    });
+    EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::exact, 2), want, tolerance), "");
+  }
+}
+
+// Rounded activations: an error of half a step of 1/127 of a block's largest element, in each of k products.
+TEST(Contract, FastIsNear) {
+  for (const StepCase& step_case : contract_case_table()) {
+    if (step_case.step().regions[0].selection || step_case.name().starts_with("positive")) continue;
+    SCOPED_TRACE(step_case.name());
+    const Outputs want = run_reference(step_case);
+    const Tolerance tolerance{.absolute = 0.01, .magnitude = absolute_sum(step_case)};
+    on_every_target([&] {
+      EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::fast, 1), want, tolerance), "");
+    });
+    EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::fast, 2), want, tolerance), "");
+  }
+}
+
+TEST(Contract, DecodesBitForBit) {
+  std::mt19937 random(7);
+  for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q4_0}) {
+    SCOPED_TRACE(name(format));
+    const size_t block = info(format).block_elements;
+    for (const size_t count : {size_t{0}, block, 3 * block, size_t{32}, size_t{96}, size_t{4096}}) {
+      // Any bits, infinities and NaNs included.
+      std::vector<uint8_t> bytes(row_bytes(format, count));
+      for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
+      std::vector<float> want(count), got(count);
+      decode_row(format, bytes.data(), count, want.data());
+      on_every_target([&] {
+        std::fill(got.begin(), got.end(), 7.0f);
+        decode_elements(format, reinterpret_cast<const std::byte*>(bytes.data()), static_cast<int64_t>(count),
+                        got.data());
+        for (size_t i = 0; i < count; ++i) {
+          if (std::isnan(want[i])) EXPECT_TRUE(std::isnan(got[i])) << i;
+          else EXPECT_EQ(std::bit_cast<uint32_t>(want[i]), std::bit_cast<uint32_t>(got[i])) << i;
+        }
+      });
+    }
+  }
+}
+
+// All 65536 halves, as scales and as elements.
+TEST(Contract, DecodesEveryHalf) {
+  std::vector<uint16_t> halves(65536);
+  for (size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<uint16_t>(i);
+  std::vector<float> got(halves.size());
+  on_every_target([&] {
+    decode_elements(Format::f16, reinterpret_cast<const std::byte*>(halves.data()), 65536, got.data());
+    int wrong = 0;
+    for (size_t i = 0; i < halves.size(); ++i) {
+      const float want = f16_to_f32(halves[i]);
+      wrong += std::isnan(want) ? !std::isnan(got[i]) : std::bit_cast<uint32_t>(want) != std::bit_cast<uint32_t>(got[i]);
+    }
+    EXPECT_EQ(wrong, 0);
+  });
+}
+
+// A row's result must not depend on how many rows run beside it.
+TEST(Contract, RowsDoNotDependOnTheirNumber) {
+  for (const Format format : {Format::f32, Format::q8_0}) {
+    const int64_t k = 768, outputs = 50;
+    const StepCase many = linear_case(61, outputs, k, format);
+    const Outputs want = run_cpu(many, Precision::exact, 2);
+    const auto* all = reinterpret_cast<const float*>(want[0].data());
+    float largest = 0;
+    for (int64_t i = 0; i < 61 * outputs; ++i) largest = std::fmax(largest, std::fabs(all[i]));
+    const ValueId x = many.step().regions[0].operands[0].value;
+    for (const int64_t rows : {1, 3, 24}) {
+      StepCase few = linear_case(rows, outputs, k, format);
+      const ValueId w = many.step().regions[0].operands[1].value;
+      few.initial[w] = many.initial[w];
+      for (const int64_t first : {int64_t{0}, 61 - rows}) {
+        few.initial[x].assign(many.initial[x].begin() + first * k * 4, many.initial[x].begin() + (first + rows) * k * 4);
+        const Outputs got = run_cpu(few, Precision::exact, 1);
+        const auto* some = reinterpret_cast<const float*>(got[0].data());
+        for (int64_t i = 0; i < rows * outputs; ++i) {
+          ASSERT_NEAR(some[i], all[first * outputs + i], 1e-6f * largest) << rows << " rows from " << first;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,196 @@
+#include "runtime/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/allocation_counter.h"
+#include "tests/errors.h"
+#include "tests/small_model.h"
+
+namespace weft {
+namespace {
+
+using test::error_of;
+
+std::vector<int32_t> some_tokens(int count, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::vector<int32_t> tokens(static_cast<size_t>(count));
+  for (int32_t& token : tokens) token = static_cast<int32_t>(random() % 19);
+  return tokens;
+}
+
+EngineOptions exact_options() {
+  EngineOptions options;
+  options.precision = Precision::exact;
+  options.page_size = 4;
+  options.context = 100;
+  return options;
+}
+
+// Logits of every position, the tokens given `chunk` at a time.
+std::vector<float> all_logits(const LanguageModel& model, const std::vector<int32_t>& tokens, int chunk,
+                              int threads = 1) {
+  EngineOptions options = exact_options();
+  options.batch = chunk;
+  options.logit_rows = chunk;
+  Engine engine(model, Device::cpu(threads), options);
+  const int32_t sequence = engine.cache().open();
+  std::vector<float> logits;
+  for (size_t begin = 0; begin < tokens.size(); begin += static_cast<size_t>(chunk)) {
+    const size_t count = std::min(static_cast<size_t>(chunk), tokens.size() - begin);
+    engine.add(sequence, std::span(tokens).subspan(begin, count), WantLogits::all);
+    engine.run();
+    for (int32_t row = 0; row < engine.rows(); ++row) {
+      logits.insert(logits.end(), engine.logits(row).begin(), engine.logits(row).end());
+    }
+  }
+  return logits;
+}
+
+// max |a - b| / max |b|.
+float difference(std::span<const float> a, std::span<const float> b) {
+  EXPECT_EQ(a.size(), b.size());
+  float most = 0, largest = 0;
+  for (size_t i = 0; i < b.size(); ++i) {
+    most = std::max(most, std::abs(a[i] - b[i]));
+    largest = std::max(largest, std::abs(b[i]));
+  }
+  return most / largest;
+}
+
+constexpr float kSame = 1e-5f;
+
+TEST(Engine, ChunksAndThreadsGiveTheSameLogits) {
+  const LanguageModel model = test::small_model();
+  const std::vector<int32_t> tokens = some_tokens(70, 1);
+  const std::vector<float> want = all_logits(model, tokens, 70);
+  ASSERT_EQ(want.size(), 70u * 19);
+  for (const int chunk : {1, 7, 64}) EXPECT_LE(difference(all_logits(model, tokens, chunk), want), kSame) << chunk;
+  EXPECT_LE(difference(all_logits(model, tokens, 7, 2), want), kSame);
+}
+
+TEST(Engine, PositionsMatter) {
+  const LanguageModel model = test::small_model();
+  std::vector<int32_t> tokens = some_tokens(9, 1);
+  const std::vector<float> want = all_logits(model, tokens, 9);
+  std::swap(tokens[2], tokens[5]);
+  EXPECT_NE(tokens[2], tokens[5]);
+  const std::vector<float> other = all_logits(model, tokens, 9);
+  EXPECT_GT(difference(std::span(other).last(19), std::span(want).last(19)), 1e-3f);
+}
+
+TEST(Engine, PackedSequencesGiveWhatSingleRunsGive) {
+  const LanguageModel model = test::small_model();
+  const std::vector<std::vector<int32_t>> prompts = {some_tokens(1, 2), some_tokens(7, 3), some_tokens(64, 4)};
+  EngineOptions options = exact_options();
+  options.sequences = 3;
+  options.logit_rows = 72;
+  Engine engine(model, Device::cpu(2), options);
+  std::vector<int32_t> sequences;
+  for (const auto& prompt : prompts) {
+    sequences.push_back(engine.cache().open());
+    engine.add(sequences.back(), prompt, WantLogits::all);
+  }
+  engine.run();
+  ASSERT_EQ(engine.rows(), 72);
+  int32_t row = 0;
+  for (const auto& prompt : prompts) {
+    const std::vector<float> want = all_logits(model, prompt, 64);
+    for (size_t i = 0; i < prompt.size(); ++i, ++row) {
+      EXPECT_LE(difference(engine.logits(row), std::span(want).subspan(i * 19, 19)), kSame);
+    }
+  }
+
+  // Prefill of one and decoding of the others in one step.
+  const int32_t sequence = sequences[1];
+  engine.cache().trim(sequence, 0);
+  const std::vector<int32_t> fresh = some_tokens(11, 5);
+  const int32_t next = 3;
+  engine.add(sequences[0], {&next, 1}, WantLogits::last);
+  engine.add(sequence, fresh, WantLogits::last);
+  engine.add(sequences[2], {&next, 1}, WantLogits::last);
+  engine.run();
+  const auto single = [&](std::vector<int32_t> tokens, bool extended) {
+    if (extended) tokens.push_back(next);
+    std::vector<float> logits = all_logits(model, tokens, 65);
+    return std::vector<float>(logits.end() - 19, logits.end());
+  };
+  EXPECT_LE(difference(engine.logits(0), single(prompts[0], true)), kSame);
+  EXPECT_LE(difference(engine.logits(1), single(fresh, false)), kSame);
+  EXPECT_LE(difference(engine.logits(2), single(prompts[2], true)), kSame);
+}
+
+TEST(Engine, ForkedSequencesShareTheirPrefix) {
+  const LanguageModel model = test::small_model();
+  const std::vector<int32_t> prefix = some_tokens(10, 6);  // two and a half pages
+  EngineOptions options = exact_options();
+  options.sequences = 3;
+  Engine engine(model, Device::cpu(1), options);
+  const int32_t a = engine.cache().open();
+  engine.prefill(a, prefix);
+  const int32_t before = engine.cache().book().free_pages();
+  const int32_t b = engine.cache().fork(a, 10), c = engine.cache().fork(a, 6);
+  EXPECT_EQ(engine.cache().book().free_pages(), before);
+  const std::vector<int32_t> ends[] = {{1, 2, 3}, {4, 5}, {6, 7, 8, 9, 10}};
+  const int32_t sequences[] = {a, b, c};
+  for (int i = 0; i < 3; ++i) engine.add(sequences[i], ends[i], WantLogits::last);
+  engine.run();
+  for (int i = 0; i < 3; ++i) {
+    std::vector<int32_t> tokens(prefix.begin(), prefix.begin() + (i == 2 ? 6 : 10));
+    tokens.insert(tokens.end(), ends[i].begin(), ends[i].end());
+    const std::vector<float> want = all_logits(model, tokens, 64);
+    EXPECT_LE(difference(engine.logits(i), std::span(want).last(19)), kSame) << "sequence " << i;
+  }
+}
+
+TEST(Engine, DecodingAllocatesNothing) {
+  for (const int threads : {1, 2}) {
+    EngineOptions options = exact_options();
+    Engine engine(test::small_model(), Device::cpu(threads), options);
+    const int32_t sequence = engine.cache().open();
+    engine.prefill(sequence, some_tokens(5, 1));
+    engine.decode(sequence, 1);
+    const long before = test::allocations;
+    float sum = 0;
+    for (int32_t i = 0; i < 40; ++i) sum += engine.decode(sequence, i % 19)[0];
+    EXPECT_EQ(test::allocations - before, 0) << threads << " threads";
+    EXPECT_TRUE(std::isfinite(sum));
+  }
+}
+
+TEST(Engine, PrefillWithoutLogitsSkipsThem) {
+  const LanguageModel model = test::small_model();
+  const std::vector<int32_t> tokens = some_tokens(30, 8);
+  Engine engine(model, Device::cpu(1), exact_options());
+  const int32_t sequence = engine.cache().open();
+  const std::span<const float> got = engine.prefill(sequence, tokens, 7);
+  EXPECT_EQ(engine.rows(), 1);
+  EXPECT_LE(difference(got, std::span<const float>(all_logits(model, tokens, 30)).last(19)), kSame);
+}
+
+TEST(Engine, RefusesWhatDoesNotFit) {
+  EngineOptions options = exact_options();
+  options.context = 12;
+  options.batch = 8;
+  Engine engine(test::small_model(), Device::cpu(1), options);
+  const int32_t sequence = engine.cache().open();
+  const std::vector<int32_t> many(9, 1), some(6, 1);
+  EXPECT_EQ(error_of([&] { engine.add(sequence, many, WantLogits::last); }), "a step takes at most 8 tokens");
+  EXPECT_EQ(error_of([&] { engine.add(sequence, some, WantLogits::all); }), "a step gives at most 1 rows of logits");
+  EXPECT_EQ(error_of([&] { engine.add(7, some, WantLogits::last); }), "there is no sequence 7");
+  const std::vector<int32_t> unknown = {3, 19};
+  EXPECT_EQ(error_of([&] { engine.add(sequence, unknown, WantLogits::last); }),
+            "token 19 is outside the vocabulary of 19");
+  engine.add(sequence, some, WantLogits::last);
+  EXPECT_EQ(error_of([&] { engine.add(sequence, {some.data(), 1}, WantLogits::none); }),
+            "sequence 0 is in this step already");
+  engine.run();
+  EXPECT_EQ(error_of([&] { engine.logits(1); }), "there is no row 1 of logits: the step gave 1");
+  engine.prefill(sequence, some);
+  EXPECT_EQ(error_of([&] { engine.decode(sequence, 1); }),
+            "the context is full: 12 + 1 tokens, and a sequence has room for 12");
+}
+
+}  // namespace
+}  // namespace weft

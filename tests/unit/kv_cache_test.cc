@@ -1,0 +1,205 @@
+#include "runtime/kv_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+#include <set>
+
+#include "tests/errors.h"
+#include "tests/small_model.h"
+
+namespace weft {
+namespace {
+
+using test::error_of;
+
+std::vector<int32_t> append(PageBook& book, int32_t sequence, int32_t count, PageBook::Copy* copy = nullptr) {
+  std::vector<int32_t> slots(static_cast<size_t>(count));
+  const PageBook::Copy made = book.append(sequence, slots);
+  if (copy != nullptr) *copy = made;
+  return slots;
+}
+
+TEST(PageBook, SlotsFollowThePages) {
+  PageBook book(8, 4, 2, 16);
+  EXPECT_EQ(append(book, 0, 3), (std::vector<int32_t>{0, 1, 2}));
+  EXPECT_EQ(append(book, 1, 5), (std::vector<int32_t>{4, 5, 6, 7, 8}));
+  EXPECT_EQ(append(book, 0, 2), (std::vector<int32_t>{3, 12}));
+  EXPECT_EQ(book.length(0), 5);
+  EXPECT_EQ(book.free_pages(), 4);
+  const PageTable table = book.table();
+  EXPECT_EQ(table.sequences, 2);
+  EXPECT_EQ(table.max_pages, 4);
+  EXPECT_EQ(table.pages[0], 0);
+  EXPECT_EQ(table.pages[1], 3);
+  EXPECT_EQ(table.pages[4], 1);
+  EXPECT_EQ(table.length[1], 5);
+}
+
+TEST(PageBook, SharedPagesAreCopiedBeforeTheyAreWritten) {
+  PageBook book(8, 4, 3, 16);
+  append(book, 0, 10);  // pages 0, 1 and half of 2
+  book.share(0, 1, 10);
+  EXPECT_EQ(book.free_pages(), 5);
+  EXPECT_EQ(book.references(2), 2);
+  PageBook::Copy copy;
+  EXPECT_EQ(append(book, 1, 1, &copy), (std::vector<int32_t>{14}));  // in a page of its own
+  EXPECT_EQ(copy.from_slot, 8);
+  EXPECT_EQ(copy.to_slot, 12);
+  EXPECT_EQ(copy.count, 2);
+  EXPECT_EQ(book.references(2), 1);
+  // The first sequence has the old page for itself again.
+  EXPECT_EQ(append(book, 0, 1, &copy), (std::vector<int32_t>{10}));
+  EXPECT_EQ(copy.count, 0);
+  EXPECT_EQ(book.references(0), 2);
+}
+
+TEST(PageBook, WholePagesAreSharedWithoutCopies) {
+  PageBook book(8, 4, 2, 16);
+  append(book, 0, 9);
+  book.share(0, 1, 8);
+  PageBook::Copy copy;
+  append(book, 1, 4, &copy);
+  EXPECT_EQ(copy.count, 0);
+  EXPECT_EQ(book.free_pages(), 8 - 4);
+}
+
+TEST(PageBook, TrimAndFree) {
+  PageBook book(4, 4, 2, 16);
+  append(book, 0, 16);
+  EXPECT_EQ(book.free_pages(), 0);
+  book.trim(0, 5);
+  EXPECT_EQ(book.free_pages(), 2);
+  book.trim(0, 0);
+  EXPECT_EQ(book.free_pages(), 4);
+  append(book, 1, 16);
+  EXPECT_EQ(book.free_pages(), 0);
+}
+
+TEST(PageBook, NoRoomChangesNothing) {
+  PageBook book(3, 4, 2, 12);
+  append(book, 0, 8);
+  EXPECT_EQ(error_of([&] { append(book, 1, 5); }),
+            "the KV cache is full: sequence 1 needs 2 more pages of 4 tokens, 1 are free");
+  EXPECT_EQ(error_of([&] { append(book, 0, 5); }),
+            "the context is full: 8 + 5 tokens, and a sequence has room for 12");
+  EXPECT_EQ(book.length(0), 8);
+  EXPECT_EQ(book.length(1), 0);
+  EXPECT_EQ(book.free_pages(), 1);
+  // A copy of a shared page counts too.
+  book.trim(0, 6);
+  book.share(0, 1, 6);
+  append(book, 0, 1);
+  EXPECT_EQ(book.free_pages(), 0);
+  book.trim(1, 0);
+  EXPECT_EQ(book.free_pages(), 1);
+}
+
+// Whatever is done to sequences, each sees its own tokens: contents are followed through slots and copies.
+TEST(PageBook, RandomOperationsKeepEverySequence) {
+  constexpr int32_t kSequences = 5, kPages = 14, kPageSize = 4, kLength = 40;
+  PageBook book(kPages, kPageSize, kSequences, kLength);
+  std::vector<int> memory(kPages * kPageSize, -1);
+  std::vector<std::vector<int>> want(kSequences);
+  std::mt19937 random(3);
+  int next = 0, appended = 0, refused = 0, shared = 0;
+  for (int round = 0; round < 5000; ++round) {
+    const auto s = static_cast<int32_t>(random() % kSequences);
+    std::vector<int>& tokens = want[static_cast<size_t>(s)];
+    switch (random() % 4) {
+      case 0:
+      case 1: {
+        std::vector<int32_t> slots(random() % 7);
+        try {
+          const PageBook::Copy copy = book.append(s, slots);
+          for (int32_t i = 0; i < copy.count; ++i) {
+            memory[static_cast<size_t>(copy.to_slot + i)] = memory[static_cast<size_t>(copy.from_slot + i)];
+          }
+          for (const int32_t slot : slots) {
+            memory[static_cast<size_t>(slot)] = next;
+            tokens.push_back(next++);
+          }
+          ++appended;
+        } catch (const Error&) {
+          ++refused;
+        }
+        break;
+      }
+      case 2: {
+        const auto keep = static_cast<int32_t>(random() % (tokens.size() + 1));
+        book.trim(s, keep);
+        tokens.resize(static_cast<size_t>(keep));
+        break;
+      }
+      default: {
+        const auto to = static_cast<int32_t>(random() % kSequences);
+        if (to == s) break;
+        book.trim(to, 0);
+        const auto count = static_cast<int32_t>(random() % (tokens.size() + 1));
+        book.share(s, to, count);
+        want[static_cast<size_t>(to)].assign(tokens.begin(), tokens.begin() + count);
+        ++shared;
+      }
+    }
+    const PageTable table = book.table();
+    std::map<int32_t, int32_t> references;
+    for (int32_t q = 0; q < kSequences; ++q) {
+      const std::vector<int>& expected = want[static_cast<size_t>(q)];
+      ASSERT_EQ(table.length[q], static_cast<int32_t>(expected.size()));
+      for (int32_t i = 0; i < table.length[q]; ++i) {
+        const int32_t page = table.pages[q * table.max_pages + i / kPageSize];
+        if (i % kPageSize == 0) ++references[page];
+        ASSERT_EQ(memory[static_cast<size_t>(page * kPageSize + i % kPageSize)], expected[static_cast<size_t>(i)])
+            << "round " << round << ", sequence " << q << ", token " << i;
+      }
+    }
+    for (const auto& [page, count] : references) ASSERT_EQ(book.references(page), count);
+    ASSERT_EQ(book.free_pages(), kPages - static_cast<int32_t>(references.size()));
+  }
+  EXPECT_GT(appended, 500);
+  EXPECT_GT(refused, 20);
+  EXPECT_GT(shared, 500);
+}
+
+class KvCacheTest : public testing::Test {
+ protected:
+  KvCacheTest()
+      : model_(test::small_model()),
+        plan_(compile(Device::cpu(1), model_.graph,
+                      Limits().set(model_.pos_axis, 8).set(model_.rows_axis, 1).set(model_.graph->caches[0].key, 20))) {
+  }
+
+  LanguageModel model_;
+  Plan plan_;
+};
+
+TEST_F(KvCacheTest, MemoryIsThatOfNativeHeads) {
+  const KvCache cache(plan_, {2, 20, 0, 4});
+  // Two sequences of 5 pages of 4; per slot and layer: K and V of 2 heads of 8 floats, and a position.
+  EXPECT_EQ(cache.bytes(), 2u * 5 * 4 * 2 * ((2 * 8 + 2 * 8) * 4 + 4));
+}
+
+TEST_F(KvCacheTest, SequencesOpenForkAndClose) {
+  KvCache cache(plan_, {2, 20, 24, 4});
+  std::vector<int32_t> slots(20);
+  int32_t* const cursor[] = {slots.data()};
+  const int32_t a = cache.open();
+  cache.append(a, 6, cursor);
+  const int32_t b = cache.fork(a, 5);
+  EXPECT_EQ(cache.length(b), 5);
+  EXPECT_EQ(error_of([&] { cache.open(); }), "all 2 sequences of the KV cache are taken");
+  EXPECT_EQ(error_of([&] { cache.append(a, 15, cursor); }),
+            "the context is full: 6 + 15 tokens, and a sequence has room for 20");
+  cache.close(a);
+  EXPECT_EQ(error_of([&] { cache.length(a); }), "there is no sequence 0");
+  EXPECT_EQ(cache.length(b), 5);
+  EXPECT_EQ(cache.open(), a);
+  EXPECT_EQ(error_of([&] { cache.fork(b, 6); }), "all 2 sequences of the KV cache are taken");
+  cache.close(a);
+  EXPECT_EQ(error_of([&] { cache.fork(b, 6); }), "sequence 1 has 5 tokens, not 6 to share");
+  EXPECT_EQ(cache.open(), a);  // the failed fork has given its sequence back
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,130 @@
+// Maps and gathers against the reference, and the parts of a map that other kernels use.
+#include "ops/map/cases.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "ops/decode_tile.h"
+#include "ops/gather/cases.h"
+#include "ops/source_eval.h"
+#include "tests/check_cases.h"
+
+namespace weft {
+namespace {
+
+TEST(Map, Cases) { check_cases(map_cases()); }
+
+TEST(Map, GatherCases) { check_cases(gather_cases()); }
+
+TEST(Map, DecodesLikeDecodeRow) {
+  on_every_target([] {
+    for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q4_0}) {
+      constexpr int64_t kElements = 160;
+      std::vector<float> values(kElements), want(kElements);
+      for (size_t i = 0; i < kElements; ++i) values[i] = static_cast<float>(i * i % 97) / 13 - 3;
+      const CaseBytes bytes(row_bytes(format, kElements));
+      encode_row(format, values.data(), kElements, bytes.data());
+      decode_row(format, bytes.data(), kElements, want.data());
+      for (int64_t first = 0; first < kElements; ++first) {
+        EXPECT_EQ(decode_element(format, bytes.data(), first), want[static_cast<size_t>(first)]);
+        for (int64_t count = 0; first + count <= kElements; count += 1 + count / 4) {
+          std::vector<float> got(static_cast<size_t>(count) + 1, -1);
+          decode_elements(format, bytes.data(), first, count, got.data());
+          EXPECT_EQ(got.back(), -1);
+          got.pop_back();
+          const std::vector<float> part(want.begin() + first, want.begin() + first + count);
+          ASSERT_EQ(got, part) << name(format) << " " << first << " + " << count;
+        }
+      }
+    }
+  });
+}
+
+// An epilogue: rows of a tile, columns that begin anywhere, contraction results handed over per row.
+TEST(SourceEvaluator, RowsAndColumnRangesWithProvidedResults) {
+  CaseBuilder c(StepKind::map, "epilogue");
+  const AxisId pos = c.axis("pos", 5), head = c.axis("head", 3), dim = c.axis("dim", 50);
+  const int residual = c.operand(c.input("residual", {pos, head, dim}));
+  const int bias = c.operand(c.weight("bias", {head, dim}, Format::f16)), gain = c.operand(c.input("gain", {pos, head}));
+  ScalarBuilder s;
+  const Scalar zero = s.constant(0.0f);
+  c.body({pos, head, dim}, s.finish(s.load(residual) + s.load(bias) + s.load(gain) + zero));
+  const StepCase step_case = c.build();
+  const Outputs base = run_reference(step_case);
+  const auto* want = reinterpret_cast<const float*>(base[0].data());
+  // The same with a contraction in place of `zero`.
+  ScalarBuilder t;
+  const ScalarProgram program = t.finish(t.load(residual) + t.load(bias) + t.load(gain) + t.contraction());
+  const std::vector<AxisId> loops = {pos, head, dim};
+  const ProvidedSource contraction{.op = ScalarOp::contraction};
+  const SourceEvaluator evaluator(step_case.graph, step_case.step().regions[0], program, loops, 2, {&contraction, 1});
+  on_every_target([&] {
+    const CaseBytes workspace(evaluator.workspace_bytes());
+    SourceRun* run = evaluator.bind(step_case.args(), workspace.data());
+    ASSERT_EQ(run->inner_count(), 150);
+    for (int64_t row = 0; row < 5; ++row) {
+      run->set_row(&row);
+      for (int64_t first = 0; first < 150; first += 13) {
+        for (const int64_t count : {1, 4, 16, 37}) {
+          if (first + count > 150) continue;
+          std::vector<float> sums(static_cast<size_t>(count)), out(static_cast<size_t>(count));
+          for (size_t i = 0; i < sums.size(); ++i) sums[i] = static_cast<float>(i) + 100;
+          const void* provided = sums.data();
+          run->evaluate(first, count, &provided, out.data());
+          for (size_t i = 0; i < out.size(); ++i) {
+            ASSERT_NEAR(out[i], sums[i] + want[row * 150 + first + static_cast<int64_t>(i)], 2e-5)
+                << "row " << row << ", column " << first << " + " << i;
+          }
+        }
+      }
+    }
+  });
+}
+
+// A score: one inner axis whose extent is unknown, positions of the keys handed over.
+TEST(SourceEvaluator, ScoresOfAKeyAxisWithoutExtent) {
+  CaseBuilder c(StepKind::map, "score");
+  const AxisId pos = c.axis("pos", 4), head = c.axis("head", 2), key = c.axis("key", 1);
+  const int at = c.operand(c.ids("at", {pos}, 0, 30)), slope = c.operand(c.weight("slope", {head}));
+  const int key_at = c.operand(c.ids("key_at", {key}, 0, 1));
+  ScalarBuilder s;
+  c.body({pos, head, key}, s.finish(s.load(slope)));
+  StepCase step_case = c.build();
+  const Scalar distance = s.load(key_at, Element::i32) - s.load(at, Element::i32);
+  const Scalar score = s.contraction() * 0.125f + s.load(slope) * cast(distance + s.index(key), Element::f32);
+  const ScalarProgram program = s.finish(where(distance <= 0, score, s.constant(-1e30f)));
+  const std::vector<AxisId> loops = {pos, head, key};
+  const ProvidedSource provided[] = {{.op = ScalarOp::contraction}, {.op = ScalarOp::load, .imm = key_at}};
+  const SourceEvaluator evaluator(step_case.graph, step_case.step().regions[0], program, loops, 1, provided);
+  step_case.extents[key] = -1;
+  const CaseBytes workspace(evaluator.workspace_bytes());
+  SourceRun* run = evaluator.bind(step_case.args(), workspace.data());
+  const auto* positions = static_cast<const int32_t*>(step_case.data[0]);
+  const auto* slopes = static_cast<const float*>(step_case.data[1]);
+  for (int64_t p = 0; p < 4; ++p) {
+    for (int64_t h = 0; h < 2; ++h) {
+      const int64_t row[] = {p, h};
+      run->set_row(row);
+      for (int32_t first : {0, 64, 100}) {
+        std::vector<float> sums(50), out(50);
+        std::vector<int32_t> keys(50);
+        for (size_t i = 0; i < 50; ++i) {
+          sums[i] = static_cast<float>(i);
+          keys[i] = static_cast<int32_t>(i) / 2;
+        }
+        const void* given[] = {sums.data(), keys.data()};
+        run->evaluate(first, 50, given, out.data());
+        for (size_t i = 0; i < 50; ++i) {
+          const int32_t d = keys[i] - positions[p];
+          const float want = d <= 0 ? sums[i] * 0.125f + slopes[h] * static_cast<float>(d + first + static_cast<int32_t>(i))
+                                    : -1e30f;
+          ASSERT_NEAR(out[i], want, 1e-4) << p << " " << h << " " << i;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,59 @@
+// Every kind of step on the OpenCL device against the double-precision reference, with one work-item per sum and
+// with many.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdio>
+#include <memory>
+
+#include "core/error.h"
+#include "gpu/case_runner.h"
+#include "ops/reference.h"
+#include "tests/opencl_cases.h"
+
+namespace weft {
+namespace {
+
+class OpenClSteps : public testing::TestWithParam<int> {
+ protected:
+  static GpuDevice* device(int lanes) {
+    static std::unique_ptr<GpuDevice> devices[257];
+    auto& device = devices[lanes];
+    if (device == nullptr) {
+      try {
+        GpuOptions options;
+        options.lanes = lanes;
+        options.disk_cache = false;
+        device = GpuDevice::create(options);
+      } catch (const Error&) {
+        return nullptr;
+      }
+    }
+    return device.get();
+  }
+
+  void check(const std::vector<StepCase>& cases) {
+    GpuDevice* gpu = device(GetParam());
+    if (gpu == nullptr) GTEST_SKIP() << "no OpenCL device on this machine";
+    const auto start = std::chrono::steady_clock::now();
+    const std::vector<Outputs> got = run_gpu(*gpu, cases);
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    std::printf("%zu cases in %.2f s on %s\n", cases.size(), seconds.count(), gpu->info().name.c_str());
+    for (size_t i = 0; i < cases.size(); ++i) {
+      Tolerance tolerance;
+      tolerance.magnitude = absolute_sum(cases[i]);
+      EXPECT_EQ(compare(cases[i], got[i], run_reference(cases[i]), tolerance), "") << to_string(cases[i].graph, cases[i].step());
+    }
+  }
+};
+
+TEST_P(OpenClSteps, Map) { check(opencl_map_cases()); }
+TEST_P(OpenClSteps, Reduce) { check(opencl_reduce_cases()); }
+TEST_P(OpenClSteps, Contract) { check(opencl_contract_cases()); }
+TEST_P(OpenClSteps, Attention) { check(opencl_attention_cases()); }
+TEST_P(OpenClSteps, Append) { check(opencl_append_cases()); }
+
+INSTANTIATE_TEST_SUITE_P(Lanes, OpenClSteps, testing::Values(1, 8, 64));
+
+}  // namespace
+}  // namespace weft

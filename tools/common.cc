@@ -1,0 +1,199 @@
+#include "tools/common.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include "models/registry.h"
+
+namespace weft::tools {
+
+namespace {
+
+// Errors of the system as text: "Permission denied".
+std::string system_reason(int error) { return std::strerror(error); }
+
+std::filesystem::path executable_folder() {
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? std::filesystem::path() : path.parent_path();
+}
+
+std::string first_model_in(const std::filesystem::path& folder) {
+  std::vector<std::string> found;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().extension() == ".gguf") found.push_back(it->path().string());
+  }
+  return found.empty() ? std::string() : *std::min_element(found.begin(), found.end());
+}
+
+}  // namespace
+
+void add_model_flag(CLI::App& app, ModelFlags& flags) {
+  app.add_option("-m,--model", flags.model, "Model file, GGUF (default: the model that comes with Weft)")
+      ->type_name("FILE");
+}
+
+void add_device_flags(CLI::App& app, ModelFlags& flags) {
+  app.add_option("-t,--threads", flags.threads, "Threads of the CPU (default: all cores)")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N");
+  app.add_option("--device", flags.device, "Where to run: cpu, opencl, or opencl:NAME for a device of that name")
+      ->capture_default_str()
+      ->check([](const std::string& name) {
+        return name == "cpu" || name == "opencl" || name.rfind("opencl:", 0) == 0
+                   ? std::string()
+                   : "no device '" + name + "': there are cpu, opencl and opencl:NAME";
+      })
+      ->type_name("DEVICE");
+  app.add_option("--precision", flags.precision,
+                 "exact: no rounding of activations; fast: activations may be rounded to bf16 or int8")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"exact", "fast"}))
+      ->type_name("P");
+}
+
+void add_prompt_flags(CLI::App& app, PromptFlags& flags, int sources) {
+  if (sources & kPromptText) {
+    flags.text_option = app.add_option("-p,--prompt", flags.text, "Text")->type_name("TEXT");
+  }
+  if (sources & kPromptFile) {
+    flags.file_option =
+        app.add_option("-f,--file", flags.file, "File with the text (-: standard input); one newline at its end is dropped")
+            ->type_name("FILE");
+  }
+  if (sources & kPromptTokens) {
+    flags.tokens_option =
+        app.add_option("--tokens", flags.tokens, "Token ids, taken as they are: 1,2,3")->type_name("IDS");
+  }
+  const auto exclude = [](CLI::Option* a, CLI::Option* b) {
+    if (a != nullptr && b != nullptr) a->excludes(b);
+  };
+  exclude(flags.text_option, flags.file_option);
+  exclude(flags.text_option, flags.tokens_option);
+  exclude(flags.file_option, flags.tokens_option);
+}
+
+std::string PromptFlags::prompt_text() const {
+  if (file_option == nullptr || !*file_option) return text;
+  std::string content = read_file(file);
+  if (!content.empty() && content.back() == '\n') content.pop_back();
+  return content;
+}
+
+std::vector<int32_t> parse_ids(const std::string& text, std::string_view flag) {
+  std::vector<int32_t> ids;
+  const auto separates = [](char c) { return c == ',' || c == ' ' || c == '\n' || c == '\t'; };
+  for (size_t begin = 0; begin < text.size();) {
+    if (separates(text[begin])) {
+      ++begin;
+      continue;
+    }
+    size_t end = begin;
+    while (end < text.size() && !separates(text[end])) ++end;
+    int32_t id = 0;
+    const auto [stop, error] = std::from_chars(text.data() + begin, text.data() + end, id);
+    if (error != std::errc() || stop != text.data() + end || id < 0) {
+      throw Error(std::string(flag) + ": '" + text.substr(begin, end - begin) + "' is no token id");
+    }
+    ids.push_back(id);
+    begin = end;
+  }
+  if (ids.empty()) throw Error(std::string(flag) + ": no token ids");
+  return ids;
+}
+
+std::filesystem::path shipped_model() {
+  std::vector<std::filesystem::path> folders;
+  const std::filesystem::path here = executable_folder();
+  if (!here.empty()) folders.push_back(here / ".." / "share" / "weft" / "models");
+  folders.emplace_back(WEFT_MODEL_DIR);
+  for (const std::filesystem::path& folder : folders) {
+    if (const std::string model = first_model_in(folder); !model.empty()) return model;
+  }
+  std::string looked;
+  for (const std::filesystem::path& folder : folders) looked += (looked.empty() ? "" : ", ") + folder.string();
+  throw Error("the model that comes with Weft is not there (looked in " + looked + "); name one with -m");
+}
+
+std::shared_ptr<const GgufFile> open_file(const ModelFlags& flags) {
+  const std::filesystem::path path = flags.model.empty() ? shipped_model() : std::filesystem::path(flags.model);
+  return std::make_shared<const GgufFile>(GgufFile::open(path));
+}
+
+OpenModel open_model(const ModelFlags& flags) {
+  OpenModel open;
+  open.file = open_file(flags);
+  open.model = load_model(open.file);
+  return open;
+}
+
+std::string read_file(const std::string& path) {
+  if (path == "-") return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) throw Error(path + ": is a directory");
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(path + ": " + system_reason(errno));
+  std::string content{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (file.bad()) throw Error(path + ": " + system_reason(errno));
+  return content;
+}
+
+void print(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(STDOUT_FILENO, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw Error("cannot write to standard output: " + system_reason(errno));
+    text.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
+Progress::Progress() : terminal_(::isatty(STDERR_FILENO) == 1), begin_(Clock::now()), last_(begin_) {}
+
+void Progress::show(const std::string& line) {
+  if (!terminal_) return;
+  const auto now = Clock::now();
+  if (now - begin_ < std::chrono::seconds(1) || (shown_ && now - last_ < std::chrono::milliseconds(100))) return;
+  last_ = now;
+  shown_ = true;
+  std::fprintf(stderr, "\r\033[K%s", line.c_str());
+  std::fflush(stderr);
+}
+
+void Progress::clear() {
+  if (!shown_) return;
+  std::fputs("\r\033[K", stderr);
+  std::fflush(stderr);
+  shown_ = false;
+}
+
+size_t peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<size_t>(usage.ru_maxrss) * 1024;  // Linux counts kilobytes
+}
+
+std::string format(const char* pattern, ...) {
+  va_list arguments, again;
+  va_start(arguments, pattern);
+  va_copy(again, arguments);
+  const int length = std::vsnprintf(nullptr, 0, pattern, arguments);
+  va_end(arguments);
+  std::string text(static_cast<size_t>(std::max(length, 0)), '\0');
+  std::vsnprintf(text.data(), text.size() + 1, pattern, again);
+  va_end(again);
+  return text;
+}
+
+}  // namespace weft::tools

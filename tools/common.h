@@ -1,0 +1,112 @@
+// What the commands of `weft` share: flags, opening a model, output that notices when nobody reads it.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/error.h"
+#include "ops/step.h"
+#include "runtime/device.h"
+#include "runtime/gguf.h"
+#include "runtime/language_model.h"
+#include "runtime/tokenizer.h"
+
+namespace weft::tools {
+
+// --- flags ---
+
+struct ModelFlags {
+  std::string model;  // empty: the shipped one
+  int threads = 0;
+  std::string device = "cpu";
+  std::string precision = "fast";
+
+  Precision precision_value() const { return precision == "exact" ? Precision::exact : Precision::fast; }
+};
+
+void add_model_flag(CLI::App& app, ModelFlags& flags);
+void add_device_flags(CLI::App& app, ModelFlags& flags);  // -t, --device, --precision
+
+// One of -p, -f and --tokens.
+struct PromptFlags {
+  CLI::Option* text_option = nullptr;
+  CLI::Option* file_option = nullptr;
+  CLI::Option* tokens_option = nullptr;
+  std::string text, file, tokens;
+
+  bool has_text() const { return (text_option && *text_option) || (file_option && *file_option); }
+  bool has_tokens() const { return tokens_option != nullptr && *tokens_option; }
+  // The text of -p or the content of -f, less the newline at its end.
+  std::string prompt_text() const;
+};
+
+enum PromptSource { kPromptText = 1, kPromptFile = 2, kPromptTokens = 4 };
+void add_prompt_flags(CLI::App& app, PromptFlags& flags, int sources);
+
+// "1,2,3" to ids. Throws Error, naming `flag`, for anything else.
+std::vector<int32_t> parse_ids(const std::string& text, std::string_view flag);
+
+// --- models ---
+
+// The model that comes with Weft. Throws Error where it is not found.
+std::filesystem::path shipped_model();
+
+struct OpenModel {
+  std::shared_ptr<const GgufFile> file;
+  LanguageModel model;
+};
+std::shared_ptr<const GgufFile> open_file(const ModelFlags& flags);
+OpenModel open_model(const ModelFlags& flags);
+
+// The whole file ("-": standard input).
+std::string read_file(const std::string& path);
+
+// --- output ---
+
+// Standard output, unbuffered towards the reader. Throws Error where it is closed or full.
+void print(std::string_view text);
+
+// A line on stderr that is replaced in place: only on a terminal, and only once a second has passed.
+class Progress {
+ public:
+  Progress();
+  ~Progress() { clear(); }
+  void show(const std::string& line);
+  void clear();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  bool terminal_;
+  bool shown_ = false;
+  Clock::time_point begin_, last_;
+};
+
+class Stopwatch {
+ public:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
+
+ private:
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+size_t peak_memory();  // bytes this process has had resident at most
+
+std::string format(const char* pattern, ...) __attribute__((format(printf, 1, 2)));
+
+// --- commands: each adds its subcommand, whose callback does the work ---
+
+void add_run(CLI::App& app);
+void add_logits(CLI::App& app);
+void add_inspect(CLI::App& app);
+void add_explain(CLI::App& app);
+void add_tokenize(CLI::App& app);
+void add_perplexity(CLI::App& app);
+
+}  // namespace weft::tools

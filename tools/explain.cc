@@ -1,0 +1,97 @@
+// weft explain: the plan of a model's steps.
+#include "runtime/engine.h"
+#include "tools/common.h"
+
+namespace weft::tools {
+
+namespace {
+
+struct ExplainFlags {
+  ModelFlags model;
+  int context = 0;
+  int batch = 512;
+  bool json = false;
+  bool profile = false;
+  bool records = false;
+};
+
+// Extents of a step of `tokens` tokens, of which `rows` want logits, in a sequence that then has `length`.
+Limits extents_of(const LanguageModel& model, int64_t tokens, int64_t rows, int64_t length) {
+  Limits at;
+  at.set(model.pos_axis, tokens).set(model.rows_axis, rows);
+  std::vector<AxisId> keys;
+  for (const CacheRecord& cache : model.graph->caches) {
+    if (std::find(keys.begin(), keys.end(), cache.key) == keys.end()) at.set(cache.key, length);
+    keys.push_back(cache.key);
+  }
+  return at;
+}
+
+void run(const ExplainFlags& flags) {
+  const OpenModel open = open_model(flags.model);
+  EngineOptions options;
+  options.precision = flags.model.precision_value();
+  options.context = flags.context;
+  options.batch = flags.batch;
+  options.profile = flags.profile;
+  Engine engine(open.model, Device::by_name(flags.model.device, flags.model.threads), options);
+
+  if (flags.records) {
+    for (const Step& step : open.model.graph->steps) print(to_string(*open.model.graph, step) + "\n");
+    return;
+  }
+  // Decoding happens behind a prompt, so that with --profile its attention has keys to read.
+  const int32_t prompt = std::min(engine.batch(), std::max(engine.context() - 1, 1));
+  const int32_t sequence = engine.cache().open();
+  const std::vector<int32_t> tokens(static_cast<size_t>(prompt), 0);
+  const auto show = [&](const char* title, int64_t count, int64_t length) {
+    const Limits at = extents_of(open.model, count, 1, length);
+    if (flags.json) {
+      print(std::string(count == 1 ? "\"decode\": " : "\"prefill\": ") + engine.plan().explain_json(at));
+    } else {
+      print(std::string(title) + "\n" + engine.plan().explain(at) + "\n");
+    }
+  };
+  if (flags.json) print("{\n");
+  if (flags.profile) {
+    engine.prefill(sequence, tokens);  // the first run touches memory for the first time
+    engine.cache().trim(sequence, 0);
+    engine.plan().clear_profile();
+    engine.prefill(sequence, tokens);
+  }
+  show(format("prefill of %d tokens", prompt).c_str(), prompt, prompt);
+  if (flags.json) print(",\n");
+  int32_t length = prompt;
+  if (flags.profile) {
+    constexpr int kSteps = 16;
+    engine.plan().clear_profile();
+    for (int i = 0; i < kSteps && length < engine.context(); ++i, ++length) engine.decode(sequence, 0);
+  }
+  show(format("decode of 1 token behind %d", length).c_str(), 1, length);
+  if (flags.json) print("}\n");
+}
+
+}  // namespace
+
+void add_explain(CLI::App& app) {
+  auto flags = std::make_shared<ExplainFlags>();
+  CLI::App* command = app.add_subcommand("explain", "Show the plan: steps, kernels, shapes, costs, memory");
+  command->footer(
+      "FLOPs and bytes are counted from the steps: every value that a step reads or writes once, and attention as\n"
+      "if each token looked at all keys.");
+  add_model_flag(*command, flags->model);
+  command->add_option("-c,--ctx-size", flags->context, "Tokens of a sequence (default: the model's, at most 4096)")
+      ->check(CLI::Range(1, 1 << 24))
+      ->type_name("CONTEXT");
+  command->add_option("-b,--batch-size", flags->batch, "Tokens of the prompt that are processed at a time")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str()
+      ->type_name("N");
+  command->add_flag("--profile", flags->profile, "Run it, and show the time of each step");
+  command->add_flag("--json", flags->json, "Print as JSON");
+  command->add_flag("--records", flags->records, "Print the records of the steps instead");
+  add_device_flags(*command, flags->model);
+  command->callback([flags] { run(*flags); });
+}
+
+}  // namespace weft::tools

@@ -1,0 +1,101 @@
+// weft logits: what a model makes of a prompt, as numbers.
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "runtime/engine.h"
+#include "tools/common.h"
+
+namespace weft::tools {
+
+namespace {
+
+struct LogitsFlags {
+  ModelFlags model;
+  PromptFlags prompt;
+  std::string output;
+  int chunk = 0;
+};
+
+class OutputFile {
+ public:
+  explicit OutputFile(const std::string& path) : path_(path), file_(std::fopen(path.c_str(), "wb")) {
+    if (file_ == nullptr) fail();
+  }
+  ~OutputFile() {
+    if (file_ != nullptr) std::fclose(file_);
+  }
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  void write(std::span<const float> row) {
+    if (std::fwrite(row.data(), sizeof(float), row.size(), file_) != row.size()) fail();
+  }
+  void close() {
+    if (std::fclose(std::exchange(file_, nullptr)) != 0) fail();
+  }
+
+ private:
+  [[noreturn]] void fail() { throw Error(path_ + ": " + std::strerror(errno)); }
+
+  std::string path_;
+  std::FILE* file_;
+};
+
+void run(const LogitsFlags& flags) {
+  constexpr int kDefaultChunk = 512;
+  const OpenModel open = open_model(flags.model);
+  const std::vector<int32_t> ids = flags.prompt.has_tokens()
+                                       ? parse_ids(flags.prompt.tokens, "--tokens")
+                                       : load_tokenizer(*open.file)->encode(flags.prompt.prompt_text(), true);
+  if (ids.empty()) throw Error("the prompt has no tokens");
+
+  EngineOptions options;
+  options.precision = flags.model.precision_value();
+  options.context = static_cast<int32_t>(ids.size());
+  options.batch = flags.chunk > 0 ? flags.chunk : kDefaultChunk;
+  options.logit_rows = options.batch;
+  const Device device = Device::by_name(flags.model.device, flags.model.threads);
+  Engine engine(open.model, device, options);
+  const int32_t sequence = engine.cache().open();
+
+  OutputFile output(flags.output);
+  Progress progress;
+  const auto chunk = static_cast<size_t>(engine.batch());
+  for (size_t begin = 0; begin < ids.size(); begin += chunk) {
+    engine.add(sequence, std::span(ids).subspan(begin, std::min(chunk, ids.size() - begin)), WantLogits::all);
+    engine.run();
+    for (int32_t row = 0; row < engine.rows(); ++row) output.write(engine.logits(row));
+    progress.show(format("%zu of %zu positions", std::min(begin + chunk, ids.size()), ids.size()));
+  }
+  progress.clear();
+  output.close();
+  std::fprintf(stderr, "%s: %zu positions x %lld logits (%s, precision %s)\n", flags.output.c_str(), ids.size(),
+               static_cast<long long>(open.model.vocab), device.name().c_str(),
+               std::string(name(options.precision)).c_str());
+}
+
+}  // namespace
+
+void add_logits(CLI::App& app) {
+  auto flags = std::make_shared<LogitsFlags>();
+  CLI::App* command = app.add_subcommand("logits", "Write the logits of every position of a prompt");
+  command->footer(
+      "The file holds little-endian f32, one row of the vocabulary per position. With -p and -f the special tokens\n"
+      "that the model asks for are added.");
+  add_model_flag(*command, flags->model);
+  add_prompt_flags(*command, flags->prompt, kPromptText | kPromptFile | kPromptTokens);
+  command->add_option("-o,--output", flags->output, "File to write")->required()->type_name("OUT.f32");
+  command->add_option("--chunk", flags->chunk, "Tokens of the prompt that are processed at a time (default: 512)")
+      ->check(CLI::Range(1, 1 << 20))
+      ->type_name("N");
+  add_device_flags(*command, flags->model);
+  command->callback([flags] {
+    if (!flags->prompt.has_text() && !flags->prompt.has_tokens()) {
+      throw CLI::RequiredError("one of --prompt, --file and --tokens");
+    }
+    run(*flags);
+  });
+}
+
+}  // namespace weft::tools

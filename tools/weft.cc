@@ -1,0 +1,49 @@
+// The `weft` command: text to stdout, errors and figures to stderr; exits with 0, 1 for a failure, 2 for wrong usage.
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "tools/common.h"
+
+namespace {
+
+int fail(const char* what) {
+  std::fprintf(stderr, "weft: error: %s\n", what);
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // A reader that goes away is an error of write, which the commands report.
+  std::signal(SIGPIPE, SIG_IGN);
+
+  CLI::App app("Transformer inference with typed axes, on CPU and OpenCL.", "weft");
+  app.set_version_flag("--version", WEFT_VERSION, "Print the version and exit");
+  app.set_help_flag("-h,--help", "Print this help and exit");
+  app.set_help_all_flag("--help-all", "Print the help of all commands and exit");
+  app.require_subcommand(1);
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return "weft: error: " + std::string(error.what()) + "\nTry 'weft --help' or 'weft COMMAND --help'.\n";
+  });
+  weft::tools::add_run(app);
+  weft::tools::add_logits(app);
+  weft::tools::add_inspect(app);
+  weft::tools::add_explain(app);
+  weft::tools::add_tokenize(app);
+  weft::tools::add_perplexity(app);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  } catch (const weft::Error& error) {
+    return fail(error.what());
+  } catch (const std::bad_alloc&) {
+    return fail("out of memory");
+  } catch (const std::exception& error) {
+    return fail(error.what());
+  }
+  return 0;
+}
