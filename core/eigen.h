@@ -3,7 +3,7 @@
 //   Tensor<f32, Pos, Embed> x({4, 8});
 //   as_matrix(x).setRandom();                                   // Eigen::Map, row-major: pos x embed
 //   Eigen::MatrixXf y = as_matrix(x) * w;                        // any Eigen expression
-//   auto z = tensor_from<Pos, Embed>(y);                         // copies
+//   auto z = matrix_from<Pos, Embed>(y);                         // copies; vector_from<A>, tensor_from<A...> too
 //   Eigen::TensorMap<...> t = as_eigen_tensor(x);                // unsupported/Eigen/CXX11/Tensor, any rank
 //
 // Views share the tensor's storage and are valid as long as it lives.
@@ -50,15 +50,13 @@ Eigen::TensorMap<const Eigen::Tensor<T, sizeof...(A), Eigen::RowMajor>> as_eigen
 
 // Copies any Eigen matrix expression, whatever its storage order.
 template <Axis Rows, Axis Columns, class Derived>
-  requires(!Axis<Derived>)
-auto tensor_from(const Eigen::MatrixBase<Derived>& matrix) {
+auto matrix_from(const Eigen::MatrixBase<Derived>& matrix) {
   Tensor<typename Derived::Scalar, Rows, Columns> tensor({matrix.rows(), matrix.cols()});
   as_matrix(tensor) = matrix;
   return tensor;
 }
 template <Axis A, class Derived>
-  requires(!Axis<Derived>)
-auto tensor_from(const Eigen::MatrixBase<Derived>& vector) {
+auto vector_from(const Eigen::MatrixBase<Derived>& vector) {
   Tensor<typename Derived::Scalar, A> tensor({vector.size()});
   as_vector(tensor) = vector;
   return tensor;

@@ -37,8 +37,8 @@ struct RegionRequest {
 
 // What materialize asks for.
 struct StepRequest {
-  std::vector<RegionRequest> regions;
-  std::string name;                 // of the step and its first value; empty: made up
+  std::vector<RegionRequest> regions = {};
+  std::string name = {};            // of the step and its first value; empty: made up
   const AxisInfo* select = nullptr; // axis of a row-wise selection
   const AxisInfo* choice = nullptr; // its result axis; null for argmax
   int64_t choices = 0;              // k

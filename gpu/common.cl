@@ -13,11 +13,13 @@ typedef __global const uchar* weft_bytes;
 #define weft_unit ((uint)get_group_id(0))
 #define weft_lane ((int)get_local_id(0))
 #define WEFT_BARRIER barrier(CLK_LOCAL_MEM_FENCE)
+#define WEFT_BEYOND(unit, count) false  // there is a team for each unit, and no branch around a barrier
 #else
 #define WEFT_TEAM_SIZE WEFT_GROUP
 #define weft_unit ((uint)get_global_id(0))
 #define weft_lane 0
 #define WEFT_BARRIER
+#define WEFT_BEYOND(unit, count) ((unit) >= (uint)(count))
 #endif
 
 // ---- scalars

@@ -119,7 +119,7 @@ KernelPlan RegionLowering::contract_kernel(const std::vector<int>& contractions,
   builder.coordinates(columns, "column", column_axes);
   std::string parts;
   for (const int i : contractions) parts += contract_part(builder, columns, i, rows, row_tile);
-  Scope epilogue = columns.inner(2);
+  Scope epilogue = columns.inner(4);
   builder.coordinates(epilogue, "row", rows);
   std::string value;
   for (const int i : contractions) {

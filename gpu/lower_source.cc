@@ -102,9 +102,10 @@ void RegionLowering::lower_reduce(const Source& source, const Target& target, co
     scope.code += expand_opencl("reduce", "along", {{"extent", builder.extent(source.reduced)},
                                                     {"element", element.code}});
   } else {
-    scope.line("if (weft_lane != 0) return;");
-    load_contractions(builder, scope, source.program, contractions);
-    builder.store(scope, target, builder.program(scope, source.program));
+    Scope first = scope.inner(2);
+    load_contractions(builder, first, source.program, contractions);
+    builder.store(first, target, builder.program(first, source.program));
+    scope.code += "  if (weft_lane == 0) {\n" + first.code + "  }\n";
   }
   add(builder, std::move(plan), "reduce",
       [&](const std::string& kernel, const std::string& arguments, const std::string& prologue) {

@@ -337,13 +337,47 @@ void SourceRun::stage_piece(const Load& load, const Coordinates& at, int64_t cou
   }
 }
 
+// `count` elements that may span several runs, to the load's staging. Where no ids are involved, the offset is carried
+// along from run to run.
 void SourceRun::stage(const Load& load, Coordinates at, int64_t count) const {
   const auto innermost = static_cast<size_t>(std::max(inner_rank_ - 1, 0));
-  for (int64_t done = 0; done < count;) {
-    const int64_t piece = std::min(count - done, run_ - at[innermost]);
-    stage_piece(load, at, piece, load.staging + done * load.element_bytes);
-    done += piece;
-    advance(at, piece);
+  const bool carried = load.view.gather_count == 0 && is_plain(load.info->format) && across_;
+  if (!carried) {
+    for (int64_t done = 0; done < count;) {
+      const int64_t piece = std::min(count - done, run_ - at[innermost]);
+      stage_piece(load, at, piece, load.staging + done * load.element_bytes);
+      done += piece;
+      advance(at, piece);
+    }
+    return;
+  }
+  int64_t offset;
+  locate(load, at.data(), offset);
+  if (load.element_bytes == 1) {
+    stage_runs<uint8_t>(load, at, offset, count);
+  } else {
+    stage_runs<uint32_t>(load, at, offset, count);
+  }
+}
+
+template <class T>
+void SourceRun::stage_runs(const Load& load, Coordinates at, int64_t offset, int64_t count) const {
+  const auto innermost = static_cast<size_t>(inner_rank_ - 1);
+  const int64_t stride = load.stride[innermost];
+  const T* data = reinterpret_cast<const T*>(load.data);
+  T* out = reinterpret_cast<T*>(load.staging);
+  for (const T* end = out + count; out < end;) {
+    const int64_t piece = std::min<int64_t>(end - out, run_ - at[innermost]);
+    const T* from = data + offset;
+    for (int64_t i = 0; i < piece; ++i, from += stride) *out++ = *from;
+    // To the next run: the loops behind it start over.
+    offset += piece * stride;
+    at[innermost] += piece;
+    for (size_t l = innermost; l > 0 && at[l] == inner_extent_[l]; --l) {
+      at[l] = 0;
+      ++at[l - 1];
+      offset += load.stride[l - 1] - load.stride[l] * inner_extent_[l];
+    }
   }
 }
 

@@ -63,6 +63,8 @@ class SourceRun {
   void set_uniforms(const Coordinates& at, const void* const* provided);
   bool locate(const Load& load, const int64_t* at, int64_t& offset) const;
   void stage(const Load& load, Coordinates at, int64_t count) const;
+  template <class T>
+  void stage_runs(const Load& load, Coordinates at, int64_t offset, int64_t count) const;
   void stage_piece(const Load& load, const Coordinates& at, int64_t count, std::byte* out) const;
   void stage_index(const Index& index, Coordinates at, int64_t count) const;
   void advance(Coordinates& at, int64_t count) const;

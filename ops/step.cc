@@ -1,5 +1,7 @@
 #include "ops/step.h"
 
+#include <hwy/cache_control.h>
+
 #include <algorithm>
 
 #include "core/error.h"

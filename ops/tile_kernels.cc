@@ -56,45 +56,62 @@ struct Arguments {
   size_t n;
 };
 
+// `function` gets the element's place and holds copies of its arguments: through a reference to them they would be read
+// again after each store. In steps of kTileLanes, which may be several vectors.
 template <class F>
-HWY_INLINE void EachF32(const Arguments& s, const F& function) {
+HWY_INLINE void EachF32(const Arguments& s, const F function) {
   const DF df;
-  float* out = s.out_f32();
-  for (size_t i = 0; i < s.n; i += hn::Lanes(df)) hn::StoreU(function(i), df, out + i);
+  float* HWY_RESTRICT out = s.out_f32();
+  for (size_t i = 0; i < s.n; i += kTileLanes) {
+    for (size_t j = i; j < i + kTileLanes; j += hn::Lanes(df)) hn::StoreU(function(j), df, out + j);
+  }
 }
 
 template <class F>
-HWY_INLINE void EachI32(const Arguments& s, const F& function) {
+HWY_INLINE void EachI32(const Arguments& s, const F function) {
   const DI di;
-  int32_t* out = s.out_i32();
-  for (size_t i = 0; i < s.n; i += hn::Lanes(di)) hn::StoreU(function(i), di, out + i);
+  int32_t* HWY_RESTRICT out = s.out_i32();
+  for (size_t i = 0; i < s.n; i += kTileLanes) {
+    for (size_t j = i; j < i + kTileLanes; j += hn::Lanes(di)) hn::StoreU(function(j), di, out + j);
+  }
 }
 
 template <class F>
-HWY_INLINE void Unary(const Arguments& s, const F& function) {
-  EachF32(s, [&](size_t i) HWY_ATTR { return function(s.a.f32(i)); });
+HWY_INLINE void Unary(Arguments s, const F& function) {
+  EachF32(s, [a = s.a, function](size_t i) HWY_ATTR { return function(a.f32(i)); });
 }
 
 template <class F>
-HWY_INLINE void Binary(const Arguments& s, const F& function) {
-  EachF32(s, [&](size_t i) HWY_ATTR { return function(s.a.f32(i), s.b.f32(i)); });
+HWY_INLINE void Binary(Arguments s, const F& function) {
+  // Both arguments run along in the most frequent case, without masks on their addresses.
+  if ((s.a.mask & s.b.mask) != 0) {
+    const DF df;
+    const auto *a = reinterpret_cast<const float*>(s.a.data), *b = reinterpret_cast<const float*>(s.b.data);
+    EachF32(s, [a, b, df, function](size_t i) HWY_ATTR {
+      return function(hn::LoadU(df, a + i), hn::LoadU(df, b + i));
+    });
+    return;
+  }
+  EachF32(s, [a = s.a, b = s.b, function](size_t i) HWY_ATTR { return function(a.f32(i), b.f32(i)); });
 }
 
 template <class F>
-HWY_INLINE void BinaryI32(const Arguments& s, const F& function) {
-  EachI32(s, [&](size_t i) HWY_ATTR { return function(s.a.i32(i), s.b.i32(i)); });
+HWY_INLINE void BinaryI32(Arguments s, const F& function) {
+  EachI32(s, [a = s.a, b = s.b, function](size_t i) HWY_ATTR { return function(a.i32(i), b.i32(i)); });
 }
 
 HWY_INLINE VI MaskLanes(MF mask) { return hn::VecFromMask(DI(), hn::RebindMask(DI(), mask)); }
 
 template <class F>
 HWY_INLINE void CompareF32(const Arguments& s, const F& function) {
-  EachI32(s, [&](size_t i) HWY_ATTR { return MaskLanes(function(s.a.f32(i), s.b.f32(i))); });
+  EachI32(s, [a = s.a, b = s.b, function](size_t i) HWY_ATTR { return MaskLanes(function(a.f32(i), b.f32(i))); });
 }
 
 template <class F>
 HWY_INLINE void CompareI32(const Arguments& s, const F& function) {
-  EachI32(s, [&](size_t i) HWY_ATTR { return hn::VecFromMask(DI(), function(s.a.i32(i), s.b.i32(i))); });
+  EachI32(s, [a = s.a, b = s.b, function](size_t i) HWY_ATTR {
+    return hn::VecFromMask(DI(), function(a.i32(i), b.i32(i)));
+  });
 }
 
 // What has no vector form: one element at a time, and a uniform value once.
@@ -122,6 +139,29 @@ HWY_INLINE VI TruncateSaturated(VF x) {
   return hn::IfThenElse(hn::RebindMask(di, low), hn::Set(di, std::numeric_limits<int32_t>::min()), result);
 }
 
+// Half a vector of a / b, truncated: exact, since the quotient of two i32 is either an integer or further from the next
+// one than f64 rounds. An infinity or NaN, where b is 0, gives anything.
+template <class VH>
+HWY_INLINE VH HalfQuotient(VH a, VH b) {
+  const hn::Half<DI> dih;
+  const hn::Rebind<double, decltype(dih)> dd;
+  return hn::DemoteTo(dih, hn::Div(hn::PromoteTo(dd, a), hn::PromoteTo(dd, b)));
+}
+
+HWY_INLINE VI Quotient(VI a, VI b) {
+  const DI di;
+  const hn::Half<DI> dih;
+  const VI quotient = hn::Combine(di, HalfQuotient(hn::UpperHalf(dih, a), hn::UpperHalf(dih, b)),
+                                  HalfQuotient(hn::LowerHalf(dih, a), hn::LowerHalf(dih, b)));
+  // The lowest number over -1 wraps; over 0, the quotient is 0.
+  const VI wrapped = hn::IfThenElse(hn::Eq(b, hn::Set(di, -1)), hn::Sub(hn::Zero(di), a), quotient);
+  return hn::IfThenZeroElse(hn::Eq(b, hn::Zero(di)), wrapped);
+}
+
+HWY_INLINE VI Remainder(VI a, VI b) {
+  return hn::IfThenZeroElse(hn::Eq(b, hn::Zero(DI())), hn::Sub(a, hn::Mul(Quotient(a, b), b)));
+}
+
 HWY_INLINE VF MaskToF32(VI lanes) {
   const DF df;
   return hn::BitCast(df, hn::And(lanes, hn::BitCast(DI(), hn::Set(df, 1.0f))));
@@ -130,22 +170,22 @@ HWY_INLINE VF MaskToF32(VI lanes) {
 void Cast(const Arguments& s, Element from, Element to) {
   const DF df;
   const DI di;
-  const VI zero = hn::Zero(di);
-  if (from == to) return EachI32(s, [&](size_t i) HWY_ATTR { return s.a.i32(i); });
+  const Stream a = s.a;
+  if (from == to) return EachI32(s, [a](size_t i) HWY_ATTR { return a.i32(i); });
   if (to == Element::f32 && from == Element::i32) {
-    return EachF32(s, [&](size_t i) HWY_ATTR { return hn::ConvertTo(df, s.a.i32(i)); });
+    return EachF32(s, [a, df](size_t i) HWY_ATTR { return hn::ConvertTo(df, a.i32(i)); });
   }
-  if (to == Element::f32) return EachF32(s, [&](size_t i) HWY_ATTR { return MaskToF32(s.a.i32(i)); });
+  if (to == Element::f32) return EachF32(s, [a](size_t i) HWY_ATTR { return MaskToF32(a.i32(i)); });
   if (to == Element::i32 && from == Element::f32) {
-    return EachI32(s, [&](size_t i) HWY_ATTR { return TruncateSaturated(s.a.f32(i)); });
+    return EachI32(s, [a](size_t i) HWY_ATTR { return TruncateSaturated(a.f32(i)); });
   }
   if (to == Element::i32) {
-    return EachI32(s, [&](size_t i) HWY_ATTR { return hn::And(s.a.i32(i), hn::Set(di, 1)); });
+    return EachI32(s, [a, di](size_t i) HWY_ATTR { return hn::And(a.i32(i), hn::Set(di, 1)); });
   }
   if (from == Element::f32) {  // not Ne(), which on some targets is false for a NaN
-    return EachI32(s, [&](size_t i) HWY_ATTR { return MaskLanes(hn::Not(hn::Eq(s.a.f32(i), hn::Zero(df)))); });
+    return EachI32(s, [a, df](size_t i) HWY_ATTR { return MaskLanes(hn::Not(hn::Eq(a.f32(i), hn::Zero(df)))); });
   }
-  EachI32(s, [&](size_t i) HWY_ATTR { return hn::VecFromMask(di, hn::Ne(s.a.i32(i), zero)); });
+  EachI32(s, [a, di](size_t i) HWY_ATTR { return hn::VecFromMask(di, hn::Ne(a.i32(i), hn::Zero(di))); });
 }
 
 void RunF32(ScalarOp op, const Arguments& s) {
@@ -192,21 +232,16 @@ void RunF32(ScalarOp op, const Arguments& s) {
 void RunI32(ScalarOp op, const Arguments& s) {
   const DI di;
   switch (op) {
-    case ScalarOp::neg: return EachI32(s, [&](size_t i) HWY_ATTR { return hn::Sub(hn::Zero(di), s.a.i32(i)); });
-    case ScalarOp::abs: return EachI32(s, [&](size_t i) HWY_ATTR { return hn::Abs(s.a.i32(i)); });
+    case ScalarOp::neg:
+      return EachI32(s, [a = s.a, di](size_t i) HWY_ATTR { return hn::Sub(hn::Zero(di), a.i32(i)); });
+    case ScalarOp::abs: return EachI32(s, [a = s.a](size_t i) HWY_ATTR { return hn::Abs(a.i32(i)); });
     case ScalarOp::add: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Add(a, b); });
     case ScalarOp::sub: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Sub(a, b); });
     case ScalarOp::mul: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Mul(a, b); });
     case ScalarOp::min: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Min(a, b); });
     case ScalarOp::max: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Max(a, b); });
-    case ScalarOp::div:
-      return Scalars<int32_t>(s, [](int32_t a, int32_t b) {
-        return b == 0 ? 0 : static_cast<int32_t>(static_cast<uint32_t>(int64_t{a} / b));
-      });
-    case ScalarOp::mod:
-      return Scalars<int32_t>(s, [](int32_t a, int32_t b) {
-        return b == 0 ? 0 : static_cast<int32_t>(int64_t{a} % b);
-      });
+    case ScalarOp::div: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return Quotient(a, b); });
+    case ScalarOp::mod: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return Remainder(a, b); });
     default: return;
   }
 }
@@ -240,17 +275,17 @@ void RunScalarOp(const TileProgram::Operation& op, const Arguments& s) {
   switch (op.scalar) {
     case ScalarOp::cast: return Cast(s, op.argument, op.type);
     case ScalarOp::logical_not:
-      return EachI32(s, [&](size_t i) HWY_ATTR { return hn::Not(s.a.i32(i)); });
+      return EachI32(s, [a = s.a](size_t i) HWY_ATTR { return hn::Not(a.i32(i)); });
     case ScalarOp::logical_and: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::And(a, b); });
     case ScalarOp::logical_or: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Or(a, b); });
     case ScalarOp::select:
       if (op.type == Element::f32) {
-        return EachF32(s, [&](size_t i) HWY_ATTR {
-          return hn::IfThenElse(hn::MaskFromVec(hn::BitCast(df, s.a.i32(i))), s.b.f32(i), s.c.f32(i));
+        return EachF32(s, [a = s.a, b = s.b, c = s.c, df](size_t i) HWY_ATTR {
+          return hn::IfThenElse(hn::MaskFromVec(hn::BitCast(df, a.i32(i))), b.f32(i), c.f32(i));
         });
       }
-      return EachI32(s, [&](size_t i) HWY_ATTR {
-        return hn::IfThenElse(hn::MaskFromVec(s.a.i32(i)), s.b.i32(i), s.c.i32(i));
+      return EachI32(s, [a = s.a, b = s.b, c = s.c](size_t i) HWY_ATTR {
+        return hn::IfThenElse(hn::MaskFromVec(a.i32(i)), b.i32(i), c.i32(i));
       });
     case ScalarOp::eq:
     case ScalarOp::ne:
@@ -278,13 +313,13 @@ void RunTileOperations(const TileProgram::Operation* operations, const uint16_t*
       case TileProgram::Op::scalar: RunScalarOp(op, s); break;
       case TileProgram::Op::iota: {
         const auto first = static_cast<int32_t>(slots[op.out].first + base);
-        EachI32(s, [&](size_t i) HWY_ATTR { return hn::Iota(di, first + static_cast<int32_t>(i)); });
+        EachI32(s, [first, di](size_t i) HWY_ATTR { return hn::Iota(di, first + static_cast<int32_t>(i)); });
         break;
       }
       case TileProgram::Op::load_bool: {
         const auto* bytes = reinterpret_cast<const uint8_t*>(slots[op.out].bytes + base);
         const hn::Rebind<uint8_t, DI> du8;
-        EachI32(s, [&](size_t i) HWY_ATTR {
+        EachI32(s, [bytes, di, du8](size_t i) HWY_ATTR {
           const VI lanes = hn::PromoteTo(di, hn::LoadU(du8, bytes + i));
           return hn::VecFromMask(di, hn::Ne(lanes, hn::Zero(di)));
         });
@@ -297,7 +332,9 @@ void RunTileOperations(const TileProgram::Operation* operations, const uint16_t*
         Binary(s, [df](VF a, VF b) HWY_ATTR { return hn::Mul(hn::Mul(a, VectorSigmoid(df, a)), b); });
         break;
       case TileProgram::Op::mul_mul:
-        EachF32(s, [&](size_t i) HWY_ATTR { return hn::Mul(hn::Mul(s.a.f32(i), s.b.f32(i)), s.c.f32(i)); });
+        EachF32(s, [a = s.a, b = s.b, c = s.c](size_t i) HWY_ATTR {
+          return hn::Mul(hn::Mul(a.f32(i), b.f32(i)), c.f32(i));
+        });
         break;
     }
   }
@@ -349,14 +386,16 @@ void ReduceMax(const Stream& value, size_t n, TileReduction& reduction) {
   for (size_t begin = 0; begin < n; begin += kTile) {
     const size_t end = HWY_MIN(n, begin + static_cast<size_t>(kTile));
     // A NaN is greater than nothing, so it is never taken.
-    VF m0 = lowest, m1 = lowest;
+    const auto larger = [](VF v, VF m) HWY_ATTR { return hn::IfThenElse(hn::Gt(v, m), v, m); };
+    VF m0 = lowest, m1 = lowest, m2 = lowest, m3 = lowest;
     size_t i = begin;
-    for (; i + 2 * lanes <= end; i += 2 * lanes) {
-      const VF v0 = value.f32(i), v1 = value.f32(i + lanes);
-      m0 = hn::IfThenElse(hn::Gt(v0, m0), v0, m0);
-      m1 = hn::IfThenElse(hn::Gt(v1, m1), v1, m1);
+    for (; i + 4 * lanes <= end; i += 4 * lanes) {
+      m0 = larger(value.f32(i), m0);
+      m1 = larger(value.f32(i + lanes), m1);
+      m2 = larger(value.f32(i + 2 * lanes), m2);
+      m3 = larger(value.f32(i + 3 * lanes), m3);
     }
-    float best = hn::GetLane(hn::MaxOfLanes(df, hn::IfThenElse(hn::Gt(m0, m1), m0, m1)));
+    float best = hn::GetLane(hn::MaxOfLanes(df, larger(larger(m0, m1), larger(m2, m3))));
     for (; i < end; ++i) {
       const float v = value.scalar<float>(i);
       best = v > best ? v : best;

@@ -102,7 +102,10 @@ class CpuExecutor final : public Executor {
       return;
     }
 #pragma omp parallel num_threads(threads_)
-    run_steps(step_args, Team{omp_get_thread_num(), omp_get_num_threads()}, profile);
+    {
+      const int threads = omp_get_num_threads();
+      run_steps(step_args, Team{omp_get_thread_num(), threads, threads > 1 ? &meeting_ : nullptr}, profile);
+    }
   }
 
   const void* read(ValueId value, size_t) override { return data_[value]; }
@@ -134,6 +137,7 @@ class CpuExecutor final : public Executor {
   std::vector<std::unique_ptr<CpuKernel>> kernels_;
   AlignedBytes arena_, scratch_;
   std::vector<void*> data_;  // by ValueId
+  TeamBarrier meeting_;
 };
 
 }  // namespace

@@ -66,7 +66,7 @@ class Generator {
     }
     result.step_case = c_.build();
     result.code = c_.code();
-    result.tolerance.absolute = 2 * error_ + 1e-7;
+    result.tolerance.absolute = error_ + 1e-7;
     result.tolerance.relative = 1e-5;
     result.block_weights = block_weights_;
     result.nonfinite = nonfinite_;

@@ -1,53 +1,440 @@
-// Attention in one pass over the keys: scores of a block of keys for a tile of query rows, their program, the online
-// softmax, and the weighted sum of the values. No score outlives its block.
-#include "ops/attention/attention.h"
-
+// Running the attention kernel: tiles of query rows, blocks of keys, parts and their merging.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
-#include "core/error.h"
+#include "ops/attention/attention_kernel.h"
 #include "ops/contract/kernels.h"
 
 namespace weft {
 namespace {
 
-// From so many query rows on, keys are brought into the order of the blocked product.
-constexpr int64_t kGemmRows = 8;
-// Keys of a part at least, where several threads share the keys of one tile.
-constexpr int64_t kPartKeys = 256;
+constexpr int64_t kGemmRows = 8;    // from so many query rows on, keys are transposed for the blocked product
+constexpr int64_t kPartKeys = 256;  // keys of a part at least
+
+template <class T>
+T* at(std::byte* base, size_t offset) {
+  return reinterpret_cast<T*>(base + offset);
+}
 
 }  // namespace
 
-// One thread's pointers into its scratch.
+// What one thread has in its scratch.
 struct AttentionKernel::Thread {
-  std::array<float*, kMaxScores> scores;      // [kTileRows][kBlockKeys] by contraction
-  std::array<float*, kMaxScores> packed;      // query rows for the blocked product
-  std::array<float*, kMaxLoads> loads;        // [kBlockKeys], by cached load
-  float *panel, *values, *sums;
-  SoftmaxState* state;
-  int64_t* coordinates;                       // [kTileRows][kMaxLoops]
-  std::array<const float**, kMaxScores> left; // query rows
-  const float** value_rows;
-  const std::byte** addresses;
-  int64_t* index;                             // of a block's keys
+  std::byte* base;
   std::array<LhsRun, kMaxScores> lhs;
-  std::array<const float*, kMaxScores> matrix;
+  std::array<const float*, kMaxScores> matrix;  // null: lhs in place
   std::array<KeyRowsRun, kMaxScores> keys;
-  std::array<KeyRowsRun, kMaxLoads> cached;
+  std::array<KeyRowsRun, kMaxCached> cached;
   KeyRowsRun value;
   SourceRun* body;
   std::array<SourceRun*, kMaxMaskSources> mask;
+  AxisSpace batch_space, rest_space;
+  const PageTable* pages;
+  int64_t* coordinates;  // [row][kMaxLoops]
+  SoftmaxState* state;
+  float* sums;
+  const std::byte** addresses;
+  const float** value_rows;
+  float** out_rows;
+  int64_t* index;        // of a block's keys: slots, or coordinates
+  std::array<IntRange, kMaxMaskSources> range;
+  std::array<int64_t, kMaxLoops> out_stride;  // by query axis, elements
+  std::array<int64_t, kMaxLoops> value_stride;
+  AxisSpace value_space;
+  bool out_contiguous;
+
+  const int64_t* row(int64_t r) const { return coordinates + r * kMaxLoops; }
 };
 
-// A tile of query rows that share their keys.
+// Query rows that read the same keys.
 struct AttentionKernel::Tile {
-  int64_t batch;             // flat coordinate on the batch axes
-  int64_t pos, pos_count;    // where there are pages: coordinates on `pos` of one sequence
-  int64_t row, row_count;    // flat coordinates on the other row axes
-  int64_t sequence;          // -1: no pages
+  int64_t batch;            // flat coordinate on the axes that keys depend on
+  int64_t pos, pos_count;   // with pages: positions of one sequence
+  int64_t rest, rest_count; // flat coordinates on the other axes
+  int64_t sequence;         // -1: without pages
   int64_t keys;
-  int64_t rows() const { return pos_count * row_count; }
+  int64_t rows() const { return pos_count * rest_count; }
 };
+
+// The tiles of a run, counted the same way by all threads.
+class AttentionKernel::Tiles {
+ public:
+  Tiles(const AttentionKernel& kernel, const StepArgs& args) : kernel_(kernel), args_(args) {
+    batches_ = element_count(kernel.batch_axes_, args.extents);
+    rest_ = element_count(kernel.rest_axes_, args.extents);
+    positions_ = 1;
+    if (kernel.pos_ >= 0) {
+      positions_ = args.extents[kernel.query_[static_cast<size_t>(kernel.pos_)]];
+      pages_ = &args.pages[kernel.cache_];
+      seq_ = static_cast<const int32_t*>(args.data[kernel.seq_]);
+      tile_positions_ = kernel.pos_alone_ ? 1 : std::max<int64_t>(kTileRows / std::max<int64_t>(rest_, 1), 1);
+    }
+    for_each([this](int64_t, const Tile& tile) {
+      ++count_;
+      longest_ = std::max(longest_, tile.keys);
+    });
+  }
+  int64_t count() const { return count_; }
+  int64_t longest() const { return longest_; }
+
+  // visit(index, tile), in order.
+  template <class Visit>
+  void for_each(const Visit& visit) const {
+    int64_t index = 0;
+    for (int64_t batch = 0; batch < batches_; ++batch) {
+      for (int64_t pos = 0; pos < positions_;) {
+        Tile tile{batch, pos, 1, 0, 0, -1, 0};
+        if (pages_ != nullptr) {
+          tile.sequence = seq_[pos];
+          while (tile.pos_count < tile_positions_ && pos + tile.pos_count < positions_ &&
+                 seq_[pos + tile.pos_count] == tile.sequence) {
+            ++tile.pos_count;
+          }
+          const bool known = tile.sequence >= 0 && tile.sequence < pages_->sequences;
+          tile.keys = known ? pages_->length[tile.sequence] : 0;
+        } else {
+          tile.keys = args_.extents[kernel_.key_];
+        }
+        for (tile.rest = 0; tile.rest < rest_; tile.rest += kTileRows) {
+          tile.rest_count = std::min(kTileRows, rest_ - tile.rest);
+          visit(index++, tile);
+        }
+        pos += tile.pos_count;
+      }
+    }
+  }
+
+ private:
+  const AttentionKernel& kernel_;
+  const StepArgs& args_;
+  const PageTable* pages_ = nullptr;
+  const int32_t* seq_ = nullptr;
+  int64_t batches_ = 1, positions_ = 1, rest_ = 1, tile_positions_ = 1, count_ = 0, longest_ = 0;
+};
+
+AttentionKernel::Thread AttentionKernel::bind(const StepArgs& args, const Team& team) const {
+  Thread thread{};
+  thread.base = args.scratch + threads_at_ + static_cast<size_t>(team.thread) * thread_bytes_;
+  for (size_t i = 0; i < scores_.size(); ++i) {
+    thread.lhs[i] = scores_[i].lhs.bind(args, thread.base + scores_[i].workspace_at);
+    thread.keys[i] = scores_[i].keys.bind(args);
+  }
+  for (size_t i = 0; i < cached_.size(); ++i) thread.cached[i] = cached_[i].rows.bind(args);
+  thread.value = value_.front().bind(args);
+  if (!causal_) thread.body = body_.bind(args, thread.base + body_at_);
+  for (size_t i = 0; i < std::min(mask_sources_.size(), kMaxMaskSources); ++i) {
+    const IntSource& source = mask_sources_[i];
+    if (!source.load.program().empty()) thread.mask[i] = source.load.bind(args, thread.base + source.workspace_at);
+  }
+  thread.batch_space = AxisSpace(batch_axes_, args.extents);
+  thread.rest_space = AxisSpace(rest_axes_, args.extents);
+  thread.pages = cache_ >= 0 ? &args.pages[cache_] : nullptr;
+  thread.coordinates = at<int64_t>(thread.base, coordinates_at_);
+  thread.state = at<SoftmaxState>(thread.base, state_at_);
+  thread.sums = at<float>(thread.base, sums_at_);
+  thread.addresses = at<const std::byte*>(thread.base, pointers_at_);
+  thread.value_rows = reinterpret_cast<const float**>(thread.addresses + kBlockKeys);
+  thread.out_rows = at<float*>(thread.base, pointers_at_) + 2 * kBlockKeys;
+  thread.index = at<int64_t>(thread.base, index_at_);
+  // Strides of the result, which is stored over region.axes.
+  int64_t stride = 1;
+  thread.value_space = AxisSpace(value_axes_, args.extents);
+  for (size_t i = region_->axes.size(); i-- > 0;) {
+    const AxisId axis = region_->axes[i];
+    for (size_t q = 0; q < query_.size(); ++q) {
+      if (query_[q] == axis) thread.out_stride[q] = stride;
+    }
+    for (size_t v = 0; v < value_axes_.size(); ++v) {
+      if (value_axes_[v] == axis) thread.value_stride[v] = stride;
+    }
+    stride *= args.extents[axis];
+  }
+  thread.out_contiguous = true;
+  stride = 1;
+  for (size_t v = value_axes_.size(); v-- > 0;) {
+    thread.out_contiguous = thread.out_contiguous && thread.value_stride[v] == stride;
+    stride *= args.extents[value_axes_[v]];
+  }
+  return thread;
+}
+
+// Coordinates of the tile's rows.
+void AttentionKernel::place(const Tile& tile, Thread& thread) const {
+  int64_t batch[AxisSpace::kMax], rest[AxisSpace::kMax];
+  thread.batch_space.split(tile.batch, batch);
+  for (int64_t r = 0; r < tile.rows(); ++r) {
+    int64_t* row = thread.coordinates + r * kMaxLoops;
+    thread.rest_space.split(tile.rest + r % tile.rest_count, rest);
+    for (size_t i = 0; i < batch_.size(); ++i) row[batch_[i]] = batch[i];
+    for (size_t i = 0; i < rest_.size(); ++i) row[rest_[i]] = rest[i];
+    if (pos_ >= 0) row[pos_] = tile.pos + r / tile.rest_count;
+  }
+}
+
+// The tile's query rows, and what a mask knows of them.
+void AttentionKernel::enter(const Tile& tile, Thread& thread) const {
+  place(tile, thread);
+  const int64_t tile_rows = gemm_row_tile();
+  for (size_t i = 0; i < scores_.size(); ++i) {
+    const Score& score = scores_[i];
+    const LhsRun& lhs = thread.lhs[i];
+    const auto** left = at<const float*>(thread.base, score.left_at);
+    for (int64_t r = 0; r < tile.rows(); ++r) {
+      const int64_t flat = lhs.flat(thread.row(r), score.row_query);
+      left[r] = thread.matrix[i] != nullptr ? thread.matrix[i] + flat * lhs.k() : lhs.row(flat);
+    }
+    if (tile.rows() < kGemmRows) continue;
+    auto* packed = at<float>(thread.base, score.packed_at);
+    for (int64_t r = 0; r < tile.rows(); r += tile_rows) {
+      gemm_pack(left + r, std::min(tile_rows, tile.rows() - r), lhs.k(), packed + r * lhs.k());
+    }
+  }
+  for (size_t i = 0; i < std::min(mask_sources_.size(), kMaxMaskSources); ++i) {
+    using Kind = IntSource::Kind;
+    const IntSource& source = mask_sources_[i];
+    auto* values = at<int32_t>(thread.base, source.values_at);
+    if (source.kind != Kind::query_index && source.kind != Kind::by_query) continue;
+    for (int64_t r = 0; r < tile.rows(); ++r) {
+      if (source.kind == Kind::query_index) {
+        values[r] = static_cast<int32_t>(thread.row(r)[source.query]);
+      } else {
+        thread.mask[i]->set_row(thread.row(r));
+        thread.mask[i]->evaluate(0, 1, nullptr, values + r);
+      }
+    }
+    const auto [low, high] = std::minmax_element(values, values + tile.rows());
+    thread.range[i] = {*low, *high};
+  }
+}
+
+// Fetches what the block's keys hold for the score; true where the mask rules all of them out.
+bool AttentionKernel::masked(const Tile& tile, int64_t first, int64_t count, Thread& thread) const {
+  if (thread.pages != nullptr) {
+    const PageTable& table = *thread.pages;
+    const int32_t* pages = table.pages + tile.sequence * table.max_pages;
+    int64_t page = first / table.page_size, offset = first % table.page_size;
+    for (int64_t j = 0; j < count; ++j) {
+      thread.index[j] = int64_t{pages[page]} * table.page_size + offset;
+      if (++offset == table.page_size) {
+        offset = 0;
+        ++page;
+      }
+    }
+  } else {
+    for (int64_t j = 0; j < count; ++j) thread.index[j] = first + j;
+  }
+  for (size_t i = 0; i < cached_.size(); ++i) {
+    if (!cached_[i].by_key) continue;
+    const KeyRowsRun& cached = thread.cached[i];
+    cached.elements(thread.index, count, cached.query_offset(thread.row(0)), thread.base + cached_[i].values_at);
+  }
+  if (!mask_.can_mask() || mask_sources_.size() > kMaxMaskSources) return false;
+  for (size_t i = 0; i < mask_sources_.size(); ++i) {
+    const IntSource& source = mask_sources_[i];
+    using Kind = IntSource::Kind;
+    const int32_t* values = at<int32_t>(thread.base, source.values_at);
+    switch (source.kind) {
+      case Kind::query_index:
+      case Kind::by_query: continue;
+      case Kind::unknown:
+        thread.range[i] = {std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()};
+        continue;
+      case Kind::key_index:
+        for (int64_t j = 0; j < count; ++j) at<int32_t>(thread.base, source.values_at)[j] = static_cast<int32_t>(first + j);
+        break;
+      case Kind::cached: values = at<int32_t>(thread.base, cached_[source.cached].values_at); break;
+      case Kind::by_key:
+        thread.mask[i]->set_row(thread.row(0));
+        thread.mask[i]->evaluate(first, count, nullptr, thread.base + source.values_at);
+        break;
+    }
+    const auto [low, high] = std::minmax_element(values, values + count);
+    thread.range[i] = {*low, *high};
+  }
+  return mask_.always_masked({thread.range.data(), mask_sources_.size()});
+}
+
+// Scores of the tile's rows and a block of keys, as weights in the first score's memory.
+void AttentionKernel::score_block(const Tile& tile, int64_t first, int64_t count, Thread& thread) const {
+  const int64_t rows = tile.rows();
+  for (size_t i = 0; i < scores_.size(); ++i) {
+    const Score& score = scores_[i];
+    const KeyRowsRun& keys = thread.keys[i];
+    const int64_t offset = keys.query_offset(thread.row(0));
+    Format format = score.keys.format();
+    RowPointers key_rows = thread.addresses;
+    if (score.keys.contiguous()) {
+      keys.addresses(thread.index, count, offset, thread.addresses);
+    } else {
+      keys.floats(thread.index, count, offset, thread.addresses, at<float>(thread.base, keys_at_), thread.value_rows);
+      key_rows = reinterpret_cast<RowPointers>(thread.value_rows);
+      format = Format::f32;
+    }
+    auto* scores = at<float>(thread.base, score.scores_at);
+    const auto** left = at<const float*>(thread.base, score.left_at);
+    for (int64_t r = 0; r < rows; ++r) thread.out_rows[r] = scores + r * kBlockKeys;
+    if (rows >= kGemmRows) {
+      gemm_panel(format, key_rows, count, at<float>(thread.base, score.packed_at), rows, thread.lhs[i].k(),
+                 at<float>(thread.base, panel_at_), thread.out_rows);
+    } else {
+      for (int64_t r = 0; r < rows; r += kDotRows) {
+        const auto part = static_cast<int>(std::min<int64_t>(kDotRows, rows - r));
+        dot_rows(format, key_rows, count, left + r, part, thread.lhs[i].k(), thread.out_rows + r);
+      }
+    }
+  }
+  auto* scores = at<float>(thread.base, scores_.front().scores_at);
+  if (causal_) {
+    // Without a mask, every key is before every query.
+    alignas(64) static constexpr int32_t kNone[kBlockKeys] = {};
+    const int32_t* key = kNone;
+    const int32_t* query = kNone;
+    if (causal_->masked) {
+      const IntSource& source = mask_sources_[causal_->key];
+      const bool cached = source.kind == IntSource::Kind::cached;
+      key = at<int32_t>(thread.base, cached ? cached_[source.cached].values_at : source.values_at);
+      query = at<int32_t>(thread.base, mask_sources_[causal_->query].values_at);
+    }
+    softmax_causal_block(scores, rows, count, causal_->scale, query, key, *thread.state);
+    return;
+  }
+  const void* provided[kMaxScores + kMaxCached];
+  for (int64_t r = 0; r < rows; ++r) {
+    for (size_t i = 0; i < scores_.size(); ++i) provided[i] = at<float>(thread.base, scores_[i].scores_at) + r * kBlockKeys;
+    for (size_t i = 0; i < cached_.size(); ++i) {
+      std::byte* values = thread.base + cached_[i].values_at;
+      const KeyRowsRun& cached = thread.cached[i];
+      if (!cached_[i].by_key) cached.elements(thread.index, count, cached.query_offset(thread.row(r)), values);
+      provided[scores_.size() + i] = values;
+    }
+    thread.body->set_row(thread.row(r));
+    thread.body->evaluate(first, count, provided, scores + r * kBlockKeys);
+  }
+  softmax_block(scores, rows, count, *thread.state);
+}
+
+// Keys [first, last) of a tile, from the beginning: leaves sums and state.
+void AttentionKernel::process(const Tile& tile, int64_t first, int64_t last, bool careful, Thread& thread) const {
+  const int64_t rows = tile.rows();
+  reset(*thread.state, rows);
+  std::fill(thread.sums, thread.sums + rows * stride_, 0.0f);
+  for (int64_t key = first; key < last; key += kBlockKeys) {
+    const int64_t count = std::min(kBlockKeys, last - key);
+    if (masked(tile, key, count, thread)) continue;
+    score_block(tile, key, count, thread);
+    const KeyRowsRun& value = thread.value;
+    value.floats(thread.index, count, value.query_offset(thread.row(0)), thread.addresses,
+                 at<float>(thread.base, values_at_), thread.value_rows);
+    const auto* weights = at<float>(thread.base, scores_.front().scores_at);
+    (careful ? add_weighted_carefully : add_weighted)(thread.value_rows, count, value.width(), weights, rows,
+                                                      *thread.state, thread.sums, stride_);
+  }
+  // A masked key whose value is no number must not show: such sums are made again, key by key.
+  if (!careful && !all_finite(thread.sums, rows * stride_)) process(tile, first, last, true, thread);
+}
+
+void AttentionKernel::store_row(const int64_t* coordinates, const float* sums, float total, const Thread& thread,
+                                float* out) const {
+  for (size_t q = 0; q < query_.size(); ++q) out += coordinates[q] * thread.out_stride[q];
+  const float factor = total == 0 ? 0.0f : 1.0f / total;
+  const int64_t width = thread.value.width();
+  if (thread.out_contiguous) {
+    scale_row(sums, width, factor, out);
+    return;
+  }
+  std::array<int64_t, AxisSpace::kMax> at_value{};
+  for (int64_t i = 0; i < width; ++i, thread.value_space.advance(at_value.data())) {
+    int64_t offset = 0;
+    for (size_t v = 0; v < value_axes_.size(); ++v) offset += at_value[v] * thread.value_stride[v];
+    out[offset] = sums[i] * factor;
+  }
+}
+
+void AttentionKernel::run(const StepArgs& args, const Team& team) const {
+  Thread thread = bind(args, team);
+  bool waits = false;
+  for (size_t i = 0; i < scores_.size(); ++i) {
+    if (scores_[i].lhs.in_place()) continue;
+    auto* matrix = at<float>(args.scratch, scores_[i].matrix_at);
+    thread.lhs[i].evaluate_share(team, matrix);
+    thread.matrix[i] = matrix;
+    waits = true;
+  }
+  if (waits) team.barrier();
+
+  float* out = finish_.needed() ? finish_.body(args, args.scratch + finish_at_) : static_cast<float*>(args.data[output_]);
+  const Tiles tiles(*this, args);
+  // Few tiles with many keys are split into parts, at most three per thread.
+  int64_t parts = 1;
+  if (team.threads > 1 && tiles.count() > 0 && tiles.count() < 2 * team.threads) {
+    parts = std::clamp<int64_t>(tiles.longest() / kPartKeys, 1, 3 * team.threads / tiles.count());
+  }
+  tiles.for_each([&](int64_t index, const Tile& tile) {
+    bool entered = false;
+    for (int64_t part = 0; part < parts; ++part) {
+      if ((index * parts + part) % team.threads != team.thread) continue;
+      if (!std::exchange(entered, true)) enter(tile, thread);
+      const int64_t blocks = (tile.keys + kBlockKeys - 1) / kBlockKeys;
+      const int64_t first = blocks * part / parts * kBlockKeys;
+      const int64_t last = std::min(blocks * (part + 1) / parts * kBlockKeys, tile.keys);
+      process(tile, first, last, false, thread);
+      if (parts == 1) {
+        for (int64_t r = 0; r < tile.rows(); ++r) {
+          store_row(thread.row(r), thread.sums + r * stride_, thread.state->total[r], thread, out);
+        }
+        continue;
+      }
+      auto* kept = at<float>(args.scratch, parts_at_) + static_cast<size_t>(index * parts + part) * part_floats_;
+      std::copy(thread.sums, thread.sums + tile.rows() * stride_, kept);
+      kept += kTileRows * stride_;
+      std::copy(thread.state->largest, thread.state->largest + tile.rows(), kept);
+      std::copy(thread.state->total, thread.state->total + tile.rows(), kept + kTileRows);
+    }
+  });
+  if (parts > 1) {
+    team.barrier();
+    merge(tiles, args, team, parts, thread, out);
+  }
+  if (finish_.needed()) {
+    team.barrier();
+    finish_.run(args, team, args.scratch + finish_at_);
+  }
+}
+
+// Rows of all tiles from their parts, each with the weights that the largest score of all parts asks for.
+void AttentionKernel::merge(const Tiles& tiles, const StepArgs& args, const Team& team, int64_t parts, Thread& thread,
+                            float* out) const {
+  const auto* kept = at<float>(args.scratch, parts_at_);
+  int64_t row = 0;
+  tiles.for_each([&](int64_t index, const Tile& tile) {
+    bool placed = false;
+    for (int64_t r = 0; r < tile.rows(); ++r, ++row) {
+      if (row % team.threads != team.thread) continue;
+      if (!std::exchange(placed, true)) place(tile, thread);
+      const auto part_at = [&](int64_t part) { return kept + static_cast<size_t>(index * parts + part) * part_floats_; };
+      const auto largest_at = [&](int64_t part) { return part_at(part)[kTileRows * stride_ + r]; };
+      const auto total_at = [&](int64_t part) { return part_at(part)[kTileRows * (stride_ + 1) + r]; };
+      float largest = -std::numeric_limits<float>::infinity(), total = 0;
+      for (int64_t part = 0; part < parts; ++part) largest = std::max(largest, largest_at(part));
+      std::fill(thread.sums, thread.sums + stride_, 0.0f);
+      for (int64_t part = 0; part < parts; ++part) {
+        if (total_at(part) == 0) continue;
+        const float factor = std::isinf(largest) && largest < 0 ? 1.0f : std::exp(largest_at(part) - largest);
+        total += total_at(part) * factor;
+        const float* sums = part_at(part) + r * stride_;
+        for (int64_t i = 0; i < stride_; ++i) thread.sums[i] += sums[i] * factor;
+      }
+      store_row(thread.row(r), thread.sums, total, thread, out);
+    }
+  });
+}
+
+std::unique_ptr<CpuKernel> make_attention_kernel(const KernelContext& context) {
+  if (context.step.kind != StepKind::attention) return nullptr;
+  return std::make_unique<AttentionKernel>(context);
+}
 
 }  // namespace weft

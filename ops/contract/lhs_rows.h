@@ -57,6 +57,12 @@ class LhsRun {
 
   // In place only.
   const float* row(int64_t r) const;
+  // The row at coordinates that are given in another order: that of row axis i is coordinates[where[i]].
+  int64_t flat(const int64_t* coordinates, std::span<const size_t> where) const {
+    int64_t r = 0;
+    for (size_t i = 0; i < where.size(); ++i) r = r * row_space_.extent[i] + coordinates[where[i]];
+    return r;
+  }
 
   // Computes rows [first, last) to out[(r - first) * k]. Needs by_rows().
   void evaluate(int64_t first, int64_t last, float* out);

@@ -6,17 +6,17 @@ void ${kernel}(${arguments}) {
 ${prologue}
   __local float shared_f32[WEFT_LANES];
   const uint unit = weft_unit;
-  if (unit >= (uint)p.units) return;
+  if (WEFT_BEYOND(unit, p.units)) return;
   const uint column = unit % (uint)p.columns;
   const int first_row = (int)(unit / (uint)p.columns) * ${rows};
 ${column_coordinates}
 ${contractions}
-  if (weft_lane != 0) return;
 #pragma unroll
   for (int t = 0; t < ${rows}; ++t) {
     const int row = first_row + t;
-    if (row >= (int)p.rows) break;
+    if (weft_lane == 0 && row < (int)p.rows) {
 ${epilogue}
+    }
   }
 }
 // @section lhs_row

@@ -7,7 +7,7 @@ ${prologue}
   __local int shared_i32[WEFT_LANES];
   __local int shared_at[WEFT_LANES];
   const uint row = weft_unit;
-  if (row >= (uint)p.count) return;
+  if (WEFT_BEYOND(row, p.count)) return;
 ${code}
 }
 // @section sum

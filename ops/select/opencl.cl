@@ -8,7 +8,7 @@ ${prologue}
   __local float shared_f32[WEFT_LANES];
   __local int shared_i32[WEFT_LANES];
   const uint row = weft_unit;
-  if (row >= (uint)p.count) return;
+  if (WEFT_BEYOND(row, p.count)) return;
 ${coordinates}
   float last = INFINITY;
   int last_at = -1;

@@ -21,15 +21,15 @@ TEST(Eigen, MatrixViewsShareStorageRowMajor) {
 TEST(Eigen, ColumnMajorMatricesAreCopiedByCoordinate) {
   Eigen::MatrixXf m(2, 3);
   m << 1, 2, 3, 4, 5, 6;
-  const auto x = tensor_from<Pos, Embed>(m);
+  const auto x = matrix_from<Pos, Embed>(m);
   EXPECT_EQ(std::vector<float>(x.values().begin(), x.values().end()), (std::vector<float>{1, 2, 3, 4, 5, 6}));
-  const auto product = tensor_from<Pos, Pos2>(m * m.transpose());
+  const auto product = matrix_from<Pos, Pos2>(m * m.transpose());
   EXPECT_EQ(product.values()[1], 32);
 }
 
 TEST(Eigen, VectorsBothWays) {
   const Eigen::Vector3f v(1, 2, 3);
-  auto x = tensor_from<Embed>(v);
+  auto x = vector_from<Embed>(v);
   EXPECT_EQ(x.extent<Embed>(), 3);
   as_vector(x)[2] = 7;
   EXPECT_EQ(x.values()[2], 7);
@@ -55,7 +55,7 @@ TEST(Eigen, TensorsOfAnyRankAndLayout) {
 TEST(Eigen, EmptyTensors) {
   Tensor<f32, Pos, Embed> x({0, 3});
   EXPECT_EQ(as_matrix(x).rows(), 0);
-  EXPECT_EQ((tensor_from<Pos, Embed>(Eigen::MatrixXf(0, 5)).extent<Embed>()), 5);
+  EXPECT_EQ((matrix_from<Pos, Embed>(Eigen::MatrixXf(0, 5)).extent<Embed>()), 5);
 }
 
 }  // namespace

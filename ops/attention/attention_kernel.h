@@ -1,0 +1,111 @@
+// The fused attention kernel: any score program over contractions of queries with keys, softmax along the keys, and
+// the weighted sum of values, in one pass over the keys. No score outlives its block.
+//
+// Query rows that read the same keys form tiles: those of one sequence's positions (where the keys lie in the pages
+// of a cache) and of all query heads that share a head of keys and values. Where there are fewer tiles than threads,
+// the keys of each are split between threads, and the parts are merged.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ops/attention/kernels.h"
+#include "ops/attention/key_rows.h"
+#include "ops/contract/lhs_rows.h"
+#include "ops/finish.h"
+#include "ops/mask_analysis.h"
+#include "ops/source_eval.h"
+#include "ops/step.h"
+
+namespace weft {
+
+class AttentionKernel final : public CpuKernel {
+ public:
+  static constexpr size_t kMaxScores = 4;       // contractions of a score
+  static constexpr size_t kMaxCached = 8;       // cached values that a score reads beside them
+  static constexpr size_t kMaxMaskSources = 8;  // beyond that, no block is skipped
+
+  explicit AttentionKernel(const KernelContext& context);
+
+  std::string name() const override;
+  size_t scratch_bytes() const override { return scratch_bytes_; }
+  void run(const StepArgs& args, const Team& team) const override;
+
+ private:
+  struct Thread;
+  struct Tile;
+  class Tiles;
+
+  struct Score {  // one contraction
+    int contraction;
+    LhsRows lhs;
+    std::vector<size_t> row_query;  // positions in query_ of the rows' axes
+    KeyRows keys;
+    int64_t max_rows;               // of lhs
+    size_t matrix_at;               // computed rows, in shared scratch
+    size_t workspace_at, scores_at, packed_at, left_at;
+  };
+  struct Cached {  // a load that goes through the pages
+    int operand;
+    KeyRows rows;
+    bool by_key;  // the same for all queries
+    size_t values_at;
+  };
+  struct IntSource {  // what a mask is made of
+    enum class Kind { key_index, query_index, cached, by_key, by_query, unknown } kind = Kind::unknown;
+    size_t query = 0;   // query_index
+    size_t cached = 0;  // position in cached_
+    SourceEvaluator load;
+    size_t workspace_at = 0, values_at = 0;
+  };
+  struct Causal {  // score = scale * contraction 0 where key <= query, else -inf
+    float scale = 1;
+    bool masked = false;
+    size_t key = 0, query = 0;  // positions in mask_sources_
+  };
+
+  void find_sources(const KernelContext& context);
+  std::optional<Causal> find_causal() const;
+  void lay_out(const KernelContext& context);
+  Thread bind(const StepArgs& args, const Team& team) const;
+  void place(const Tile& tile, Thread& thread) const;
+  void enter(const Tile& tile, Thread& thread) const;
+  void process(const Tile& tile, int64_t first, int64_t last, bool careful, Thread& thread) const;
+  bool masked(const Tile& tile, int64_t first, int64_t count, Thread& thread) const;
+  void score_block(const Tile& tile, int64_t first, int64_t count, Thread& thread) const;
+  void store_row(const int64_t* coordinates, const float* sums, float total, const Thread& thread, float* out) const;
+  void merge(const Tiles& tiles, const StepArgs& args, const Team& team, int64_t parts, Thread& thread,
+             float* out) const;
+
+  const Region* region_;
+  ValueId output_;
+  AxisId key_;
+  int cache_ = -1;
+  ValueId seq_ = kNoValue;
+  std::vector<AxisId> query_;           // axes of the score but for the key
+  int pos_ = -1;                        // position in query_ of the cache's pos axis
+  bool pos_alone_ = false;              // keys differ by pos itself: one position a tile
+  std::vector<size_t> batch_, rest_;    // positions in query_: axes that keys depend on; others, without pos_
+  std::vector<AxisId> batch_axes_, rest_axes_;
+  std::vector<Score> scores_;
+  std::vector<Cached> cached_;
+  std::vector<KeyRows> value_;          // one
+  std::vector<AxisId> value_axes_;      // the value's own
+  SourceEvaluator body_;
+  MaskAnalysis mask_;
+  std::vector<IntSource> mask_sources_;
+  std::optional<Causal> causal_;
+  Finish finish_;
+  int threads_ = 1;
+  int64_t stride_ = 0;                  // of sums, floats
+  size_t body_at_ = 0, state_at_ = 0, sums_at_ = 0, panel_at_ = 0, values_at_ = 0, keys_at_ = 0, coordinates_at_ = 0;
+  size_t pointers_at_ = 0, index_at_ = 0, thread_bytes_ = 0;
+  size_t finish_at_ = 0, parts_at_ = 0, part_floats_ = 0, threads_at_ = 0, scratch_bytes_ = 0;
+};
+
+}  // namespace weft

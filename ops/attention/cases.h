@@ -1,0 +1,225 @@
+// Attention that tests, benchmarks and the tuner share: dense and paged keys, ragged batches, groups of query heads,
+// and the usual changes of scores, alone and two at a time.
+#pragma once
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "ops/case.h"
+
+namespace weft {
+
+// A bit set: what becomes of a score. Masks are combined by `and`.
+enum ScoreChange : unsigned {
+  kScaled = 0,
+  kCausal = 1,
+  kWindow = 2,    // the last 5 positions
+  kAlibi = 4,     // Press et al. 2022, arXiv:2108.12409
+  kSoftCap = 8,   // cap * tanh(score / cap)
+  kPrefix = 16,   // the first 3 positions are seen by all (prefix-LM); instead of causal alone
+  kBlind = 32,    // nothing is seen by the first rows
+};
+
+struct AttentionShape {
+  std::vector<CaseSequence> sequences;  // one only where dense: length keys, `rows` queries at the end
+  int64_t heads = 2, group = 2;
+  int64_t head_dim = 16, value_dim = 16;
+  unsigned score = kCausal;
+  bool paged = true;
+  bool latent = false;       // keys of one head, values are a slice of them (as in multi-head latent attention)
+  bool two_scores = false;   // a second contraction, with another field
+  bool group_first = false;  // axes of the query in another order
+  bool shuffled = false;     // rows of the sequences in turn
+  int32_t page_size = 4;
+  Fill fill = {};
+};
+
+namespace attention_cases {
+
+constexpr float kNever = -std::numeric_limits<float>::infinity();
+
+inline Scalar changed(ScalarBuilder& s, Scalar score, Scalar query, Scalar key, Scalar head, unsigned change) {
+  score = score * 0.25f;
+  if (change & kSoftCap) score = tanh(score * 0.5f) * 2.0f;
+  if (change & kAlibi) {
+    const Scalar slope = exp((cast(head, Element::f32) + 1.0f) * -0.7f);
+    score = score - slope * cast(query - key, Element::f32);
+  }
+  if (change & kPrefix) score = where(key <= query || key < 3, score, s.constant(kNever));
+  if (change & kCausal) score = where(key <= query, score, s.constant(kNever));
+  if (change & kWindow) score = where(key > query - 5 && key <= query, score, s.constant(kNever));
+  if (change & kBlind) score = where(key < query - 6, score, s.constant(kNever));
+  return score;
+}
+
+inline std::string label(const AttentionShape& shape) {
+  std::string text = shape.paged ? "paged" : "dense";
+  for (const CaseSequence& sequence : shape.sequences) {
+    text += " " + std::to_string(sequence.rows) + "/" + std::to_string(sequence.length);
+  }
+  text += " heads " + std::to_string(shape.heads) + "x" + std::to_string(shape.group) + " dims " +
+          std::to_string(shape.head_dim) + "/" + std::to_string(shape.value_dim);
+  const char* names[] = {"causal", "window", "alibi", "soft-cap", "prefix", "blind"};
+  for (unsigned i = 0; i < 6; ++i) {
+    if (shape.score & (1u << i)) text += std::string(" ") + names[i];
+  }
+  if (shape.latent) text += " latent";
+  if (shape.two_scores) text += " two scores";
+  if (shape.group_first) text += " group first";
+  if (shape.shuffled) text += " shuffled";
+  return text;
+}
+
+}  // namespace attention_cases
+
+inline StepCase attention_case(const AttentionShape& shape, uint64_t seed = 1) {
+  using namespace attention_cases;
+  CaseBuilder c(StepKind::attention, label(shape), seed);
+  int64_t rows = 0;
+  for (const CaseSequence& sequence : shape.sequences) rows += sequence.rows;
+  const AxisId pos = c.axis("pos", rows);
+  const AxisId key = shape.paged ? c.key_axis() : c.axis("key", shape.sequences.front().length);
+  const AxisId head = c.axis("kv_head", shape.heads), group = c.axis("group", shape.group),
+               d = c.axis("head_dim", shape.head_dim), e = c.axis("value_dim", shape.value_dim),
+               d2 = c.axis("second_dim", 3);
+  std::vector<AxisId> query = {pos, head, group};
+  if (shape.group_first) query = {group, pos, head};
+  const auto with = [](std::vector<AxisId> axes, AxisId last) {
+    axes.push_back(last);
+    return axes;
+  };
+  std::vector<std::vector<AxisId>> fields = {shape.latent ? std::vector<AxisId>{d} : std::vector<AxisId>{head, d}};
+  if (!shape.latent) fields.push_back({head, e});
+  if (shape.two_scores) fields.push_back({d2});
+
+  std::vector<ValueId> values;
+  int query_position = -1, key_position = -1;
+  if (shape.paged) {
+    CacheSpec spec;
+    spec.key = key;
+    spec.pos = pos;
+    spec.page_size = shape.page_size;
+    spec.sequences = shape.sequences;
+    spec.fields = fields;
+    spec.shuffled_rows = shape.shuffled;
+    spec.first_position = 5;
+    const CaseCache cache = c.cache(spec);
+    values = cache.fields;
+    query_position = c.operand(cache.pos_values);
+    key_position = c.operand(cache.positions);
+  } else {
+    for (size_t i = 0; i < fields.size(); ++i) {
+      std::vector<AxisId> axes = {key};
+      axes.insert(axes.end(), fields[i].begin(), fields[i].end());
+      values.push_back(c.input("field" + std::to_string(i), axes, Format::f32, shape.fill));
+    }
+  }
+  ScalarBuilder s;
+  const int q = c.operand(c.input("q", with(query, d), Format::f32, shape.fill));
+  c.contraction(c.lhs(q), c.operand(values[0]), {d});
+  Scalar score = s.contraction(0);
+  if (shape.two_scores) {  // its query has a prologue
+    const int q2 = c.operand(c.input("q2", with(query, d2)));
+    ScalarBuilder p;
+    c.contraction(c.lhs(with(query, d2), p.finish(p.load(q2) * 1.5f)), c.operand(values.back()), {d2});
+    score = score + s.contraction(1);
+  }
+  const Scalar at = shape.paged ? s.load(query_position, Element::i32)
+                                : s.index(pos) + static_cast<int32_t>(shape.sequences.front().length - rows);
+  const Scalar key_at = shape.paged ? s.load(key_position, Element::i32) : s.index(key);
+  c.body(with(query, key), s.finish(changed(s, score, at, key_at, s.index(head), shape.score)));
+  const int value = shape.latent ? c.operand(values[0], {whole(key), sliced(e, d, shape.head_dim - shape.value_dim)})
+                                 : c.operand(values[1]);
+  c.weighting(key, value);
+  return c.build();
+}
+
+// Keys stored with the key axis last, values per group of positions: views that need a copy.
+inline StepCase strided_attention(int64_t rows, int64_t keys) {
+  CaseBuilder c(StepKind::attention, "strided " + std::to_string(rows) + "/" + std::to_string(keys));
+  const AxisId pos = c.axis("pos", rows), key = c.axis("key", keys), head = c.axis("head", 3), d = c.axis("d", 7),
+               e = c.axis("e", 5), f = c.axis("f", 2);
+  const int q = c.operand(c.input("q", {pos, head, d}));
+  c.contraction(c.lhs(q), c.operand(c.input("k", {head, d, key}, Format::f16)), {d});
+  ScalarBuilder s;
+  const int bias = c.operand(c.input("bias", {head, pos, key}));
+  c.body({pos, head, key}, s.finish(s.contraction() + s.load(bias)));
+  c.region().axes = {head, pos, f, e};
+  c.weighting(key, c.operand(c.input("v", {e, key, head, f}, Format::bf16)));
+  return c.build();
+}
+
+// Each position has keys of its own (a batch axis that is no head).
+inline StepCase own_keys(int64_t rows, int64_t keys) {
+  CaseBuilder c(StepKind::attention, "own keys " + std::to_string(rows) + "/" + std::to_string(keys));
+  const AxisId pos = c.axis("pos", rows), key = c.axis("key", keys), d = c.axis("d", 16);
+  const int q = c.operand(c.input("q", {pos, d}));
+  c.contraction(c.lhs(q), c.operand(c.input("k", {pos, key, d})), {d});
+  ScalarBuilder s;
+  c.body({pos, key}, s.finish(s.contraction()));
+  c.weighting(key, c.operand(c.input("v", {pos, key, d})));
+  return c.build();
+}
+
+inline std::vector<StepCase> attention_case_table() {
+  std::vector<StepCase> cases;
+  const auto add = [&cases](AttentionShape shape) { cases.push_back(attention_case(shape)); };
+  // Every score alone, and every two of them.
+  const unsigned changes[] = {kCausal, kWindow, kAlibi, kSoftCap, kPrefix, kBlind};
+  for (const bool paged : {false, true}) {
+    add({.sequences = {{9, 4}}, .score = kScaled, .paged = paged});
+    for (const unsigned a : changes) {
+      for (const unsigned b : changes) {
+        if (a <= b) add({.sequences = {{70, 9}}, .score = a | b, .paged = paged});
+      }
+    }
+  }
+  // Keys around a block, rows around a tile, group sizes.
+  for (const int32_t keys : {1, 2, 63, 64, 65, 130}) {
+    add({.sequences = {{keys, 1}}, .paged = true});
+    add({.sequences = {{keys, keys}}, .heads = 1, .group = 1, .paged = true});
+  }
+  for (const int64_t group : {1, 7, 8, 47, 49, 100}) {
+    add({.sequences = {{20, 1}}, .group = group});
+    add({.sequences = {{20, 7}}, .group = group, .paged = false});
+    add({.sequences = {{20, 7}}, .group = group, .score = kCausal | kSoftCap});
+  }
+  for (const int64_t width : {1, 3, 15, 17, 33, 64, 80, 130}) {
+    add({.sequences = {{20, 1}}, .head_dim = width, .value_dim = 8});
+    add({.sequences = {{20, 9}}, .head_dim = 8, .value_dim = width});
+  }
+  // Ragged batches: prefill of one and decode of others, a shared prefix, nothing cached.
+  const std::vector<CaseSequence> ragged = {{1, 1}, {64, 64}, {7, 1}, {71, 7, 3}};
+  for (const bool shuffled : {false, true}) {
+    add({.sequences = ragged, .shuffled = shuffled});
+    add({.sequences = ragged, .score = kWindow | kAlibi, .shuffled = shuffled, .page_size = 16});
+  }
+  add({.sequences = {{3, 2}, {0, 0}, {5, 5}}});
+  add({.sequences = {{40, 5}}, .latent = true, .two_scores = true});
+  add({.sequences = {{40, 5}, {9, 1}}, .group = 12, .value_dim = 10, .score = kCausal | kAlibi, .latent = true});
+  add({.sequences = {{40, 5}, {9, 1}}, .two_scores = true, .group_first = true});
+  add({.sequences = {{40, 5}}, .score = kSoftCap, .paged = false, .two_scores = true, .group_first = true});
+  // Few tiles, many keys: split between threads.
+  add({.sequences = {{1500, 1}}, .heads = 1, .page_size = 16});
+  add({.sequences = {{1100, 1}}, .heads = 1, .score = kWindow});
+  add({.sequences = {{900, 3}}, .heads = 1, .score = kBlind | kAlibi, .paged = false});
+  // Nothing there.
+  add({.sequences = {{0, 0}}, .paged = false});
+  add({.sequences = {{0, 3}}, .paged = false});
+  add({.sequences = {{5, 2}}, .heads = 0});
+  add({.sequences = {{5, 2}}, .value_dim = 0});
+  add({.sequences = {{5, 2}}, .head_dim = 0});
+  // NaN and infinities, masked and seen.
+  for (const uint64_t seed : {1, 2, 3}) {
+    cases.push_back(attention_case({.sequences = {{70, 20}}, .paged = false, .fill = {.nonfinite = 0.002}}, seed));
+    cases.push_back(
+        attention_case({.sequences = {{30, 9}}, .score = kWindow, .paged = false, .fill = {.nonfinite = 0.01}}, seed));
+  }
+  cases.push_back(strided_attention(3, 70));
+  cases.push_back(strided_attention(20, 5));
+  cases.push_back(own_keys(5, 70));
+  return cases;
+}
+
+}  // namespace weft
