@@ -1,0 +1,30 @@
+// weft_bench: kernels against the machine's limits, and the shipped model. Google Benchmark's flags apply;
+// by default each figure is taken seven times, interleaved with the others, and shown as min, median and max.
+//
+//   weft_bench --benchmark_filter=decode
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "bench/limits.h"
+
+int main(int argc, char** argv) {
+  std::vector<std::string> defaults = {"--benchmark_repetitions=7", "--benchmark_enable_random_interleaving=true",
+                                       "--benchmark_display_aggregates_only=true", "--benchmark_min_time=0.1"};
+  std::vector<char*> arguments = {argv[0]};
+  for (std::string& argument : defaults) arguments.push_back(argument.data());
+  arguments.insert(arguments.end(), argv + 1, argv + argc);  // later flags win
+  int count = static_cast<int>(arguments.size());
+  benchmark::Initialize(&count, arguments.data());
+  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;
+  for (const int threads : {1, 2}) {
+    const auto& limits = weft::bench::machine_limits(threads);
+    std::printf("limits of %d thread%s: %.1f GB/s reads, %.1f GFLOP/s f32 FMA\n", threads, threads == 1 ? "" : "s",
+                limits.read_bytes / 1e9, limits.fma_flops / 1e9);
+  }
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

@@ -1,0 +1,17 @@
+// How every benchmark is run and shown: with 1 and 2 threads, wall-clock, min and max beside the median.
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace weft::bench {
+
+inline void report(benchmark::internal::Benchmark* entry) {
+  entry->Arg(1)->Arg(2)->ArgName("threads")->UseRealTime()->Unit(benchmark::kMicrosecond);
+  entry->ComputeStatistics("min", [](const std::vector<double>& v) { return *std::min_element(v.begin(), v.end()); });
+  entry->ComputeStatistics("max", [](const std::vector<double>& v) { return *std::max_element(v.begin(), v.end()); });
+}
+
+}  // namespace weft::bench

@@ -1,0 +1,153 @@
+// Single steps through the product's own path: a graph of one step, compiled and run. Counters: GB/s of weights read
+// and its share of the machine's reads; GFLOP/s and its share of the machine's FMA rate.
+#include <benchmark/benchmark.h>
+
+#include <cmath>
+#include <random>
+
+#include "bench/limits.h"
+#include "bench/report.h"
+#include "models/axes.h"
+#include "ops/ops.h"
+#include "runtime/plan.h"
+
+namespace weft::bench {
+namespace {
+
+std::vector<float> noise(size_t count) {
+  std::mt19937 random(1);
+  std::vector<float> values(count);
+  for (float& value : values) value = static_cast<float>(random()) / 2147483648.0f - 1.0f;
+  return values;
+}
+
+template <Axis... A>
+Weight<A...> random_weight(Format format, std::array<int64_t, sizeof...(A)> extents) {
+  auto storage = allocate_storage("w", format, axis_list<Axes<A...>>::get(), extents);
+  size_t rows = 1;
+  for (size_t i = 0; i + 1 < extents.size(); ++i) rows *= static_cast<size_t>(extents[i]);
+  const auto row = static_cast<size_t>(extents.back());
+  const std::vector<float> values = noise(row);
+  for (size_t r = 0; r < rows; ++r) encode_row(format, values.data(), row, storage->data + r * row_bytes(format, row));
+  return Weight<A...>(storage);
+}
+
+void run_plan(benchmark::State& state, Plan& plan, const Bindings& bindings, double flops, double bytes, int threads) {
+  plan.run(bindings);  // pages are touched, threads started
+  for (auto _ : state) plan.run(bindings);
+  const MachineLimits& limits = machine_limits(threads);
+  using benchmark::Counter;
+  const auto rate = [&](double amount) {
+    return Counter(amount * static_cast<double>(state.iterations()), Counter::kIsRate);
+  };
+  state.counters["GFLOP/s"] = rate(flops / 1e9);
+  state.counters["of_fma"] = rate(flops / limits.fma_flops);
+  if (bytes > 0) {
+    state.counters["GB/s"] = rate(bytes / 1e9);
+    state.counters["of_reads"] = rate(bytes / limits.read_bytes);
+  }
+}
+
+// rows x k times a weight of outputs x k.
+void linear(benchmark::State& state, Format format, Precision precision, int64_t rows, int64_t outputs, int64_t k) {
+  const auto threads = static_cast<int>(state.range(0));
+  Graph graph;
+  const auto x = graph.input<f32, Pos, Embed>("x");
+  const auto y = materialize(contract<Embed>(x, random_weight<Hidden, Embed>(format, {outputs, k})));
+  graph.result(y);
+  Plan plan = compile(Device::cpu(threads), graph.record(), Limits().set(graph.axis<Pos>(), rows).set(graph.axis<Embed>(), k),
+                      {.precision = precision});
+  Bindings bindings = plan.bindings();
+  const std::vector<float> values = noise(static_cast<size_t>(rows * k));
+  bindings.input(x.id(), values.data(), {rows, k});
+  const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(outputs * k);
+  const double bytes = static_cast<double>(outputs) * static_cast<double>(row_bytes(format, static_cast<size_t>(k)));
+  run_plan(state, plan, bindings, flops, bytes, threads);
+}
+
+// Causal attention of `rows` queries at the end of `keys` keys; 8 KV heads of 128 with groups of 4.
+void attention(benchmark::State& state, int64_t rows, int64_t keys) {
+  const auto threads = static_cast<int>(state.range(0));
+  constexpr int64_t kHeads = 8, kGroup = 4, kDim = 128;
+  Graph graph;
+  const auto q = graph.input<f32, Pos, KvHead, Group, HeadDim>("q");
+  const auto k = graph.input<f32, Key, KvHead, HeadDim>("k");
+  const auto v = graph.input<f32, Key, KvHead, HeadDim>("v");
+  const auto pos = graph.positions<Pos>("pos");
+  const auto score = where(index<Key>() <= pos, contract<HeadDim>(q, k) * 0.088f, -inf);
+  const auto a = materialize(contract<Key>(softmax<Key>(score), v));
+  graph.result(a);
+  const Limits limits = Limits()
+                            .set(graph.axis<Pos>(), rows)
+                            .set(graph.axis<Key>(), keys)
+                            .set(graph.axis<KvHead>(), kHeads)
+                            .set(graph.axis<Group>(), kGroup)
+                            .set(graph.axis<HeadDim>(), kDim);
+  Plan plan = compile(Device::cpu(threads), graph.record(), limits);
+  Bindings bindings = plan.bindings();
+  const std::vector<float> queries = noise(static_cast<size_t>(rows * kHeads * kGroup * kDim));
+  const std::vector<float> cached = noise(static_cast<size_t>(keys * kHeads * kDim));
+  std::vector<int32_t> positions(static_cast<size_t>(rows));
+  for (size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<int32_t>(keys - rows + static_cast<int64_t>(i));
+  bindings.input(q.id(), queries.data(), {rows, kHeads, kGroup, kDim});
+  bindings.input(k.id(), cached.data(), {keys, kHeads, kDim});
+  bindings.input(v.id(), cached.data(), {keys, kHeads, kDim});
+  bindings.input(pos.id(), positions.data(), {rows});
+  const double seen = static_cast<double>(rows) * (static_cast<double>(keys) - static_cast<double>(rows - 1) / 2);
+  const double flops = seen * kHeads * kGroup * kDim * 4;
+  const double bytes = 2.0 * static_cast<double>(keys * kHeads * kDim) * sizeof(float);
+  run_plan(state, plan, bindings, flops, bytes, threads);
+}
+
+// SwiGLU, RMS norm: maps and norms against the machine's reads.
+void gate(benchmark::State& state) {
+  const auto threads = static_cast<int>(state.range(0));
+  constexpr int64_t kRows = 64, kColumns = 4096;
+  Graph graph;
+  const auto a = graph.input<f32, Pos, Hidden>("a"), b = graph.input<f32, Pos, Hidden>("b");
+  graph.result(materialize(silu(a) * b));
+  Plan plan = compile(Device::cpu(threads), graph.record(),
+                      Limits().set(graph.axis<Pos>(), kRows).set(graph.axis<Hidden>(), kColumns));
+  Bindings bindings = plan.bindings();
+  const std::vector<float> values = noise(kRows * kColumns);
+  bindings.input(a.id(), values.data(), {kRows, kColumns});
+  bindings.input(b.id(), values.data(), {kRows, kColumns});
+  run_plan(state, plan, bindings, 5.0 * kRows * kColumns, 2.0 * kRows * kColumns * sizeof(float), threads);
+}
+
+void norm(benchmark::State& state) {
+  const auto threads = static_cast<int>(state.range(0));
+  constexpr int64_t kRows = 64, kColumns = 4096;
+  Graph graph;
+  const auto x = graph.input<f32, Pos, Embed>("x");
+  const Weight<Embed> w = random_weight<Embed>(Format::f32, {kColumns});
+  graph.result(materialize(rms_norm<Embed>(x, w, 1e-5f)));
+  Plan plan = compile(Device::cpu(threads), graph.record(), Limits().set(graph.axis<Pos>(), kRows));
+  Bindings bindings = plan.bindings();
+  const std::vector<float> values = noise(kRows * kColumns);
+  bindings.input(x.id(), values.data(), {kRows, kColumns});
+  run_plan(state, plan, bindings, 4.0 * kRows * kColumns, 1.0 * kRows * kColumns * sizeof(float), threads);
+}
+
+void add_linear(const std::string& what, Precision precision, int64_t rows, int64_t outputs, int64_t k) {
+  for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q4_0}) {
+    const std::string title = what + "/" + std::string(name(format)) + "/" + std::string(name(precision));
+    report(benchmark::RegisterBenchmark(
+        title.c_str(), [=](benchmark::State& state) { linear(state, format, precision, rows, outputs, k); }));
+  }
+}
+
+const bool registered = [] {
+  for (const Precision precision : {Precision::exact, Precision::fast}) {
+    add_linear("decode_1x14336x4096", precision, 1, 14336, 4096);
+    add_linear("prefill_256x4096x4096", precision, 256, 4096, 4096);
+  }
+  report(benchmark::RegisterBenchmark("attention_decode_1x4096", [](benchmark::State& s) { attention(s, 1, 4096); }));
+  report(benchmark::RegisterBenchmark("attention_prefill_512x512", [](benchmark::State& s) { attention(s, 512, 512); }));
+  report(benchmark::RegisterBenchmark("swiglu_64x4096", gate));
+  report(benchmark::RegisterBenchmark("rms_norm_64x4096", norm));
+  return true;
+}();
+
+}  // namespace
+}  // namespace weft::bench
