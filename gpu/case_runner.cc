@@ -1,28 +1,35 @@
 #include "gpu/case_runner.h"
 
+#include "core/error.h"
+
 namespace weft {
 namespace {
+
+constexpr std::byte kGuard{0xff};
 
 // The values of a case on a device, for the time of one run.
 class DeviceCase {
  public:
-  DeviceCase(GpuDevice& device, const StepCase& step_case, const GpuStep& step)
-      : device_(device), case_(step_case) {
+  DeviceCase(GpuDevice& device, const StepCase& step_case, const GpuStep& step, bool guarded)
+      : device_(device), case_(step_case), guarded_(guarded) {
     step_case.reset();
     for (size_t v = 0; v < step_case.bytes.size(); ++v) {
-      data_.push_back(upload(step_case.bytes[v].data(), step_case.bytes[v].size()));
+      data_.push_back(upload(step_case.bytes[v].data(), step_case.bytes[v].size(), step_case.graph.values[v].name));
     }
     for (const PageTable& table : step_case.pages) {
       const size_t sequences = static_cast<size_t>(table.sequences);
-      pages_.push_back({upload(table.pages, 4 * sequences * static_cast<size_t>(table.max_pages)),
-                        upload(table.length, 4 * sequences), table.sequences, table.max_pages, table.page_size});
+      const size_t pages = sequences * static_cast<size_t>(table.max_pages);
+      pages_.push_back({upload(table.pages, 4 * pages, "page table"), upload(table.length, 4 * sequences, "lengths"),
+                        table.sequences, table.max_pages, table.page_size});
     }
-    scratch_ = {keep(device.allocate(step.scratch_bytes() + kShift)), kShift};
+    const std::vector<std::byte> scratch(step.scratch_bytes(), kGuard);
+    scratch_ = upload(scratch.data(), scratch.size(), "scratch");
   }
 
   GpuArgs args() const { return {case_.extents.data(), data_.data(), pages_.data(), scratch_}; }
 
   Outputs outputs() const {
+    if (guarded_) check_guards();
     Outputs result;
     for (const ValueId value : case_.written()) {
       std::vector<std::byte>& bytes = result.emplace_back(case_.bytes[value].size());
@@ -32,23 +39,44 @@ class DeviceCase {
   }
 
  private:
-  static constexpr size_t kShift = 64;
+  struct Placed {
+    std::unique_ptr<GpuBuffer> buffer;
+    size_t offset = 0, bytes = 0;
+    std::string name;
+  };
 
-  const GpuBuffer* keep(GpuBuffer buffer) {
-    buffers_.push_back(std::make_unique<GpuBuffer>(std::move(buffer)));
-    return buffers_.back().get();
+  GpuSpan upload(const void* from, size_t bytes, const std::string& name) {
+    const size_t offset = guarded_ ? 64 + placed_.size() % 3 * 64 : 0;
+    const size_t after = guarded_ ? 256 : 0;
+    Placed& placed = placed_.emplace_back();
+    placed = {std::make_unique<GpuBuffer>(device_.allocate(offset + bytes + after)), offset, bytes, name};
+    if (guarded_) {
+      const std::vector<std::byte> all(placed.buffer->bytes(), kGuard);
+      device_.upload(*placed.buffer, 0, all.data(), all.size());
+    }
+    device_.upload(*placed.buffer, offset, from, bytes);
+    return {placed.buffer.get(), offset};
   }
 
-  GpuSpan upload(const void* from, size_t bytes) {
-    const size_t offset = buffers_.size() % 3 * kShift;
-    const GpuBuffer* buffer = keep(device_.allocate(offset + bytes));
-    device_.upload(*buffer, offset, from, bytes);
-    return {buffer, offset};
+  void check_guards() const {
+    for (const Placed& placed : placed_) {
+      std::vector<std::byte> all(placed.buffer->bytes());
+      device_.download(*placed.buffer, 0, all.data(), all.size());
+      for (size_t i = 0; i < all.size(); ++i) {
+        if (i == placed.offset) i += placed.bytes;
+        if (i < all.size() && all[i] != kGuard) {
+          throw Error("case '" + case_.name() + "': a kernel wrote byte " +
+                      std::to_string(static_cast<int64_t>(i) - static_cast<int64_t>(placed.offset)) + " of '" +
+                      placed.name + "', which has " + std::to_string(placed.bytes));
+        }
+      }
+    }
   }
 
   GpuDevice& device_;
   const StepCase& case_;
-  std::vector<std::unique_ptr<GpuBuffer>> buffers_;
+  bool guarded_;
+  std::vector<Placed> placed_;
   std::vector<GpuSpan> data_;
   std::vector<GpuPageTable> pages_;
   GpuSpan scratch_;
@@ -56,11 +84,11 @@ class DeviceCase {
 
 }  // namespace
 
-Outputs run_gpu(GpuDevice& device, const StepCase& step_case) {
-  return std::move(run_gpu(device, std::span(&step_case, 1)).front());
+Outputs run_gpu(GpuDevice& device, const StepCase& step_case, bool guarded) {
+  return std::move(run_gpu(device, std::span(&step_case, 1), guarded).front());
 }
 
-std::vector<Outputs> run_gpu(GpuDevice& device, std::span<const StepCase> cases) {
+std::vector<Outputs> run_gpu(GpuDevice& device, std::span<const StepCase> cases, bool guarded) {
   std::vector<GpuStepRequest> requests;
   for (const StepCase& step_case : cases) {
     requests.push_back({&step_case.graph, &step_case.step(), step_case.max_extents.data()});
@@ -68,7 +96,7 @@ std::vector<Outputs> run_gpu(GpuDevice& device, std::span<const StepCase> cases)
   const auto steps = device.prepare_batch(requests, Precision::exact);
   std::vector<Outputs> outputs;
   for (size_t i = 0; i < cases.size(); ++i) {
-    const DeviceCase on_device(device, cases[i], *steps[i]);
+    const DeviceCase on_device(device, cases[i], *steps[i], guarded);
     steps[i]->run(on_device.args());
     outputs.push_back(on_device.outputs());
   }

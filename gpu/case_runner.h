@@ -1,16 +1,20 @@
 // Runs a case on a device, as ops/run_cpu.h does on the CPU: for tests, benchmarks and replay.
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include "gpu/device.h"
 #include "ops/case.h"
 
 namespace weft {
 
-// reset(), the step on `device`, its outputs. Values lie at odd places of one buffer each, so that a kernel that
-// forgets an offset is found. Throws weft::Error.
-Outputs run_gpu(GpuDevice& device, const StepCase& step_case);
+// reset(), the step on `device`, its outputs. With `guarded`, each value lies between bytes that the kernels must
+// leave alone and that make NaN of what reads them: throws weft::Error naming the value around which they changed.
+// Without, it fills its buffer, so that a simulator sees each access past the end. Throws weft::Error.
+Outputs run_gpu(GpuDevice& device, const StepCase& step_case, bool guarded = true);
 
 // The same for many cases, whose programs are built as one.
-std::vector<Outputs> run_gpu(GpuDevice& device, std::span<const StepCase> cases);
+std::vector<Outputs> run_gpu(GpuDevice& device, std::span<const StepCase> cases, bool guarded = true);
 
 }  // namespace weft

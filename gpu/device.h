@@ -44,6 +44,8 @@ struct GpuOptions {
   // WEFT_PROGRAM_CACHE=off disables it; so does `disk_cache`. WEFT_DUMP_OPENCL=<folder> writes each source there.
   std::string cache_folder;
   bool disk_cache = true;
+  // False: programs build in about half the time and run slower. For tests of many small programs.
+  bool optimize = true;
 };
 
 // Device memory; its bytes are undefined until written. Move-only; freed when it ends (the device waits for the

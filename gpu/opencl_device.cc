@@ -83,11 +83,11 @@ FoundDevice choose_device(const std::string& wanted) {
     }
     return devices.front();
   }
-  if (std::all_of(wanted.begin(), wanted.end(), [](unsigned char c) { return std::isdigit(c) != 0; })) {
-    const size_t index = wanted.size() > 6 ? devices.size() : std::stoul(wanted);
-    if (index < devices.size()) return devices[index];
-  }
+  const bool by_index =
+      std::all_of(wanted.begin(), wanted.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+  if (by_index && wanted.size() < 7 && std::stoul(wanted) < devices.size()) return devices[std::stoul(wanted)];
   for (const FoundDevice& device : devices) {
+    if (by_index) break;
     const bool named = lower_case(device.info.name).find(lower_case(wanted)) != std::string::npos ||
                        lower_case(device.info.platform).find(lower_case(wanted)) != std::string::npos;
     if (device.info.selector == wanted || named) return device;
@@ -123,7 +123,8 @@ class OpenClDevice : public GpuDevice {
     shape_.local_bytes = info_.local_bytes;
     std::string folder = options.disk_cache ? default_program_folder() : "";
     if (!folder.empty() && !options.cache_folder.empty()) folder = options.cache_folder;
-    programs_ = std::make_unique<ProgramCache>(state_->context.get(), found.id, program_head(shape_), folder);
+    programs_ = std::make_unique<ProgramCache>(state_->context.get(), found.id, program_head(shape_), folder,
+                                               options.optimize);
   }
 
   ~OpenClDevice() override { cl().Finish(state_->queue.get()); }

@@ -58,10 +58,12 @@ std::vector<unsigned char> binary_of(cl_program program) {
 
 }  // namespace
 
-ProgramCache::ProgramCache(cl_context context, cl_device_id device, std::string head, std::string folder)
+ProgramCache::ProgramCache(cl_context context, cl_device_id device, std::string head, std::string folder,
+                           bool optimize)
     : context_(context), device_(device), head_(std::move(head)), folder_(std::move(folder)) {
   // No option that trades the meaning of NaN, infinity or the order of sums for speed.
-  options_ = "-cl-std=CL1.2";
+  options_ = "-cl-std=CL1.2 -w";  // tests lint the texts; a user has no use for a driver's remarks
+  if (!optimize) options_ += " -cl-opt-disable";
   cl_device_fp_config config = 0;
   if (cl().GetDeviceInfo(device, CL_DEVICE_SINGLE_FP_CONFIG, sizeof config, &config, nullptr) == CL_SUCCESS &&
       (config & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) != 0) {

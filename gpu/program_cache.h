@@ -20,7 +20,7 @@ struct BuiltUnit {
 class ProgramCache {
  public:
   // `head` stands before the texts of every program. `folder`: of the binaries; empty: none are kept.
-  ProgramCache(cl_context context, cl_device_id device, std::string head, std::string folder);
+  ProgramCache(cl_context context, cl_device_id device, std::string head, std::string folder, bool optimize = true);
 
   // The kernels of a unit: OpenCL C whose global names contain "@", which becomes an id of the text.
   // Throws weft::Error with the build log.

@@ -1,5 +1,5 @@
-// Elements of any float format as f32, in vector code. What the bits mean is said by decode_row (core/format.h), which
-// this is tested against.
+// Elements of any float format as f32, in vector code. What the bits mean is said by decode_row (core/format.h),
+// which this is tested against.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@
 
 namespace weft {
 
-// Elements [first, first + count) of the sequence that starts at `data`, to out[0 .. count). Reads whole blocks, writes
-// exactly `count` elements.
+// Elements [first, first + count) of the sequence that starts at `data`, to out[0 .. count). Reads whole blocks,
+// writes exactly `count` elements.
 void decode_elements(Format format, const std::byte* data, int64_t first, int64_t count, float* out);
 
 // Element `at` alone.

@@ -64,7 +64,8 @@ Finish::Finish(const KernelContext& context, const Region& region, std::span<con
   }
   if (!region.post.empty()) {
     const ProvidedSource rotated{.op = ScalarOp::rotated};
-    post_ = SourceEvaluator(context.graph, region, region.post, axes_, static_cast<int>(axes_.size()), {&rotated, 1});
+    post_ =
+        SourceEvaluator(context.graph, region, region.post, axes_, static_cast<int>(axes_.size()), {&rotated, 1});
     reserve(post_at_, post_.workspace_bytes());
   }
   body_in_output_ = !selection_ && (region.post.empty() || region.post.type() == Element::f32);
@@ -117,10 +118,11 @@ void Finish::finish_rows(const StepArgs& args, const Team& team, std::byte* scra
   const Shape shape = shape_at(rotation_->axis, args.extents);
   const int64_t begin = first * shape.extent * shape.inner;
   const void* rotated = values + begin;
-  std::byte* out = selection_ ? reinterpret_cast<std::byte*>(values) : static_cast<std::byte*>(args.data[outputs_[0]]);
+  std::byte* out =
+      selection_ ? reinterpret_cast<std::byte*>(values) : static_cast<std::byte*>(args.data[outputs_[0]]);
   const int64_t width = post_.type() == Element::bool8 ? 1 : 4;
-  post_.bind(args, thread + post_at_)->evaluate(begin, (last - first) * shape.extent * shape.inner, &rotated,
-                                                out + begin * width);
+  post_.bind(args, thread + post_at_)
+      ->evaluate(begin, (last - first) * shape.extent * shape.inner, &rotated, out + begin * width);
 }
 
 void Finish::rotate(const StepArgs& args, std::byte* thread, float* body, int64_t first, int64_t last) const {
@@ -134,8 +136,9 @@ void Finish::rotate(const StepArgs& args, std::byte* thread, float* body, int64_
     pairs = static_cast<size_t>(shape.extent / 2);
     float* computed = sines + part;
     for (size_t i = 0; i < pairs; ++i) {
-      computed[i] = static_cast<float>(std::pow(
-          static_cast<double>(rotation_->base), -2.0 * static_cast<double>(i) / static_cast<double>(shape.extent)));
+      computed[i] =
+          static_cast<float>(std::pow(static_cast<double>(rotation_->base),
+                                      -2.0 * static_cast<double>(i) / static_cast<double>(shape.extent)));
     }
     frequencies = computed;
   }
@@ -156,8 +159,8 @@ void Finish::rotate(const StepArgs& args, std::byte* thread, float* body, int64_
         rotation_table(table_position, frequencies, pairs, rotation_->scale, cosines, sines);
       }
       const int64_t row = (begin + i) / lines, line = (begin + i) % lines;
-      rotate_lines(body + row * shape.extent * shape.inner + line, shape.inner, width, pairs, rotation_->pairs, cosines,
-                   sines);
+      rotate_lines(body + row * shape.extent * shape.inner + line, shape.inner, width, pairs, rotation_->pairs,
+                   cosines, sines);
     }
   }
 }
@@ -210,7 +213,8 @@ void Finish::select_split(const Shape& shape, int64_t k, const Team& team, std::
   for (int64_t line = 0; line < shape.outer; ++line) {
     std::byte* at = slot(line, team.thread);
     TopK* top = new (at) TopK(room(at));
-    top->add(values + line * shape.extent + part.first, part.last - part.first, 1, static_cast<int32_t>(part.first));
+    top->add(values + line * shape.extent + part.first, part.last - part.first, 1,
+             static_cast<int32_t>(part.first));
   }
   team.barrier();
   if (team.thread >= shape.outer) return;

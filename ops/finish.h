@@ -22,8 +22,9 @@ class Finish {
   // False where the body is the result: the kernel then writes the output itself and calls nothing here.
   bool needed() const { return rotation_.has_value() || selection_.has_value(); }
 
-  // Where the kernel is to store the body (f32, contiguous over region.axes): the output itself where it can be worked
-  // on in place, else the first bytes of `scratch` (scratch_bytes() bytes for the whole team, 64-byte aligned).
+  // Where the kernel is to store the body (f32, contiguous over region.axes): the output itself where it can be
+  // worked on in place, else the first bytes of `scratch` (scratch_bytes() bytes for the whole team, 64-byte
+  // aligned).
   float* body(const StepArgs& args, std::byte* scratch) const;
   size_t scratch_bytes() const { return scratch_bytes_; }
 
@@ -31,14 +32,14 @@ class Finish {
   // barrier. Puts barriers between its phases, none at its end.
   void run(const StepArgs& args, const Team& team, std::byte* scratch) const;
 
-  // Where there is no selection, a thread that holds all of a row can finish it at once, without a barrier. A row is
-  // what varies with region.axes from row_axis() on: from the rotated axis. Rows are counted in memory order.
+  // Where there is no selection, a thread that holds all of a row can finish it at once, without a barrier. A row
+  // is what varies with region.axes from row_axis() on: from the rotated axis. Rows are counted in memory order.
   bool by_rows() const { return rotation_.has_value() && !selection_.has_value(); }
   size_t row_axis() const { return row_axis_; }
   void finish_rows(const StepArgs& args, const Team& team, std::byte* scratch, int64_t first, int64_t last) const;
 
  private:
-  struct Shape {        // of the result at an axis: [outer][extent][inner]
+  struct Shape {  // of the result at an axis: [outer][extent][inner]
     int64_t outer = 1, extent = 1, inner = 1;
   };
   Shape shape_at(AxisId axis, const int64_t* extents) const;
@@ -52,15 +53,16 @@ class Finish {
   std::optional<Rotation> rotation_;
   std::optional<Selection> selection_;
   SourceEvaluator post_;
-  SourceEvaluator position_;            // the rows' positions, i32: over the axes before the rotated one, and behind it
+  SourceEvaluator position_;  // the rows' positions, i32: over the axes before the rotated one, and behind it
   bool position_varies_inside_ = false;  // with an axis behind
   std::vector<float> frequencies_;
-  int64_t frequencies_extent_ = 0;      // of the rotated axis, for which frequencies_ are; 0: any
+  int64_t frequencies_extent_ = 0;  // of the rotated axis, for which frequencies_ are; 0: any
   bool body_in_output_ = false;
   size_t row_axis_ = 0;
   int64_t max_choices_ = 1;
   // Scratch: the body, then a part per thread, then the candidates of each thread.
-  size_t table_at_ = 0, positions_at_ = 0, position_run_at_ = 0, post_at_ = 0, order_at_ = 0;  // in a thread's part
+  size_t table_at_ = 0, positions_at_ = 0, position_run_at_ = 0, post_at_ = 0,
+         order_at_ = 0;  // in a thread's part
   size_t threads_at_ = 0, thread_bytes_ = 0, candidates_at_ = 0, scratch_bytes_ = 0;
 };
 

@@ -11,7 +11,8 @@ namespace {
 constexpr int64_t kLowest = std::numeric_limits<int32_t>::min();
 constexpr int64_t kHighest = std::numeric_limits<int32_t>::max();
 
-// What is known of a value over the block: for i32 and bool8 the ends of an interval, for f32 whether it is one number.
+// What is known of a value over the block: for i32 and bool8 the ends of an interval, for f32 whether it is one
+// number.
 struct Known {
   int64_t low = kLowest, high = kHighest;
   bool is_number = false;
@@ -128,7 +129,8 @@ MaskAnalysis::MaskAnalysis(const ScalarProgram& program) {
     if (!needed[i]) continue;
     const uint16_t arguments[] = {instr.a, instr.b, instr.c};
     for (int j = 0; j < argument_count(instr.op); ++j) needed[arguments[j]] = true;
-    can_mask_ = can_mask_ || (instr.type == Element::f32 && instr.op == ScalarOp::constant && std::isinf(instr.imm_f));
+    can_mask_ =
+        can_mask_ || (instr.type == Element::f32 && instr.op == ScalarOp::constant && std::isinf(instr.imm_f));
   }
   for (size_t i = 0; i < code_.size(); ++i) {
     if (!needed[i] || code_[i].op == ScalarOp::constant || argument_count(code_[i].op) > 0) continue;

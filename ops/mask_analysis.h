@@ -15,8 +15,8 @@ struct IntRange {
   int32_t low = 0, high = 0;
 };
 
-// Interval arithmetic over the i32 and bool8 instructions of a program; of the f32 instructions only those are followed
-// whose result is one known number, whatever the sources hold.
+// Interval arithmetic over the i32 and bool8 instructions of a program; of the f32 instructions only those are
+// followed whose result is one known number, whatever the sources hold.
 class MaskAnalysis {
  public:
   MaskAnalysis() = default;

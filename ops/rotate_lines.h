@@ -12,8 +12,8 @@ namespace weft {
 void rotation_table(int32_t position, const float* frequencies, size_t pairs, float scale, float* cosines,
                     float* sines);
 
-// Turns the first 2 * pairs of a line's elements in place. The line's elements are `stride` apart; `width` lines lie
-// next to each other, of elements 1 apart, and are turned by the same angles.
+// Turns the first 2 * pairs of a line's elements in place. The line's elements are `stride` apart; `width` lines
+// lie next to each other, of elements 1 apart, and are turned by the same angles.
 void rotate_lines(float* line, int64_t stride, int64_t width, size_t pairs, RopePairs order, const float* cosines,
                   const float* sines);
 

@@ -1,11 +1,11 @@
 #include "ops/source_eval.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <new>
 
 #include "ops/decode_tile.h"
+#include "ops/source_load.h"
 
 namespace weft {
 namespace {
@@ -17,47 +17,11 @@ constexpr int64_t kShortRun = 96;
 
 size_t aligned(size_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
 
-bool is_plain(Format format) { return format == Format::f32 || format == Format::i32 || format == Format::bool8; }
-
-template <class T>
-void copy_strided(const std::byte* data, int64_t offset, int64_t stride, int64_t count, std::byte* out) {
-  const T* from = reinterpret_cast<const T*>(data) + offset;
-  T* to = reinterpret_cast<T*>(out);
-  if (stride == 0) {
-    std::fill_n(to, count, *from);
-  } else if (stride == 1) {
-    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
-  } else {
-    for (int64_t i = 0; i < count; ++i) to[i] = from[i * stride];
-  }
-}
-
 }  // namespace
 
-struct SourceRun::Load {
-  enum class Kind : uint8_t { ids, uniform, in_place, staged };
-  const SourceEvaluator::LoadInfo* info = nullptr;
-  const std::byte* data = nullptr;
-  std::byte* staging = nullptr;
-  ResolvedView view;
-  int64_t row_offset = 0;
-  Coordinates stride{};        // by collapsed inner loop
-  int varies_to = -1;          // fastest inner loop that it, or an id that it is gathered by, varies over
-  bool gathered_inside = false;  // an id varies over the innermost loop
-  int element_bytes = 4;       // as the machine reads it
-  Kind kind = Kind::ids;
-};
-
-struct SourceRun::Index {
-  const SourceEvaluator::IndexInfo* info = nullptr;
-  int inner = -1;        // collapsed inner loop; -1: an outer loop, or an extent of 1
-  int32_t row_value = 0;
-  TileShape shape = TileShape::uniform;
-  int32_t* staging = nullptr;
-};
-
 SourceEvaluator::SourceEvaluator(const GraphRecord& graph, const Region& region, const ScalarProgram& program,
-                                 std::span<const AxisId> loops, int inner, std::span<const ProvidedSource> provided)
+                                 std::span<const AxisId> loops, int inner,
+                                 std::span<const ProvidedSource> provided)
     : program_(program), loops_(loops.begin(), loops.end()), inner_(static_cast<size_t>(inner)) {
   const std::span<const ScalarInstr> sources = program_.sources();
   std::vector<bool> is_provided(sources.size(), false);
@@ -139,7 +103,8 @@ void SourceRun::collapse(const int64_t* extents) {
   if (e.inner_ == 1) {  // the extent may be unknown
     inner_rank_ = 1;
     for (size_t i = 0; i < e.loads_.size(); ++i) loads_[i].stride[0] = loads_[i].view.stride[outer];
-    for (size_t i = 0; i < e.indices_.size(); ++i) indices_[i].inner = e.indices_[i].loop - static_cast<int>(outer);
+    for (size_t i = 0; i < e.indices_.size(); ++i)
+      indices_[i].inner = e.indices_[i].loop - static_cast<int>(outer);
     inner_count_ = extents[e.loops_.back()];
     run_ = kUnlimited;
     return;
@@ -236,24 +201,6 @@ void SourceRun::set_row(const int64_t* coordinates) {
   stale_ = true;
 }
 
-// Offset of the element at inner coordinates `at`; false if an id is out of range.
-bool SourceRun::locate(const Load& load, const int64_t* at, int64_t& offset) const {
-  offset = load.row_offset;
-  for (int l = 0; l < inner_rank_; ++l) {
-    offset += load.stride[static_cast<size_t>(l)] * at[l];
-  }
-  for (int g = 0; g < load.view.gather_count; ++g) {
-    const ResolvedView::Gather& gather = load.view.gathers[static_cast<size_t>(g)];
-    const Load& ids = loads_[load.info->ids[static_cast<size_t>(g)]];
-    int64_t where;
-    int32_t id = 0;
-    if (locate(ids, at, where)) std::memcpy(&id, ids.data + 4 * where, 4);
-    if (id < 0 || id >= gather.extent) return false;
-    offset += gather.stride * id;
-  }
-  return true;
-}
-
 void SourceRun::set_uniforms(const Coordinates& at, const void* const* provided) {
   const SourceEvaluator& e = *evaluator_;
   for (size_t i = 0; i < e.loads_.size(); ++i) {
@@ -275,8 +222,8 @@ void SourceRun::set_uniforms(const Coordinates& at, const void* const* provided)
   for (size_t i = 0; i < e.indices_.size(); ++i) {
     const Index& index = indices_[i];
     if (index.shape != TileShape::uniform) continue;
-    const int32_t value = index.inner < 0 ? index.row_value
-                                          : static_cast<int32_t>(at[static_cast<size_t>(index.inner)]);
+    const int32_t value =
+        index.inner < 0 ? index.row_value : static_cast<int32_t>(at[static_cast<size_t>(index.inner)]);
     frame_->set_uniform(static_cast<size_t>(index.info->source), &value);
   }
   for (size_t i = 0; i < e.provided_.size(); ++i) {
@@ -285,115 +232,6 @@ void SourceRun::set_uniforms(const Coordinates& at, const void* const* provided)
   }
   frame_->run_uniform();
   stale_ = false;
-}
-
-void SourceRun::advance(Coordinates& at, int64_t count) const {
-  if (inner_rank_ == 0) return;
-  auto l = static_cast<size_t>(inner_rank_ - 1);
-  at[l] += count;
-  while (l > 0 && at[l] >= inner_extent_[l]) {
-    const int64_t carry = at[l] / inner_extent_[l];
-    at[l] -= carry * inner_extent_[l];
-    at[--l] += carry;
-  }
-}
-
-// `count` elements of one run, from coordinates `at` on, to `out`.
-void SourceRun::stage_piece(const Load& load, const Coordinates& at, int64_t count, std::byte* out) const {
-  const Format format = load.info->format;
-  int64_t offset;
-  if (load.gathered_inside) {
-    Coordinates each = at;
-    const auto innermost = static_cast<size_t>(inner_rank_ - 1);
-    for (int64_t i = 0; i < count; ++i, ++each[innermost]) {
-      std::byte* to = out + i * load.element_bytes;
-      if (!locate(load, each.data(), offset)) {
-        std::memset(to, 0, static_cast<size_t>(load.element_bytes));
-      } else if (is_plain(format)) {
-        std::memcpy(to, load.data + offset * load.element_bytes, static_cast<size_t>(load.element_bytes));
-      } else {
-        const float value = decode_element(format, load.data, offset);
-        std::memcpy(to, &value, 4);
-      }
-    }
-    return;
-  }
-  if (!locate(load, at.data(), offset)) {
-    std::memset(out, 0, static_cast<size_t>(count * load.element_bytes));
-    return;
-  }
-  const int64_t stride = inner_rank_ > 0 ? load.stride[static_cast<size_t>(inner_rank_ - 1)] : 0;
-  auto* floats = reinterpret_cast<float*>(out);
-  if (format == Format::bool8) {
-    copy_strided<uint8_t>(load.data, offset, stride, count, out);
-  } else if (is_plain(format)) {
-    copy_strided<uint32_t>(load.data, offset, stride, count, out);
-  } else if (stride == 1) {
-    decode_elements(format, load.data, offset, count, floats);
-  } else if (stride == 0) {
-    std::fill_n(floats, count, decode_element(format, load.data, offset));
-  } else {
-    for (int64_t i = 0; i < count; ++i) floats[i] = decode_element(format, load.data, offset + i * stride);
-  }
-}
-
-// `count` elements that may span several runs, to the load's staging. Where no ids are involved, the offset is carried
-// along from run to run.
-void SourceRun::stage(const Load& load, Coordinates at, int64_t count) const {
-  const auto innermost = static_cast<size_t>(std::max(inner_rank_ - 1, 0));
-  const bool carried = load.view.gather_count == 0 && is_plain(load.info->format) && across_;
-  if (!carried) {
-    for (int64_t done = 0; done < count;) {
-      const int64_t piece = std::min(count - done, run_ - at[innermost]);
-      stage_piece(load, at, piece, load.staging + done * load.element_bytes);
-      done += piece;
-      advance(at, piece);
-    }
-    return;
-  }
-  int64_t offset;
-  locate(load, at.data(), offset);
-  if (load.element_bytes == 1) {
-    stage_runs<uint8_t>(load, at, offset, count);
-  } else {
-    stage_runs<uint32_t>(load, at, offset, count);
-  }
-}
-
-template <class T>
-void SourceRun::stage_runs(const Load& load, Coordinates at, int64_t offset, int64_t count) const {
-  const auto innermost = static_cast<size_t>(inner_rank_ - 1);
-  const int64_t stride = load.stride[innermost];
-  const T* data = reinterpret_cast<const T*>(load.data);
-  T* out = reinterpret_cast<T*>(load.staging);
-  for (const T* end = out + count; out < end;) {
-    const int64_t piece = std::min<int64_t>(end - out, run_ - at[innermost]);
-    const T* from = data + offset;
-    for (int64_t i = 0; i < piece; ++i, from += stride) *out++ = *from;
-    // To the next run: the loops behind it start over.
-    offset += piece * stride;
-    at[innermost] += piece;
-    for (size_t l = innermost; l > 0 && at[l] == inner_extent_[l]; --l) {
-      at[l] = 0;
-      ++at[l - 1];
-      offset += load.stride[l - 1] - load.stride[l] * inner_extent_[l];
-    }
-  }
-}
-
-void SourceRun::stage_index(const Index& index, Coordinates at, int64_t count) const {
-  const auto innermost = static_cast<size_t>(inner_rank_ - 1);
-  const auto loop = static_cast<size_t>(index.inner);
-  for (int64_t i = 0; i < count;) {
-    const int64_t piece = std::min(count - i, run_ - at[innermost]);
-    if (loop == innermost) {
-      for (int64_t j = 0; j < piece; ++j) index.staging[i + j] = static_cast<int32_t>(at[innermost] + j);
-    } else {
-      std::fill_n(index.staging + i, piece, static_cast<int32_t>(at[loop]));
-    }
-    i += piece;
-    advance(at, piece);
-  }
 }
 
 void SourceRun::walk(int64_t first, int64_t count, const void* const* provided, std::byte* out,

@@ -1,9 +1,10 @@
 // Evaluates a ScalarProgram of a step over a box of loop coordinates: finds the elements that each operand
 // contributes, decodes what is not f32 or i32, and feeds the tile machine.
 //
-// The loops are split in two: `outer` coordinates, which the caller sets row by row, and `inner` ones, the last axes,
-// which are walked as one flattened range. So a map has only inner axes; the epilogue of a contraction has the rows
-// as outer axes and the columns as inner ones; a score has the query's axes as outer ones, and `key` as inner.
+// The loops are split in two: `outer` coordinates, which the caller sets row by row, and `inner` ones, the last
+// axes, which are walked as one flattened range. So a map has only inner axes; the epilogue of a contraction has
+// the rows as outer axes and the columns as inner ones; a score has the query's axes as outer ones, and `key` as
+// inner.
 #pragma once
 
 #include <array>
@@ -33,8 +34,8 @@ struct ProvidedSource {
 
 class SourceEvaluator;
 
-// One thread's evaluation within one run of a step. Lives in memory of SourceEvaluator::workspace_bytes(); needs no
-// destruction.
+// One thread's evaluation within one run of a step. Lives in memory of SourceEvaluator::workspace_bytes(); needs
+// no destruction.
 class SourceRun {
  public:
   // Coordinates on the outer loops, in their order. Needed before the first evaluation if there are outer loops.
@@ -73,13 +74,13 @@ class SourceRun {
   TileFrame* frame_ = nullptr;
   Load* loads_ = nullptr;
   Index* indices_ = nullptr;
-  int inner_rank_ = 0;           // inner loops, adjacent ones collapsed where every operand allows it
-  Coordinates inner_extent_{};   // from slow to fast
-  int64_t run_ = 1;              // extent of the innermost one
+  int inner_rank_ = 0;          // inner loops, adjacent ones collapsed where every operand allows it
+  Coordinates inner_extent_{};  // from slow to fast
+  int64_t run_ = 1;             // extent of the innermost one
   int64_t inner_count_ = 1;
-  int64_t limit_ = 0;            // elements per call of the machine
-  bool across_ = false;          // runs are so short that a tile spans several
-  bool stale_ = true;            // uniform values have changed since they were handed to the machine
+  int64_t limit_ = 0;    // elements per call of the machine
+  bool across_ = false;  // runs are so short that a tile spans several
+  bool stale_ = true;    // uniform values have changed since they were handed to the machine
 };
 
 class SourceEvaluator {
@@ -94,8 +95,8 @@ class SourceEvaluator {
   Element type() const { return program_.type(); }
   size_t workspace_bytes() const { return workspace_bytes_; }
 
-  // Resolves the operands for a run's extents. `workspace`: workspace_bytes() bytes, 64-byte aligned, this thread's
-  // own. With one inner axis, its extent need not be known.
+  // Resolves the operands for a run's extents. `workspace`: workspace_bytes() bytes, 64-byte aligned, this
+  // thread's own. With one inner axis, its extent need not be known.
   SourceRun* bind(const StepArgs& args, std::byte* workspace) const;
 
  private:

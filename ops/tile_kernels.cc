@@ -9,36 +9,13 @@
 #define HWY_TARGET_INCLUDE "ops/tile_kernels.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
+#include "ops/tile_stream-inl.h"
 #include "ops/vector_math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-using DF = hn::CappedTag<float, kTileLanes>;
-using DI = hn::RebindToSigned<DF>;
-using VF = hn::Vec<DF>;
-using VI = hn::Vec<DI>;
-using MF = hn::Mask<DF>;
-
-// One argument or result of an operation, at the first element of the chunk.
-struct Stream {
-  Stream(const TileSlot& slot, int64_t base)
-      : data(slot.data + 4 * (static_cast<uint64_t>(base) & slot.base_mask)), mask(slot.lane_mask) {}
-
-  VF f32(size_t i) const { return hn::LoadU(DF(), reinterpret_cast<const float*>(data) + (i & mask)); }
-  VI i32(size_t i) const { return hn::LoadU(DI(), reinterpret_cast<const int32_t*>(data) + (i & mask)); }
-  template <class T>
-  T scalar(size_t i) const {
-    T value;
-    std::memcpy(&value, data + 4 * (i & mask), 4);
-    return value;
-  }
-
-  const std::byte* data;
-  uint64_t mask;
-};
 
 struct Arguments {
   Arguments(const TileProgram::Operation& op, const TileSlot* slots, int64_t base, int64_t count)
@@ -56,8 +33,8 @@ struct Arguments {
   size_t n;
 };
 
-// `function` gets the element's place and holds copies of its arguments: through a reference to them they would be read
-// again after each store. In steps of kTileLanes, which may be several vectors.
+// `function` gets the element's place and holds copies of its arguments: through a reference to them they would be
+// read again after each store. In steps of kTileLanes, which may be several vectors.
 template <class F>
 HWY_INLINE void EachF32(const Arguments& s, const F function) {
   const DF df;
@@ -87,9 +64,8 @@ HWY_INLINE void Binary(Arguments s, const F& function) {
   if ((s.a.mask & s.b.mask) != 0) {
     const DF df;
     const auto *a = reinterpret_cast<const float*>(s.a.data), *b = reinterpret_cast<const float*>(s.b.data);
-    EachF32(s, [a, b, df, function](size_t i) HWY_ATTR {
-      return function(hn::LoadU(df, a + i), hn::LoadU(df, b + i));
-    });
+    EachF32(s, [a, b, df, function](size_t i)
+                   HWY_ATTR { return function(hn::LoadU(df, a + i), hn::LoadU(df, b + i)); });
     return;
   }
   EachF32(s, [a = s.a, b = s.b, function](size_t i) HWY_ATTR { return function(a.f32(i), b.f32(i)); });
@@ -109,9 +85,8 @@ HWY_INLINE void CompareF32(const Arguments& s, const F& function) {
 
 template <class F>
 HWY_INLINE void CompareI32(const Arguments& s, const F& function) {
-  EachI32(s, [a = s.a, b = s.b, function](size_t i) HWY_ATTR {
-    return hn::VecFromMask(DI(), function(a.i32(i), b.i32(i)));
-  });
+  EachI32(s, [a = s.a, b = s.b, function](size_t i)
+                 HWY_ATTR { return hn::VecFromMask(DI(), function(a.i32(i), b.i32(i))); });
 }
 
 // What has no vector form: one element at a time, and a uniform value once.
@@ -139,8 +114,8 @@ HWY_INLINE VI TruncateSaturated(VF x) {
   return hn::IfThenElse(hn::RebindMask(di, low), hn::Set(di, std::numeric_limits<int32_t>::min()), result);
 }
 
-// Half a vector of a / b, truncated: exact, since the quotient of two i32 is either an integer or further from the next
-// one than f64 rounds. An infinity or NaN, where b is 0, gives anything.
+// Half a vector of a / b, truncated: exact, since the quotient of two i32 is either an integer or further from the
+// next one than f64 rounds. An infinity or NaN, where b is 0, gives anything.
 template <class VH>
 HWY_INLINE VH HalfQuotient(VH a, VH b) {
   const hn::Half<DI> dih;
@@ -216,10 +191,8 @@ void RunF32(ScalarOp op, const Arguments& s) {
     case ScalarOp::sub: return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::Sub(a, b); });
     case ScalarOp::mul: return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::Mul(a, b); });
     case ScalarOp::div: return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::Div(a, b); });
-    case ScalarOp::min:
-      return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::IfThenElse(hn::Lt(a, b), a, b); });
-    case ScalarOp::max:
-      return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::IfThenElse(hn::Gt(a, b), a, b); });
+    case ScalarOp::min: return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::IfThenElse(hn::Lt(a, b), a, b); });
+    case ScalarOp::max: return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::IfThenElse(hn::Gt(a, b), a, b); });
     case ScalarOp::mod: return Scalars<float>(s, [](float a, float b) { return std::fmod(a, b); });
     case ScalarOp::pow:
       return Scalars<float>(s, [](float a, float b) {
@@ -274,8 +247,7 @@ void RunScalarOp(const TileProgram::Operation& op, const Arguments& s) {
   const DF df;
   switch (op.scalar) {
     case ScalarOp::cast: return Cast(s, op.argument, op.type);
-    case ScalarOp::logical_not:
-      return EachI32(s, [a = s.a](size_t i) HWY_ATTR { return hn::Not(a.i32(i)); });
+    case ScalarOp::logical_not: return EachI32(s, [a = s.a](size_t i) HWY_ATTR { return hn::Not(a.i32(i)); });
     case ScalarOp::logical_and: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::And(a, b); });
     case ScalarOp::logical_or: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Or(a, b); });
     case ScalarOp::select:
@@ -284,9 +256,8 @@ void RunScalarOp(const TileProgram::Operation& op, const Arguments& s) {
           return hn::IfThenElse(hn::MaskFromVec(hn::BitCast(df, a.i32(i))), b.f32(i), c.f32(i));
         });
       }
-      return EachI32(s, [a = s.a, b = s.b, c = s.c](size_t i) HWY_ATTR {
-        return hn::IfThenElse(hn::MaskFromVec(a.i32(i)), b.i32(i), c.i32(i));
-      });
+      return EachI32(s, [a = s.a, b = s.b, c = s.c](size_t i)
+                            HWY_ATTR { return hn::IfThenElse(hn::MaskFromVec(a.i32(i)), b.i32(i), c.i32(i)); });
     case ScalarOp::eq:
     case ScalarOp::ne:
     case ScalarOp::lt:
@@ -332,143 +303,9 @@ void RunTileOperations(const TileProgram::Operation* operations, const uint16_t*
         Binary(s, [df](VF a, VF b) HWY_ATTR { return hn::Mul(hn::Mul(a, VectorSigmoid(df, a)), b); });
         break;
       case TileProgram::Op::mul_mul:
-        EachF32(s, [a = s.a, b = s.b, c = s.c](size_t i) HWY_ATTR {
-          return hn::Mul(hn::Mul(a.f32(i), b.f32(i)), c.f32(i));
-        });
+        EachF32(s, [a = s.a, b = s.b, c = s.c](size_t i)
+                       HWY_ATTR { return hn::Mul(hn::Mul(a.f32(i), b.f32(i)), c.f32(i)); });
         break;
-    }
-  }
-}
-
-// Four vector sums per tile of at most kTile elements, and f64 across tiles.
-template <class F>
-HWY_INLINE double SumBlocks(size_t n, const F& element) {
-  const DF df;
-  const size_t lanes = hn::Lanes(df);
-  double total = 0;
-  for (size_t begin = 0; begin < n; begin += kTile) {
-    const size_t end = HWY_MIN(n, begin + static_cast<size_t>(kTile));
-    VF s0 = hn::Zero(df), s1 = s0, s2 = s0, s3 = s0;
-    size_t i = begin;
-    for (; i + 4 * lanes <= end; i += 4 * lanes) {
-      s0 = element(s0, i);
-      s1 = element(s1, i + lanes);
-      s2 = element(s2, i + 2 * lanes);
-      s3 = element(s3, i + 3 * lanes);
-    }
-    for (; i < end; i += lanes) s0 = element(s0, i);
-    const VF sum = hn::Add(hn::Add(s0, s1), hn::Add(s2, s3));
-    total += static_cast<double>(hn::GetLane(hn::SumOfLanes(df, sum)));
-  }
-  return total;
-}
-
-void ReduceSum(const Stream& value, const TileSlot* factor_slot, int64_t base, size_t n, TileReduction& reduction) {
-  const size_t whole = n / kTileLanes * kTileLanes;
-  double total;
-  if (factor_slot != nullptr) {
-    const Stream factor(*factor_slot, base);
-    total = SumBlocks(whole, [&](VF sum, size_t i) HWY_ATTR { return hn::MulAdd(value.f32(i), factor.f32(i), sum); });
-    for (size_t i = whole; i < n; ++i) {
-      total += static_cast<double>(value.scalar<float>(i) * factor.scalar<float>(i));
-    }
-  } else {
-    total = SumBlocks(whole, [&](VF sum, size_t i) HWY_ATTR { return hn::Add(sum, value.f32(i)); });
-    for (size_t i = whole; i < n; ++i) total += static_cast<double>(value.scalar<float>(i));
-  }
-  reduction.sum += total;
-}
-
-void ReduceMax(const Stream& value, size_t n, TileReduction& reduction) {
-  const DF df;
-  const size_t lanes = hn::Lanes(df);
-  const VF lowest = hn::Set(df, -std::numeric_limits<float>::infinity());
-  for (size_t begin = 0; begin < n; begin += kTile) {
-    const size_t end = HWY_MIN(n, begin + static_cast<size_t>(kTile));
-    // A NaN is greater than nothing, so it is never taken.
-    const auto larger = [](VF v, VF m) HWY_ATTR { return hn::IfThenElse(hn::Gt(v, m), v, m); };
-    VF m0 = lowest, m1 = lowest, m2 = lowest, m3 = lowest;
-    size_t i = begin;
-    for (; i + 4 * lanes <= end; i += 4 * lanes) {
-      m0 = larger(value.f32(i), m0);
-      m1 = larger(value.f32(i + lanes), m1);
-      m2 = larger(value.f32(i + 2 * lanes), m2);
-      m3 = larger(value.f32(i + 3 * lanes), m3);
-    }
-    float best = hn::GetLane(hn::MaxOfLanes(df, larger(larger(m0, m1), larger(m2, m3))));
-    for (; i < end; ++i) {
-      const float v = value.scalar<float>(i);
-      best = v > best ? v : best;
-    }
-    if (best > reduction.best || reduction.best_index < 0) {
-      for (size_t j = begin; j < end; ++j) {
-        if (value.scalar<float>(j) == best) {
-          reduction.best = best;
-          reduction.best_index = reduction.count + static_cast<int64_t>(j);
-          break;
-        }
-      }
-    }
-  }
-}
-
-// i32, and bool8 as 0 and 1: exact, so in any order.
-void ReduceInts(const Stream& value, Element element, size_t n, TileReduction& reduction) {
-  for (size_t i = 0; i < n; ++i) {
-    const auto lane = value.scalar<int32_t>(i);
-    const int32_t x = element == Element::bool8 ? -lane : lane;
-    reduction.int_sum += x;
-    if (reduction.best_index < 0 || x > reduction.int_best) {
-      reduction.int_best = x;
-      reduction.best_index = reduction.count + static_cast<int64_t>(i);
-    }
-  }
-}
-
-void ReduceTile(const TileSlot& slot, const TileSlot* factor, Element element, int64_t base, int64_t n,
-                TileReduction& reduction) {
-  const Stream value(slot, base);
-  if (element != Element::f32) {
-    ReduceInts(value, element, static_cast<size_t>(n), reduction);
-  } else if (reduction.op == ReduceOp::sum || reduction.op == ReduceOp::mean) {
-    ReduceSum(value, factor, base, static_cast<size_t>(n), reduction);
-  } else {
-    ReduceMax(value, static_cast<size_t>(n), reduction);
-  }
-  reduction.count += n;
-}
-
-void AccumulateSums(const float* values, int64_t count, double* sums) {
-  const hn::CappedTag<double, kTileLanes / 2> dd;
-  const hn::Rebind<float, decltype(dd)> dh;
-  const auto n = static_cast<size_t>(count);
-  const size_t lanes = hn::Lanes(dd);
-  size_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    const auto wide = hn::PromoteTo(dd, hn::LoadU(dh, values + i));
-    hn::StoreU(hn::Add(hn::LoadU(dd, sums + i), wide), dd, sums + i);
-  }
-  for (; i < n; ++i) sums[i] += static_cast<double>(values[i]);
-}
-
-void AccumulateLargest(const float* values, int64_t count, int32_t row, float* best, int32_t* index) {
-  const DF df;
-  const DI di;
-  const auto n = static_cast<size_t>(count);
-  const size_t lanes = hn::Lanes(df);
-  size_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    const VF v = hn::LoadU(df, values + i), b = hn::LoadU(df, best + i);
-    const VI at = hn::LoadU(di, index + i);
-    const MF first = hn::And(hn::RebindMask(df, hn::Lt(at, hn::Zero(di))), hn::Eq(v, v));
-    const MF larger = hn::Or(first, hn::Gt(v, b));
-    hn::StoreU(hn::IfThenElse(larger, v, b), df, best + i);
-    hn::StoreU(hn::IfThenElse(hn::RebindMask(di, larger), hn::Set(di, row), at), di, index + i);
-  }
-  for (; i < n; ++i) {
-    if (values[i] > best[i] || (index[i] < 0 && values[i] == values[i])) {
-      best[i] = values[i];
-      index[i] = row;
     }
   }
 }
@@ -488,27 +325,11 @@ HWY_AFTER_NAMESPACE();
 namespace weft {
 
 HWY_EXPORT(RunTileOperations);
-HWY_EXPORT(ReduceTile);
-HWY_EXPORT(AccumulateSums);
-HWY_EXPORT(AccumulateLargest);
 HWY_EXPORT(StoreTileBools);
 
 void run_tile_operations(const TileProgram::Operation* operations, const uint16_t* order, size_t count,
                          const TileSlot* slots, int64_t base, int64_t n) {
   HWY_DYNAMIC_DISPATCH(RunTileOperations)(operations, order, count, slots, base, n);
-}
-
-void reduce_tile(const TileSlot& value, const TileSlot* factor, Element element, int64_t base, int64_t n,
-                 TileReduction& reduction) {
-  HWY_DYNAMIC_DISPATCH(ReduceTile)(value, factor, element, base, n, reduction);
-}
-
-void accumulate_sums(const float* values, int64_t n, double* sums) {
-  HWY_DYNAMIC_DISPATCH(AccumulateSums)(values, n, sums);
-}
-
-void accumulate_largest(const float* values, int64_t n, int32_t row, float* best, int32_t* index) {
-  HWY_DYNAMIC_DISPATCH(AccumulateLargest)(values, n, row, best, index);
 }
 
 void store_tile_bools(const void* masks, int64_t n, void* bytes) {

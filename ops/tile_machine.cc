@@ -49,7 +49,8 @@ uint32_t TileReduction::result() const {
   const bool floats = element == Element::f32;
   const double total = floats ? sum : static_cast<double>(int_sum);
   switch (op) {
-    case ReduceOp::sum: return floats ? std::bit_cast<uint32_t>(static_cast<float>(sum)) : static_cast<uint32_t>(int_sum);
+    case ReduceOp::sum:
+      return floats ? std::bit_cast<uint32_t>(static_cast<float>(sum)) : static_cast<uint32_t>(int_sum);
     case ReduceOp::mean: return std::bit_cast<uint32_t>(static_cast<float>(total / static_cast<double>(count)));
     case ReduceOp::max: return floats ? std::bit_cast<uint32_t>(best) : static_cast<uint32_t>(int_best);
     case ReduceOp::argmax: break;
@@ -65,8 +66,8 @@ TileProgram::TileProgram(const ScalarProgram& program) {
   lay_out();
 }
 
-// Values are the instructions that the result needs, in their order; some end up inside a fused operation and get no
-// value of their own.
+// Values are the instructions that the result needs, in their order; some end up inside a fused operation and get
+// no value of their own.
 void TileProgram::add_operations(const ScalarProgram& program) {
   const std::vector<ScalarInstr>& code = program.code;
   std::vector<int> uses(code.size(), 0);
@@ -150,7 +151,8 @@ void TileProgram::add_operations(const ScalarProgram& program) {
 void TileProgram::allocate_registers() {
   std::vector<size_t> last_use(values_.size(), 0);
   for (size_t i = 0; i < operations_.size(); ++i) {
-    for (const uint16_t v : {operations_[i].a, operations_[i].b, operations_[i].c, operations_[i].out}) last_use[v] = i;
+    for (const uint16_t v : {operations_[i].a, operations_[i].b, operations_[i].c, operations_[i].out})
+      last_use[v] = i;
   }
   last_use[result_] = operations_.size();
   std::vector<int> free;
@@ -279,7 +281,8 @@ void TileFrame::set_contiguous(size_t source, const void* elements) {
 
 void TileFrame::set_iota(size_t source, int32_t first) { slots_[program_->source_values_[source]].first = first; }
 
-// Vectors may not read past the end of the caller's elements, so a run shorter than one is moved to the edge blocks.
+// Vectors may not read past the end of the caller's elements, so a run shorter than one is moved to the edge
+// blocks.
 void TileFrame::point_at_edges(int64_t n) {
   for (size_t s = 0; s < program_->sources_.size(); ++s) {
     if (shapes_[s] != TileShape::contiguous) continue;
@@ -338,7 +341,8 @@ void TileFrame::run(int64_t n, void* out) {
   }
   const int64_t rest = n - whole;
   if (rest > 0) {
-    // The last block: it overlaps what is done already, or is moved to the edge blocks where there is no block before.
+    // The last block: it overlaps what is done already, or is moved to the edge blocks where there is no block
+    // before.
     std::byte* edge = edges_ + program.sources_.size() * kBlockBytes;
     const int64_t skip = whole > 0 ? kTileLanes - rest : 0;
     if (whole == 0) point_at_edges(n);

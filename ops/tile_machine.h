@@ -35,9 +35,9 @@ struct TileReduction {
   int64_t count = 0;               // elements seen
   double sum = 0;
   int64_t int_sum = 0;
-  float best = 0;                  // the largest; the lowest number if there is none
+  float best = 0;  // the largest; the lowest number if there is none
   int32_t int_best = 0;
-  int64_t best_index = -1;         // of the first largest; -1 if there is none
+  int64_t best_index = -1;  // of the first largest; -1 if there is none
 
   void reset(ReduceOp reduce_op, Element reduced_element);
   // Adds what another thread or range accumulated; its elements come after this one's.
@@ -49,8 +49,8 @@ struct TileReduction {
 struct TileSlot;
 class TileProgram;
 
-// The state of one thread's runs of one program. Lives in memory of TileProgram::frame_bytes(), aligned to 64 bytes;
-// needs no destruction.
+// The state of one thread's runs of one program. Lives in memory of TileProgram::frame_bytes(), aligned to 64
+// bytes; needs no destruction.
 class TileFrame {
  public:
   // Says how each source (by its position in TileProgram::sources()) varies. All must be set, then start() called,
@@ -86,10 +86,10 @@ class TileFrame {
   uint16_t* uniform_order_ = nullptr;        // ... and once
   uint32_t tile_count_ = 0, uniform_count_ = 0;
   bool uniform_result_ = false;
-  int64_t chunk_ = 0;                        // elements per pass over the operations
-  std::byte* uniforms_ = nullptr;            // kTileLanes elements per value
+  int64_t chunk_ = 0;              // elements per pass over the operations
+  std::byte* uniforms_ = nullptr;  // kTileLanes elements per value
   std::byte* registers_ = nullptr;
-  std::byte* edges_ = nullptr;               // kTileLanes elements per source, then of the result
+  std::byte* edges_ = nullptr;  // kTileLanes elements per source, then of the result
 };
 
 class TileProgram {
@@ -107,7 +107,8 @@ class TileProgram {
   // `memory`: frame_bytes() bytes, 64-byte aligned.
   TileFrame* make_frame(std::byte* memory) const;
 
-  // What the machine executes: ScalarOps as they are, fused ones, and conversions of sources. For tests to look at.
+  // What the machine executes: ScalarOps as they are, fused ones, and conversions of sources. For tests to look
+  // at.
   enum class Op : uint8_t {
     scalar,     // a ScalarOp
     iota,       // an i32 source of shape iota
@@ -119,7 +120,7 @@ class TileProgram {
   struct Operation {
     Op op = Op::scalar;
     ScalarOp scalar = ScalarOp::constant;
-    Element argument = Element::f32;        // type of the first argument
+    Element argument = Element::f32;  // type of the first argument
     Element type = Element::f32;
     uint16_t out = 0, a = 0, b = 0, c = 0;  // values
   };
@@ -131,8 +132,8 @@ class TileProgram {
   struct ValueInfo {
     Element type = Element::f32;
     bool is_constant = false;
-    int32_t bits = 0;          // of a constant: what each lane holds (bool8: all ones or zero)
-    int source = -1;           // position in sources_
+    int32_t bits = 0;  // of a constant: what each lane holds (bool8: all ones or zero)
+    int source = -1;   // position in sources_
     int tile_register = -1;
   };
   void add_operations(const ScalarProgram& program);

@@ -63,7 +63,8 @@ class CpuExecutor final : public Executor {
       const KernelContext context{graph_, step, limits.data(), precision, threads_, &*weights_};
       std::unique_ptr<CpuKernel> kernel = select_cpu_kernel(context);
       if (kernel == nullptr) {
-        throw Error("step '" + step.name + "': no CPU kernel takes this " + std::string(name(step.kind)) + " step");
+        throw Error("step '" + step.name + "': no CPU kernel takes this " + std::string(name(step.kind)) +
+                    " step");
       }
       chosen.push_back({kernel->name(), kernel->scratch_bytes()});
       kernels_.push_back(std::move(kernel));

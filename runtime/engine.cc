@@ -64,7 +64,8 @@ Engine::Engine(LanguageModel model, const Device& device, const EngineOptions& o
 }
 
 void Engine::add(int32_t sequence, std::span<const int32_t> tokens, WantLogits want) {
-  const auto count = static_cast<int32_t>(std::min<size_t>(tokens.size(), static_cast<size_t>(options_.batch) + 1));
+  const auto count =
+      static_cast<int32_t>(std::min<size_t>(tokens.size(), static_cast<size_t>(options_.batch) + 1));
   const int32_t length = cache_.length(sequence);  // throws for a sequence that is not open
   if (count == 0) throw Error("a step needs at least one token of sequence " + std::to_string(sequence));
   if (in_step_[static_cast<size_t>(sequence)] != 0) {
@@ -79,7 +80,8 @@ void Engine::add(int32_t sequence, std::span<const int32_t> tokens, WantLogits w
   }
   for (const int32_t token : tokens) {
     if (token < 0 || token >= model_.vocab) {
-      throw Error("token " + std::to_string(token) + " is outside the vocabulary of " + std::to_string(model_.vocab));
+      throw Error("token " + std::to_string(token) + " is outside the vocabulary of " +
+                  std::to_string(model_.vocab));
     }
   }
   const auto begin = static_cast<size_t>(count_);
@@ -115,7 +117,8 @@ void Engine::run() {
 
 std::span<const float> Engine::logits(int32_t row) {
   if (row < 0 || row >= run_rows_) {
-    throw Error("there is no row " + std::to_string(row) + " of logits: the step gave " + std::to_string(run_rows_));
+    throw Error("there is no row " + std::to_string(row) + " of logits: the step gave " +
+                std::to_string(run_rows_));
   }
   if (logits_ == nullptr) logits_ = plan_.output(model_.logits).floats().data();  // on a GPU: waits and copies
   const auto vocab = static_cast<size_t>(model_.vocab);

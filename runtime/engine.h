@@ -16,11 +16,11 @@ namespace weft {
 
 struct EngineOptions {
   Precision precision = Precision::fast;
-  int32_t context = 0;      // tokens per sequence; 0: what the model was trained for, at most 4096
-  int32_t sequences = 1;    // at a time
-  int64_t cache_tokens = 0; // of all sequences together; 0: sequences * context
-  int32_t batch = 512;      // tokens of one step at most; longer prompts go in chunks
-  int32_t logit_rows = 0;   // rows of logits of one step at most; 0: one per sequence
+  int32_t context = 0;       // tokens per sequence; 0: what the model was trained for, at most 4096
+  int32_t sequences = 1;     // at a time
+  int64_t cache_tokens = 0;  // of all sequences together; 0: sequences * context
+  int32_t batch = 512;       // tokens of one step at most; longer prompts go in chunks
+  int32_t logit_rows = 0;    // rows of logits of one step at most; 0: one per sequence
   int32_t page_size = 32;
   bool profile = false;
 };

@@ -37,13 +37,15 @@ std::vector<EvalResult> evaluate(const Device& device, std::shared_ptr<const Gra
 namespace eval_detail {
 
 // One step without run-time inputs: its results' storages.
-std::vector<std::shared_ptr<Storage>> run(const Device& device, const StepRequest& request, const PlanOptions& options);
+std::vector<std::shared_ptr<Storage>> run(const Device& device, const StepRequest& request,
+                                          const PlanOptions& options);
 
 }  // namespace eval_detail
 
 inline constexpr PlanOptions kExact{Precision::exact, false, false};
 
-// Computes one step on tensors. Throws Error where extents disagree, naming the axis, both extents and both tensors.
+// Computes one step on tensors. Throws Error where extents disagree, naming the axis, both extents and both
+// tensors.
 template <Symbolic X>
 auto eval(const Device& device, const X& x, const PlanOptions& options = kExact) {
   using E = expr_of<X>;

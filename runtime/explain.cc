@@ -120,7 +120,8 @@ Extents chosen_extents(const PlanState& state, const Limits& at) {
 }
 
 bool is_said(const Limits& at, AxisId axis) {
-  return std::any_of(at.extents.begin(), at.extents.end(), [axis](const auto& item) { return item.first == axis; });
+  return std::any_of(at.extents.begin(), at.extents.end(),
+                     [axis](const auto& item) { return item.first == axis; });
 }
 
 std::string shape(const PlanState& state, const ValueRecord& value, const Extents& extents, const Limits& at) {
@@ -220,7 +221,8 @@ std::string Plan::explain(const Limits& at) const {
   const PlanState& state = *state_;
   const GraphRecord& graph = *state.graph;
   const Extents extents = chosen_extents(state, at);
-  const bool timed = std::any_of(state.steps.begin(), state.steps.end(), [](const StepInfo& s) { return s.runs > 0; });
+  const bool timed =
+      std::any_of(state.steps.begin(), state.steps.end(), [](const StepInfo& s) { return s.runs > 0; });
 
   Table table;
   table.right = {true, false, false, false, false, true, true};
@@ -240,8 +242,8 @@ std::string Plan::explain(const Limits& at) const {
     for (const ValueId output : step.outputs) {
       writes += (writes.empty() ? "" : " ") + shape(state, graph.values[output], extents, at);
     }
-    table.rows.push_back({std::to_string(i), step.name, std::string(name(step.kind)), state.steps[i].kernel, writes,
-                          with_prefix(cost.flops), with_prefix(cost.bytes)});
+    table.rows.push_back({std::to_string(i), step.name, std::string(name(step.kind)), state.steps[i].kernel,
+                          writes, with_prefix(cost.flops), with_prefix(cost.bytes)});
     if (state.steps[i].runs > 0) {
       table.rows.back().push_back(microseconds(state.steps[i]));
       seconds += state.steps[i].seconds / static_cast<double>(state.steps[i].runs);
@@ -254,8 +256,9 @@ std::string Plan::explain(const Limits& at) const {
     table.rows.back().push_back(text);
   }
 
-  std::string text = "device     " + state.device.name() + ", precision " + std::string(name(state.options.precision)) +
-                     "\n" + "steps      " + std::to_string(graph.steps.size());
+  std::string text = "device     " + state.device.name() + ", precision " +
+                     std::string(name(state.options.precision)) + "\n" + "steps      " +
+                     std::to_string(graph.steps.size());
   if (const int per_layer = steps_per_layer(graph); per_layer > 0) {
     text += ": " + std::to_string(attention_steps(graph)) + " layers of " + std::to_string(per_layer) + " steps";
   }
@@ -285,18 +288,14 @@ std::string Plan::explain_json(const Limits& at) const {
   for (size_t i = 0; i < graph.steps.size(); ++i) {
     const Step& step = graph.steps[i];
     const StepCost cost = step_cost(graph, step, extents);
-    nlohmann::ordered_json item = {{"name", step.name},
-                                   {"kind", name(step.kind)},
-                                   {"kernel", state.steps[i].kernel},
-                                   {"flops", cost.flops},
-                                   {"bytes", cost.bytes},
-                                   {"scratch", state.steps[i].scratch_bytes}};
+    nlohmann::ordered_json item = {
+        {"name", step.name},   {"kind", name(step.kind)}, {"kernel", state.steps[i].kernel},
+        {"flops", cost.flops}, {"bytes", cost.bytes},     {"scratch", state.steps[i].scratch_bytes}};
     for (const ValueId output : step.outputs) {
       nlohmann::ordered_json axes = nlohmann::ordered_json::array();
       for (const AxisId axis : graph.values[output].axes) {
-        axes.push_back({{"axis", graph.axes[axis].name},
-                        {"extent", extents[axis]},
-                        {"run_time", !state.known.known(axis)}});
+        axes.push_back(
+            {{"axis", graph.axes[axis].name}, {"extent", extents[axis]}, {"run_time", !state.known.known(axis)}});
       }
       item["writes"].push_back(
           {{"name", graph.values[output].name}, {"format", name(graph.values[output].format)}, {"axes", axes}});

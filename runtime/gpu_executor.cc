@@ -40,8 +40,8 @@ class GpuCachePool final : public CachePool {
       for (const ValueId value : cache_values(cache)) {
         const size_t row = row_bytes_[value];
         if (row == 0) continue;
-        device_->copy(fields_[value], static_cast<size_t>(from) * row, fields_[value], static_cast<size_t>(to) * row,
-                      static_cast<size_t>(count) * row);
+        device_->copy(fields_[value], static_cast<size_t>(from) * row, fields_[value],
+                      static_cast<size_t>(to) * row, static_cast<size_t>(count) * row);
       }
     }
   }
@@ -56,7 +56,10 @@ class GpuCachePool final : public CachePool {
 class GpuExecutor final : public Executor {
  public:
   GpuExecutor(const GraphRecord& graph, std::shared_ptr<GpuDevice> device)
-      : graph_(graph), device_(std::move(device)), data_(graph.values.size()), input_offsets_(graph.values.size()) {}
+      : graph_(graph),
+        device_(std::move(device)),
+        data_(graph.values.size()),
+        input_offsets_(graph.values.size()) {}
 
   std::vector<StepInfo> select_kernels(const ExtentTable& limits, Precision precision) override {
     steps_ = device_->prepare_all(graph_, limits.data(), precision);
@@ -173,10 +176,10 @@ class GpuExecutor final : public Executor {
   std::vector<std::unique_ptr<GpuStep>> steps_;
   std::map<const Storage*, GpuBuffer> weights_;
   GpuBuffer arena_, scratch_, inputs_;
-  std::vector<GpuSpan> data_;                        // by ValueId
-  std::vector<size_t> input_offsets_;                // by ValueId
-  std::vector<DeviceTable> tables_;                  // by cache
-  std::vector<GpuPageTable> args_pages_;             // by cache, of the current run
+  std::vector<GpuSpan> data_;             // by ValueId
+  std::vector<size_t> input_offsets_;     // by ValueId
+  std::vector<DeviceTable> tables_;       // by cache
+  std::vector<GpuPageTable> args_pages_;  // by cache, of the current run
   std::map<ValueId, std::vector<std::byte>> results_;
 };
 

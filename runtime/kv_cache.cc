@@ -105,7 +105,8 @@ void PageBook::trim(int32_t sequence, int32_t count) {
     throw Error("sequence " + std::to_string(sequence) + " has " + std::to_string(before) + " tokens, not " +
                 std::to_string(count) + " to keep");
   }
-  for (int32_t i = pages_of(count, page_size_); i < pages_of(before, page_size_); ++i) release(page_at(sequence, i));
+  for (int32_t i = pages_of(count, page_size_); i < pages_of(before, page_size_); ++i)
+    release(page_at(sequence, i));
   length_[static_cast<size_t>(sequence)] = count;
 }
 
@@ -151,7 +152,8 @@ void KvCache::check(int32_t sequence) const {
 
 int32_t KvCache::open() {
   const auto free = std::find(taken_.begin(), taken_.end(), false);
-  if (free == taken_.end()) throw Error("all " + std::to_string(sequences_) + " sequences of the KV cache are taken");
+  if (free == taken_.end())
+    throw Error("all " + std::to_string(sequences_) + " sequences of the KV cache are taken");
   *free = true;
   return static_cast<int32_t>(free - taken_.begin());
 }

@@ -57,10 +57,10 @@ class PageBook {
 };
 
 struct KvCacheOptions {
-  int32_t sequences = 1;    // at a time
-  int32_t max_length = 0;   // tokens per sequence
-  int64_t tokens = 0;       // of all sequences together; 0: sequences * max_length
-  int32_t page_size = 32;   // slots
+  int32_t sequences = 1;   // at a time
+  int32_t max_length = 0;  // tokens per sequence
+  int64_t tokens = 0;      // of all sequences together; 0: sequences * max_length
+  int32_t page_size = 32;  // slots
 };
 
 // The caches of a graph: memory on the plan's device, and page tables per layer group.

@@ -24,12 +24,12 @@ struct LanguageModel {
   ValueId slots = kNoValue;     // [pos] of the caches (of group 0, where groups differ: see CacheRecord::slots)
   ValueId last = kNoValue;      // [rows] tokens of the step whose logits are wanted: coordinates on `pos`
 
-  ValueId logits = kNoValue;    // result, f32 [rows, vocab]
+  ValueId logits = kNoValue;  // result, f32 [rows, vocab]
 
-  AxisId pos_axis = kNoAxis;    // tokens of a step
-  AxisId rows_axis = kNoAxis;   // rows of logits
+  AxisId pos_axis = kNoAxis;   // tokens of a step
+  AxisId rows_axis = kNoAxis;  // rows of logits
   int64_t vocab = 0;
-  int64_t context_length = 0;   // tokens per sequence that the model was trained for
+  int64_t context_length = 0;  // tokens per sequence that the model was trained for
 };
 
 }  // namespace weft

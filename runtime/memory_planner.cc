@@ -18,7 +18,9 @@ bool live_together(const LiveValue& a, const LiveValue& b) { return a.first <= b
 MemoryPlan plan_memory(std::span<const LiveValue> values, size_t alignment) {
   std::vector<size_t> order(values.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return values[a].bytes > values[b].bytes; });
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return values[a].bytes != values[b].bytes ? values[a].bytes > values[b].bytes : a < b;
+  });
 
   MemoryPlan plan;
   plan.offsets.resize(values.size());
@@ -29,7 +31,8 @@ MemoryPlan plan_memory(std::span<const LiveValue> values, size_t alignment) {
     for (const size_t other : placed) {
       if (!live_together(values[value], values[other])) continue;
       if (offset + bytes <= plan.offsets[other]) break;
-      offset = std::max(offset, plan.offsets[other] + round_up(std::max<size_t>(values[other].bytes, 1), alignment));
+      offset =
+          std::max(offset, plan.offsets[other] + round_up(std::max<size_t>(values[other].bytes, 1), alignment));
     }
     plan.offsets[value] = offset;
     plan.bytes = std::max(plan.bytes, offset + bytes);

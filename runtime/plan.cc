@@ -52,7 +52,8 @@ void select_kernels(PlanState& state) {
   }
   state.steps = state.executor->select_kernels(state.limits, state.options.precision);
   state.memory.packed_weights = state.executor->packed_weight_bytes();
-  for (const StepInfo& step : state.steps) state.memory.scratch = std::max(state.memory.scratch, step.scratch_bytes);
+  for (const StepInfo& step : state.steps)
+    state.memory.scratch = std::max(state.memory.scratch, step.scratch_bytes);
 }
 
 // A value lives from the step that writes it to the last that reads it; results live to the end.
@@ -200,7 +201,8 @@ void Plan::run(const Bindings& bindings) {
 Output Plan::output(ValueId value) {
   const GraphRecord& graph = *state_->graph;
   if (std::find(graph.results.begin(), graph.results.end(), value) == graph.results.end()) {
-    throw Error("value " + (value < graph.values.size() ? "'" + graph.values[value].name + "'" : std::to_string(value)) +
+    throw Error("value " +
+                (value < graph.values.size() ? "'" + graph.values[value].name + "'" : std::to_string(value)) +
                 " is not among the graph's results");
   }
   const ValueRecord& record = graph.values[value];
@@ -209,8 +211,12 @@ Output Plan::output(ValueId value) {
   output.rank = static_cast<int>(record.axes.size());
   for (size_t i = 0; i < record.axes.size(); ++i) output.extents[i] = state_->current[record.axes[i]];
   switch (record.kind) {
-    case ValueKind::input: output.data = state_->inputs[value]; break;
-    case ValueKind::weight: output.data = record.storage->data; break;
+    case ValueKind::input:
+      output.data = state_->inputs[value];
+      break;
+    case ValueKind::weight:
+      output.data = record.storage->data;
+      break;
     default:
       output.data = state_->executor->read(value, value_bytes(graph, value, state_->current.data()));
   }

@@ -59,10 +59,10 @@ class Bindings {
   explicit Bindings(std::shared_ptr<const GraphRecord> graph);
 
   std::shared_ptr<const GraphRecord> graph_;
-  std::vector<const void*> data_;          // by ValueId
-  std::vector<int64_t> value_extents_;     // [values][kMaxRank]
-  std::vector<int64_t> axis_extents_;      // by AxisId; kUnknownExtent: not said
-  std::vector<PageTable> pages_;           // by cache
+  std::vector<const void*> data_;       // by ValueId
+  std::vector<int64_t> value_extents_;  // [values][kMaxRank]
+  std::vector<int64_t> axis_extents_;   // by AxisId; kUnknownExtent: not said
+  std::vector<PageTable> pages_;        // by cache
   CachePool* pool_ = nullptr;
 };
 
@@ -114,7 +114,8 @@ class Plan {
   // Allocates nothing.
   void run(const Bindings& bindings);
 
-  // A result of the last run; valid until the next. Throws Error for a value that is not among the graph's results.
+  // A result of the last run; valid until the next. Throws Error for a value that is not among the graph's
+  // results.
   Output output(ValueId value);
 
   const std::vector<StepInfo>& steps() const;

@@ -18,12 +18,12 @@ struct PlanState {
   Device device;
   PlanOptions options;
   std::shared_ptr<const GraphRecord> graph;
-  ExtentTable known;    // before any run
+  ExtentTable known;  // before any run
   ExtentTable limits;
-  ExtentTable current;  // of the last run
-  std::vector<bool> used;           // by AxisId
-  std::vector<LiveValue> lives;     // of the intermediate values
-  std::vector<ValueId> live_ids;    // which these are
+  ExtentTable current;            // of the last run
+  std::vector<bool> used;         // by AxisId
+  std::vector<LiveValue> lives;   // of the intermediate values
+  std::vector<ValueId> live_ids;  // which these are
   MemoryPlan memory_plan;
   ArenaLayout arena;
   std::vector<StepInfo> steps;

@@ -59,7 +59,8 @@ const std::byte* PackedWeights::pack(const Region&, const Operand& operand, std:
       if (operand.view[i].gather < 0 && operand.view[i].axis == wanted) order.push_back(i);
     }
   }
-  if (order.size() != operand.view.size()) throw Error("weight '" + value.name + "' lacks an axis to be packed by");
+  if (order.size() != operand.view.size())
+    throw Error("weight '" + value.name + "' lacks an axis to be packed by");
 
   // Axes of extent 1 may stand anywhere.
   std::vector<size_t> moving;

@@ -27,13 +27,14 @@ Number leaf(Random& random, ScalarBuilder& s, const Leaves& leaves) {
     }
     case 1:
       if (!leaves.axes.empty()) {
-        const Scalar wrapped = s.index(random.pick(leaves.axes)) % static_cast<int>(2 + random.below(7));
-        return {cast(wrapped, Element::f32), 8, 0};
+        const Scalar coordinate = s.index(random.pick(leaves.axes));
+        return {cast(coordinate % static_cast<int>(2 + random.below(7)), Element::f32), 8, 0};
       }
       break;
-    case 2:
-      return {cast(random_integer(random, s, leaves, 1) % static_cast<int>(3 + random.below(5)), Element::f32), 7,
-              0};
+    case 2: {
+      const Scalar integer = random_integer(random, s, leaves, 1);
+      return {cast(integer % static_cast<int>(3 + random.below(5)), Element::f32), 7, 0};
+    }
     case 3:
       if (random.chance(0.3)) return {cast(random_condition(random, s, leaves, 1), Element::f32), 1, 0};
       break;
@@ -47,7 +48,10 @@ Number stepped(Random& random, ScalarBuilder& s, const Leaves& leaves) {
   const Number x = leaf(random, s, leaves);
   switch (random.below(3)) {
     case 0: return {floor(x.scalar), x.bound + 1, 0};
-    case 1: return {cast(cast(x.scalar, Element::i32), Element::f32), x.bound, 0};
+    case 1: {  // an infinity saturates, and 2^31 - 1 is no f32
+      const Scalar truncated = cast(x.scalar, Element::i32) % 1000;
+      return {cast(truncated, Element::f32), x.bound, 0};
+    }
     default: {
       const double divisor = random.chance(0.5) ? 0.5 : -2.0;  // powers of two: the remainder is exact
       return {x.scalar % divisor, 2, 0};

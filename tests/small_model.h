@@ -41,16 +41,19 @@ inline LanguageModel small_model(const SmallModelShape& shape = {}, uint64_t see
                                        {shape.kv_heads, shape.head_dim, shape.embed}, scale);
     const ValueId wo = b.random_weight(at + "o", {embed, kv_head, group, head_dim},
                                        {shape.embed, shape.kv_heads, shape.group, shape.head_dim}, scale);
-    const int cache = b.cache(at + "kv", key, pos, {kv_head, head_dim}, model.position, model.slots, model.sequence);
+    const int cache =
+        b.cache(at + "kv", key, pos, {kv_head, head_dim}, model.position, model.slots, model.sequence);
     const CacheRecord record = b.graph.caches[static_cast<size_t>(cache)];
 
     // Queries and keys are turned by their positions, so that order matters.
     Region query = b.contraction(x, wq, {embed});
-    query.rotation = Rotation{head_dim, RopePairs::interleaved, static_cast<int>(query.operands.size()), nullptr, 100, 1};
+    query.rotation =
+        Rotation{head_dim, RopePairs::interleaved, static_cast<int>(query.operands.size()), nullptr, 100, 1};
     query.operands.push_back(b.whole(model.position));
     const ValueId q = b.step(StepKind::contract, at + "query", std::move(query));
     Region keys = b.contraction(x, wk, {embed});
-    keys.rotation = Rotation{head_dim, RopePairs::interleaved, static_cast<int>(keys.operands.size()), nullptr, 100, 1};
+    keys.rotation =
+        Rotation{head_dim, RopePairs::interleaved, static_cast<int>(keys.operands.size()), nullptr, 100, 1};
     keys.operands.push_back(b.whole(model.position));
     b.graph.steps.push_back(
         {StepKind::append, at + "append", {std::move(keys), b.contraction(x, wv, {embed})}, record.fields, cache});

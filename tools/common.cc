@@ -68,9 +68,9 @@ void add_prompt_flags(CLI::App& app, PromptFlags& flags, int sources) {
     flags.text_option = app.add_option("-p,--prompt", flags.text, "Text")->type_name("TEXT");
   }
   if (sources & kPromptFile) {
-    flags.file_option =
-        app.add_option("-f,--file", flags.file, "File with the text (-: standard input); one newline at its end is dropped")
-            ->type_name("FILE");
+    flags.file_option = app.add_option("-f,--file", flags.file,
+                                       "File with the text (-: standard input); one newline at its end is dropped")
+                            ->type_name("FILE");
   }
   if (sources & kPromptTokens) {
     flags.tokens_option =

@@ -77,7 +77,8 @@ void add_explain(CLI::App& app) {
   auto flags = std::make_shared<ExplainFlags>();
   CLI::App* command = app.add_subcommand("explain", "Show the plan: steps, kernels, shapes, costs, memory");
   command->footer(
-      "FLOPs and bytes are counted from the steps: every value that a step reads or writes once, and attention as\n"
+      "FLOPs and bytes are counted from the steps: every value that a step reads or writes once, and attention "
+      "as\n"
       "if each token looked at all keys.");
   add_model_flag(*command, flags->model);
   command->add_option("-c,--ctx-size", flags->context, "Tokens of a sequence (default: the model's, at most 4096)")

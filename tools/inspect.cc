@@ -69,7 +69,8 @@ void add_inspect(CLI::App& app) {
   auto flags = std::make_shared<ModelFlags>();
   CLI::App* command = app.add_subcommand("inspect", "Show the metadata and tensors of a model file");
   command->footer("Extents of tensors are in the file's order: the one that is contiguous in memory first.");
-  command->add_option("FILE,-m,--model", flags->model, "Model file, GGUF (default: the model that comes with Weft)");
+  command->add_option("FILE,-m,--model", flags->model,
+                      "Model file, GGUF (default: the model that comes with Weft)");
   command->callback([flags] { run(*flags); });
 }
 

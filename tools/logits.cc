@@ -81,7 +81,8 @@ void add_logits(CLI::App& app) {
   auto flags = std::make_shared<LogitsFlags>();
   CLI::App* command = app.add_subcommand("logits", "Write the logits of every position of a prompt");
   command->footer(
-      "The file holds little-endian f32, one row of the vocabulary per position. With -p and -f the special tokens\n"
+      "The file holds little-endian f32, one row of the vocabulary per position. With -p and -f the special "
+      "tokens\n"
       "that the model asks for are added.");
   add_model_flag(*command, flags->model);
   add_prompt_flags(*command, flags->prompt, kPromptText | kPromptFile | kPromptTokens);

@@ -1,8 +1,8 @@
 // weft perplexity: how well a model predicts a text.
 //
-// As llama.cpp defines it: the text's tokens in consecutive windows of the context, the rest dropped; the first token
-// of each window is replaced by BOS where the model adds one; the predictions of the second half are scored; and the
-// perplexity is exp of their mean negative log-likelihood.
+// As llama.cpp defines it: the text's tokens in consecutive windows of the context, the rest dropped; the first
+// token of each window is replaced by BOS where the model adds one; the predictions of the second half are scored;
+// and the perplexity is exp of their mean negative log-likelihood.
 #include <cmath>
 #include <cstdio>
 
@@ -74,8 +74,8 @@ void run(const PerplexityFlags& flags) {
   const auto window = static_cast<size_t>(engine.context());
   if (window < 4) throw Error("windows of fewer than 4 tokens have no second half to score (-c)");
   if (tokens.size() < window) {
-    throw Error(format("%s has %zu tokens, fewer than one window of %zu (-c)", flags.text.file.c_str(), tokens.size(),
-                       window));
+    throw Error(format("%s has %zu tokens, fewer than one window of %zu (-c)", flags.text.file.c_str(),
+                       tokens.size(), window));
   }
 
   const size_t windows = tokens.size() / window, first_scored = window / 2;
@@ -112,11 +112,13 @@ void add_perplexity(CLI::App& app) {
   auto flags = std::make_shared<PerplexityFlags>();
   CLI::App* command = app.add_subcommand("perplexity", "Measure how well a model predicts a text");
   command->footer(
-      "The text's tokens are cut into consecutive windows of the context, and the second half of each is scored, as\n"
+      "The text's tokens are cut into consecutive windows of the context, and the second half of each is scored, "
+      "as\n"
       "llama.cpp does it. What does not fill a window is dropped.");
   add_model_flag(*command, flags->model);
   add_prompt_flags(*command, flags->text, kPromptFile);
-  flags->text.file_option->required()->description("File with the text (-: standard input); one newline at its end is dropped");
+  flags->text.file_option->required()->description(
+      "File with the text (-: standard input); one newline at its end is dropped");
   command->add_option("-c,--ctx-size", flags->context, "Tokens of a window (default: 512, or the model's context)")
       ->check(CLI::Range(4, 1 << 24))
       ->type_name("CONTEXT");

@@ -1,5 +1,7 @@
 // weft run: text from a model.
+#include <algorithm>
 #include <cstdio>
+#include <optional>
 
 #include "runtime/engine.h"
 #include "runtime/sampler.h"
@@ -23,7 +25,7 @@ struct RunFlags {
 // What is printed: text, or ids where the prompt was given as ids.
 class Printer {
  public:
-  Printer(const Tokenizer* tokenizer) : tokenizer_(tokenizer) {
+  explicit Printer(const Tokenizer* tokenizer) {
     if (tokenizer != nullptr) decoder_.emplace(*tokenizer);
   }
 
@@ -40,7 +42,6 @@ class Printer {
   void end() { print((decoder_ ? decoder_->flush() : std::string()) + "\n"); }
 
  private:
-  const Tokenizer* tokenizer_;
   std::optional<StreamDecoder> decoder_;
   bool first_ = true;
 };
@@ -81,7 +82,8 @@ void run(const RunFlags& flags) {
   Printer printer(tokenizer.get());
   for (const int32_t id : prompt) {
     if (id >= open.model.vocab) {
-      throw Error(format("token %d is outside the vocabulary of %lld", id, static_cast<long long>(open.model.vocab)));
+      throw Error(
+          format("token %d is outside the vocabulary of %lld", id, static_cast<long long>(open.model.vocab)));
     }
     sampler.accept(id);
     printer.put(id, !flags.no_display_prompt);
@@ -122,7 +124,8 @@ void run(const RunFlags& flags) {
   printer.end();
 
   if (full) std::fprintf(stderr, "weft: the context of %d tokens is full (-c)\n", engine.context());
-  std::fprintf(stderr, "\n%s, precision %s\n", device.name().c_str(), std::string(name(options.precision)).c_str());
+  std::fprintf(stderr, "\n%s, precision %s\n", device.name().c_str(),
+               std::string(name(options.precision)).c_str());
   std::fprintf(stderr, "load     %.3f s\n", load_seconds);
   std::fprintf(stderr, "prefill  %s\n", rate(prompt.size(), prefill_seconds).c_str());
   std::fprintf(stderr, "decode   %s\n", rate(decoded, decode_seconds).c_str());
@@ -135,8 +138,10 @@ void add_run(CLI::App& app) {
   auto flags = std::make_shared<RunFlags>();
   CLI::App* command = app.add_subcommand("run", "Write text that continues a prompt");
   command->footer(
-      "Without a prompt the text begins at the model's token for the beginning of a text. Generation ends after N\n"
-      "tokens, at the end of the text (the model's EOS or BOS token), or where the context is full. With --tokens,\n"
+      "Without a prompt the text begins at the model's token for the beginning of a text. Generation ends after "
+      "N\n"
+      "tokens, at the end of the text (the model's EOS or BOS token), or where the context is full. With "
+      "--tokens,\n"
       "ids are printed instead of text, no token ends the text, and the file needs no tokenizer.");
   add_model_flag(*command, flags->model);
   add_prompt_flags(*command, flags->prompt, kPromptText | kPromptFile | kPromptTokens);
@@ -147,26 +152,34 @@ void add_run(CLI::App& app) {
       ->capture_default_str()
       ->type_name("N");
   SamplerOptions& sampler = flags->sampler;
-  command->add_option("--temp", sampler.temp, "Temperature; 0: always the most likely token")->capture_default_str()->type_name("T");
+  command->add_option("--temp", sampler.temp, "Temperature; 0: always the most likely token")
+      ->capture_default_str()
+      ->type_name("T");
   command->add_option("--top-k", sampler.top_k, "Sample from the K most likely tokens; 0: from all")
       ->capture_default_str()
       ->type_name("K");
-  command->add_option("--top-p", sampler.top_p, "Sample from the fewest tokens that together have probability P; 1: from all")
+  command
+      ->add_option("--top-p", sampler.top_p,
+                   "Sample from the fewest tokens that together have probability P; 1: from all")
       ->capture_default_str()
       ->type_name("P");
-  command->add_option("--min-p", sampler.min_p, "Leave out tokens less likely than P times the most likely; 0: none")
+  command
+      ->add_option("--min-p", sampler.min_p, "Leave out tokens less likely than P times the most likely; 0: none")
       ->capture_default_str()
       ->type_name("P");
   command->add_option("--repeat-penalty", sampler.repeat_penalty, "Penalty for tokens that came lately; 1: none")
       ->capture_default_str()
       ->type_name("R");
-  command->add_option("--repeat-last-n", sampler.repeat_last_n, "How far back 'lately' goes; -1: the whole context")
+  command
+      ->add_option("--repeat-last-n", sampler.repeat_last_n, "How far back 'lately' goes; -1: the whole context")
       ->capture_default_str()
       ->type_name("N");
   command->add_option("-s,--seed", sampler.seed, "Seed of the sampler; equal seeds give equal text")
       ->capture_default_str()
       ->type_name("SEED");
-  command->add_option("-c,--ctx-size", flags->context, "Tokens of prompt and text together (default: the model's, at most 4096)")
+  command
+      ->add_option("-c,--ctx-size", flags->context,
+                   "Tokens of prompt and text together (default: the model's, at most 4096)")
       ->check(CLI::Range(1, 1 << 24))
       ->type_name("CONTEXT");
   command->add_option("-b,--batch-size", flags->batch, "Tokens of the prompt that are processed at a time")

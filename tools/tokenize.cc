@@ -38,7 +38,8 @@ void add_tokenize(CLI::App& app) {
       command->add_option("--ids", flags->ids, "Token ids to turn into text: 1,2,3")->type_name("IDS");
   flags->ids_option->excludes(flags->prompt.text_option)->excludes(flags->prompt.file_option);
   command->add_flag("--no-bos", flags->no_special, "Do not add the model's special tokens");
-  command->add_flag("--parse-special", flags->parse_special, "Read special tokens such as </s> in the text as such");
+  command->add_flag("--parse-special", flags->parse_special,
+                    "Read special tokens such as </s> in the text as such");
   command->callback([flags] {
     if (!flags->prompt.has_text() && !*flags->ids_option) {
       throw CLI::RequiredError("one of --prompt, --file and --ids");

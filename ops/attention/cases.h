@@ -190,7 +190,7 @@ inline std::vector<StepCase> attention_case_table() {
     add({.sequences = {{20, 9}}, .head_dim = 8, .value_dim = width});
   }
   // Ragged batches: prefill of one and decode of others, a shared prefix, nothing cached.
-  const std::vector<CaseSequence> ragged = {{1, 1}, {64, 64}, {7, 1}, {71, 7, 3}};
+  const std::vector<CaseSequence> ragged = {{71, 7}, {64, 64}, {1, 1}, {66, 1, 3}};
   for (const bool shuffled : {false, true}) {
     add({.sequences = ragged, .shuffled = shuffled});
     add({.sequences = ragged, .score = kWindow | kAlibi, .shuffled = shuffled, .page_size = 16});

@@ -58,7 +58,7 @@ HWY_INLINE VF block_scale(const uint8_t* from) {
   return half_to_float(hn::Set(DU16(), bits));
 }
 
-// Unit<format>(p).get<j>() gives elements [j * kLanes, (j + 1) * kLanes) of the 32 elements that start at byte p.
+// Unit<format>(p).get(j) gives elements [j * kLanes, (j + 1) * kLanes) of the 32 elements that start at byte p.
 template <Format kFormat>
 struct Unit;
 
@@ -67,8 +67,7 @@ struct Unit<Format::f32> {
   static constexpr size_t kBytes = 4 * kUnit;
   const uint8_t* from;
   HWY_INLINE explicit Unit(const uint8_t* p) : from(p) {}
-  template <size_t j>
-  HWY_INLINE VF get() const {
+  HWY_INLINE VF get(size_t j) const {
     return hn::LoadU(DF(), reinterpret_cast<const float*>(from) + j * kLanes);
   }
 };
@@ -78,8 +77,7 @@ struct Unit<Format::f16> {
   static constexpr size_t kBytes = 2 * kUnit;
   const uint8_t* from;
   HWY_INLINE explicit Unit(const uint8_t* p) : from(p) {}
-  template <size_t j>
-  HWY_INLINE VF get() const {
+  HWY_INLINE VF get(size_t j) const {
     return half_to_float(hn::LoadU(DU16(), reinterpret_cast<const uint16_t*>(from) + j * kLanes));
   }
 };
@@ -89,8 +87,7 @@ struct Unit<Format::bf16> {
   static constexpr size_t kBytes = 2 * kUnit;
   const uint8_t* from;
   HWY_INLINE explicit Unit(const uint8_t* p) : from(p) {}
-  template <size_t j>
-  HWY_INLINE VF get() const {
+  HWY_INLINE VF get(size_t j) const {
     const auto bits = hn::LoadU(DU16(), reinterpret_cast<const uint16_t*>(from) + j * kLanes);
     return hn::BitCast(DF(), hn::ShiftLeft<16>(hn::PromoteTo(hn::RebindToUnsigned<DF>(), bits)));
   }
@@ -102,8 +99,7 @@ struct Unit<Format::q8_0> {
   const uint8_t* from;
   VF scale;
   HWY_INLINE explicit Unit(const uint8_t* p) : from(p + 2), scale(block_scale(p)) {}
-  template <size_t j>
-  HWY_INLINE VF get() const {
+  HWY_INLINE VF get(size_t j) const {
     const hn::Rebind<int8_t, DF> d8;
     const auto bytes = hn::LoadU(d8, reinterpret_cast<const int8_t*>(from) + j * kLanes);
     return hn::Mul(hn::ConvertTo(DF(), hn::PromoteTo(hn::RebindToSigned<DF>(), bytes)), scale);
@@ -116,8 +112,7 @@ struct Unit<Format::q4_0> {
   const uint8_t* from;
   VF scale;
   HWY_INLINE explicit Unit(const uint8_t* p) : from(p + 2), scale(block_scale(p)) {}
-  template <size_t j>
-  HWY_INLINE VF get() const {
+  HWY_INLINE VF get(size_t j) const {
     // Low nibbles are elements 0..15, high ones 16..31, so a vector of at most 16 lanes has one kind only.
     const hn::Rebind<uint8_t, DF> d8;
     const hn::RebindToSigned<DF> di;
@@ -146,7 +141,7 @@ HWY_INLINE void decode_unit_rows(const uint8_t* bytes, size_t elements, float* o
   for (; i + kUnit <= elements; i += kUnit, bytes += U::kBytes) {
     const U unit(bytes);
     float* to = out + i;
-    unroll<kVectors>([&](auto j) WEFT_LAMBDA { hn::StoreU(unit.template get<j>(), DF(), to + j * kLanes); });
+    unroll<kVectors>([&](auto j) WEFT_LAMBDA { hn::StoreU(unit.get(j), DF(), to + j * kLanes); });
   }
   if (i < elements) decode_row(kFormat, bytes, elements - i, out + i);
 }

@@ -56,13 +56,14 @@ HWY_INLINE void dot_block(RowPointers rows, const float* const* lhs, int64_t k, 
     }
     unroll<kRhs>([&](auto r) WEFT_LAMBDA {
       const U decoded(at[r]);
-      unroll<kVectors>([&](auto j) WEFT_LAMBDA {
-        const VF weight = decoded.template get<j>();
-        unroll<kLhs>([&](auto m) WEFT_LAMBDA {
-          constexpr size_t s = j % kSums;
-          sum[r][m][s] = hn::MulAdd(weight, hn::LoadU(df, left[m] + j * kLanes), sum[r][m][s]);
+      for (size_t j = 0; j < kVectors; j += kSums) {
+        unroll<kSums>([&](auto t) WEFT_LAMBDA {
+          const VF weight = decoded.get(j + t);
+          unroll<kLhs>([&](auto m) WEFT_LAMBDA {
+            sum[r][m][t] = hn::MulAdd(weight, hn::LoadU(df, left[m] + (j + t) * kLanes), sum[r][m][t]);
+          });
         });
-      });
+      }
       at[r] += U::kBytes;
     });
     unroll<kLhs>([&](auto m) WEFT_LAMBDA { left[m] += kUnit; });
@@ -79,9 +80,21 @@ HWY_INLINE void dot_block(RowPointers rows, const float* const* lhs, int64_t k, 
 template <Format kFormat, int kLhs>
 void dot_format(RowPointers rows, int64_t count, const float* const* lhs, int64_t k, float* const* out) {
   constexpr int kRhs = rhs_block<kLhs>();
-  int64_t j = 0;
-  for (; j + kRhs <= count; j += kRhs) dot_block<kFormat, kLhs, kRhs>(rows + j, lhs, k, out, j);
-  for (; j < count; ++j) dot_block<kFormat, kLhs, 1>(rows + j, lhs, k, out, j);
+  if (count >= kRhs) {  // the last block may overlap the one before: it gives the same sums
+    for (int64_t j = 0; j < count; j += kRhs) {
+      const int64_t first = std::min(j, count - kRhs);
+      dot_block<kFormat, kLhs, kRhs>(rows + first, lhs, k, out, first);
+    }
+    return;
+  }
+  if (count == 0) return;
+  const std::byte* repeated[kRhs];
+  float sums[kLhs][kRhs];
+  float* to[kLhs];
+  for (int r = 0; r < kRhs; ++r) repeated[r] = rows[std::min<int64_t>(r, count - 1)];
+  for (int m = 0; m < kLhs; ++m) to[m] = sums[m];
+  dot_block<kFormat, kLhs, kRhs>(repeated, lhs, k, to, 0);
+  for (int m = 0; m < kLhs; ++m) std::copy_n(sums[m], count, out[m]);
 }
 
 template <Format kFormat>

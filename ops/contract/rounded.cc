@@ -1,4 +1,5 @@
 // Activations rounded to int8: sums of a block are exact integers, scaled once per block.
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -64,8 +65,7 @@ struct Block16<Format::q8_0> {
   static constexpr size_t kBytes = 34;
   const uint8_t* from;
   HWY_INLINE explicit Block16(const uint8_t* p) : from(p + 2) {}
-  template <size_t j>
-  HWY_INLINE hn::Vec<D16> get() const {
+  HWY_INLINE hn::Vec<D16> get(size_t j) const {
     const hn::Rebind<int8_t, D16> d8;
     return hn::PromoteTo(D16(), hn::LoadU(d8, reinterpret_cast<const int8_t*>(from) + j * kLanes16));
   }
@@ -76,8 +76,7 @@ struct Block16<Format::q4_0> {
   static constexpr size_t kBytes = 18;
   const uint8_t* from;
   HWY_INLINE explicit Block16(const uint8_t* p) : from(p + 2) {}
-  template <size_t j>
-  HWY_INLINE hn::Vec<D16> get() const {
+  HWY_INLINE hn::Vec<D16> get(size_t j) const {
     const D16 d;
     const auto eight = hn::Set(d, 8);
 #if HWY_TARGET <= HWY_AVX3  // a block is one vector: low nibbles, then high ones
@@ -120,14 +119,14 @@ HWY_INLINE void dot_rounded_block(RowPointers rows, const std::byte* const* lhs,
       const VF scale = block_scale(at[r]);
       hn::Vec<D32> dots[kLhs];
       unroll<kLhs>([&](auto m) WEFT_LAMBDA { dots[m] = hn::Zero(d32); });
-      unroll<kVectors16>([&](auto j) WEFT_LAMBDA {
-        const auto weight = block.template get<j>();
+      for (size_t j = 0; j < kVectors16; ++j) {
+        const auto weight = block.get(j);
         unroll<kLhs>([&](auto m) WEFT_LAMBDA {
           hn::Vec<D32> rest = hn::Zero(d32);
           dots[m] = hn::ReorderWidenMulAccumulate(d32, weight, hn::LoadU(D16(), left[m] + j * kLanes16), dots[m], rest);
           dots[m] = hn::RearrangeToOddPlusEven(dots[m], rest);
         });
-      });
+      }
       unroll<kLhs>([&](auto m) WEFT_LAMBDA {
         const VF factor = hn::Mul(scale, hn::Set(df, scales[m][b]));
         sum[r][m] = hn::MulAdd(hn::ConvertTo(df, dots[m]), factor, sum[r][m]);
@@ -146,9 +145,21 @@ HWY_INLINE void dot_rounded_block(RowPointers rows, const std::byte* const* lhs,
 template <Format kFormat, int kLhs>
 void dot_rounded_format(RowPointers rows, int64_t count, const std::byte* const* lhs, int64_t k, float* const* out) {
   constexpr int kRhs = HWY_TARGET <= HWY_AVX3 || kLhs <= 2 ? 4 : 2;
-  int64_t j = 0;
-  for (; j + kRhs <= count; j += kRhs) dot_rounded_block<kFormat, kLhs, kRhs>(rows + j, lhs, k, out, j);
-  for (; j < count; ++j) dot_rounded_block<kFormat, kLhs, 1>(rows + j, lhs, k, out, j);
+  if (count >= kRhs) {  // the last block may overlap the one before: it gives the same sums
+    for (int64_t j = 0; j < count; j += kRhs) {
+      const int64_t first = std::min(j, count - kRhs);
+      dot_rounded_block<kFormat, kLhs, kRhs>(rows + first, lhs, k, out, first);
+    }
+    return;
+  }
+  if (count == 0) return;
+  const std::byte* repeated[kRhs];
+  float sums[kLhs][kRhs];
+  float* to[kLhs];
+  for (int r = 0; r < kRhs; ++r) repeated[r] = rows[std::min<int64_t>(r, count - 1)];
+  for (int m = 0; m < kLhs; ++m) to[m] = sums[m];
+  dot_rounded_block<kFormat, kLhs, kRhs>(repeated, lhs, k, to, 0);
+  for (int m = 0; m < kLhs; ++m) std::copy_n(sums[m], count, out[m]);
 }
 
 template <Format kFormat>

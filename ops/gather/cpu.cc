@@ -21,7 +21,8 @@ bool is_whole(const ViewAxis& axis) { return axis.gather < 0 && axis.axis == axi
 bool is_gather_of_rows(const KernelContext& context) {
   const Region& region = context.step.regions[0];
   const Operand* table = only_load(region);
-  if (table == nullptr || table->view.size() < 2 || table->view[0].gather < 0 || table->view[0].begin != 0) return false;
+  if (table == nullptr || table->view.size() < 2 || table->view[0].gather < 0 || table->view[0].begin != 0)
+    return false;
   const Operand& ids = region.operands[static_cast<size_t>(table->view[0].gather)];
   std::vector<AxisId> axes;
   for (const ViewAxis& axis : ids.view) {

@@ -1,5 +1,5 @@
-// Maps and gathers that test, bench and tuner share: lengths around tile edges, every way in which an operand can lie,
-// every format, empty and non-finite values.
+// Maps and gathers that test, bench and tuner share: lengths around tile edges, every way in which an operand can
+// lie, every format, empty and non-finite values.
 #pragma once
 
 #include <string>
@@ -34,7 +34,8 @@ inline StepCase broadcast_case(int64_t rows, int64_t columns, Format format, dou
                                    std::to_string(columns));
   const AxisId pos = c.axis("pos", rows), embed = c.axis("embed", columns);
   const int x = c.operand(c.input("x", {pos, embed}, Format::f32, {.nonfinite = nonfinite}));
-  const int scale = c.operand(c.weight("scale", {embed})), bias = c.operand(c.weight("bias", {pos, embed}, format));
+  const int scale = c.operand(c.weight("scale", {embed})),
+            bias = c.operand(c.weight("bias", {pos, embed}, format));
   const int gain = c.operand(c.input("gain", {pos}));
   ScalarBuilder s;
   const Scalar place = cast(s.index(embed) % 5 - s.index(pos), Element::f32);
@@ -63,7 +64,8 @@ inline StepCase nested_case(int64_t pos_extent, int64_t heads, int64_t groups, i
   const AxisId pos = c.axis("pos", pos_extent), head = c.axis("kv_head", heads), group = c.axis("group", groups);
   const AxisId head_dim = c.axis("head_dim", dim);
   const int x = c.operand(c.input("x", {pos, head, group, head_dim}));
-  const int per_head = c.operand(c.input("per_head", {pos, head})), bias = c.operand(c.weight("bias", {group, head_dim}));
+  const int per_head = c.operand(c.input("per_head", {pos, head})),
+            bias = c.operand(c.weight("bias", {group, head_dim}));
   const int flags = c.operand(c.input("flags", {head, head_dim}, Format::bool8));
   const int count = c.operand(c.ids("count", {pos, group}, -5, 6));
   ScalarBuilder s;
@@ -96,8 +98,8 @@ inline StepCase gathered_case(int64_t rows, int64_t columns, Format format, bool
 
 // i32 and bool8 results, and a table of ids that is gathered itself.
 inline StepCase typed_case(int64_t rows, int64_t columns, Element type) {
-  CaseBuilder c(StepKind::map, "typed " + std::string(name(type)) + " " + std::to_string(rows) + "x" +
-                                   std::to_string(columns));
+  CaseBuilder c(StepKind::map,
+                "typed " + std::string(name(type)) + " " + std::to_string(rows) + "x" + std::to_string(columns));
   const AxisId pos = c.axis("pos", rows), embed = c.axis("embed", columns), seq = c.axis("seq", 3);
   const int sequence = c.operand(c.ids("seq_of", {pos}, 0, 3));
   const int start = c.operand(c.ids("start", {seq}, 0, 20), {gathered(seq, sequence)});
@@ -129,7 +131,8 @@ inline std::vector<StepCase> degenerate_map_cases() {
   for (const Format format : {Format::f32, Format::i32, Format::bool8}) {
     CaseBuilder c(StepKind::map, "copy " + std::string(name(format)));
     const AxisId pos = c.axis("pos", 3), embed = c.axis("embed", 100);
-    const ValueId value = format == Format::i32 ? c.ids("x", {embed, pos}, -9, 9) : c.input("x", {embed, pos}, format);
+    const ValueId value =
+        format == Format::i32 ? c.ids("x", {embed, pos}, -9, 9) : c.input("x", {embed, pos}, format);
     const int x = c.operand(value);
     ScalarBuilder s;
     c.body({pos, embed}, s.finish(s.load(x, c.element(x))));

@@ -92,10 +92,10 @@ struct RotationShape {
   size_t rotated = 0;                    // which of them is turned
   std::vector<size_t> position_axes{0};  // over which the positions vary
   RopePairs pairs = RopePairs::half_split;
-  int64_t frequencies = 0;               // pairs to turn; 0: all of them, by `base`
+  int64_t frequencies = 0;  // pairs to turn; 0: all of them, by `base`
   int32_t highest_position = 1000;
-  bool norm = false;                     // an rms_norm along the rotated axis before
-  bool post = false;                     // a program after it
+  bool norm = false;  // an rms_norm along the rotated axis before
+  bool post = false;  // a program after it
   float scale = 1;
 };
 
@@ -138,7 +138,8 @@ inline StepCase selection_case(std::vector<int64_t> extents, size_t along, int64
                                double nonfinite = 0, bool ties = false) {
   std::string shape;
   for (const int64_t extent : extents) shape += " " + std::to_string(extent);
-  CaseBuilder c(StepKind::reduce, "top " + std::to_string(k) + " along axis " + std::to_string(along) + " of" + shape);
+  CaseBuilder c(StepKind::reduce,
+                "top " + std::to_string(k) + " along axis " + std::to_string(along) + " of" + shape);
   std::vector<AxisId> axes;
   for (const int64_t extent : extents) axes.push_back(c.axis("a" + std::to_string(axes.size()), extent));
   const AxisId choice = k > 0 ? c.axis("choice", k) : kNoAxis;

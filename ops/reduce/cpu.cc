@@ -1,7 +1,8 @@
-// Norms and reductions: a chain of reductions along one axis, a map over their results, then rotation and selection.
+// Norms and reductions: a chain of reductions along one axis, a map over their results, then rotation and
+// selection.
 //
-// Two orders of loops. By rows: the reduced axis is innermost, and each row is reduced as a whole. By columns: other
-// axes lie behind the reduced one in memory, and a tile of them is reduced side by side.
+// Two orders of loops. By rows: the reduced axis is innermost, and each row is reduced as a whole. By columns:
+// other axes lie behind the reduced one in memory, and a tile of them is reduced side by side.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -79,7 +80,8 @@ class ReduceKernel : public CpuKernel {
       body_ = SourceEvaluator(context.graph, region, source.program, row_axes_, static_cast<int>(row_axes_.size()),
                               provided);
     } else {
-      body_ = SourceEvaluator(context.graph, region, source.program, keeps_axis_ ? loops : row_axes_, inner, provided);
+      body_ =
+          SourceEvaluator(context.graph, region, source.program, keeps_axis_ ? loops : row_axes_, inner, provided);
     }
 
     const auto reserve = [this](size_t& where, size_t bytes) {
@@ -191,7 +193,8 @@ class ReduceKernel : public CpuKernel {
     RowCounter row(row_axes_, args.extents, mine.first);
     const int64_t row_bytes = extent * out_width();
     // Rows whose results are kept until they are mapped or finished together.
-    const int64_t block = keeps_axis_ ? std::max<int64_t>(1, kBlockElements / std::max<int64_t>(extent, 1)) : kTile;
+    const int64_t block =
+        keeps_axis_ ? std::max<int64_t>(1, kBlockElements / std::max<int64_t>(extent, 1)) : kTile;
     for (int64_t first = mine.first; first < mine.last; first += block) {
       const int64_t last = std::min(mine.last, first + block);
       for (int64_t r = first; r < last; ++r, row.next()) {
@@ -231,8 +234,10 @@ class ReduceKernel : public CpuKernel {
     auto* int_best = reinterpret_cast<int32_t*>(best);
     std::fill_n(sums, n, 0.0);
     std::fill_n(index, n, -1);
-    if (floats) std::fill_n(best, n, -std::numeric_limits<float>::infinity());
-    else std::fill_n(int_best, n, adds ? 0 : std::numeric_limits<int32_t>::min());
+    if (floats)
+      std::fill_n(best, n, -std::numeric_limits<float>::infinity());
+    else
+      std::fill_n(int_best, n, adds ? 0 : std::numeric_limits<int32_t>::min());
     for (int64_t r = 0; r < extent; ++r) {
       row.at()[split_] = r;
       run->set_row(row.at());
@@ -244,8 +249,8 @@ class ReduceKernel : public CpuKernel {
       } else {
         for (int64_t i = 0; i < n; ++i) {
           if (adds) {
-            int_best[i] = static_cast<int32_t>(static_cast<uint32_t>(int_best[i]) +
-                                               static_cast<uint32_t>(int_values[i]));
+            int_best[i] =
+                static_cast<int32_t>(static_cast<uint32_t>(int_best[i]) + static_cast<uint32_t>(int_values[i]));
           } else if (index[i] < 0 || int_values[i] > int_best[i]) {
             int_best[i] = int_values[i];
             index[i] = static_cast<int32_t>(r);
@@ -283,7 +288,8 @@ class ReduceKernel : public CpuKernel {
       RowCounter row(all.first(split_), args.extents, outer);
       for (size_t i = 0; i < reductions_.size(); ++i) {
         uint32_t* result = results + i * kTile;
-        reduce_columns(reductions_[i], runs[i], row, extent, first, n, provided.data(), thread + columns_at_, result);
+        reduce_columns(reductions_[i], runs[i], row, extent, first, n, provided.data(), thread + columns_at_,
+                       result);
         provided[i] = result;
       }
       const int64_t width = out_width();
@@ -304,9 +310,9 @@ class ReduceKernel : public CpuKernel {
   std::vector<AxisId> row_axes_;  // without the reduced one
   ValueId output_;
   AxisId reduced_ = kNoAxis;
-  bool keeps_axis_ = false;       // the result has the reduced axis
+  bool keeps_axis_ = false;  // the result has the reduced axis
   bool by_rows_ = true;
-  size_t split_ = 0;              // row axes before the reduced one
+  size_t split_ = 0;  // row axes before the reduced one
   std::vector<Step> reductions_;
   SourceEvaluator body_;
   Finish finish_;

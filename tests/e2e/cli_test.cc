@@ -1,83 +1,26 @@
 // The `weft` command as a user meets it: exit codes, what goes to stdout and what to stderr, what its errors say.
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
+#include <iterator>
 #include <sstream>
 
-#include "runtime/sampler.h"
+#include "tests/command.h"
 #include "tests/errors.h"
-#include "tests/test_data.h"
 
 namespace weft {
 namespace {
 
 namespace fs = std::filesystem;
-
-fs::path weft_binary() { return fs::path(WEFT_BINARY_DIR) / "bin" / "weft"; }
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "weft-cli-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw Error("cannot make a temporary folder");
-    path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  fs::path path_;
-};
-
-struct Result {
-  int code = -1;  // 128 + n where signal n ended it
-  std::string out, err;
-};
-
-// Runs `weft ARGUMENTS`. `stdout_to`: a file instead of a capture.
-Result weft(const std::vector<std::string>& arguments, const std::string& input = "",
-            const std::string& stdout_to = "") {
-  static const TemporaryFolder folder;
-  const fs::path in = folder / "in", out = folder / "out", err = folder / "err";
-  std::ofstream(in, std::ios::binary) << input;
-  const pid_t child = fork();
-  if (child == 0) {
-    const auto redirect = [](const fs::path& path, int flags, int to) {
-      const int file = open(path.c_str(), flags, 0600);
-      if (file < 0 || dup2(file, to) < 0) _exit(127);
-    };
-    redirect(in, O_RDONLY, STDIN_FILENO);
-    redirect(stdout_to.empty() ? out : fs::path(stdout_to), O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO);
-    redirect(err, O_WRONLY | O_CREAT | O_TRUNC, STDERR_FILENO);
-    std::vector<std::string> all = {weft_binary().string()};
-    all.insert(all.end(), arguments.begin(), arguments.end());
-    std::vector<char*> argv;
-    for (std::string& argument : all) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    execv(argv[0], argv.data());
-    _exit(127);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  Result result;
-  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  if (stdout_to.empty()) result.out = test::read_file(out);
-  result.err = test::read_file(err);
-  return result;
-}
+using test::run_weft;
+using test::TemporaryFolder;
+using test::weft_binary;
+using Result = test::CommandResult;
 
 void expect_usage_error(const std::vector<std::string>& arguments, const std::string& part) {
-  const Result result = weft(arguments);
+  const Result result = run_weft(arguments);
   EXPECT_EQ(result.code, 2) << result.err;
   EXPECT_EQ(result.out, "");
   EXPECT_CONTAINS(result.err, "weft: error: ");
@@ -85,7 +28,7 @@ void expect_usage_error(const std::vector<std::string>& arguments, const std::st
 }
 
 void expect_failure(const std::vector<std::string>& arguments, const std::string& part) {
-  const Result result = weft(arguments);
+  const Result result = run_weft(arguments);
   EXPECT_EQ(result.code, 1) << result.err;
   EXPECT_EQ(result.err.rfind("weft: error: ", 0), 0u) << result.err;
   EXPECT_CONTAINS(result.err, part);
@@ -93,22 +36,22 @@ void expect_failure(const std::vector<std::string>& arguments, const std::string
 }
 
 TEST(Cli, HelpIsComplete) {
-  const Result all = weft({"--help"});
+  const Result all = run_weft({"--help"});
   EXPECT_EQ(all.code, 0);
   EXPECT_EQ(all.err, "");
   for (const char* command : {"run", "logits", "inspect", "explain", "tokenize", "perplexity"}) {
     EXPECT_CONTAINS(all.out, command);
-    const Result help = weft({command, "--help"});
+    const Result help = run_weft({command, "--help"});
     EXPECT_EQ(help.code, 0);
     EXPECT_CONTAINS(help.out, "--model");
   }
-  const Result run = weft({"run", "--help"});
+  const Result run = run_weft({"run", "--help"});
   for (const char* flag :
-       {"-m,", "-p,", "-f,", "--tokens", "-n,", "--temp", "--top-k", "--top-p", "--min-p", "--repeat-penalty", "-s,",
-        "-t,", "-c,", "--device", "--precision", "--no-display-prompt"}) {
+       {"-m,", "-p,", "-f,", "--tokens", "-n,", "--temp", "--top-k", "--top-p", "--min-p", "--repeat-penalty",
+        "-s,", "-t,", "-c,", "--device", "--precision", "--no-display-prompt"}) {
     EXPECT_CONTAINS(run.out, flag);
   }
-  EXPECT_EQ(weft({"--version"}).code, 0);
+  EXPECT_EQ(run_weft({"--version"}).code, 0);
 }
 
 TEST(Cli, WrongUsage) {
@@ -141,8 +84,8 @@ TEST(Cli, FilesThatCannotBeRead) {
 class CliModel : public testing::Test {
  protected:
   void SetUp() override {
-    const auto found = test::shared_data("models/stories260K/stories260K.gguf");
-    if (!found) GTEST_SKIP() << "shared data is absent: models/stories260K (see WEFT_SHARED)";
+    const auto found = test::shared_data("data/models/stories260K/stories260K.gguf");
+    if (!found) GTEST_SKIP() << "shared data is absent: data/models/stories260K (see WEFT_SHARED)";
     model_ = found->string();
   }
 
@@ -151,14 +94,14 @@ class CliModel : public testing::Test {
     return arguments;
   }
   Result run(const std::vector<std::string>& arguments, const std::string& input = "") const {
-    return weft(with_model(arguments), input);
+    return run_weft(with_model(arguments), input);
   }
 
   std::string model_;
 };
 
 TEST_F(CliModel, GreedyTextIsTheExpectedOne) {
-  WEFT_SHARED_OR_SKIP(expected, "models/stories260K/expected_greedy_n200.txt");
+  WEFT_SHARED_OR_SKIP(expected, "data/models/stories260K/expected_greedy_n200.txt");
   for (const char* precision : {"exact", "fast"}) {
     const Result result = run({"run", "-p", "", "--temp", "0", "-n", "200", "--precision", precision});
     EXPECT_EQ(result.code, 0) << result.err;
@@ -226,40 +169,35 @@ TEST_F(CliModel, SeedsAreRepeatable) {
 }
 
 TEST_F(CliModel, AReaderThatGoesAway) {
-  const Result full = weft(with_model({"run", "-p", "Once", "-n", "5"}), "", "/dev/full");
+  const Result full = run_weft(with_model({"run", "-p", "Once", "-n", "5"}), "", "/dev/full");
   EXPECT_EQ(full.code, 1);
   EXPECT_CONTAINS(full.err, "weft: error: cannot write to standard output: No space left on device");
   const std::string command = "'" + weft_binary().string() + "' run -m '" + model_ +
                               "' -p Once -n 400 --ignore-eos 2>/dev/null; echo $? >&3";
   TemporaryFolder folder;
   const fs::path code = folder / "code";
-  const int status = std::system(("exec 3>'" + code.string() + "'; { " + command + "; } | head -c 1 >/dev/null").c_str());
+  const int status =
+      std::system(("exec 3>'" + code.string() + "'; { " + command + "; } | head -c 1 >/dev/null").c_str());
   EXPECT_EQ(status, 0);
   EXPECT_EQ(test::read_file(code), "1\n");
 }
 
-std::vector<float> floats(const fs::path& path) {
-  const std::string bytes = test::read_file(path);
-  std::vector<float> values(bytes.size() / sizeof(float));
-  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
-  return values;
-}
-
 TEST_F(CliModel, LogitsOfEveryPosition) {
-  WEFT_SHARED_OR_SKIP(expected, "models/stories260K/expected_logits40.f32");
+  WEFT_SHARED_OR_SKIP(expected, "data/models/stories260K/expected_logits40.f32");
   // The greedy path that the recording followed: BOS and the first 39 ids.
   const std::string ids =
-      "1,403,407,261,378,432,383,286,261,376,298,315,421,395,317,426,338,401,396,267,337,410,408,419,292,411,322,265,"
+      "1,403,407,261,378,432,383,286,261,376,298,315,421,395,317,426,338,401,396,267,337,410,408,419,292,411,322,"
+      "265,"
       "282,295,433,426,385,328,432,358,394,261,370,432";
   TemporaryFolder folder;
-  const std::vector<float> want = floats(expected);
+  const std::vector<float> want = test::read_floats(expected);
   for (const char* chunk : {"1", "7", "64"}) {
     const fs::path out = folder / "out.f32";
     const Result result =
         run({"logits", "--tokens", ids, "-o", out.string(), "--chunk", chunk, "--precision", "exact"});
     ASSERT_EQ(result.code, 0) << result.err;
     EXPECT_EQ(result.out, "");
-    const std::vector<float> got = floats(out);
+    const std::vector<float> got = test::read_floats(out);
     ASSERT_EQ(got.size(), want.size());
     float most = 0, largest = 0;
     for (size_t i = 0; i < want.size(); ++i) {
@@ -282,7 +220,7 @@ TEST_F(CliModel, TokenizeAndBack) {
 }
 
 TEST_F(CliModel, InspectAndExplain) {
-  const Result inspect = weft({"inspect", model_});
+  const Result inspect = run_weft({"inspect", model_});
   EXPECT_EQ(inspect.code, 0) << inspect.err;
   EXPECT_CONTAINS(inspect.out, "llama.block_count");
   EXPECT_CONTAINS(inspect.out, "blk.4.ffn_down.weight");
@@ -297,7 +235,7 @@ TEST_F(CliModel, InspectAndExplain) {
 
 // Against the definition, from the logits of each window.
 TEST_F(CliModel, PerplexityIsThatOfItsDefinition) {
-  WEFT_SHARED_OR_SKIP(text_file, "text/tinystories_197k.txt");
+  WEFT_SHARED_OR_SKIP(text_file, "data/text/tinystories_197k.txt");
   TemporaryFolder folder;
   const fs::path text = folder / "text";
   std::ofstream(text) << test::read_file(text_file).substr(0, 1200);
@@ -312,7 +250,7 @@ TEST_F(CliModel, PerplexityIsThatOfItsDefinition) {
     for (size_t i = 1; i < kWindow; ++i) list += "," + std::to_string(tokens[w + i]);
     const fs::path out = folder / "logits";
     ASSERT_EQ(run({"logits", "--tokens", list, "-o", out.string(), "--precision", "exact"}).code, 0);
-    const std::vector<float> logits = floats(out);
+    const std::vector<float> logits = test::read_floats(out);
     for (size_t i = kWindow / 2; i + 1 < kWindow; ++i, ++scored) {
       double total = 0;
       for (size_t v = 0; v < kVocab; ++v) total += std::exp(static_cast<double>(logits[i * kVocab + v]));
@@ -330,7 +268,7 @@ TEST_F(CliModel, PerplexityIsThatOfItsDefinition) {
 
 // Commands without -m use the model that comes with Weft.
 TEST(Cli, TheShippedModelIsTheDefault) {
-  const Result result = weft({"run", "-p", "It was", "-n", "8", "--temp", "0"});
+  const Result result = run_weft({"run", "-p", "It was", "-n", "8", "--temp", "0"});
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(result.out.rfind("It was", 0), 0u) << result.out;
   EXPECT_GT(result.out.size(), std::strlen("It was") + 4);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "gpu/device.h"
 #include "tests/allocation_counter.h"
 #include "tests/errors.h"
 #include "tests/small_model.h"
@@ -30,11 +31,11 @@ EngineOptions exact_options() {
 
 // Logits of every position, the tokens given `chunk` at a time.
 std::vector<float> all_logits(const LanguageModel& model, const std::vector<int32_t>& tokens, int chunk,
-                              int threads = 1) {
+                              const Device& device = Device::cpu(1)) {
   EngineOptions options = exact_options();
   options.batch = chunk;
   options.logit_rows = chunk;
-  Engine engine(model, Device::cpu(threads), options);
+  Engine engine(model, device, options);
   const int32_t sequence = engine.cache().open();
   std::vector<float> logits;
   for (size_t begin = 0; begin < tokens.size(); begin += static_cast<size_t>(chunk)) {
@@ -61,13 +62,36 @@ float difference(std::span<const float> a, std::span<const float> b) {
 
 constexpr float kSame = 1e-5f;
 
-TEST(Engine, ChunksAndThreadsGiveTheSameLogits) {
+// On the CPU with one thread and two, and on the first OpenCL device.
+class EngineOn : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    const std::string name = GetParam();
+    if (name == "opencl" && !has_opencl()) GTEST_SKIP() << "no OpenCL device";
+    device_ = name == "cpu2" ? Device::cpu(2) : name == "cpu1" ? Device::cpu(1) : Device::opencl();
+  }
+  static bool has_opencl() {
+    try {
+      return !GpuDevice::list().empty();
+    } catch (const Error&) {
+      return false;
+    }
+  }
+
+  Device device_ = Device::cpu(1);
+};
+
+INSTANTIATE_TEST_SUITE_P(Devices, EngineOn, testing::Values("cpu1", "cpu2", "opencl"),
+                         [](const auto& param) { return std::string(param.param); });
+
+TEST_P(EngineOn, ChunksGiveTheSameLogits) {
   const LanguageModel model = test::small_model();
   const std::vector<int32_t> tokens = some_tokens(70, 1);
   const std::vector<float> want = all_logits(model, tokens, 70);
   ASSERT_EQ(want.size(), 70u * 19);
-  for (const int chunk : {1, 7, 64}) EXPECT_LE(difference(all_logits(model, tokens, chunk), want), kSame) << chunk;
-  EXPECT_LE(difference(all_logits(model, tokens, 7, 2), want), kSame);
+  for (const int chunk : {1, 7, 64, 70}) {
+    EXPECT_LE(difference(all_logits(model, tokens, chunk, device_), want), kSame) << chunk;
+  }
 }
 
 TEST(Engine, PositionsMatter) {
@@ -80,13 +104,13 @@ TEST(Engine, PositionsMatter) {
   EXPECT_GT(difference(std::span(other).last(19), std::span(want).last(19)), 1e-3f);
 }
 
-TEST(Engine, PackedSequencesGiveWhatSingleRunsGive) {
+TEST_P(EngineOn, PackedSequencesGiveWhatSingleRunsGive) {
   const LanguageModel model = test::small_model();
   const std::vector<std::vector<int32_t>> prompts = {some_tokens(1, 2), some_tokens(7, 3), some_tokens(64, 4)};
   EngineOptions options = exact_options();
   options.sequences = 3;
   options.logit_rows = 72;
-  Engine engine(model, Device::cpu(2), options);
+  Engine engine(model, device_, options);
   std::vector<int32_t> sequences;
   for (const auto& prompt : prompts) {
     sequences.push_back(engine.cache().open());
@@ -121,12 +145,12 @@ TEST(Engine, PackedSequencesGiveWhatSingleRunsGive) {
   EXPECT_LE(difference(engine.logits(2), single(prompts[2], true)), kSame);
 }
 
-TEST(Engine, ForkedSequencesShareTheirPrefix) {
+TEST_P(EngineOn, ForkedSequencesShareTheirPrefix) {
   const LanguageModel model = test::small_model();
   const std::vector<int32_t> prefix = some_tokens(10, 6);  // two and a half pages
   EngineOptions options = exact_options();
   options.sequences = 3;
-  Engine engine(model, Device::cpu(1), options);
+  Engine engine(model, device_, options);
   const int32_t a = engine.cache().open();
   engine.prefill(a, prefix);
   const int32_t before = engine.cache().book().free_pages();
@@ -177,13 +201,16 @@ TEST(Engine, RefusesWhatDoesNotFit) {
   const int32_t sequence = engine.cache().open();
   const std::vector<int32_t> many(9, 1), some(6, 1);
   EXPECT_EQ(error_of([&] { engine.add(sequence, many, WantLogits::last); }), "a step takes at most 8 tokens");
-  EXPECT_EQ(error_of([&] { engine.add(sequence, some, WantLogits::all); }), "a step gives at most 1 rows of logits");
+  EXPECT_EQ(error_of([&] { engine.add(sequence, some, WantLogits::all); }),
+            "a step gives at most 1 rows of logits");
   EXPECT_EQ(error_of([&] { engine.add(7, some, WantLogits::last); }), "there is no sequence 7");
   const std::vector<int32_t> unknown = {3, 19};
   EXPECT_EQ(error_of([&] { engine.add(sequence, unknown, WantLogits::last); }),
             "token 19 is outside the vocabulary of 19");
   engine.add(sequence, some, WantLogits::last);
-  EXPECT_EQ(error_of([&] { engine.add(sequence, {some.data(), 1}, WantLogits::none); }),
+  EXPECT_EQ(error_of([&] {
+              engine.add(sequence, {some.data(), 1}, WantLogits::none);
+            }),
             "sequence 0 is in this step already");
   engine.run();
   EXPECT_EQ(error_of([&] { engine.logits(1); }), "there is no row 1 of logits: the step gave 1");

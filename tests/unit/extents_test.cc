@@ -80,9 +80,10 @@ TEST(Extents, RulesThatFail) {
   ExtentTable table(b.graph);
   table.set_by_caller(whole, 13);
   table.set_by_caller(inner, 4);
-  EXPECT_EQ(error_of([&] { table.apply_rules(); }),
-            "split<whole, outer, inner>: axis 'whole' is 13 in the bindings, no multiple of axis 'inner', which is 4 in "
-            "the bindings");
+  EXPECT_EQ(
+      error_of([&] { table.apply_rules(); }),
+      "split<whole, outer, inner>: axis 'whole' is 13 in the bindings, no multiple of axis 'inner', which is 4 in "
+      "the bindings");
 
   ExtentTable disagreeing(b.graph);
   disagreeing.set_by_caller(whole, 12);

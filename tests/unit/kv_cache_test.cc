@@ -166,9 +166,9 @@ class KvCacheTest : public testing::Test {
  protected:
   KvCacheTest()
       : model_(test::small_model()),
-        plan_(compile(Device::cpu(1), model_.graph,
-                      Limits().set(model_.pos_axis, 8).set(model_.rows_axis, 1).set(model_.graph->caches[0].key, 20))) {
-  }
+        plan_(compile(
+            Device::cpu(1), model_.graph,
+            Limits().set(model_.pos_axis, 8).set(model_.rows_axis, 1).set(model_.graph->caches[0].key, 20))) {}
 
   LanguageModel model_;
   Plan plan_;

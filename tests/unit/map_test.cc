@@ -46,7 +46,8 @@ TEST(SourceEvaluator, RowsAndColumnRangesWithProvidedResults) {
   CaseBuilder c(StepKind::map, "epilogue");
   const AxisId pos = c.axis("pos", 5), head = c.axis("head", 3), dim = c.axis("dim", 50);
   const int residual = c.operand(c.input("residual", {pos, head, dim}));
-  const int bias = c.operand(c.weight("bias", {head, dim}, Format::f16)), gain = c.operand(c.input("gain", {pos, head}));
+  const int bias = c.operand(c.weight("bias", {head, dim}, Format::f16)),
+            gain = c.operand(c.input("gain", {pos, head}));
   ScalarBuilder s;
   const Scalar zero = s.constant(0.0f);
   c.body({pos, head, dim}, s.finish(s.load(residual) + s.load(bias) + s.load(gain) + zero));
@@ -58,7 +59,8 @@ TEST(SourceEvaluator, RowsAndColumnRangesWithProvidedResults) {
   const ScalarProgram program = t.finish(t.load(residual) + t.load(bias) + t.load(gain) + t.contraction());
   const std::vector<AxisId> loops = {pos, head, dim};
   const ProvidedSource contraction{.op = ScalarOp::contraction};
-  const SourceEvaluator evaluator(step_case.graph, step_case.step().regions[0], program, loops, 2, {&contraction, 1});
+  const SourceEvaluator evaluator(step_case.graph, step_case.step().regions[0], program, loops, 2,
+                                  {&contraction, 1});
   on_every_target([&] {
     const CaseBytes workspace(evaluator.workspace_bytes());
     SourceRun* run = evaluator.bind(step_case.args(), workspace.data());
@@ -117,8 +119,9 @@ TEST(SourceEvaluator, ScoresOfAKeyAxisWithoutExtent) {
         run->evaluate(first, 50, given, out.data());
         for (size_t i = 0; i < 50; ++i) {
           const int32_t d = keys[i] - positions[p];
-          const float want = d <= 0 ? sums[i] * 0.125f + slopes[h] * static_cast<float>(d + first + static_cast<int32_t>(i))
-                                    : -1e30f;
+          const float want =
+              d <= 0 ? sums[i] * 0.125f + slopes[h] * static_cast<float>(d + first + static_cast<int32_t>(i))
+                     : -1e30f;
           ASSERT_NEAR(out[i], want, 1e-4) << p << " " << h << " " << i;
         }
       }

@@ -1,5 +1,5 @@
-// Whole blocks of scores that a mask rules out: what is claimed holds for every coordinate, and the usual masks are
-// recognized.
+// Whole blocks of scores that a mask rules out: what is claimed holds for every coordinate, and the usual masks
+// are recognized.
 #include "ops/mask_analysis.h"
 
 #include <gtest/gtest.h>
@@ -40,8 +40,7 @@ TEST(MaskAnalysis, UsualMasks) {
   EXPECT_FALSE(masked(causal, {{kQuery, {0, 10}}, {kKey, {10, 20}}}));
   EXPECT_FALSE(masked(causal, {{kQuery, {30, 40}}, {kKey, {10, 20}}}));
 
-  const ScalarProgram window =
-      t.s.finish(where(t.key <= t.query && t.query - t.key < 16, t.value, t.masked));
+  const ScalarProgram window = t.s.finish(where(t.key <= t.query && t.query - t.key < 16, t.value, t.masked));
   EXPECT_TRUE(masked(window, {{kQuery, {100, 107}}, {kKey, {0, 84}}}));
   EXPECT_FALSE(masked(window, {{kQuery, {100, 107}}, {kKey, {0, 85}}}));
   EXPECT_TRUE(masked(window, {{kQuery, {100, 107}}, {kKey, {108, 120}}}));
@@ -84,10 +83,10 @@ TEST(MaskAnalysis, IsNeverWrong) {
     std::vector<Scalar> bools = {t.key <= t.query};
     std::vector<Scalar> floats = {t.value, t.masked, t.s.constant(1.0f)};
     const auto pick = [&](const std::vector<Scalar>& from) { return from[random() % from.size()]; };
-    constexpr ScalarOp kInt[] = {ScalarOp::add, ScalarOp::sub, ScalarOp::mul, ScalarOp::div, ScalarOp::mod,
-                                 ScalarOp::min, ScalarOp::max};
-    constexpr ScalarOp kCompare[] = {ScalarOp::eq, ScalarOp::ne, ScalarOp::lt, ScalarOp::le, ScalarOp::gt,
-                                     ScalarOp::ge};
+    constexpr ScalarOp kInt[] = {ScalarOp::add, ScalarOp::sub, ScalarOp::mul, ScalarOp::div,
+                                 ScalarOp::mod, ScalarOp::min, ScalarOp::max};
+    constexpr ScalarOp kCompare[] = {ScalarOp::eq, ScalarOp::ne, ScalarOp::lt,
+                                     ScalarOp::le, ScalarOp::gt, ScalarOp::ge};
     for (int i = 0; i < 8; ++i) {
       switch (random() % 8) {
         case 0: ints.push_back(apply(kInt[random() % 7], pick(ints), pick(ints))); break;

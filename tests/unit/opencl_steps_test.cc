@@ -8,6 +8,11 @@
 
 #include "core/error.h"
 #include "gpu/case_runner.h"
+#include "ops/attention/cases.h"
+#include "ops/contract/cases.h"
+#include "ops/gather/cases.h"
+#include "ops/map/cases.h"
+#include "ops/reduce/cases.h"
 #include "ops/reference.h"
 #include "tests/opencl_cases.h"
 
@@ -53,7 +58,17 @@ TEST_P(OpenClSteps, Contract) { check(opencl_contract_cases()); }
 TEST_P(OpenClSteps, Attention) { check(opencl_attention_cases()); }
 TEST_P(OpenClSteps, Append) { check(opencl_append_cases()); }
 
-INSTANTIATE_TEST_SUITE_P(Lanes, OpenClSteps, testing::Values(1, 8, 64));
+// The tables that the CPU kernels are tested with.
+TEST_P(OpenClSteps, MapTable) { check(map_cases()); }
+TEST_P(OpenClSteps, GatherTable) { check(gather_cases()); }
+TEST_P(OpenClSteps, NormTable) { check(norm_cases()); }
+TEST_P(OpenClSteps, ReductionTable) { check(reduction_cases()); }
+TEST_P(OpenClSteps, RotationTable) { check(rotation_cases()); }
+TEST_P(OpenClSteps, SelectionTable) { check(selection_cases()); }
+TEST_P(OpenClSteps, ContractTable) { check(contract_case_table()); }
+TEST_P(OpenClSteps, AttentionTable) { check(attention_case_table()); }
+
+INSTANTIATE_TEST_SUITE_P(Lanes, OpenClSteps, testing::Values(1, 64));
 
 }  // namespace
 }  // namespace weft

@@ -36,9 +36,10 @@ struct MapCase {
 
   MapCase() {
     ScalarBuilder s;
-    const Scalar sum = s.load(c.operand(x)) + s.load(c.operand(y));
+    const int x_operand = c.operand(x), y_operand = c.operand(y);
+    const Scalar first = s.load(x_operand), second = s.load(y_operand);
     c.operand(ids);
-    c.body({a, b}, s.finish(sum + cast(s.index(a), Element::f32)));
+    c.body({a, b}, s.finish(first + second + cast(s.index(a), Element::f32)));
     built = c.build();
   }
 };
@@ -404,7 +405,7 @@ TEST(Verify, Attention) {
   const auto change = [&](const std::function<void(Region&)>& f) { return refused_region(t.built, f); };
   const std::string start = "step 'attended': ";
   EXPECT_EQ(change([](Region&) {}), "(no error)");
-  EXPECT_EQ(change([](Region& r) { r.weighting.reset(); }), start + "steps of kind attention have a softmax");
+  EXPECT_EQ(change([](Region& r) { r.weighting.reset(); }), start + "body: axis 'key' is the key of a cache; only the score of an attention has it");
   EXPECT_EQ(change([&](Region& r) {
               r.body.axes = {t.key, t.pos, t.head};
             }),

@@ -1,0 +1,85 @@
+// Running the `weft` command from tests.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "tests/test_data.h"
+
+namespace weft::test {
+
+inline std::filesystem::path weft_binary() { return std::filesystem::path(WEFT_BINARY_DIR) / "bin" / "weft"; }
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "weft-cli-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) throw Error("cannot make a temporary folder");
+    path_ = name;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+struct CommandResult {
+  int code = -1;  // 128 + n where signal n ended it
+  std::string out, err;
+};
+
+// Runs `weft ARGUMENTS`. `stdout_to`: a file instead of a capture.
+inline CommandResult run_weft(const std::vector<std::string>& arguments, const std::string& input = "",
+                              const std::string& stdout_to = "") {
+  static const TemporaryFolder folder;
+  const std::filesystem::path in = folder / "in", out = folder / "out", err = folder / "err";
+  std::ofstream(in, std::ios::binary) << input;
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto redirect = [](const std::filesystem::path& path, int flags, int to) {
+      const int file = open(path.c_str(), flags, 0600);
+      if (file < 0 || dup2(file, to) < 0) _exit(127);
+    };
+    redirect(in, O_RDONLY, STDIN_FILENO);
+    redirect(stdout_to.empty() ? out : std::filesystem::path(stdout_to), O_WRONLY | O_CREAT | O_TRUNC,
+             STDOUT_FILENO);
+    redirect(err, O_WRONLY | O_CREAT | O_TRUNC, STDERR_FILENO);
+    std::vector<std::string> all = {weft_binary().string()};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    std::vector<char*> argv;
+    for (std::string& argument : all) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  CommandResult result;
+  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  if (stdout_to.empty()) result.out = read_file(out);
+  result.err = read_file(err);
+  return result;
+}
+
+// A file of little-endian f32.
+inline std::vector<float> read_floats(const std::filesystem::path& path) {
+  const std::string bytes = read_file(path);
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+  return values;
+}
+
+}  // namespace weft::test
