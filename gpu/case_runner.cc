@@ -14,13 +14,15 @@ class DeviceCase {
       : device_(device), case_(step_case), guarded_(guarded) {
     step_case.reset();
     for (size_t v = 0; v < step_case.bytes.size(); ++v) {
-      data_.push_back(upload(step_case.bytes[v].data(), step_case.bytes[v].size(), step_case.graph.values[v].name));
+      data_.push_back(
+          upload(step_case.bytes[v].data(), step_case.bytes[v].size(), step_case.graph.values[v].name));
     }
     for (const PageTable& table : step_case.pages) {
       const size_t sequences = static_cast<size_t>(table.sequences);
       const size_t pages = sequences * static_cast<size_t>(table.max_pages);
-      pages_.push_back({upload(table.pages, 4 * pages, "page table"), upload(table.length, 4 * sequences, "lengths"),
-                        table.sequences, table.max_pages, table.page_size});
+      pages_.push_back({upload(table.pages, 4 * pages, "page table"),
+                        upload(table.length, 4 * sequences, "lengths"), table.sequences, table.max_pages,
+                        table.page_size});
     }
     const std::vector<std::byte> scratch(step.scratch_bytes(), kGuard);
     scratch_ = upload(scratch.data(), scratch.size(), "scratch");

@@ -94,10 +94,10 @@ struct GpuArgs {
 class GpuStep {
  public:
   virtual ~GpuStep() = default;
-  virtual std::string name() const = 0;           // as `explain` shows it: "opencl contract/q8_0"
-  virtual size_t scratch_bytes() const = 0;       // at the limits; 0 where it needs none
-  virtual int launches() const = 0;               // kernels that a run enqueues
-  virtual void run(const GpuArgs& args) = 0;      // enqueues; throws weft::Error where the driver refuses
+  virtual std::string name() const = 0;       // as `explain` shows it: "opencl contract/q8_0"
+  virtual size_t scratch_bytes() const = 0;   // at the limits; 0 where it needs none
+  virtual int launches() const = 0;           // kernels that a run enqueues
+  virtual void run(const GpuArgs& args) = 0;  // enqueues; throws weft::Error where the driver refuses
 };
 
 // What building programs has cost this device so far.

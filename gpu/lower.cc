@@ -20,11 +20,12 @@ std::string StepPlan::source() const {
 }
 
 std::string program_head(const GpuShape& shape) {
-  return "#define WEFT_LANES " + std::to_string(shape.lanes) + "\n#define WEFT_GROUP " + std::to_string(shape.group) +
-         "\n" + std::string(opencl_text("common"));
+  return "#define WEFT_LANES " + std::to_string(shape.lanes) + "\n#define WEFT_GROUP " +
+         std::to_string(shape.group) + "\n" + std::string(opencl_text("common"));
 }
 
-StepPlan lower_step(const GraphRecord& graph, const Step& step, const int64_t* max_extents, const GpuShape& shape) {
+StepPlan lower_step(const GraphRecord& graph, const Step& step, const int64_t* max_extents,
+                    const GpuShape& shape) {
   StepPlan plan;
   if (step.kind == StepKind::scan || step.kind == StepKind::custom) {
     throw Error("step '" + step.name + "': no OpenCL kernel for steps of kind " + std::string(name(step.kind)));
@@ -34,7 +35,9 @@ StepPlan lower_step(const GraphRecord& graph, const Step& step, const int64_t* m
     std::vector<Target> targets;
     if (step.kind == StepKind::append) {
       const ValueId field = step.outputs[i];
-      targets.push_back({{MemoryRef::Kind::value, field}, graph.values[field].format, region.axes,
+      targets.push_back({{MemoryRef::Kind::value, field},
+                         graph.values[field].format,
+                         region.axes,
                          graph.caches[static_cast<size_t>(step.cache)].slots});
     } else {
       for (const ValueId output : step.outputs) {
@@ -57,7 +60,9 @@ StepPlan lower_step(const GraphRecord& graph, const Step& step, const int64_t* m
 
 namespace gpu_lowering {
 
-bool contains(const AxisList& axes, AxisId axis) { return std::find(axes.begin(), axes.end(), axis) != axes.end(); }
+bool contains(const AxisList& axes, AxisId axis) {
+  return std::find(axes.begin(), axes.end(), axis) != axes.end();
+}
 
 AxisList without(const AxisList& axes, const AxisList& removed) {
   AxisList result;
@@ -76,7 +81,9 @@ std::function<int64_t(const GpuArgs&)> count_of(const AxisList& axes) {
 void RegionLowering::fail(const std::string& what) const { throw Error("step '" + step_.name + "': " + what); }
 
 Target RegionLowering::scratch_target(const AxisList& axes, Element element) {
-  const Format format = element == Element::f32 ? Format::f32 : element == Element::i32 ? Format::i32 : Format::bool8;
+  const Format format = element == Element::f32   ? Format::f32
+                        : element == Element::i32 ? Format::i32
+                                                  : Format::bool8;
   int64_t count = 1;
   for (const AxisId axis : axes) {
     if (max_extents_[axis] < 0) fail("axis '" + graph_.axes[axis].name + "' has no extent to plan scratch for");
@@ -168,7 +175,8 @@ Leaf RegionLowering::lhs_leaf(int lhs, const AxisList& over) {
   return leaf;
 }
 
-KernelPlan finish_kernel(KernelBuilder& builder, KernelPlan plan, const char* op, int number, const GpuShape& shape,
+KernelPlan finish_kernel(KernelBuilder& builder, KernelPlan plan, const char* op, int number,
+                         const GpuShape& shape,
                          const std::function<std::string(const std::string& kernel, const std::string& arguments,
                                                          const std::string& prologue)>& text) {
   const std::string id = "@_" + std::to_string(number);
@@ -182,16 +190,16 @@ KernelPlan finish_kernel(KernelBuilder& builder, KernelPlan plan, const char* op
   return plan;
 }
 
-KernelPlan RegionLowering::finish(KernelBuilder& builder, KernelPlan plan, const char* op,
-                                  const std::function<std::string(const std::string&, const std::string&,
-                                                                  const std::string&)>& text) {
+KernelPlan RegionLowering::finish(
+    KernelBuilder& builder, KernelPlan plan, const char* op,
+    const std::function<std::string(const std::string&, const std::string&, const std::string&)>& text) {
   plan_.kernels += (plan_.kernels.empty() ? "" : " + ") + std::string(op);
   return finish_kernel(builder, std::move(plan), op, kernels_++, shape_, text);
 }
 
-void RegionLowering::add(KernelBuilder& builder, KernelPlan plan, const char* op,
-                         const std::function<std::string(const std::string&, const std::string&,
-                                                         const std::string&)>& text) {
+void RegionLowering::add(
+    KernelBuilder& builder, KernelPlan plan, const char* op,
+    const std::function<std::string(const std::string&, const std::string&, const std::string&)>& text) {
   plan_.stages.emplace_back();
   plan_.stages.back().push_back(finish(builder, std::move(plan), op, text));
 }
@@ -203,7 +211,8 @@ void lower_positions(const GraphRecord& graph, const CacheRecord& cache, const G
   kernel.units = count_of({cache.pos});
   builder.param("count", kernel.units);
   const auto memory = [&](ValueId value) { return builder.memory({MemoryRef::Kind::value, value}); };
-  const std::string slots = memory(cache.slots), positions = memory(cache.positions), values = memory(cache.pos_values);
+  const std::string slots = memory(cache.slots), positions = memory(cache.positions),
+                    values = memory(cache.pos_values);
   int number = 0;
   for (const auto& stage : plan.stages) number += static_cast<int>(stage.size());
   plan.kernels += " + positions";
@@ -212,8 +221,12 @@ void lower_positions(const GraphRecord& graph, const CacheRecord& cache, const G
       finish_kernel(builder, std::move(kernel), "append", number, shape,
                     [&](const std::string& name, const std::string& arguments, const std::string& prologue) {
                       return expand_opencl("append", "positions",
-                                           {{"kernel", name}, {"arguments", arguments}, {"prologue", prologue},
-                                            {"slots", slots}, {"positions", positions}, {"values", values}});
+                                           {{"kernel", name},
+                                            {"arguments", arguments},
+                                            {"prologue", prologue},
+                                            {"slots", slots},
+                                            {"positions", positions},
+                                            {"values", values}});
                     }));
 }
 

@@ -1,7 +1,8 @@
 // From a step record to the kernels that run it.
 //
 //   a region without contractions      map or reduce
-//   contractions                       prologues that are more than a plain f32 operand -> scratch (map or reduce);
+//   contractions                       prologues that are more than a plain f32 operand -> scratch (map or
+//   reduce);
 //                                      contract, the body fused into it where each contraction varies with all of
 //                                      the body's axes, else contractions -> scratch, then map or reduce
 //   attention                          the same prologues, then one kernel
@@ -22,8 +23,8 @@ namespace weft {
 
 // What a device's work-groups look like. Part of every program's text.
 struct GpuShape {
-  int lanes = 1;                  // work-items that share the sum of one output
-  int group = 8;                  // work-items per group where they do not work together
+  int lanes = 1;  // work-items that share the sum of one output
+  int group = 8;  // work-items per group where they do not work together
   size_t max_argument_bytes = 1024;
   size_t local_bytes = 32768;
 };
@@ -40,12 +41,12 @@ struct KernelPlan {
   std::string name;    // within the program's text, where "@" stands for the program's own id
   std::string source;  // the same
   LaunchGrid grid = LaunchGrid::items;
-  std::vector<MemoryRef> memory;    // one pointer argument each; their offsets are the first params
+  std::vector<MemoryRef> memory;  // one pointer argument each; their offsets are the first params
   std::vector<KernelParam> params;
-  bool params_in_memory = false;    // more than a kernel's argument list holds
-  ParamFunction units;              // 0: nothing to do
-  ParamFunction units_y;            // second dimension; empty: 1
-  ParamFunction local_bytes;        // of a last argument in local memory; empty: none
+  bool params_in_memory = false;                // more than a kernel's argument list holds
+  ParamFunction units;                          // 0: nothing to do
+  ParamFunction units_y;                        // second dimension; empty: 1
+  ParamFunction local_bytes;                    // of a last argument in local memory; empty: none
   std::function<bool(const GpuArgs&)> applies;  // empty: always
 };
 
@@ -61,11 +62,11 @@ struct StepConstants {
 std::vector<float> rotary_frequencies(float base, int64_t extent);
 
 struct StepPlan {
-  std::string kernels;                      // "map", "reduce + contract/q8_0": for `explain`
+  std::string kernels;                          // "map", "reduce + contract/q8_0": for `explain`
   std::vector<std::vector<KernelPlan>> stages;  // in this order; of each, the first that applies
   std::vector<StepConstants> constants;
   size_t scratch_bytes = 0;
-  std::string source() const;               // of all kernels
+  std::string source() const;  // of all kernels
 };
 
 // Throws weft::Error naming the step for what has no kernel here.

@@ -45,7 +45,8 @@ void RegionLowering::lower_contract_kernel(const std::vector<int>& contractions,
     const Operand& rhs = region_.operands[static_cast<size_t>(contraction.rhs)];
     rows = without(rows, loop_axes(region_, rhs));
     // Prologues run before; from here on lhs_leaf() only finds them.
-    if (lhs_leaf(contraction.lhs, contraction.over).paged || operand_leaf(graph_, region_, contraction.rhs).paged) {
+    if (lhs_leaf(contraction.lhs, contraction.over).paged ||
+        operand_leaf(graph_, region_, contraction.rhs).paged) {
       fail("operand '" + graph_.values[rhs.value].name + "': only attention reads a paged cache");
     }
   }
@@ -63,7 +64,8 @@ void RegionLowering::lower_contract_kernel(const std::vector<int>& contractions,
   plan_.kernels = before + (before.empty() ? "contract" : " + contract");
   for (const int i : contractions) {
     const int rhs = region_.contractions[static_cast<size_t>(i)].rhs;
-    plan_.kernels += (i == contractions.front() ? "/" : ",") + format_suffix(operand_leaf(graph_, region_, rhs).format);
+    plan_.kernels +=
+        (i == contractions.front() ? "/" : ",") + format_suffix(operand_leaf(graph_, region_, rhs).format);
   }
 }
 
@@ -84,22 +86,32 @@ std::string RegionLowering::contract_part(KernelBuilder& builder, const Scope& c
     if (!contains(record.over, axis.axis)) outer.push_back(axis.axis);
   }
   const std::string offset = builder.partial_offset(row, lhs, outer, true);
-  const std::string lhs_rows = expand_opencl("contract", "lhs_row",
-                                             {{"rows", tile}, {"row_code", row.code}, {"offset", offset}});
+  const std::string lhs_rows =
+      expand_opencl("contract", "lhs_row", {{"rows", tile}, {"row_code", row.code}, {"offset", offset}});
   if (is_flat(rhs, record.over, region_) && is_flat(lhs, record.over, region_)) {
     Scope code = columns.inner(2);
     const KernelBuilder::Place at = builder.place(code, rhs);
     return expand_opencl("contract", "flat",
-                         {{"n", n}, {"rows", tile}, {"lhs", lhs_memory}, {"lhs_rows", lhs_rows}, {"rhs", rhs_memory},
-                          {"rhs_code", code.code}, {"rhs_offset", at.offset}, {"valid", at.valid},
+                         {{"n", n},
+                          {"rows", tile},
+                          {"lhs", lhs_memory},
+                          {"lhs_rows", lhs_rows},
+                          {"rhs", rhs_memory},
+                          {"rhs_code", code.code},
+                          {"rhs_offset", at.offset},
+                          {"valid", at.valid},
                           {"format", format_suffix(rhs.format)}});
   }
   Scope code = columns.inner(6);
   depth_coordinates(builder, code, record.over);
   const std::string value = builder.load(code, rhs);
   return expand_opencl("contract", "general",
-                       {{"n", n}, {"rows", tile}, {"lhs", lhs_memory}, {"lhs_rows", lhs_rows},
-                        {"depth_code", code.code}, {"value", value},
+                       {{"n", n},
+                        {"rows", tile},
+                        {"lhs", lhs_memory},
+                        {"lhs_rows", lhs_rows},
+                        {"depth_code", code.code},
+                        {"value", value},
                         {"lhs_step", builder.partial_offset(code, lhs, record.over, false)}});
 }
 
@@ -131,9 +143,13 @@ KernelPlan RegionLowering::contract_kernel(const std::vector<int>& contractions,
   return finish(builder, std::move(plan), "contract",
                 [&](const std::string& kernel, const std::string& arguments, const std::string& prologue) {
                   return expand_opencl("contract", "kernel",
-                                       {{"kernel", kernel}, {"arguments", arguments}, {"prologue", prologue},
-                                        {"rows", std::to_string(row_tile)}, {"column_coordinates", columns.code},
-                                        {"contractions", parts}, {"epilogue", epilogue.code}});
+                                       {{"kernel", kernel},
+                                        {"arguments", arguments},
+                                        {"prologue", prologue},
+                                        {"rows", std::to_string(row_tile)},
+                                        {"column_coordinates", columns.code},
+                                        {"contractions", parts},
+                                        {"epilogue", epilogue.code}});
                 });
 }
 
@@ -148,15 +164,20 @@ std::string RegionLowering::score_part(KernelBuilder& builder, Scope& scope, int
     const KernelBuilder::Place at = builder.place(scope, rhs);
     const KernelBuilder::Place from = builder.place(scope, lhs);
     return expand_opencl("attention", "flat",
-                         {{"n", n}, {"lhs", builder.memory(lhs.memory)}, {"rhs", builder.memory(rhs.memory)},
-                          {"lhs_offset", from.offset}, {"rhs_offset", at.offset}, {"valid", at.valid},
+                         {{"n", n},
+                          {"lhs", builder.memory(lhs.memory)},
+                          {"rhs", builder.memory(rhs.memory)},
+                          {"lhs_offset", from.offset},
+                          {"rhs_offset", at.offset},
+                          {"valid", at.valid},
                           {"format", format_suffix(rhs.format)}});
   }
   Scope code = scope.inner(4);
   depth_coordinates(builder, code, record.over);
   const std::string a = builder.load(code, lhs);
   const std::string b = builder.load(code, rhs);
-  return expand_opencl("attention", "general", {{"n", n}, {"depth_code", code.code}, {"lhs_value", a}, {"value", b}});
+  return expand_opencl("attention", "general",
+                       {{"n", n}, {"depth_code", code.code}, {"lhs_value", a}, {"value", b}});
 }
 
 void RegionLowering::lower_attention(const Target& target) {
@@ -197,7 +218,8 @@ void RegionLowering::lower_attention(const Target& target) {
     const auto c = static_cast<size_t>(cache);
     const CacheRecord& record = graph_.caches[c];
     if (!contains(query, record.pos)) fail("the query lacks axis '" + graph_.axes[record.pos].name + "'");
-    const std::string sequences = builder.param("sequences", [c](const GpuArgs& args) { return args.pages[c].sequences; });
+    const std::string sequences =
+        builder.param("sequences", [c](const GpuArgs& args) { return args.pages[c].sequences; });
     builder.param("max_pages", [c](const GpuArgs& args) { return args.pages[c].max_pages; });
     builder.param("page_size", [c](const GpuArgs& args) { return args.pages[c].page_size; });
     scope.line("const int seq = weft_load_i32(" + builder.memory({MemoryRef::Kind::value, record.seq}) + ", " +
@@ -230,13 +252,18 @@ void RegionLowering::lower_attention(const Target& target) {
   builder.store(output, target, "result");
   add(builder, std::move(plan), "attention",
       [&](const std::string& kernel, const std::string& arguments, const std::string& prologue) {
-        return expand_opencl("attention", "kernel",
-                             {{"kernel", kernel}, {"arguments", arguments}, {"prologue", prologue},
-                              {"query_code", scope.code}, {"score_code", score.code}, {"score", result},
-                              {"value_row", row.valid == "true" ? row.offset : row.valid + " ? " + row.offset + " : -1"},
-                              {"width_code", width.code},
-                              {"value", row.valid == "true" ? element : "(row_offset < 0 ? 0.0f : " + element + ")"},
-                              {"result_code", output.code}});
+        return expand_opencl(
+            "attention", "kernel",
+            {{"kernel", kernel},
+             {"arguments", arguments},
+             {"prologue", prologue},
+             {"query_code", scope.code},
+             {"score_code", score.code},
+             {"score", result},
+             {"value_row", row.valid == "true" ? row.offset : row.valid + " ? " + row.offset + " : -1"},
+             {"width_code", width.code},
+             {"value", row.valid == "true" ? element : "(row_offset < 0 ? 0.0f : " + element + ")"},
+             {"result_code", output.code}});
       });
 }
 

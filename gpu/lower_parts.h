@@ -45,8 +45,8 @@ class RegionLowering {
   void lower_rotation(const Leaf& from, const Target& target);
   void lower_selection(const Leaf& from, const std::vector<Target>& outputs);
 
-  // The lhs of a contraction over `over`: the operand itself where it is a plain f32 one, else a copy in scratch that
-  // an earlier kernel of this step computes, contracted axes last.
+  // The lhs of a contraction over `over`: the operand itself where it is a plain f32 one, else a copy in scratch
+  // that an earlier kernel of this step computes, contracted axes last.
   Leaf lhs_leaf(int lhs, const AxisList& over);
   AxisList contraction_axes(const Contraction& contraction) const;
   // True where `over` are the last axes of the view, contiguous in this order.
@@ -74,7 +74,8 @@ class RegionLowering {
 void lower_positions(const GraphRecord& graph, const CacheRecord& cache, const GpuShape& shape, StepPlan& plan);
 
 // Completes a plan from a builder: name, source, arguments.
-KernelPlan finish_kernel(KernelBuilder& builder, KernelPlan plan, const char* op, int number, const GpuShape& shape,
+KernelPlan finish_kernel(KernelBuilder& builder, KernelPlan plan, const char* op, int number,
+                         const GpuShape& shape,
                          const std::function<std::string(const std::string& kernel, const std::string& arguments,
                                                          const std::string& prologue)>& text);
 

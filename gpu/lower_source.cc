@@ -31,25 +31,41 @@ std::string reduction_text(KernelBuilder& builder, Scope& scope, const Source& s
   const std::string extent = builder.extent(source.reduced);
   const std::string type = is_float ? "float" : "int";
   const std::string suffix = is_float ? "f32" : "i32";
-  const auto int_sum = [](const std::string& a, const std::string& b) { return "(int)((uint)" + a + " + (uint)" + b + ")"; };
+  const auto int_sum = [](const std::string& a, const std::string& b) {
+    return "(int)((uint)" + a + " + (uint)" + b + ")";
+  };
   std::string text;
   switch (reduction.op) {
     case ReduceOp::sum:
     case ReduceOp::mean:
       text = expand_opencl("reduce", "sum",
-                           {{"n", n}, {"type", type}, {"suffix", suffix}, {"extent", extent}, {"element", element.code},
+                           {{"n", n},
+                            {"type", type},
+                            {"suffix", suffix},
+                            {"extent", extent},
+                            {"element", element.code},
                             {"sum_run", is_float ? "run + " + value : int_sum("run", value)},
                             {"sum_all", is_float ? "red" + n + " + run" : int_sum("red" + n, "run")}});
       break;
     case ReduceOp::max:
       text = expand_opencl("reduce", "max",
-                           {{"n", n}, {"type", type}, {"suffix", suffix}, {"extent", extent}, {"element", element.code},
-                            {"value", value}, {"lowest", is_float ? "-INFINITY" : "(-2147483647 - 1)"}});
+                           {{"n", n},
+                            {"type", type},
+                            {"suffix", suffix},
+                            {"extent", extent},
+                            {"element", element.code},
+                            {"value", value},
+                            {"lowest", is_float ? "-INFINITY" : "(-2147483647 - 1)"}});
       break;
     case ReduceOp::argmax:
       text = expand_opencl("reduce", "argmax",
-                           {{"n", n}, {"type", type}, {"suffix", suffix}, {"extent", extent}, {"element", element.code},
-                            {"value", value}, {"ordered", is_float ? value + " == " + value + " && " : ""}});
+                           {{"n", n},
+                            {"type", type},
+                            {"suffix", suffix},
+                            {"extent", extent},
+                            {"element", element.code},
+                            {"value", value},
+                            {"ordered", is_float ? value + " == " + value + " && " : ""}});
       break;
   }
   scope.reduction[static_cast<int32_t>(number)] = "red" + n;
@@ -62,7 +78,8 @@ std::string reduction_text(KernelBuilder& builder, Scope& scope, const Source& s
 
 }  // namespace
 
-void RegionLowering::lower_source(const Source& source, const Target& target, const std::vector<Leaf>& contractions) {
+void RegionLowering::lower_source(const Source& source, const Target& target,
+                                  const std::vector<Leaf>& contractions) {
   if (!source.reductions.empty()) return lower_reduce(source, target, contractions);
   KernelBuilder builder(graph_, &region_);
   KernelPlan plan;
@@ -76,12 +93,14 @@ void RegionLowering::lower_source(const Source& source, const Target& target, co
   builder.store(scope, target, value);
   add(builder, std::move(plan), "map",
       [&](const std::string& kernel, const std::string& arguments, const std::string& prologue) {
-        return expand_opencl("map", "kernel", {{"kernel", kernel}, {"arguments", arguments}, {"prologue", prologue},
-                                               {"code", scope.code}});
+        return expand_opencl(
+            "map", "kernel",
+            {{"kernel", kernel}, {"arguments", arguments}, {"prologue", prologue}, {"code", scope.code}});
       });
 }
 
-void RegionLowering::lower_reduce(const Source& source, const Target& target, const std::vector<Leaf>& contractions) {
+void RegionLowering::lower_reduce(const Source& source, const Target& target,
+                                  const std::vector<Leaf>& contractions) {
   KernelBuilder builder(graph_, &region_);
   const bool along = contains(target.axes, source.reduced);
   const AxisList rows = without(target.axes, {source.reduced});
@@ -99,8 +118,8 @@ void RegionLowering::lower_reduce(const Source& source, const Target& target, co
     element.coordinate[source.reduced] = "at";
     load_contractions(builder, element, source.program, contractions);
     builder.store(element, target, builder.program(element, source.program));
-    scope.code += expand_opencl("reduce", "along", {{"extent", builder.extent(source.reduced)},
-                                                    {"element", element.code}});
+    scope.code +=
+        expand_opencl("reduce", "along", {{"extent", builder.extent(source.reduced)}, {"element", element.code}});
   } else {
     Scope first = scope.inner(2);
     load_contractions(builder, first, source.program, contractions);
@@ -109,8 +128,9 @@ void RegionLowering::lower_reduce(const Source& source, const Target& target, co
   }
   add(builder, std::move(plan), "reduce",
       [&](const std::string& kernel, const std::string& arguments, const std::string& prologue) {
-        return expand_opencl("reduce", "kernel", {{"kernel", kernel}, {"arguments", arguments},
-                                                  {"prologue", prologue}, {"code", scope.code}});
+        return expand_opencl(
+            "reduce", "kernel",
+            {{"kernel", kernel}, {"arguments", arguments}, {"prologue", prologue}, {"code", scope.code}});
       });
 }
 
@@ -167,9 +187,12 @@ void RegionLowering::lower_rotation(const Leaf& from, const Target& target) {
     char scale[40];
     std::snprintf(scale, sizeof scale, " * %af", static_cast<double>(rotation.scale));
     rotate = expand_opencl("rope", "rotate",
-                           {{"pairs", pairs_text}, {"other", other.code}, {"position", position},
+                           {{"pairs", pairs_text},
+                            {"other", other.code},
+                            {"position", position},
                             {"frequencies", builder.memory({MemoryRef::Kind::constants, constant})},
-                            {"other_value", other_value}, {"own_value", own_value},
+                            {"other_value", other_value},
+                            {"own_value", own_value},
                             {"scale", rotation.scale == 1.0f ? "" : scale}});
   }
   Scope post = scope.inner(0);
@@ -179,9 +202,14 @@ void RegionLowering::lower_rotation(const Leaf& from, const Target& target) {
   add(builder, std::move(plan), "rope",
       [&](const std::string& kernel, const std::string& arguments, const std::string& prologue) {
         return expand_opencl("rope", "kernel",
-                             {{"kernel", kernel}, {"arguments", arguments}, {"prologue", prologue},
-                              {"coordinates", scope.code}, {"own", own.code}, {"own_value", own_value},
-                              {"rotate", rotate}, {"post", post.code}});
+                             {{"kernel", kernel},
+                              {"arguments", arguments},
+                              {"prologue", prologue},
+                              {"coordinates", scope.code},
+                              {"own", own.code},
+                              {"own_value", own_value},
+                              {"rotate", rotate},
+                              {"post", post.code}});
       });
 }
 
@@ -209,9 +237,14 @@ void RegionLowering::lower_selection(const Leaf& from, const std::vector<Target>
   add(builder, std::move(plan), "select",
       [&](const std::string& kernel, const std::string& arguments, const std::string& prologue) {
         return expand_opencl("select", "kernel",
-                             {{"kernel", kernel}, {"arguments", arguments}, {"prologue", prologue},
-                              {"coordinates", scope.code}, {"extent", extent},
-                              {"element", element.code}, {"value", value}, {"result", result.code}});
+                             {{"kernel", kernel},
+                              {"arguments", arguments},
+                              {"prologue", prologue},
+                              {"coordinates", scope.code},
+                              {"extent", extent},
+                              {"element", element.code},
+                              {"value", value},
+                              {"result", result.code}});
       });
 }
 

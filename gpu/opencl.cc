@@ -25,8 +25,8 @@ OpenClApi load_api() {
     }
   }
   OpenClApi api;
-#define WEFT_LOAD(name)                                                                   \
-  api.name = reinterpret_cast<decltype(api.name)>(dlsym(library, "cl" #name));            \
+#define WEFT_LOAD(name)                                                        \
+  api.name = reinterpret_cast<decltype(api.name)>(dlsym(library, "cl" #name)); \
   if (api.name == nullptr) throw Error("the OpenCL loader lacks OpenCL 1.2: no cl" #name);
   WEFT_OPENCL_FUNCTIONS(WEFT_LOAD)
 #undef WEFT_LOAD

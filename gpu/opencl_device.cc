@@ -43,9 +43,11 @@ std::vector<FoundDevice> find_devices() {
   std::vector<FoundDevice> found;
   for (size_t p = 0; p < platforms.size(); ++p) {
     cl_uint count = 0;
-    if (cl().GetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, 0, nullptr, &count) != CL_SUCCESS || count == 0) continue;
+    if (cl().GetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, 0, nullptr, &count) != CL_SUCCESS || count == 0)
+      continue;
     std::vector<cl_device_id> devices(count);
-    opencl_check(cl().GetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, count, devices.data(), nullptr), "clGetDeviceIDs");
+    opencl_check(cl().GetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, count, devices.data(), nullptr),
+                 "clGetDeviceIDs");
     for (size_t d = 0; d < devices.size(); ++d) {
       FoundDevice device;
       device.id = devices[d];
@@ -74,8 +76,9 @@ std::string lower_case(std::string text) {
 FoundDevice choose_device(const std::string& wanted) {
   const std::vector<FoundDevice> devices = find_devices();
   if (devices.empty()) {
-    throw Error("no OpenCL device: the loader finds no driver (ICD) with a device; Debian's pocl-opencl-icd provides one "
-                "for CPUs, `clinfo -l` lists them");
+    throw Error(
+        "no OpenCL device: the loader finds no driver (ICD) with a device; Debian's pocl-opencl-icd provides one "
+        "for CPUs, `clinfo -l` lists them");
   }
   if (wanted.empty()) {
     for (const FoundDevice& device : devices) {
@@ -94,7 +97,8 @@ FoundDevice choose_device(const std::string& wanted) {
   }
   std::string list;
   for (const FoundDevice& device : devices) {
-    list += (list.empty() ? "" : ", ") + device.info.selector + " '" + device.info.name + "' (" + device.info.platform + ")";
+    list += (list.empty() ? "" : ", ") + device.info.selector + " '" + device.info.name + "' (" +
+            device.info.platform + ")";
   }
   throw Error("no OpenCL device '" + wanted + "'; there is " + list);
 }
@@ -104,7 +108,8 @@ class OpenClDevice : public GpuDevice {
   OpenClDevice(FoundDevice found, const GpuOptions& options)
       : info_(std::move(found.info)), state_(std::make_shared<OpenClState>()) {
     if (options.lanes < 0 || options.lanes > 256 || (options.lanes & (options.lanes - 1)) != 0) {
-      throw Error("GpuOptions::lanes is " + std::to_string(options.lanes) + "; it has to be a power of two up to 256");
+      throw Error("GpuOptions::lanes is " + std::to_string(options.lanes) +
+                  "; it has to be a power of two up to 256");
     }
     state_->device = found.id;
     cl_int error = CL_SUCCESS;
@@ -113,8 +118,8 @@ class OpenClDevice : public GpuDevice {
     state_->queue = ClQueue(cl().CreateCommandQueue(state_->context.get(), found.id, 0, &error));
     opencl_check(error, "clCreateCommandQueue");
     const bool is_cpu = (found.type & CL_DEVICE_TYPE_CPU) != 0;
-    const auto most = static_cast<int>(
-        std::min<size_t>(device_value<size_t>(found.id, CL_DEVICE_MAX_WORK_GROUP_SIZE), 256));
+    const auto most =
+        static_cast<int>(std::min<size_t>(device_value<size_t>(found.id, CL_DEVICE_MAX_WORK_GROUP_SIZE), 256));
     shape_.lanes = options.lanes != 0 ? options.lanes : is_cpu ? 1 : 64;
     shape_.group = is_cpu ? 8 : 64;
     while (shape_.lanes > most) shape_.lanes /= 2;
@@ -141,19 +146,21 @@ class OpenClDevice : public GpuDevice {
 
   void upload(const GpuBuffer& to, size_t offset, const void* from, size_t bytes) override {
     if (bytes == 0) return;
-    opencl_check(cl().EnqueueWriteBuffer(queue(), memory(to, offset, bytes), CL_TRUE, offset, bytes, from, 0, nullptr,
-                                         nullptr),
+    opencl_check(cl().EnqueueWriteBuffer(queue(), memory(to, offset, bytes), CL_TRUE, offset, bytes, from, 0,
+                                         nullptr, nullptr),
                  "clEnqueueWriteBuffer");
   }
 
   void fill_zero(const GpuBuffer& to, size_t offset, size_t bytes) override {
     if (bytes == 0) return;
     const unsigned char zero = 0;
-    opencl_check(cl().EnqueueFillBuffer(queue(), memory(to, offset, bytes), &zero, 1, offset, bytes, 0, nullptr, nullptr),
-                 "clEnqueueFillBuffer");
+    opencl_check(
+        cl().EnqueueFillBuffer(queue(), memory(to, offset, bytes), &zero, 1, offset, bytes, 0, nullptr, nullptr),
+        "clEnqueueFillBuffer");
   }
 
-  void copy(const GpuBuffer& from, size_t from_offset, const GpuBuffer& to, size_t to_offset, size_t bytes) override {
+  void copy(const GpuBuffer& from, size_t from_offset, const GpuBuffer& to, size_t to_offset,
+            size_t bytes) override {
     if (bytes == 0) return;
     opencl_check(cl().EnqueueCopyBuffer(queue(), memory(from, from_offset, bytes), memory(to, to_offset, bytes),
                                         from_offset, to_offset, bytes, 0, nullptr, nullptr),
@@ -162,14 +169,15 @@ class OpenClDevice : public GpuDevice {
 
   void download(const GpuBuffer& from, size_t offset, void* to, size_t bytes) override {
     if (bytes == 0) return finish();
-    opencl_check(cl().EnqueueReadBuffer(queue(), memory(from, offset, bytes), CL_TRUE, offset, bytes, to, 0, nullptr,
-                                        nullptr),
+    opencl_check(cl().EnqueueReadBuffer(queue(), memory(from, offset, bytes), CL_TRUE, offset, bytes, to, 0,
+                                        nullptr, nullptr),
                  "clEnqueueReadBuffer");
   }
 
   void finish() override { opencl_check(cl().Finish(queue()), "clFinish"); }
 
-  std::vector<std::unique_ptr<GpuStep>> prepare_batch(std::span<const GpuStepRequest> requests, Precision) override {
+  std::vector<std::unique_ptr<GpuStep>> prepare_batch(std::span<const GpuStepRequest> requests,
+                                                      Precision) override {
     std::vector<StepPlan> plans;
     std::vector<std::string> units;
     for (const GpuStepRequest& request : requests) {

@@ -22,8 +22,8 @@ std::span<const OpenClText> opencl_texts();  // generated
 // The whole text of `name`; throws weft::Error where there is none.
 std::string_view opencl_text(std::string_view name);
 
-// Section `section` of the text `name` with each ${key} replaced by its value; values may not contain further keys.
-// Throws weft::Error for a missing section, and for a key that has no value.
+// Section `section` of the text `name` with each ${key} replaced by its value; values may not contain further
+// keys. Throws weft::Error for a missing section, and for a key that has no value.
 std::string expand_opencl(std::string_view name, std::string_view section,
                           std::initializer_list<std::pair<std::string_view, std::string_view>> values);
 

@@ -70,8 +70,8 @@ ProgramCache::ProgramCache(cl_context context, cl_device_id device, std::string 
     options_ += " -cl-fp32-correctly-rounded-divide-sqrt";
   }
   identity_ = device_text(device, CL_DEVICE_NAME) + "\n" + device_text(device, CL_DEVICE_VENDOR) + "\n" +
-              device_text(device, CL_DEVICE_VERSION) + "\n" + device_text(device, CL_DRIVER_VERSION) + "\n" + options_ +
-              "\n";
+              device_text(device, CL_DEVICE_VERSION) + "\n" + device_text(device, CL_DRIVER_VERSION) + "\n" +
+              options_ + "\n";
 }
 
 BuiltUnit ProgramCache::get(const std::string& unit) {
@@ -141,8 +141,8 @@ ClProgram ProgramCache::from_source(const std::string& source) {
   opencl_check(error, "clCreateProgramWithSource");
   error = cl().BuildProgram(program.get(), 1, &device_, options_.c_str(), nullptr, nullptr);
   if (error != CL_SUCCESS) {
-    throw Error("OpenCL program does not build on '" + device_text(device_, CL_DEVICE_NAME) + "': " +
-                opencl_error_name(error) + "\n" + build_log(program.get(), device_));
+    throw Error("OpenCL program does not build on '" + device_text(device_, CL_DEVICE_NAME) +
+                "': " + opencl_error_name(error) + "\n" + build_log(program.get(), device_));
   }
   return program;
 }

@@ -20,7 +20,8 @@ struct BuiltUnit {
 class ProgramCache {
  public:
   // `head` stands before the texts of every program. `folder`: of the binaries; empty: none are kept.
-  ProgramCache(cl_context context, cl_device_id device, std::string head, std::string folder, bool optimize = true);
+  ProgramCache(cl_context context, cl_device_id device, std::string head, std::string folder,
+               bool optimize = true);
 
   // The kernels of a unit: OpenCL C whose global names contain "@", which becomes an id of the text.
   // Throws weft::Error with the build log.
@@ -46,8 +47,9 @@ class ProgramCache {
 // $XDG_CACHE_HOME/weft, else ~/.cache/weft; empty where neither variable is set, or where WEFT_PROGRAM_CACHE=off.
 std::string default_program_folder();
 
-// Files of the folder: a header with `key` and a checksum, then the binary. Reading gives nothing for a file that is
-// missing, truncated, changed, or of another key. Writing replaces the file at once or, on any failure, not at all.
+// Files of the folder: a header with `key` and a checksum, then the binary. Reading gives nothing for a file that
+// is missing, truncated, changed, or of another key. Writing replaces the file at once or, on any failure, not at
+// all.
 std::vector<unsigned char> read_program_file(const std::string& path, const std::string& key);
 void write_program_file(const std::string& path, const std::string& key, const std::vector<unsigned char>& binary);
 

@@ -129,10 +129,9 @@ std::string KernelBuilder::leaf_name(const Leaf& leaf) {
 }
 
 std::string KernelBuilder::stride(const Leaf& leaf, size_t view_axis) {
-  return param(leaf_name(leaf) + "_s" + std::to_string(view_axis),
-               [view = leaf.view, view_axis](const GpuArgs& args) {
-                 return stride_of(view, view_axis, args.extents);
-               });
+  return param(
+      leaf_name(leaf) + "_s" + std::to_string(view_axis),
+      [view = leaf.view, view_axis](const GpuArgs& args) { return stride_of(view, view_axis, args.extents); });
 }
 
 std::string KernelBuilder::term(const Leaf& leaf, size_t view_axis, const std::string& coordinate) {
@@ -157,8 +156,9 @@ KernelBuilder::Place KernelBuilder::place(Scope& scope, const Leaf& leaf) {
     std::string coordinate;
     if (axis.gather >= 0) {
       coordinate = load(scope, operand_leaf(graph_, *region_, axis.gather));
-      const std::string limit = param(leaf_name(leaf) + "_limit" + std::to_string(i),
-                                      [stored = axis.stored](const GpuArgs& args) { return args.extents[stored]; });
+      const std::string limit =
+          param(leaf_name(leaf) + "_limit" + std::to_string(i),
+                [stored = axis.stored](const GpuArgs& args) { return args.extents[stored]; });
       const std::string valid = temporary("ok");
       scope.line("const bool " + valid + " = " + coordinate + " >= 0 && " + coordinate + " < (int)" + limit +
                  (result.valid == "true" ? "" : " && " + result.valid) + ";");
@@ -192,7 +192,8 @@ std::string KernelBuilder::partial_offset(Scope& scope, const Leaf& leaf, const 
 std::string KernelBuilder::load(Scope& scope, const Leaf& leaf) {
   const Place at = place(scope, leaf);
   const std::string name = temporary("v");
-  const std::string read = "weft_load_" + format_suffix(leaf.format) + "(" + memory(leaf.memory) + ", " + at.offset + ")";
+  const std::string read =
+      "weft_load_" + format_suffix(leaf.format) + "(" + memory(leaf.memory) + ", " + at.offset + ")";
   const Element element = element_of(leaf.format);
   const std::string value =
       at.valid == "true" ? read : at.valid + " ? " + read + (element == Element::f32 ? " : 0.0f" : " : 0");
@@ -210,14 +211,16 @@ std::string KernelBuilder::instruction(Scope& scope, const ScalarProgram& progra
   const auto wrapping = [&](const char* op) { return "(int)((uint)" + a + op + "(uint)" + b + ")"; };
   const auto call = [&](const char* function) { return std::string(function) + "(" + a + ")"; };
   switch (instr.op) {
-    case ScalarOp::constant: return instr.type == Element::f32 ? float_literal(instr.imm_f) : int_literal(instr.imm);
+    case ScalarOp::constant:
+      return instr.type == Element::f32 ? float_literal(instr.imm_f) : int_literal(instr.imm);
     case ScalarOp::load: return load(scope, operand_leaf(graph_, *region_, instr.imm));
     case ScalarOp::index: return scope.coordinate.at(static_cast<AxisId>(instr.imm));
     case ScalarOp::reduction: return scope.reduction.at(instr.imm);
     case ScalarOp::contraction: return scope.contraction.at(instr.imm);
     case ScalarOp::rotated: return scope.rotated;
     case ScalarOp::neg: return is_float ? "-" + a : "(int)(0u - (uint)" + a + ")";
-    case ScalarOp::abs: return is_float ? call("fabs") : "(" + a + " < 0 ? (int)(0u - (uint)" + a + ") : " + a + ")";
+    case ScalarOp::abs:
+      return is_float ? call("fabs") : "(" + a + " < 0 ? (int)(0u - (uint)" + a + ") : " + a + ")";
     case ScalarOp::exp: return call("exp");
     case ScalarOp::log: return call("log");
     case ScalarOp::sqrt: return call("sqrt");
@@ -281,11 +284,12 @@ void KernelBuilder::store(Scope& scope, const Target& target, const std::string&
   }
   for (size_t i = first; i < target.axes.size(); ++i) {
     const std::string& coordinate = scope.coordinate.at(target.axes[i]);
-    index = index.empty() ? "(long)" + coordinate : "(" + index + ") * " + extent(target.axes[i]) + " + " + coordinate;
+    index =
+        index.empty() ? "(long)" + coordinate : "(" + index + ") * " + extent(target.axes[i]) + " + " + coordinate;
   }
   if (index.empty()) index = "0";
-  scope.line(guard + "weft_store_" + format_suffix(target.format) + "(" + memory(target.memory) + ", " + index + ", " +
-             value + ");");
+  scope.line(guard + "weft_store_" + format_suffix(target.format) + "(" + memory(target.memory) + ", " + index +
+             ", " + value + ");");
 }
 
 std::string KernelBuilder::arguments(const std::string& params_type, bool params_in_memory) const {

@@ -64,8 +64,8 @@ struct Target {
 struct Scope {
   std::string code;
   int indent = 2;
-  std::map<AxisId, std::string> coordinate;       // int expressions
-  std::string slot;                               // long expression: the key's slot, for paged leaves
+  std::map<AxisId, std::string> coordinate;  // int expressions
+  std::string slot;                          // long expression: the key's slot, for paged leaves
   std::map<int32_t, std::string> contraction, reduction;
   std::string rotated;
 

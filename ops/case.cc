@@ -86,9 +86,7 @@ CaseBytes::CaseBytes(size_t size) : size_(size) {
                                      [](std::byte* bytes) { ::operator delete(bytes, kAlignment); });
 }
 
-StepArgs StepCase::args() const {
-  return {.extents = extents.data(), .data = data.data(), .pages = pages.data()};
-}
+StepArgs StepCase::args() const { return {.extents = extents.data(), .data = data.data(), .pages = pages.data()}; }
 
 int64_t StepCase::element_count(ValueId value) const {
   const FormatInfo& format = info(graph.values[value].format);
@@ -157,8 +155,12 @@ ValueId CaseBuilder::weight(std::string name, std::vector<AxisId> axes, Format f
   return add(std::move(name), ValueKind::weight, format, std::move(axes), fill);
 }
 
-void CaseBuilder::set(ValueId value, std::vector<float> elements) { contents_[value].floats = std::move(elements); }
-void CaseBuilder::set(ValueId value, std::vector<int32_t> elements) { contents_[value].ints = std::move(elements); }
+void CaseBuilder::set(ValueId value, std::vector<float> elements) {
+  contents_[value].floats = std::move(elements);
+}
+void CaseBuilder::set(ValueId value, std::vector<int32_t> elements) {
+  contents_[value].ints = std::move(elements);
+}
 
 int32_t CaseBuilder::Pool::slot(int32_t sequence, int32_t token) const {
   const int32_t page = table[static_cast<size_t>(sequence * max_pages + token / spec.page_size)];
@@ -227,10 +229,15 @@ CaseCache CaseBuilder::cache(const CacheSpec& spec) {
     result.fields.push_back(add(spec.name + ".field" + std::to_string(f), ValueKind::cache_field, Format::f32,
                                 std::move(axes), spec.fill, result.cache));
   }
-  result.positions = add(spec.name + ".positions", ValueKind::cache_position, Format::i32, {spec.key}, {},
-                         result.cache);
-  graph_.caches.push_back({.name = spec.name, .key = spec.key, .pos = spec.pos, .fields = result.fields,
-                           .positions = result.positions, .pos_values = result.pos_values, .slots = result.slots,
+  result.positions =
+      add(spec.name + ".positions", ValueKind::cache_position, Format::i32, {spec.key}, {}, result.cache);
+  graph_.caches.push_back({.name = spec.name,
+                           .key = spec.key,
+                           .pos = spec.pos,
+                           .fields = result.fields,
+                           .positions = result.positions,
+                           .pos_values = result.pos_values,
+                           .slots = result.slots,
                            .seq = result.seq});
   pools_.push_back(std::move(pool));
   return result;

@@ -46,13 +46,13 @@ using Outputs = std::vector<std::vector<std::byte>>;
 
 // Copies share their storage.
 struct StepCase {
-  GraphRecord graph;                   // with exactly one step
-  std::vector<int64_t> extents;        // by AxisId; -1 for the key axes of caches
-  std::vector<int64_t> max_extents;    // by AxisId: `extents`, and for a key axis the longest sequence
-  std::vector<CaseBytes> bytes;        // by ValueId
+  GraphRecord graph;                            // with exactly one step
+  std::vector<int64_t> extents;                 // by AxisId; -1 for the key axes of caches
+  std::vector<int64_t> max_extents;             // by AxisId: `extents`, and for a key axis the longest sequence
+  std::vector<CaseBytes> bytes;                 // by ValueId
   std::vector<std::vector<std::byte>> initial;  // by ValueId: what reset() restores
-  std::vector<void*> data;             // by ValueId: bytes[v].data()
-  std::vector<PageTable> pages;        // by cache
+  std::vector<void*> data;                      // by ValueId: bytes[v].data()
+  std::vector<PageTable> pages;                 // by cache
   std::vector<std::shared_ptr<std::vector<int32_t>>> page_storage;
 
   const Step& step() const { return graph.steps.front(); }
@@ -67,7 +67,8 @@ struct StepCase {
   Outputs outputs() const;
 };
 
-// How the elements of a value are drawn. Uniform in [low, high] for floats, in [low, high) for i32; bool8 is a coin.
+// How the elements of a value are drawn. Uniform in [low, high] for floats, in [low, high) for i32; bool8 is a
+// coin.
 struct Fill {
   double low = -1, high = 1;
   double nonfinite = 0;  // share of elements that are NaN, inf or -inf (not of block formats)
@@ -86,11 +87,12 @@ struct CacheSpec {
   AxisId pos = kNoAxis;  // its extent must be the sum of the sequences' rows
   int32_t page_size = 4;
   std::vector<CaseSequence> sequences = {};
-  std::vector<std::vector<AxisId>> fields = {};  // axes behind `key`, e.g. {{kv_head, head_dim}, {kv_head, value_dim}}
-  bool shuffled_rows = false;   // rows of the sequences interleaved on `pos`, not one sequence after the other
-  int32_t first_position = 0;   // of each sequence's first cached token
-  int32_t skip_every = 0;       // n > 0: each n-th row has slot -1 (for appends)
-  Fill fill = {};               // of the cached tokens
+  std::vector<std::vector<AxisId>> fields =
+      {};                      // axes behind `key`, e.g. {{kv_head, head_dim}, {kv_head, value_dim}}
+  bool shuffled_rows = false;  // rows of the sequences interleaved on `pos`, not one sequence after the other
+  int32_t first_position = 0;  // of each sequence's first cached token
+  int32_t skip_every = 0;      // n > 0: each n-th row has slot -1 (for appends)
+  Fill fill = {};              // of the cached tokens
 };
 
 struct CaseCache {
@@ -151,7 +153,8 @@ class CaseBuilder {
     std::optional<std::vector<int32_t>> ints = std::nullopt;
   };
 
-  ValueId add(std::string name, ValueKind kind, Format format, std::vector<AxisId> axes, Fill fill, int cache = -1);
+  ValueId add(std::string name, ValueKind kind, Format format, std::vector<AxisId> axes, Fill fill,
+              int cache = -1);
   void finish_region();
   void add_output(std::vector<AxisId> axes, Element element, std::string name);
   int64_t element_count(ValueId value) const;
@@ -185,8 +188,8 @@ struct Tolerance {
 };
 
 // "" where the outputs agree, else the largest difference: value, coordinates, both elements. NaN equals NaN, an
-// infinity equals itself; integers and bools must be equal, but ids of a selection may differ where the values that
-// they choose, by `b`, tie within the tolerance.
+// infinity equals itself; integers and bools must be equal, but ids of a selection may differ where the values
+// that they choose, by `b`, tie within the tolerance.
 std::string compare(const StepCase& step_case, const Outputs& a, const Outputs& b, const Tolerance& tolerance);
 
 }  // namespace weft

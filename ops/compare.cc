@@ -52,8 +52,8 @@ std::string place(const StepCase& step_case, ValueId value, size_t index) {
 }
 
 // How far the candidates chosen by two ids of a selection lie apart.
-double id_excess(const StepCase& step_case, const std::vector<double>& candidates, size_t index, int32_t a, int32_t b,
-                 const Allowed& allowed) {
+double id_excess(const StepCase& step_case, const std::vector<double>& candidates, size_t index, int32_t a,
+                 int32_t b, const Allowed& allowed) {
   const Region& region = step_case.step().regions.front();
   const Selection& selection = *region.selection;
   const ValueRecord& ids = step_case.graph.values[step_case.step().outputs.back()];

@@ -14,8 +14,8 @@ void run_reference(const GraphRecord& graph, const Step& step, const StepArgs& a
 // reset(), run_reference, outputs().
 Outputs run_reference(const StepCase& step_case);
 
-// The largest sum of absolute products among the elements of the step's contractions (and 1 at least): the scale of
-// the rounding errors that a correct kernel may make, however far the sums cancel.
+// The largest sum of absolute products among the elements of the step's contractions (and 1 at least): the scale
+// of the rounding errors that a correct kernel may make, however far the sums cancel.
 double absolute_sum(const StepCase& step_case);
 
 // Elements that the step's selection chooses among (region.axes, row-major, in double). Needs the case's inputs.

@@ -65,17 +65,15 @@ inline Scalar cos(const Scalar& a) { return apply(ScalarOp::cos, a); }
 inline Scalar floor(const Scalar& a) { return apply(ScalarOp::floor, a); }
 
 // Binary forms, with a number on either side.
-#define WEFT_SCALAR_BINARY(function, op)                                                                  \
-  inline Scalar function(const Scalar& a, const Scalar& b) { return apply(ScalarOp::op, a, b); }         \
-  template <class Number>                                                                                \
-    requires std::is_arithmetic_v<Number>                                                                \
-  Scalar function(const Scalar& a, Number b) {                                                           \
-    return apply(ScalarOp::op, a, constant_like(a, static_cast<double>(b)));                             \
-  }                                                                                                      \
-  template <class Number>                                                                                \
-    requires std::is_arithmetic_v<Number>                                                                \
-  Scalar function(Number a, const Scalar& b) {                                                           \
-    return apply(ScalarOp::op, constant_like(b, static_cast<double>(a)), b);                             \
+#define WEFT_SCALAR_BINARY(function, op)                                                         \
+  inline Scalar function(const Scalar& a, const Scalar& b) { return apply(ScalarOp::op, a, b); } \
+  template <class Number>                                                                        \
+  requires std::is_arithmetic_v<Number> Scalar function(const Scalar& a, Number b) {             \
+    return apply(ScalarOp::op, a, constant_like(a, static_cast<double>(b)));                     \
+  }                                                                                              \
+  template <class Number>                                                                        \
+  requires std::is_arithmetic_v<Number> Scalar function(Number a, const Scalar& b) {             \
+    return apply(ScalarOp::op, constant_like(b, static_cast<double>(a)), b);                     \
   }
 WEFT_SCALAR_BINARY(operator+, add)
 WEFT_SCALAR_BINARY(operator-, sub)

@@ -2,8 +2,7 @@
 #pragma once
 
 #include <atomic>
-#include <cstdlib>
-#include <new>
+#include <cstddef>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define WEFT_SANITIZED 1
@@ -14,27 +13,19 @@
 #endif
 
 namespace weft::test {
-inline std::atomic<long> allocations{0};  // calls of operator new and, without a sanitizer, of malloc and its kin
+inline std::atomic<long> allocations{0};  // calls of malloc and its kin, operator new included
 }  // namespace weft::test
 
 #ifdef WEFT_SANITIZED
 
-// Not inlined: GCC would see free() meet operator new and warn (-Wmismatched-new-delete).
-[[gnu::noinline]] void* operator new(std::size_t bytes) {
-  ++weft::test::allocations;
-  if (void* block = std::malloc(bytes == 0 ? 1 : bytes)) return block;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  ++weft::test::allocations;
-  const auto align = static_cast<std::size_t>(alignment);
-  if (void* block = std::aligned_alloc(align, (bytes + align - 1) / align * align)) return block;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* block) noexcept { std::free(block); }
-[[gnu::noinline]] void operator delete(void* block, std::size_t) noexcept { std::free(block); }
-[[gnu::noinline]] void operator delete(void* block, std::align_val_t) noexcept { std::free(block); }
-[[gnu::noinline]] void operator delete(void* block, std::size_t, std::align_val_t) noexcept { std::free(block); }
+// A sanitizer's allocator tells of each call.
+extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void*, std::size_t),
+                                                         void (*on_free)(const volatile void*));
+namespace weft::test {
+inline void count_allocation(const volatile void*, std::size_t) { ++allocations; }
+inline void ignore_free(const volatile void*) {}
+inline const int kAllocationHooks = __sanitizer_install_malloc_and_free_hooks(count_allocation, ignore_free);
+}  // namespace weft::test
 
 #else
 

@@ -2,6 +2,7 @@
 // rendering tells apart, at the sizes around the edges of its blocks (32 elements, 4 rows, 32 or 64 keys).
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "ops/case.h"
@@ -13,5 +14,22 @@ std::vector<StepCase> opencl_reduce_cases();
 std::vector<StepCase> opencl_contract_cases();
 std::vector<StepCase> opencl_attention_cases();
 std::vector<StepCase> opencl_append_cases();
+
+namespace opencl_cases {
+
+using Sizes = std::vector<int64_t>;
+
+inline std::string sized(const std::string& name, const Sizes& sizes) {
+  std::string text = name;
+  for (const int64_t size : sizes) text += " " + std::to_string(size);
+  return text;
+}
+
+inline ScalarProgram just_load(int operand, Element type = Element::f32) {
+  ScalarBuilder s;
+  return s.finish(s.load(operand, type));
+}
+
+}  // namespace opencl_cases
 
 }  // namespace weft

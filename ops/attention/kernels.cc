@@ -16,7 +16,7 @@ namespace weft {
 namespace HWY_NAMESPACE {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
-constexpr auto kStep = static_cast<int64_t>(kLanes);
+constexpr int64_t kStep = kLanes;
 static_assert(kBlockKeys % kLanes == 0 && kWidthGrain % kLanes == 0);
 
 // exp(scores - largest), with rows' maxima raised first; `score(r, j)` gives a vector of scores.
@@ -58,7 +58,7 @@ HWY_INLINE void soften(float* HWY_RESTRICT scores, int64_t rows, int64_t keys, S
 void soften_scores(float* scores, int64_t rows, int64_t keys, SoftmaxState& state) {
   const DF df;
   for (int64_t r = 0; r < rows; ++r) std::fill(scores + r * kBlockKeys + keys, scores + (r + 1) * kBlockKeys, kNever);
-  soften(scores, rows, keys, state, [&](int64_t r, int64_t j) WEFT_LAMBDA {
+  soften(scores, rows, keys, state, [&](int64_t r, int64_t j) HWY_ATTR {
     return hn::Load(df, scores + r * kBlockKeys + j);
   });
 }
@@ -72,7 +72,7 @@ void soften_causal(float* scores, int64_t rows, int64_t keys, float scale, const
   alignas(64) int32_t at[kBlockKeys];
   for (int64_t j = 0; j < kBlockKeys; ++j) at[j] = j < keys ? key_position[j] : 0;
   const auto count = hn::Set(di, static_cast<int32_t>(keys));
-  soften(scores, rows, keys, state, [&](int64_t r, int64_t j) WEFT_LAMBDA {
+  soften(scores, rows, keys, state, [&](int64_t r, int64_t j) HWY_ATTR {
     const auto s = hn::Mul(hn::Load(df, scores + r * kBlockKeys + j), factor);
     const auto beyond = hn::Gt(hn::Load(di, at + j), hn::Set(di, row_position[r]));
     const auto absent = hn::Not(hn::Lt(hn::Iota(di, static_cast<int32_t>(j)), count));
@@ -82,43 +82,50 @@ void soften_causal(float* scores, int64_t rows, int64_t keys, float scale, const
 }
 
 // kRows query rows by kWide vectors of the values, kept in registers for all keys.
-template <int kRows, int kWide>
+template <int64_t kRows, int64_t kWide>
 HWY_INLINE void weigh(const float* const* values, int64_t keys, int64_t first, const float* weights,
                       const float* factor, float* sums, int64_t stride) {
   const DF df;
   VF sum[kRows][kWide];
-  unroll<kRows>([&](auto r) WEFT_LAMBDA {
-    unroll<kWide>([&](auto v) WEFT_LAMBDA {
-      const float* at = sums + static_cast<int64_t>(r) * stride + first + v * kLanes;
+  WEFT_UNROLL
+  for (int64_t r = 0; r < kRows; ++r) {
+    WEFT_UNROLL
+    for (int64_t v = 0; v < kWide; ++v) {
+      const float* at = sums + r * stride + first + v * kLanes;
       sum[r][v] = hn::Mul(hn::Set(df, factor[r]), hn::Load(df, at));
-    });
-  });
+    }
+  }
   for (int64_t j = 0; j < keys; ++j) {
     VF value[kWide];
-    unroll<kWide>([&](auto v) WEFT_LAMBDA { value[v] = hn::LoadU(df, values[j] + first + v * kLanes); });
-    unroll<kRows>([&](auto r) WEFT_LAMBDA {
-      const VF weight = hn::Set(df, weights[static_cast<int64_t>(r) * kBlockKeys + j]);
-      unroll<kWide>([&](auto v) WEFT_LAMBDA { sum[r][v] = hn::MulAdd(weight, value[v], sum[r][v]); });
-    });
+    WEFT_UNROLL
+    for (int64_t v = 0; v < kWide; ++v) value[v] = hn::LoadU(df, values[j] + first + v * kLanes);
+    WEFT_UNROLL
+    for (int64_t r = 0; r < kRows; ++r) {
+      const VF weight = hn::Set(df, weights[r * kBlockKeys + j]);
+      WEFT_UNROLL
+      for (int64_t v = 0; v < kWide; ++v) sum[r][v] = hn::MulAdd(weight, value[v], sum[r][v]);
+    }
   }
-  unroll<kRows>([&](auto r) WEFT_LAMBDA {
-    unroll<kWide>([&](auto v) WEFT_LAMBDA {
-      hn::Store(sum[r][v], df, sums + static_cast<int64_t>(r) * stride + first + v * kLanes);
-    });
-  });
+  WEFT_UNROLL
+  for (int64_t r = 0; r < kRows; ++r) {
+    WEFT_UNROLL
+    for (int64_t v = 0; v < kWide; ++v) {
+      hn::Store(sum[r][v], df, sums + r * stride + first + v * kLanes);
+    }
+  }
 }
 
-template <int kRows>
+template <int64_t kRows>
 HWY_INLINE void weigh_rows(const float* const* values, int64_t keys, int64_t width, const float* weights,
                            const float* factor, float* sums, int64_t stride) {
-  constexpr int kWide = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+  constexpr int64_t kWide = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
   int64_t i = 0;
   for (; i + kWide * kStep <= width; i += kWide * kStep) {
     weigh<kRows, kWide>(values, keys, i, weights, factor, sums, stride);
   }
   for (; i + kStep <= width; i += kStep) weigh<kRows, 1>(values, keys, i, weights, factor, sums, stride);
   for (; i < width; ++i) {
-    for (int r = 0; r < kRows; ++r) {
+    for (int64_t r = 0; r < kRows; ++r) {
       float sum = sums[r * stride + i] * factor[r];
       for (int64_t j = 0; j < keys; ++j) sum += weights[r * kBlockKeys + j] * values[j][i];
       sums[r * stride + i] = sum;

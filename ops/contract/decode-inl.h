@@ -10,15 +10,14 @@
 
 #include <cstdint>
 #include <cstring>
-#include <type_traits>
-#include <utility>
 
 #include "core/format.h"
 #include "hwy/highway.h"
 
-// Lambdas of vector code: compiled for the target, and always inlined.
-#ifndef WEFT_LAMBDA
-#define WEFT_LAMBDA HWY_ATTR __attribute__((always_inline))
+// Before loops over registers, whose number is a constant: an array of vectors becomes registers only where each index
+// is known.
+#ifndef WEFT_UNROLL
+#define WEFT_UNROLL _Pragma("GCC unroll 16")
 #endif
 
 HWY_BEFORE_NAMESPACE();
@@ -29,9 +28,9 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Vectors are at most 512 bits, so that a unit of 32 elements is always a whole number of them.
 using DF = hn::CappedTag<float, 16>;
 using VF = hn::Vec<DF>;
-inline constexpr size_t kLanes = HWY_MIN(hn::MaxLanes(DF()), size_t{16});
-inline constexpr size_t kUnit = 32;                  // elements that decoders take at a time
-inline constexpr size_t kVectors = kUnit / kLanes;   // vectors of one unit
+inline constexpr int64_t kLanes = HWY_MIN(hn::MaxLanes(DF()), size_t{16});
+inline constexpr int64_t kUnit = 32;                 // elements that decoders take at a time
+inline constexpr int64_t kVectors = kUnit / kLanes;  // vectors of one unit
 
 using DU16 = hn::Rebind<uint16_t, DF>;
 
@@ -67,7 +66,7 @@ struct Unit<Format::f32> {
   static constexpr size_t kBytes = 4 * kUnit;
   const uint8_t* from;
   HWY_INLINE explicit Unit(const uint8_t* p) : from(p) {}
-  HWY_INLINE VF get(size_t j) const {
+  HWY_INLINE VF get(int64_t j) const {
     return hn::LoadU(DF(), reinterpret_cast<const float*>(from) + j * kLanes);
   }
 };
@@ -77,7 +76,7 @@ struct Unit<Format::f16> {
   static constexpr size_t kBytes = 2 * kUnit;
   const uint8_t* from;
   HWY_INLINE explicit Unit(const uint8_t* p) : from(p) {}
-  HWY_INLINE VF get(size_t j) const {
+  HWY_INLINE VF get(int64_t j) const {
     return half_to_float(hn::LoadU(DU16(), reinterpret_cast<const uint16_t*>(from) + j * kLanes));
   }
 };
@@ -87,7 +86,7 @@ struct Unit<Format::bf16> {
   static constexpr size_t kBytes = 2 * kUnit;
   const uint8_t* from;
   HWY_INLINE explicit Unit(const uint8_t* p) : from(p) {}
-  HWY_INLINE VF get(size_t j) const {
+  HWY_INLINE VF get(int64_t j) const {
     const auto bits = hn::LoadU(DU16(), reinterpret_cast<const uint16_t*>(from) + j * kLanes);
     return hn::BitCast(DF(), hn::ShiftLeft<16>(hn::PromoteTo(hn::RebindToUnsigned<DF>(), bits)));
   }
@@ -99,7 +98,7 @@ struct Unit<Format::q8_0> {
   const uint8_t* from;
   VF scale;
   HWY_INLINE explicit Unit(const uint8_t* p) : from(p + 2), scale(block_scale(p)) {}
-  HWY_INLINE VF get(size_t j) const {
+  HWY_INLINE VF get(int64_t j) const {
     const hn::Rebind<int8_t, DF> d8;
     const auto bytes = hn::LoadU(d8, reinterpret_cast<const int8_t*>(from) + j * kLanes);
     return hn::Mul(hn::ConvertTo(DF(), hn::PromoteTo(hn::RebindToSigned<DF>(), bytes)), scale);
@@ -112,7 +111,7 @@ struct Unit<Format::q4_0> {
   const uint8_t* from;
   VF scale;
   HWY_INLINE explicit Unit(const uint8_t* p) : from(p + 2), scale(block_scale(p)) {}
-  HWY_INLINE VF get(size_t j) const {
+  HWY_INLINE VF get(int64_t j) const {
     // Low nibbles are elements 0..15, high ones 16..31, so a vector of at most 16 lanes has one kind only.
     const hn::Rebind<uint8_t, DF> d8;
     const hn::RebindToSigned<DF> di;
@@ -125,25 +124,17 @@ struct Unit<Format::q4_0> {
 template <Format kFormat>
 inline constexpr bool kIsPlain = kFormat != Format::q8_0 && kFormat != Format::q4_0;
 
-// Calls body(std::integral_constant<size_t, j>) for j in [0, n), unrolled.
-template <size_t n, class Body>
-HWY_INLINE void unroll(const Body& body) {
-  [&]<size_t... j>(std::index_sequence<j...>) WEFT_LAMBDA {
-    (body(std::integral_constant<size_t, j>()), ...);
-  }(std::make_index_sequence<n>());
-}
-
 // Decodes `elements` elements (whole blocks of the format) from `bytes` to `out`.
 template <Format kFormat>
-HWY_INLINE void decode_unit_rows(const uint8_t* bytes, size_t elements, float* out) {
+HWY_INLINE void decode_unit_rows(const uint8_t* bytes, int64_t elements, float* out) {
   using U = Unit<kFormat>;
-  size_t i = 0;
+  int64_t i = 0;
   for (; i + kUnit <= elements; i += kUnit, bytes += U::kBytes) {
     const U unit(bytes);
-    float* to = out + i;
-    unroll<kVectors>([&](auto j) WEFT_LAMBDA { hn::StoreU(unit.get(j), DF(), to + j * kLanes); });
+    WEFT_UNROLL
+    for (int64_t j = 0; j < kVectors; ++j) hn::StoreU(unit.get(j), DF(), out + i + j * kLanes);
   }
-  if (i < elements) decode_row(kFormat, bytes, elements - i, out + i);
+  if (i < elements) decode_row(kFormat, bytes, static_cast<size_t>(elements - i), out + i);
 }
 
 }  // namespace HWY_NAMESPACE

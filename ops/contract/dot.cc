@@ -15,71 +15,82 @@ namespace weft {
 namespace HWY_NAMESPACE {
 
 // Right-hand rows of one block: as many as leave the accumulators in registers.
-template <int kLhs>
-constexpr int rhs_block() {
+template <int64_t kLhs>
+constexpr int64_t rhs_block() {
   return HWY_TARGET <= HWY_AVX3 || kLhs <= 2 ? 4 : 2;
 }
 
 // Dot products of kRhs right-hand rows with kLhs left-hand rows. A single left-hand row has two accumulators per
 // right-hand row, so that there are enough independent sums to hide the latency of the addition.
-template <Format kFormat, int kLhs, int kRhs>
-HWY_INLINE void dot_block(RowPointers rows, const float* const* lhs, int64_t k, float* const* out, int64_t j0) {
+template <Format kFormat, int64_t kLhs, int64_t kRhs>
+HWY_NOINLINE void dot_block(RowPointers rows, const float* const* lhs, int64_t k, float* const* out, int64_t j0) {
   using U = Unit<kFormat>;
-  constexpr int kSums = kLhs == 1 && kVectors > 1 ? 2 : 1;
+  constexpr int64_t kSums = kLhs == 1 && kVectors > 1 ? 2 : 1;
   const DF df;
   VF sum[kRhs][kLhs][kSums];
-  unroll<kRhs>([&](auto r) WEFT_LAMBDA {
-    unroll<kLhs>([&](auto m) WEFT_LAMBDA {
-      unroll<kSums>([&](auto s) WEFT_LAMBDA { sum[r][m][s] = hn::Zero(df); });
-    });
-  });
+  WEFT_UNROLL
+  for (int64_t r = 0; r < kRhs; ++r) {
+    WEFT_UNROLL
+    for (int64_t m = 0; m < kLhs; ++m) {
+      WEFT_UNROLL
+      for (int64_t s = 0; s < kSums; ++s) sum[r][m][s] = hn::Zero(df);
+    }
+  }
   const uint8_t* at[kRhs];
   const float* left[kLhs];
-  unroll<kRhs>([&](auto r) WEFT_LAMBDA { at[r] = reinterpret_cast<const uint8_t*>(rows[r]); });
-  unroll<kLhs>([&](auto m) WEFT_LAMBDA { left[m] = lhs[m]; });
+  WEFT_UNROLL
+  for (int64_t r = 0; r < kRhs; ++r) at[r] = reinterpret_cast<const uint8_t*>(rows[r]);
+  WEFT_UNROLL
+  for (int64_t m = 0; m < kLhs; ++m) left[m] = lhs[m];
   uint8_t rest[kRhs][U::kBytes];
   float left_rest[kLhs][kUnit];
   for (int64_t i = 0; i < k; i += kUnit) {
-    if (kIsPlain<kFormat> && k - i < static_cast<int64_t>(kUnit)) {
+    if (kIsPlain<kFormat> && k - i < kUnit) {
       // The last elements, filled up with zeros.
       const size_t count = static_cast<size_t>(k - i);
       std::memset(rest, 0, sizeof rest);
       std::memset(left_rest, 0, sizeof left_rest);
-      for (int r = 0; r < kRhs; ++r) {
+      for (int64_t r = 0; r < kRhs; ++r) {
         std::memcpy(rest[r], at[r], row_bytes(kFormat, count));
         at[r] = rest[r];
       }
-      for (int m = 0; m < kLhs; ++m) {
+      for (int64_t m = 0; m < kLhs; ++m) {
         std::memcpy(left_rest[m], left[m], count * sizeof(float));
         left[m] = left_rest[m];
       }
     }
-    unroll<kRhs>([&](auto r) WEFT_LAMBDA {
+    WEFT_UNROLL
+    for (int64_t r = 0; r < kRhs; ++r) {
       const U decoded(at[r]);
-      for (size_t j = 0; j < kVectors; j += kSums) {
-        unroll<kSums>([&](auto t) WEFT_LAMBDA {
+      for (int64_t j = 0; j < kVectors; j += kSums) {
+        WEFT_UNROLL
+        for (int64_t t = 0; t < kSums; ++t) {
           const VF weight = decoded.get(j + t);
-          unroll<kLhs>([&](auto m) WEFT_LAMBDA {
+          WEFT_UNROLL
+          for (int64_t m = 0; m < kLhs; ++m) {
             sum[r][m][t] = hn::MulAdd(weight, hn::LoadU(df, left[m] + (j + t) * kLanes), sum[r][m][t]);
-          });
-        });
+          }
+        }
       }
       at[r] += U::kBytes;
-    });
-    unroll<kLhs>([&](auto m) WEFT_LAMBDA { left[m] += kUnit; });
+    }
+    WEFT_UNROLL
+    for (int64_t m = 0; m < kLhs; ++m) left[m] += kUnit;
   }
-  unroll<kRhs>([&](auto r) WEFT_LAMBDA {
-    unroll<kLhs>([&](auto m) WEFT_LAMBDA {
+  WEFT_UNROLL
+  for (int64_t r = 0; r < kRhs; ++r) {
+    WEFT_UNROLL
+    for (int64_t m = 0; m < kLhs; ++m) {
       VF total = sum[r][m][0];
       if constexpr (kSums == 2) total = hn::Add(total, sum[r][m][1]);
-      out[m][j0 + static_cast<int64_t>(r)] = hn::GetLane(hn::SumOfLanes(df, total));
-    });
-  });
+      out[m][j0 + r] = hn::GetLane(hn::SumOfLanes(df, total));
+    }
+  }
 }
 
-template <Format kFormat, int kLhs>
+template <Format kFormat, int64_t kLhs>
 void dot_format(RowPointers rows, int64_t count, const float* const* lhs, int64_t k, float* const* out) {
-  constexpr int kRhs = rhs_block<kLhs>();
+  constexpr int64_t kRhs = rhs_block<kLhs>();
   if (count >= kRhs) {  // the last block may overlap the one before: it gives the same sums
     for (int64_t j = 0; j < count; j += kRhs) {
       const int64_t first = std::min(j, count - kRhs);
@@ -91,10 +102,10 @@ void dot_format(RowPointers rows, int64_t count, const float* const* lhs, int64_
   const std::byte* repeated[kRhs];
   float sums[kLhs][kRhs];
   float* to[kLhs];
-  for (int r = 0; r < kRhs; ++r) repeated[r] = rows[std::min<int64_t>(r, count - 1)];
-  for (int m = 0; m < kLhs; ++m) to[m] = sums[m];
+  for (int64_t r = 0; r < kRhs; ++r) repeated[r] = rows[std::min(r, count - 1)];
+  for (int64_t m = 0; m < kLhs; ++m) to[m] = sums[m];
   dot_block<kFormat, kLhs, kRhs>(repeated, lhs, k, to, 0);
-  for (int m = 0; m < kLhs; ++m) std::copy_n(sums[m], count, out[m]);
+  for (int64_t m = 0; m < kLhs; ++m) std::copy_n(sums[m], count, out[m]);
 }
 
 template <Format kFormat>

@@ -17,7 +17,7 @@ namespace HWY_NAMESPACE {
 
 // Accumulators are kRowTile * kStrip vectors: 24 of 32 registers, or 12 of 16, beside the strip and one broadcast.
 constexpr int64_t kStrip = 2;  // vectors
-constexpr int64_t kStripColumns = kStrip * static_cast<int64_t>(kLanes);
+constexpr int64_t kStripColumns = kStrip * kLanes;
 constexpr int64_t kRowTile = HWY_TARGET <= HWY_AVX3 ? 12 : 6;
 static_assert(kRowTile <= kMaxRowTile && kPanelColumns % kStripColumns == 0);
 
@@ -34,35 +34,42 @@ void pack(const float* const* lhs, int64_t lhs_rows, int64_t k, float* packed) {
 }
 
 // One strip of columns against kRows left-hand rows over `depth` elements of k.
-template <int kRows>
+template <int64_t kRows>
 HWY_INLINE void micro(const float* HWY_RESTRICT packed, const float* HWY_RESTRICT strip, int64_t depth,
                       float* const* out, int64_t j, bool add) {
   const DF df;
   VF sum[kRows][kStrip];
-  unroll<kRows>([&](auto m) WEFT_LAMBDA {
-    unroll<kStrip>([&](auto v) WEFT_LAMBDA { sum[m][v] = hn::Zero(df); });
-  });
+  WEFT_UNROLL
+  for (int64_t m = 0; m < kRows; ++m) {
+    WEFT_UNROLL
+    for (int64_t v = 0; v < kStrip; ++v) sum[m][v] = hn::Zero(df);
+  }
   for (int64_t i = 0; i < depth; ++i) {
     VF right[kStrip];
-    unroll<kStrip>([&](auto v) WEFT_LAMBDA { right[v] = hn::Load(df, strip + v * kLanes); });
-    unroll<kRows>([&](auto m) WEFT_LAMBDA {
+    WEFT_UNROLL
+    for (int64_t v = 0; v < kStrip; ++v) right[v] = hn::Load(df, strip + v * kLanes);
+    WEFT_UNROLL
+    for (int64_t m = 0; m < kRows; ++m) {
       const VF left = hn::Set(df, packed[m]);
-      unroll<kStrip>([&](auto v) WEFT_LAMBDA { sum[m][v] = hn::MulAdd(left, right[v], sum[m][v]); });
-    });
+      WEFT_UNROLL
+      for (int64_t v = 0; v < kStrip; ++v) sum[m][v] = hn::MulAdd(left, right[v], sum[m][v]);
+    }
     packed += kRows;
     strip += kStripColumns;
   }
-  unroll<kRows>([&](auto m) WEFT_LAMBDA {
+  WEFT_UNROLL
+  for (int64_t m = 0; m < kRows; ++m) {
     float* to = out[m] + j;
-    unroll<kStrip>([&](auto v) WEFT_LAMBDA {
+    WEFT_UNROLL
+    for (int64_t v = 0; v < kStrip; ++v) {
       VF total = sum[m][v];
       if (add) total = hn::Add(total, hn::LoadU(df, to + v * kLanes));
       hn::StoreU(total, df, to + v * kLanes);
-    });
-  });
+    }
+  }
 }
 
-template <int kRows>
+template <int64_t kRows>
 HWY_NOINLINE void tile(const float* packed, const float* panel, int64_t depth, int64_t columns, float* const* out,
                        bool add) {
   for (int64_t j = 0; j < columns; j += kStripColumns) micro<kRows>(packed, panel + j * depth, depth, out, j, add);
@@ -124,7 +131,7 @@ HWY_INLINE void fill_panel(RowPointers rows, int64_t columns, int64_t first, int
     for (int64_t r = 0; r < 4; ++r) {
       float* to = decoded + r * kPanelDepth;
       if (j + r < columns) {
-        decode_unit_rows<kFormat>(reinterpret_cast<const uint8_t*>(rows[j + r]) + skip, static_cast<size_t>(depth), to);
+        decode_unit_rows<kFormat>(reinterpret_cast<const uint8_t*>(rows[j + r]) + skip, depth, to);
       } else {
         std::memset(to, 0, static_cast<size_t>(depth) * sizeof(float));
       }
@@ -166,13 +173,12 @@ void panel_any(Format format, RowPointers rows, int64_t columns, const float* pa
 
 void decode_any(Format format, const std::byte* bytes, int64_t elements, float* out) {
   const auto* from = reinterpret_cast<const uint8_t*>(bytes);
-  const auto count = static_cast<size_t>(elements);
-  switch (format) {
-    case Format::f32: return decode_unit_rows<Format::f32>(from, count, out);
-    case Format::f16: return decode_unit_rows<Format::f16>(from, count, out);
-    case Format::bf16: return decode_unit_rows<Format::bf16>(from, count, out);
-    case Format::q8_0: return decode_unit_rows<Format::q8_0>(from, count, out);
-    case Format::q4_0: return decode_unit_rows<Format::q4_0>(from, count, out);
+    switch (format) {
+    case Format::f32: return decode_unit_rows<Format::f32>(from, elements, out);
+    case Format::f16: return decode_unit_rows<Format::f16>(from, elements, out);
+    case Format::bf16: return decode_unit_rows<Format::bf16>(from, elements, out);
+    case Format::q8_0: return decode_unit_rows<Format::q8_0>(from, elements, out);
+    case Format::q4_0: return decode_unit_rows<Format::q4_0>(from, elements, out);
     case Format::i32:
     case Format::bool8: return;
   }

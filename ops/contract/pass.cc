@@ -11,6 +11,8 @@ namespace {
 
 // From so many rows on, decoding a panel once for all of them pays off.
 constexpr int64_t kGemmRows = 24;
+// Up to so many rows, rounding them is faster than decoding the right-hand side exactly.
+constexpr int64_t kRoundedRows = 2;
 // Threads compute so many elements of left-hand rows each for itself rather than wait for each other.
 constexpr int64_t kOwnElements = 16384;
 // Rows of a tile at most, a multiple of each target's row tile; and the memory that a thread's tiles may take.
@@ -249,7 +251,7 @@ void ContractPass::pack(Job& job) const {
     const bool grouped = std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
       return entry.lhs == static_cast<int>(i) && entry.rhs.varies();
     });
-    if (!grouped && rows >= kGemmRows) continue;
+    if (!grouped && rows > kRoundedRows) continue;
     const Range range = job.alone ? Range{0, rows} : share(rows, 1, job.team);
     const size_t bytes = rounded_bytes(k);
     for (int64_t r = range.first; r < range.last; ++r) {
@@ -332,7 +334,7 @@ void ContractPass::compute(Job& job, size_t index, int64_t row_first, int64_t ro
         const auto rows = static_cast<int>(std::min<int64_t>(kDotRows, last - i));
         float* to[kDotRows];
         for (int m = 0; m < rows; ++m) to[m] = sums + (row_at(i + m) - origin) * stride + j;
-        if (entry.rounded) {
+        if (entry.rounded && last - first <= kRoundedRows) {
           const std::byte* left[kDotRows];
           for (int m = 0; m < rows; ++m) {
             left[m] = job.rounded[lhs] + static_cast<size_t>(row_at(i + m)) * rounded_row;

@@ -19,7 +19,7 @@ HWY_BEFORE_NAMESPACE();
 namespace weft {
 namespace HWY_NAMESPACE {
 
-constexpr size_t kBlock = 32;
+constexpr int64_t kBlock = 32;
 
 void round_blocks(const float* row, int64_t k, std::byte* rounded) {
   const DF df;
@@ -30,7 +30,7 @@ void round_blocks(const float* row, int64_t k, std::byte* rounded) {
   for (int64_t i = 0; i < k; i += kBlock) {
     // The magnitudes' bits compare like the magnitudes, and put NaN above infinity.
     auto largest = hn::Zero(di);
-    for (size_t j = 0; j < kBlock; j += kLanes) {
+    for (int64_t j = 0; j < kBlock; j += kLanes) {
       largest = hn::Max(largest, hn::BitCast(di, hn::Abs(hn::LoadU(df, row + i + j))));
     }
     const auto bits = static_cast<uint32_t>(hn::GetLane(hn::MaxOfLanes(di, largest)));
@@ -41,9 +41,9 @@ void round_blocks(const float* row, int64_t k, std::byte* rounded) {
       scale = magnitude / 127.0f;
       inverse = 127.0f / magnitude;
     }
-    scales[i / static_cast<int64_t>(kBlock)] = scale;
+    scales[i / kBlock] = scale;
     const VF factor = hn::Set(df, inverse);
-    for (size_t j = 0; j < kBlock; j += kLanes) {
+    for (int64_t j = 0; j < kBlock; j += kLanes) {
       const auto value = hn::NearestInt(hn::Mul(hn::LoadU(df, row + i + j), factor));
       hn::StoreU(hn::DemoteTo(d16, value), d16, values + i + j);
     }
@@ -54,8 +54,8 @@ void round_blocks(const float* row, int64_t k, std::byte* rounded) {
 // int16 vectors of up to 512 bits; a block is 1, 2 or 4 of them.
 using D16 = hn::CappedTag<int16_t, 32>;
 using D32 = hn::RepartitionToWide<D16>;
-constexpr size_t kLanes16 = HWY_MIN(hn::MaxLanes(D16()), size_t{32});
-constexpr size_t kVectors16 = kBlock / kLanes16;
+constexpr int64_t kLanes16 = HWY_MIN(hn::MaxLanes(D16()), size_t{32});
+constexpr int64_t kVectors16 = kBlock / kLanes16;
 
 template <Format kFormat>
 struct Block16;
@@ -65,7 +65,7 @@ struct Block16<Format::q8_0> {
   static constexpr size_t kBytes = 34;
   const uint8_t* from;
   HWY_INLINE explicit Block16(const uint8_t* p) : from(p + 2) {}
-  HWY_INLINE hn::Vec<D16> get(size_t j) const {
+  HWY_INLINE hn::Vec<D16> get(int64_t j) const {
     const hn::Rebind<int8_t, D16> d8;
     return hn::PromoteTo(D16(), hn::LoadU(d8, reinterpret_cast<const int8_t*>(from) + j * kLanes16));
   }
@@ -76,7 +76,7 @@ struct Block16<Format::q4_0> {
   static constexpr size_t kBytes = 18;
   const uint8_t* from;
   HWY_INLINE explicit Block16(const uint8_t* p) : from(p + 2) {}
-  HWY_INLINE hn::Vec<D16> get(size_t j) const {
+  HWY_INLINE hn::Vec<D16> get(int64_t j) const {
     const D16 d;
     const auto eight = hn::Set(d, 8);
 #if HWY_TARGET <= HWY_AVX3  // a block is one vector: low nibbles, then high ones
@@ -95,56 +95,67 @@ struct Block16<Format::q4_0> {
   }
 };
 
-template <Format kFormat, int kLhs, int kRhs>
-HWY_INLINE void dot_rounded_block(RowPointers rows, const std::byte* const* lhs, int64_t k, float* const* out, int64_t j0) {
+template <Format kFormat, int64_t kLhs, int64_t kRhs>
+HWY_NOINLINE void dot_rounded_block(RowPointers rows, const std::byte* const* lhs, int64_t k, float* const* out, int64_t j0) {
   using B = Block16<kFormat>;
   const D32 d32;
   const hn::RebindToFloat<D32> df;
   hn::Vec<decltype(df)> sum[kRhs][kLhs];
-  unroll<kRhs>([&](auto r) WEFT_LAMBDA {
-    unroll<kLhs>([&](auto m) WEFT_LAMBDA { sum[r][m] = hn::Zero(df); });
-  });
+  WEFT_UNROLL
+  for (int64_t r = 0; r < kRhs; ++r) {
+    WEFT_UNROLL
+    for (int64_t m = 0; m < kLhs; ++m) sum[r][m] = hn::Zero(df);
+  }
   const uint8_t* at[kRhs];
   const int16_t* left[kLhs];
   const float* scales[kLhs];
-  unroll<kRhs>([&](auto r) WEFT_LAMBDA { at[r] = reinterpret_cast<const uint8_t*>(rows[r]); });
-  unroll<kLhs>([&](auto m) WEFT_LAMBDA {
+  WEFT_UNROLL
+  for (int64_t r = 0; r < kRhs; ++r) at[r] = reinterpret_cast<const uint8_t*>(rows[r]);
+  WEFT_UNROLL
+  for (int64_t m = 0; m < kLhs; ++m) {
     left[m] = reinterpret_cast<const int16_t*>(lhs[m]);
     scales[m] = reinterpret_cast<const float*>(lhs[m] + static_cast<size_t>(k) * sizeof(int16_t));
-  });
-  const int64_t blocks = k / static_cast<int64_t>(kBlock);
+  }
+  const int64_t blocks = k / kBlock;
   for (int64_t b = 0; b < blocks; ++b) {
-    unroll<kRhs>([&](auto r) WEFT_LAMBDA {
+    WEFT_UNROLL
+    for (int64_t r = 0; r < kRhs; ++r) {
       const B block(at[r]);
       const VF scale = block_scale(at[r]);
       hn::Vec<D32> dots[kLhs];
-      unroll<kLhs>([&](auto m) WEFT_LAMBDA { dots[m] = hn::Zero(d32); });
-      for (size_t j = 0; j < kVectors16; ++j) {
+      WEFT_UNROLL
+      for (int64_t m = 0; m < kLhs; ++m) dots[m] = hn::Zero(d32);
+      for (int64_t j = 0; j < kVectors16; ++j) {
         const auto weight = block.get(j);
-        unroll<kLhs>([&](auto m) WEFT_LAMBDA {
+        WEFT_UNROLL
+        for (int64_t m = 0; m < kLhs; ++m) {
           hn::Vec<D32> rest = hn::Zero(d32);
           dots[m] = hn::ReorderWidenMulAccumulate(d32, weight, hn::LoadU(D16(), left[m] + j * kLanes16), dots[m], rest);
           dots[m] = hn::RearrangeToOddPlusEven(dots[m], rest);
-        });
+        }
       }
-      unroll<kLhs>([&](auto m) WEFT_LAMBDA {
+      WEFT_UNROLL
+      for (int64_t m = 0; m < kLhs; ++m) {
         const VF factor = hn::Mul(scale, hn::Set(df, scales[m][b]));
         sum[r][m] = hn::MulAdd(hn::ConvertTo(df, dots[m]), factor, sum[r][m]);
-      });
+      }
       at[r] += B::kBytes;
-    });
-    unroll<kLhs>([&](auto m) WEFT_LAMBDA { left[m] += kBlock; });
+    }
+    WEFT_UNROLL
+    for (int64_t m = 0; m < kLhs; ++m) left[m] += kBlock;
   }
-  unroll<kRhs>([&](auto r) WEFT_LAMBDA {
-    unroll<kLhs>([&](auto m) WEFT_LAMBDA {
-      out[m][j0 + static_cast<int64_t>(r)] = hn::GetLane(hn::SumOfLanes(df, sum[r][m]));
-    });
-  });
+  WEFT_UNROLL
+  for (int64_t r = 0; r < kRhs; ++r) {
+    WEFT_UNROLL
+    for (int64_t m = 0; m < kLhs; ++m) {
+      out[m][j0 + r] = hn::GetLane(hn::SumOfLanes(df, sum[r][m]));
+    }
+  }
 }
 
-template <Format kFormat, int kLhs>
+template <Format kFormat, int64_t kLhs>
 void dot_rounded_format(RowPointers rows, int64_t count, const std::byte* const* lhs, int64_t k, float* const* out) {
-  constexpr int kRhs = HWY_TARGET <= HWY_AVX3 || kLhs <= 2 ? 4 : 2;
+  constexpr int64_t kRhs = HWY_TARGET <= HWY_AVX3 || kLhs <= 2 ? 4 : 2;
   if (count >= kRhs) {  // the last block may overlap the one before: it gives the same sums
     for (int64_t j = 0; j < count; j += kRhs) {
       const int64_t first = std::min(j, count - kRhs);
@@ -156,10 +167,10 @@ void dot_rounded_format(RowPointers rows, int64_t count, const std::byte* const*
   const std::byte* repeated[kRhs];
   float sums[kLhs][kRhs];
   float* to[kLhs];
-  for (int r = 0; r < kRhs; ++r) repeated[r] = rows[std::min<int64_t>(r, count - 1)];
-  for (int m = 0; m < kLhs; ++m) to[m] = sums[m];
+  for (int64_t r = 0; r < kRhs; ++r) repeated[r] = rows[std::min(r, count - 1)];
+  for (int64_t m = 0; m < kLhs; ++m) to[m] = sums[m];
   dot_rounded_block<kFormat, kLhs, kRhs>(repeated, lhs, k, to, 0);
-  for (int m = 0; m < kLhs; ++m) std::copy_n(sums[m], count, out[m]);
+  for (int64_t m = 0; m < kLhs; ++m) std::copy_n(sums[m], count, out[m]);
 }
 
 template <Format kFormat>

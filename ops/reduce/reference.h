@@ -70,7 +70,9 @@ inline std::vector<std::pair<int32_t, double>> select_here(Scope& scope, const T
     all.emplace_back(static_cast<int32_t>(at), std::isnan(x) ? kLowest : x);
   }
   at = 0;
-  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
+    return a.second != b.second ? a.second > b.second : a.first < b.first;
+  });
   all.resize(static_cast<size_t>(k), {0, kLowest});
   return all;
 }

@@ -1,5 +1,5 @@
-// Rotary embedding (Su et al. 2021, arXiv:2104.09864), then the program behind it: one work-item per element, which
-// reads its own pair.
+// Rotary embedding (Su et al. 2021, arXiv:2104.09864), then the program behind it: one work-item per element,
+// which reads its own pair.
 // @section kernel
 __kernel __attribute__((reqd_work_group_size(WEFT_GROUP, 1, 1)))
 void ${kernel}(${arguments}) {

@@ -37,7 +37,7 @@ struct Golden {
 
 // The entry of `file` in a golden folder, if it is there.
 std::optional<Golden> golden(const std::string& folder, const std::string& file) {
-  const auto path = shared_data("golden/" + folder);
+  const auto path = shared_data("data/golden/" + folder);
   if (!path) return std::nullopt;
   const auto expected = nlohmann::json::parse(std::ifstream(*path / "expected.json"))[file];
   return Golden{*path / file, expected["tokens"].get<Ids>(), read_floats(*path / expected["logits"])};
@@ -221,7 +221,7 @@ TEST(RaggedBatch, StepsEqualSingleRunsOnOpenCl) {
 class Stories : public testing::Test {
  protected:
   void SetUp() override {
-    const auto path = shared_data("models/stories260K");
+    const auto path = shared_data("data/models/stories260K");
     if (!path) GTEST_SKIP() << "no shared data: models/stories260K";
     folder_ = *path;
   }

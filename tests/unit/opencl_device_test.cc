@@ -33,9 +33,10 @@ std::string error_of_create(const GpuOptions& options = {}) {
 bool has_backend() { return error_of_create().find("this build has no OpenCL backend") == std::string::npos; }
 
 // For death tests: prints the message of create(), and ends with 3 where it threw.
-[[noreturn]] void create_and_exit(const char* variable, const std::string& value) {
+[[noreturn]] void create_and_exit(const char* variable, const std::string& value, const fs::path& folder) {
   setenv(variable, value.c_str(), 1);
   const std::string message = error_of_create();
+  fs::remove_all(folder);  // of this process, which ends here
   std::fprintf(stderr, "%s\n", message.c_str());
   std::_Exit(message.empty() ? 0 : 3);
 }
@@ -60,12 +61,12 @@ TEST_F(OpenClDeviceTest, BuildWithoutBackendSaysHowToGetOne) {
 
 // The child begins anew, so that nothing has asked for a device before.
 TEST_F(OpenClDeviceTest, NoDriverIsAnError) {
-  EXPECT_EXIT(create_and_exit("OCL_ICD_VENDORS", folder_.string()), testing::ExitedWithCode(3),
+  EXPECT_EXIT(create_and_exit("OCL_ICD_VENDORS", folder_.string(), folder_), testing::ExitedWithCode(3),
               "no OpenCL device|no OpenCL backend|no OpenCL loader");
 }
 
 TEST_F(OpenClDeviceTest, NoLoaderIsAnError) {
-  EXPECT_EXIT(create_and_exit("WEFT_OPENCL_LIBRARY", (folder_ / "none.so").string()), testing::ExitedWithCode(3),
+  EXPECT_EXIT(create_and_exit("WEFT_OPENCL_LIBRARY", (folder_ / "none.so").string(), folder_), testing::ExitedWithCode(3),
               "cannot load '.*none.so'|no OpenCL backend");
 }
 
@@ -93,7 +94,8 @@ class WithDevice : public OpenClDeviceTest {
     const Scalar x = s.load(c.operand(c.input("x", {a})));
     c.body({a}, s.finish(x + x));
     const StepCase step_case = c.build();
-    const auto step = gpu.prepare(step_case.graph, step_case.step(), step_case.max_extents.data(), Precision::exact);
+    const auto step =
+        gpu.prepare(step_case.graph, step_case.step(), step_case.max_extents.data(), Precision::exact);
     const GpuBuffer from = gpu.allocate(400), to = gpu.allocate(400);
     gpu.upload(from, 0, step_case.bytes[0].data(), 400);
     const GpuSpan data[] = {{&from, 0}, {&to, 0}};
@@ -150,7 +152,10 @@ TEST_F(WithDevice, BuffersKeepBytesAndRefuseAccessOutside) {
   gpu->copy(a, 4, b, 2, 8);
   char got[16];
   gpu->download(b, 0, got, 16);
-  EXPECT_EQ(std::string(got, 16), std::string("\0\0" "456789ab" "\0\0\0\0\0\0", 16));
+  EXPECT_EQ(std::string(got, 16), std::string("\0\0"
+                                              "456789ab"
+                                              "\0\0\0\0\0\0",
+                                              16));
   EXPECT_THROW(gpu->upload(a, 1, text, 16), Error);
   EXPECT_THROW(gpu->download(a, 17, got, 0x7fffffffffffffff), Error);
   EXPECT_THROW(gpu->copy(a, 0, b, 9, 8), Error);
@@ -188,7 +193,8 @@ TEST_F(WithDevice, DamagedCacheFilesAreReplaced) {
     good.assign(std::istreambuf_iterator<char>(in), {});
   }
   std::vector<std::string> damaged = {"", "x", good.substr(0, 20), good.substr(0, good.size() - 1), good + "x"};
-  for (const size_t at : {size_t{0}, size_t{9}, size_t{17}, size_t{25}, size_t{40}, good.size() / 2, good.size() - 1}) {
+  for (const size_t at :
+       {size_t{0}, size_t{9}, size_t{17}, size_t{25}, size_t{40}, good.size() / 2, good.size() - 1}) {
     damaged.push_back(good);
     damaged.back()[at] = static_cast<char>(damaged.back()[at] ^ 0x40);
   }

@@ -31,9 +31,12 @@ TEST(OpenClText, EveryOpHasItsText) {
 }
 
 TEST(OpenClText, SectionsAreExpanded) {
-  const std::string text = expand_opencl("reduce", "along", {{"extent", "n"}, {"element", "    first;\n    second;\n"}});
+  const std::string text =
+      expand_opencl("reduce", "along", {{"extent", "n"}, {"element", "    first;\n    second;\n"}});
   EXPECT_EQ(text, "  for (int at = weft_lane; at < n; at += WEFT_LANES) {\n    first;\n    second;\n  }\n");
-  EXPECT_EQ(message_of([] { expand_opencl("reduce", "along", {{"extent", "n"}}); }),
+  EXPECT_EQ(message_of([] {
+              expand_opencl("reduce", "along", {{"extent", "n"}});
+            }),
             "ops/reduce/opencl.cl, section 'along': nothing given for 'element'");
   EXPECT_EQ(message_of([] { expand_opencl("reduce", "none", {}); }), "ops/reduce/opencl.cl has no section 'none'");
 }
@@ -59,7 +62,8 @@ class OpenClPrograms : public testing::Test {
 
 TEST_F(OpenClPrograms, BuildLogIsInTheError) {
   ProgramCache cache(context_.get(), device_, "", "");
-  const std::string message = message_of([&] { cache.get("__kernel void bad_@(__global float* x) { x[0] = unknown; }\n"); });
+  const std::string message =
+      message_of([&] { cache.get("__kernel void bad_@(__global float* x) { x[0] = unknown; }\n"); });
   EXPECT_NE(message.find("does not build"), std::string::npos) << message;
   EXPECT_NE(message.find("unknown"), std::string::npos) << message;
   EXPECT_EQ(cache.stats().built, 0);

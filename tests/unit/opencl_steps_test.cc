@@ -47,7 +47,8 @@ class OpenClSteps : public testing::TestWithParam<int> {
     for (size_t i = 0; i < cases.size(); ++i) {
       Tolerance tolerance;
       tolerance.magnitude = absolute_sum(cases[i]);
-      EXPECT_EQ(compare(cases[i], got[i], run_reference(cases[i]), tolerance), "") << to_string(cases[i].graph, cases[i].step());
+      EXPECT_EQ(compare(cases[i], got[i], run_reference(cases[i]), tolerance), "")
+          << to_string(cases[i].graph, cases[i].step());
     }
   }
 };

@@ -1,5 +1,5 @@
-// Generated steps on the OpenCL device against the reference: 1000 in all. A failing one is printed as code to paste
-// into a test. WEFT_SEED=<n> runs seed n only.
+// Generated steps on the OpenCL device against the reference: 1000 in all. A failing one is printed as code to
+// paste into a test. WEFT_SEED=<n> runs seed n only.
 #include <gtest/gtest.h>
 
 #include <algorithm>

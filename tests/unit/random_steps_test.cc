@@ -13,6 +13,7 @@
 #include "core/verify.h"
 #include "ops/reference.h"
 #include "ops/run_cpu.h"
+#include "tests/targets.h"
 
 namespace weft {
 namespace {
@@ -87,6 +88,20 @@ TEST(RandomSteps, FastContractions) {
       ADD_FAILURE() << "seed " << seed << ": " << error.what() << "\n" << step.code;
     }
   }
+}
+
+TEST(RandomSteps, EveryTarget) {
+  on_every_target([] {
+    int failures = 0;
+    for (uint64_t seed = 2001; seed <= 2200 && failures < kMaxFailures; ++seed) {
+      const RandomStep step = random_step(seed);
+      const Outputs got = run_cpu(step.step_case, Precision::exact, 1);
+      const std::string difference = compare(step.step_case, got, run_reference(step.step_case), step.tolerance);
+      if (difference.empty()) continue;
+      ++failures;
+      ADD_FAILURE() << "seed " << seed << ": " << difference << "\n" << step.code;
+    }
+  });
 }
 
 // The generator is of use only while it reaches everything.

@@ -50,7 +50,8 @@ TEST(Reference, ViewsSliceSplitMergeAndRename) {
   const ValueId x = c.input("x", {a, b});
   c.set(x, std::vector<float>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
   ScalarBuilder s;
-  // b is split into outer and inner, outer is sliced from 1, a is renamed to inner: x[inner, (1 + part) * 2 + inner].
+  // b is split into outer and inner, outer is sliced from 1, a is renamed to inner: x[inner, (1 + part) * 2 +
+  // inner].
   const Scalar split = s.load(c.operand(x, {whole(a), sliced(part, outer, 1), whole(inner)}));
   c.body({a, part, inner}, s.finish(split));
   expect_near(run(c.build()), {2, 3, 4, 5, 8, 9, 10, 11});
@@ -144,7 +145,7 @@ TEST(Reference, ContractOverTheAxesOfIds) {
 }
 
 StepCase rope_case(RopePairs pairs, std::vector<float> row, std::vector<float> frequencies) {
-  CaseBuilder c(StepKind::map);
+  CaseBuilder c(StepKind::reduce);
   const AxisId pos = c.axis("pos", 1), dim = c.axis("dim", static_cast<int64_t>(row.size()));
   const ValueId x = c.input("x", {pos, dim}), where_to = c.ids("positions", {pos}, 0, 1);
   c.set(x, std::move(row));
@@ -157,7 +158,8 @@ StepCase rope_case(RopePairs pairs, std::vector<float> row, std::vector<float> f
   rotation.position = c.operand(where_to);
   rotation.base = 100.0f;
   rotation.scale = 2.0f;
-  if (!frequencies.empty()) rotation.frequencies = std::make_shared<const std::vector<float>>(std::move(frequencies));
+  if (!frequencies.empty())
+    rotation.frequencies = std::make_shared<const std::vector<float>>(std::move(frequencies));
   c.rotation(rotation);
   return c.build();
 }
@@ -176,7 +178,7 @@ TEST(Reference, RotationTurnsPairs) {
 }
 
 TEST(Reference, SelectionTakesTiesFromTheFrontAndNaNLast) {
-  CaseBuilder c(StepKind::map);
+  CaseBuilder c(StepKind::reduce);
   const AxisId row = c.axis("row", 2), n = c.axis("n", 4), choice = c.axis("choice", 3);
   const ValueId x = c.input("x", {row, n});
   c.set(x, std::vector<float>{1, 5, kNaN, 5, -kInf, kNaN, 7, -1});
@@ -201,9 +203,13 @@ TEST(Reference, AttentionOverPagesMatchesAttentionOverDenseValues) {
   CaseBuilder c(StepKind::attention, "paged");
   const AxisId pos = c.axis("pos", 6), key = c.key_axis(), head = c.axis("head", 2), dim = c.axis("dim", 3);
   const AxisId wide = c.axis("wide", 2);
-  const CaseCache cache = c.cache({.key = key, .pos = pos, .page_size = 2,
-                                   .sequences = {{5, 2}, {1, 1}, {4, 3, 1}}, .fields = {{head, dim}, {head, wide}},
-                                   .shuffled_rows = true, .first_position = 10});
+  const CaseCache cache = c.cache({.key = key,
+                                   .pos = pos,
+                                   .page_size = 2,
+                                   .sequences = {{5, 2}, {1, 1}, {4, 3, 1}},
+                                   .fields = {{head, dim}, {head, wide}},
+                                   .shuffled_rows = true,
+                                   .first_position = 10});
   const int q = c.operand(c.input("q", {pos, head, dim})), k = c.operand(cache.fields[0]);
   const int v = c.operand(cache.fields[1]);
   const int row_position = c.operand(cache.pos_values), key_position = c.operand(cache.positions);
@@ -265,8 +271,12 @@ TEST(Reference, AttentionRowThatSeesNothingIsZero) {
 TEST(Reference, AppendWritesRowsAndPositions) {
   CaseBuilder c(StepKind::append);
   const AxisId pos = c.axis("pos", 3), key = c.key_axis(), dim = c.axis("dim", 2);
-  const CaseCache cache = c.cache({.key = key, .pos = pos, .page_size = 2, .sequences = {{4, 2}, {1, 1}},
-                                   .fields = {{dim}, {dim}}, .skip_every = 2});
+  const CaseCache cache = c.cache({.key = key,
+                                   .pos = pos,
+                                   .page_size = 2,
+                                   .sequences = {{4, 2}, {1, 1}},
+                                   .fields = {{dim}, {dim}},
+                                   .skip_every = 2});
   c.append_to(cache);
   const ValueId x = c.input("x", {pos, dim});
   c.set(x, std::vector<float>{1, 2, 3, 4, 5, 6});
@@ -319,7 +329,7 @@ TEST(Compare, NamesTheLargestDifference) {
 }
 
 TEST(Compare, IdsMayDifferWhereTheirValuesTie) {
-  CaseBuilder c(StepKind::map);
+  CaseBuilder c(StepKind::reduce);
   const AxisId n = c.axis("n", 4);
   const ValueId x = c.input("x", {n});
   c.set(x, std::vector<float>{1, 5, 5.0000005f, 2});

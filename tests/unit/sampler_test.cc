@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "tests/count_allocations.h"
+#include "tests/allocation_counter.h"
 #include "tests/errors.h"
 
 namespace weft::test {
@@ -231,7 +231,7 @@ TEST(Sampler, AllocatesNothing) {
       options.temp = temp;
       options.repeat_penalty = 1.1f;
       Sampler sampler(options, logits.size());
-      const size_t before = allocations;
+      const long before = allocations;
       for (int i = 0; i < 100; ++i) sampler.accept(sampler.sample(logits));
       EXPECT_EQ(allocations, before) << top_k << " " << temp;
     }

@@ -405,7 +405,8 @@ TEST(Verify, Attention) {
   const auto change = [&](const std::function<void(Region&)>& f) { return refused_region(t.built, f); };
   const std::string start = "step 'attended': ";
   EXPECT_EQ(change([](Region&) {}), "(no error)");
-  EXPECT_EQ(change([](Region& r) { r.weighting.reset(); }), start + "body: axis 'key' is the key of a cache; only the score of an attention has it");
+  EXPECT_EQ(change([](Region& r) { r.weighting.reset(); }),
+            start + "body: axis 'key' is the key of a cache; only the score of an attention has it");
   EXPECT_EQ(change([&](Region& r) {
               r.body.axes = {t.key, t.pos, t.head};
             }),
