@@ -94,7 +94,22 @@ Target RegionLowering::scratch_target(const AxisList& axes, Element element) {
   return {{MemoryRef::Kind::scratch, offset}, format, axes, kNoValue};
 }
 
+void RegionLowering::check_blocks() const {
+  for (const Operand& operand : region_.operands) {
+    const ValueRecord& value = graph_.values[operand.value];
+    const uint32_t block = info(value.format).block_elements;
+    if (block == 1 || operand.view.empty()) continue;
+    // A view may split the last axis: what counts are the value's own rows.
+    const int64_t row = max_extents_[value.axes.back()];
+    if (row % block != 0) {
+      fail("operand '" + value.name + "' has rows of " + std::to_string(row) + " elements, which cut a block of " +
+           std::string(name(value.format)));
+    }
+  }
+}
+
 void RegionLowering::run(const std::vector<Target>& outputs) {
+  check_blocks();
   kernels_ = 0;
   for (const auto& stage : plan_.stages) kernels_ += static_cast<int>(stage.size());
   const bool turns = region_.rotation || !region_.post.empty();

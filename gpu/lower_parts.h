@@ -58,6 +58,7 @@ class RegionLowering {
   KernelPlan finish(KernelBuilder& builder, KernelPlan plan, const char* op,
                     const std::function<std::string(const std::string& kernel, const std::string& arguments,
                                                     const std::string& prologue)>& text);
+  void check_blocks() const;
   [[noreturn]] void fail(const std::string& what) const;
 
   const GraphRecord& graph_;

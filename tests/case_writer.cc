@@ -57,7 +57,7 @@ const char* bool_text(bool value) { return value ? "true" : "false"; }
 
 std::string program_code(const ScalarProgram& program) {
   std::string text = "[&] {\n  ScalarBuilder s;\n";
-  const auto v = [](uint16_t index) { return "v" + std::to_string(index); };
+  const auto v = [](uint16_t index) { return "e" + std::to_string(index); };
   for (size_t i = 0; i < program.code.size(); ++i) {
     const ScalarInstr& instr = program.code[i];
     text += "  const Scalar " + v(static_cast<uint16_t>(i)) + " = ";

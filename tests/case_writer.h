@@ -55,7 +55,7 @@ class CaseWriter {
   std::vector<std::string> value_names_;  // by ValueId: the expression that gives its id
 };
 
-// "[&] { ScalarBuilder s; const Scalar v0 = s.load(0); ... return s.finish(v3); }()"
+// "[&] { ScalarBuilder s; const Scalar e0 = s.load(0); ... return s.finish(e3); }()"
 std::string program_code(const ScalarProgram& program);
 
 }  // namespace weft

@@ -28,8 +28,9 @@ inline int64_t rows_of(const AppendShape& shape) {
 
 inline std::string label(const char* what, const AppendShape& shape) {
   return std::string("append ") + what + " " + std::string(name(shape.format)) + " rows " +
-         std::to_string(rows_of(shape)) + " heads " + std::to_string(shape.heads) + "x" + std::to_string(shape.head_dim) +
-         (shape.skip_every != 0 ? " skipping" : "") + (shape.permuted ? " permuted" : "");
+         std::to_string(rows_of(shape)) + " heads " + std::to_string(shape.heads) + "x" +
+         std::to_string(shape.head_dim) + (shape.skip_every != 0 ? " skipping" : "") +
+         (shape.permuted ? " permuted" : "");
 }
 
 inline CacheSpec spec(const AppendShape& shape, AxisId key, AxisId pos, std::vector<std::vector<AxisId>> fields) {
@@ -62,8 +63,9 @@ inline StepCase projected(const AppendShape& shape) {
   const CaseCache cache = c.cache(spec(shape, key, pos, {{head, d}, {head, e}}));
   c.append_to(cache);
   const ValueId x = c.input("x", {pos, embed});
-  const ValueId wk = c.weight("wk", shape.permuted ? std::vector<AxisId>{d, head, embed}
-                                                   : std::vector<AxisId>{head, d, embed}, shape.format);
+  const ValueId wk =
+      c.weight("wk", shape.permuted ? std::vector<AxisId>{d, head, embed} : std::vector<AxisId>{head, d, embed},
+               shape.format);
   const ValueId wv = c.weight("wv", {head, e, embed}, shape.format);
   ScalarBuilder s;
   c.contraction(c.lhs(c.operand(x)), c.operand(wk), {embed});
@@ -131,7 +133,8 @@ inline std::vector<StepCase> append_case_table() {
     }
     cases.push_back(projected({.sequences = sequences, .permuted = true}));
     cases.push_back(computed({.sequences = sequences, .permuted = true}));
-    cases.push_back(projected({.sequences = sequences, .heads = 7, .head_dim = 2, .value_dim = 33, .format = Format::bf16}));
+    cases.push_back(
+        projected({.sequences = sequences, .heads = 7, .head_dim = 2, .value_dim = 33, .format = Format::bf16}));
     cases.push_back(projected({.sequences = sequences, .heads = 1, .head_dim = 640, .page_size = 16}));
     cases.push_back(computed({.sequences = sequences, .heads = 8, .head_dim = 6}));
   }

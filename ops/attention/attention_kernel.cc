@@ -50,7 +50,11 @@ AttentionKernel::AttentionKernel(const KernelContext& context)
                        .row_query = row_query,
                        .keys = KeyRows(context, *region_, contraction.rhs, key_, query_, contraction.over),
                        .max_rows = element_count(rows, context.max_extents),
-                       .matrix_at = 0, .workspace_at = 0, .scores_at = 0, .packed_at = 0, .left_at = 0});
+                       .matrix_at = 0,
+                       .workspace_at = 0,
+                       .scores_at = 0,
+                       .packed_at = 0,
+                       .left_at = 0});
   }
   const Operand& value = region_->operands[static_cast<size_t>(region_->weighting->value)];
   for (const AxisId axis : loop_axes(*region_, value)) {
@@ -106,10 +110,11 @@ void AttentionKernel::find_sources(const KernelContext& context) {
     if (instr.op != ScalarOp::load) continue;
     const Operand& operand = region_->operands[static_cast<size_t>(instr.imm)];
     const ValueRecord& value = context.graph.values[operand.value];
-    const bool known = std::any_of(cached_.begin(), cached_.end(),
-                                   [&](const Cached& c) { return c.operand == instr.imm; });
+    const bool known =
+        std::any_of(cached_.begin(), cached_.end(), [&](const Cached& c) { return c.operand == instr.imm; });
     if (!is_cached(value) || known) continue;
-    if (cached_.size() == kMaxCached) throw Error("step '" + context.step.name + "': a score of too many cached values");
+    if (cached_.size() == kMaxCached)
+      throw Error("step '" + context.step.name + "': a score of too many cached values");
     KeyRows rows(context, *region_, instr.imm, key_, query_, {});
     bool by_key = true;
     for (size_t q = 0; q < query_.size(); ++q) by_key = by_key && !rows.depends_on(q);
@@ -126,7 +131,8 @@ void AttentionKernel::find_sources(const KernelContext& context) {
       source.kind = axis == key_ ? Kind::key_index : Kind::query_index;
       source.query = static_cast<size_t>(std::find(query_.begin(), query_.end(), axis) - query_.begin());
     } else if (instr.op == ScalarOp::load) {
-      const auto at = std::find_if(cached_.begin(), cached_.end(), [&](const Cached& c) { return c.operand == instr.imm; });
+      const auto at =
+          std::find_if(cached_.begin(), cached_.end(), [&](const Cached& c) { return c.operand == instr.imm; });
       if (at != cached_.end()) {
         source.cached = static_cast<size_t>(at - cached_.begin());
         source.kind = at->by_key ? Kind::cached : Kind::unknown;
@@ -195,14 +201,17 @@ std::optional<AttentionKernel::Causal> AttentionKernel::find_causal() const {
 }
 
 void AttentionKernel::lay_out(const KernelContext& context) {
-  const auto shared = [this](size_t bytes) { return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes)); };
+  const auto shared = [this](size_t bytes) {
+    return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes));
+  };
   const auto own = [this](size_t bytes) { return std::exchange(thread_bytes_, thread_bytes_ + align_up(bytes)); };
   constexpr size_t kScoreBytes = kTileRows * kBlockKeys * sizeof(float);
   finish_at_ = shared(finish_.scratch_bytes());
   int64_t copied_width = 0;
   for (Score& score : scores_) {
     const int64_t width = score.keys.max_width();
-    if (!score.lhs.in_place()) score.matrix_at = shared(static_cast<size_t>(score.max_rows * width) * sizeof(float));
+    if (!score.lhs.in_place())
+      score.matrix_at = shared(static_cast<size_t>(score.max_rows * width) * sizeof(float));
     score.workspace_at = own(score.lhs.workspace_bytes());
     score.scores_at = own(kScoreBytes);
     score.packed_at = own(static_cast<size_t>(kTileRows * width) * sizeof(float));

@@ -1,9 +1,9 @@
-// The fused attention kernel: any score program over contractions of queries with keys, softmax along the keys, and
-// the weighted sum of values, in one pass over the keys. No score outlives its block.
+// The fused attention kernel: any score program over contractions of queries with keys, softmax along the keys,
+// and the weighted sum of values, in one pass over the keys. No score outlives its block.
 //
-// Query rows that read the same keys form tiles: those of one sequence's positions (where the keys lie in the pages
-// of a cache) and of all query heads that share a head of keys and values. Where there are fewer tiles than threads,
-// the keys of each are split between threads, and the parts are merged.
+// Query rows that read the same keys form tiles: those of one sequence's positions (where the keys lie in the
+// pages of a cache) and of all query heads that share a head of keys and values. Where there are fewer tiles than
+// threads, the keys of each are split between threads, and the parts are merged.
 #pragma once
 
 #include <array>
@@ -46,8 +46,8 @@ class AttentionKernel final : public CpuKernel {
     LhsRows lhs;
     std::vector<size_t> row_query;  // positions in query_ of the rows' axes
     KeyRows keys;
-    int64_t max_rows;               // of lhs
-    size_t matrix_at;               // computed rows, in shared scratch
+    int64_t max_rows;  // of lhs
+    size_t matrix_at;  // computed rows, in shared scratch
     size_t workspace_at, scores_at, packed_at, left_at;
   };
   struct Cached {  // a load that goes through the pages
@@ -78,7 +78,8 @@ class AttentionKernel final : public CpuKernel {
   void process(const Tile& tile, int64_t first, int64_t last, bool careful, Thread& thread) const;
   bool masked(const Tile& tile, int64_t first, int64_t count, Thread& thread) const;
   void score_block(const Tile& tile, int64_t first, int64_t count, Thread& thread) const;
-  void store_row(const int64_t* coordinates, const float* sums, float total, const Thread& thread, float* out) const;
+  void store_row(const int64_t* coordinates, const float* sums, float total, const Thread& thread,
+                 float* out) const;
   void merge(const Tiles& tiles, const StepArgs& args, const Team& team, int64_t parts, Thread& thread,
              float* out) const;
 
@@ -87,23 +88,24 @@ class AttentionKernel final : public CpuKernel {
   AxisId key_;
   int cache_ = -1;
   ValueId seq_ = kNoValue;
-  std::vector<AxisId> query_;           // axes of the score but for the key
-  int pos_ = -1;                        // position in query_ of the cache's pos axis
-  bool pos_alone_ = false;              // keys differ by pos itself: one position a tile
-  std::vector<size_t> batch_, rest_;    // positions in query_: axes that keys depend on; others, without pos_
+  std::vector<AxisId> query_;         // axes of the score but for the key
+  int pos_ = -1;                      // position in query_ of the cache's pos axis
+  bool pos_alone_ = false;            // keys differ by pos itself: one position a tile
+  std::vector<size_t> batch_, rest_;  // positions in query_: axes that keys depend on; others, without pos_
   std::vector<AxisId> batch_axes_, rest_axes_;
   std::vector<Score> scores_;
   std::vector<Cached> cached_;
-  std::vector<KeyRows> value_;          // one
-  std::vector<AxisId> value_axes_;      // the value's own
+  std::vector<KeyRows> value_;      // one
+  std::vector<AxisId> value_axes_;  // the value's own
   SourceEvaluator body_;
   MaskAnalysis mask_;
   std::vector<IntSource> mask_sources_;
   std::optional<Causal> causal_;
   Finish finish_;
   int threads_ = 1;
-  int64_t stride_ = 0;                  // of sums, floats
-  size_t body_at_ = 0, state_at_ = 0, sums_at_ = 0, panel_at_ = 0, values_at_ = 0, keys_at_ = 0, coordinates_at_ = 0;
+  int64_t stride_ = 0;  // of sums, floats
+  size_t body_at_ = 0, state_at_ = 0, sums_at_ = 0, panel_at_ = 0, values_at_ = 0, keys_at_ = 0,
+         coordinates_at_ = 0;
   size_t pointers_at_ = 0, index_at_ = 0, thread_bytes_ = 0;
   size_t finish_at_ = 0, parts_at_ = 0, part_floats_ = 0, threads_at_ = 0, scratch_bytes_ = 0;
 };

@@ -1,5 +1,5 @@
-// Attention that tests, benchmarks and the tuner share: dense and paged keys, ragged batches, groups of query heads,
-// and the usual changes of scores, alone and two at a time.
+// Attention that tests, benchmarks and the tuner share: dense and paged keys, ragged batches, groups of query
+// heads, and the usual changes of scores, alone and two at a time.
 #pragma once
 
 #include <limits>
@@ -14,11 +14,11 @@ namespace weft {
 enum ScoreChange : unsigned {
   kScaled = 0,
   kCausal = 1,
-  kWindow = 2,    // the last 5 positions
-  kAlibi = 4,     // Press et al. 2022, arXiv:2108.12409
-  kSoftCap = 8,   // cap * tanh(score / cap)
-  kPrefix = 16,   // the first 3 positions are seen by all (prefix-LM); instead of causal alone
-  kBlind = 32,    // nothing is seen by the first rows
+  kWindow = 2,   // the last 5 positions
+  kAlibi = 4,    // Press et al. 2022, arXiv:2108.12409
+  kSoftCap = 8,  // cap * tanh(score / cap)
+  kPrefix = 16,  // the first 3 positions are seen by all (prefix-LM); instead of causal alone
+  kBlind = 32,   // nothing is seen by the first rows
 };
 
 struct AttentionShape {
@@ -129,8 +129,9 @@ inline StepCase attention_case(const AttentionShape& shape, uint64_t seed = 1) {
                                 : s.index(pos) + static_cast<int32_t>(shape.sequences.front().length - rows);
   const Scalar key_at = shape.paged ? s.load(key_position, Element::i32) : s.index(key);
   c.body(with(query, key), s.finish(changed(s, score, at, key_at, s.index(head), shape.score)));
-  const int value = shape.latent ? c.operand(values[0], {whole(key), sliced(e, d, shape.head_dim - shape.value_dim)})
-                                 : c.operand(values[1]);
+  const int value = shape.latent
+                        ? c.operand(values[0], {whole(key), sliced(e, d, shape.head_dim - shape.value_dim)})
+                        : c.operand(values[1]);
   c.weighting(key, value);
   return c.build();
 }
@@ -213,8 +214,8 @@ inline std::vector<StepCase> attention_case_table() {
   // NaN and infinities, masked and seen.
   for (const uint64_t seed : {1, 2, 3}) {
     cases.push_back(attention_case({.sequences = {{70, 20}}, .paged = false, .fill = {.nonfinite = 0.002}}, seed));
-    cases.push_back(
-        attention_case({.sequences = {{30, 9}}, .score = kWindow, .paged = false, .fill = {.nonfinite = 0.01}}, seed));
+    cases.push_back(attention_case(
+        {.sequences = {{30, 9}}, .score = kWindow, .paged = false, .fill = {.nonfinite = 0.01}}, seed));
   }
   cases.push_back(strided_attention(3, 70));
   cases.push_back(strided_attention(20, 5));

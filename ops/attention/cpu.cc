@@ -5,7 +5,7 @@
 #include <limits>
 #include <utility>
 
-#include "ops/attention/attention_kernel.h"
+#include "ops/attention/tiles.h"
 #include "ops/contract/kernels.h"
 
 namespace weft {
@@ -20,100 +20,6 @@ T* at(std::byte* base, size_t offset) {
 }
 
 }  // namespace
-
-// What one thread has in its scratch.
-struct AttentionKernel::Thread {
-  std::byte* base;
-  std::array<LhsRun, kMaxScores> lhs;
-  std::array<const float*, kMaxScores> matrix;  // null: lhs in place
-  std::array<KeyRowsRun, kMaxScores> keys;
-  std::array<KeyRowsRun, kMaxCached> cached;
-  KeyRowsRun value;
-  SourceRun* body;
-  std::array<SourceRun*, kMaxMaskSources> mask;
-  AxisSpace batch_space, rest_space;
-  const PageTable* pages;
-  int64_t* coordinates;  // [row][kMaxLoops]
-  SoftmaxState* state;
-  float* sums;
-  const std::byte** addresses;
-  const float** value_rows;
-  float** out_rows;
-  int64_t* index;        // of a block's keys: slots, or coordinates
-  std::array<IntRange, kMaxMaskSources> range;
-  std::array<int64_t, kMaxLoops> out_stride;  // by query axis, elements
-  std::array<int64_t, kMaxLoops> value_stride;
-  AxisSpace value_space;
-  bool out_contiguous;
-
-  const int64_t* row(int64_t r) const { return coordinates + r * kMaxLoops; }
-};
-
-// Query rows that read the same keys.
-struct AttentionKernel::Tile {
-  int64_t batch;            // flat coordinate on the axes that keys depend on
-  int64_t pos, pos_count;   // with pages: positions of one sequence
-  int64_t rest, rest_count; // flat coordinates on the other axes
-  int64_t sequence;         // -1: without pages
-  int64_t keys;
-  int64_t rows() const { return pos_count * rest_count; }
-};
-
-// The tiles of a run, counted the same way by all threads.
-class AttentionKernel::Tiles {
- public:
-  Tiles(const AttentionKernel& kernel, const StepArgs& args) : kernel_(kernel), args_(args) {
-    batches_ = element_count(kernel.batch_axes_, args.extents);
-    rest_ = element_count(kernel.rest_axes_, args.extents);
-    positions_ = 1;
-    if (kernel.pos_ >= 0) {
-      positions_ = args.extents[kernel.query_[static_cast<size_t>(kernel.pos_)]];
-      pages_ = &args.pages[kernel.cache_];
-      seq_ = static_cast<const int32_t*>(args.data[kernel.seq_]);
-      tile_positions_ = kernel.pos_alone_ ? 1 : std::max<int64_t>(kTileRows / std::max<int64_t>(rest_, 1), 1);
-    }
-    for_each([this](int64_t, const Tile& tile) {
-      ++count_;
-      longest_ = std::max(longest_, tile.keys);
-    });
-  }
-  int64_t count() const { return count_; }
-  int64_t longest() const { return longest_; }
-
-  // visit(index, tile), in order.
-  template <class Visit>
-  void for_each(const Visit& visit) const {
-    int64_t index = 0;
-    for (int64_t batch = 0; batch < batches_; ++batch) {
-      for (int64_t pos = 0; pos < positions_;) {
-        Tile tile{batch, pos, 1, 0, 0, -1, 0};
-        if (pages_ != nullptr) {
-          tile.sequence = seq_[pos];
-          while (tile.pos_count < tile_positions_ && pos + tile.pos_count < positions_ &&
-                 seq_[pos + tile.pos_count] == tile.sequence) {
-            ++tile.pos_count;
-          }
-          const bool known = tile.sequence >= 0 && tile.sequence < pages_->sequences;
-          tile.keys = known ? pages_->length[tile.sequence] : 0;
-        } else {
-          tile.keys = args_.extents[kernel_.key_];
-        }
-        for (tile.rest = 0; tile.rest < rest_; tile.rest += kTileRows) {
-          tile.rest_count = std::min(kTileRows, rest_ - tile.rest);
-          visit(index++, tile);
-        }
-        pos += tile.pos_count;
-      }
-    }
-  }
-
- private:
-  const AttentionKernel& kernel_;
-  const StepArgs& args_;
-  const PageTable* pages_ = nullptr;
-  const int32_t* seq_ = nullptr;
-  int64_t batches_ = 1, positions_ = 1, rest_ = 1, tile_positions_ = 1, count_ = 0, longest_ = 0;
-};
 
 AttentionKernel::Thread AttentionKernel::bind(const StepArgs& args, const Team& team) const {
   Thread thread{};
@@ -243,7 +149,8 @@ bool AttentionKernel::masked(const Tile& tile, int64_t first, int64_t count, Thr
         thread.range[i] = {std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()};
         continue;
       case Kind::key_index:
-        for (int64_t j = 0; j < count; ++j) at<int32_t>(thread.base, source.values_at)[j] = static_cast<int32_t>(first + j);
+        for (int64_t j = 0; j < count; ++j)
+          at<int32_t>(thread.base, source.values_at)[j] = static_cast<int32_t>(first + j);
         break;
       case Kind::cached: values = at<int32_t>(thread.base, cached_[source.cached].values_at); break;
       case Kind::by_key:
@@ -269,7 +176,8 @@ void AttentionKernel::score_block(const Tile& tile, int64_t first, int64_t count
     if (score.keys.contiguous()) {
       keys.addresses(thread.index, count, offset, thread.addresses);
     } else {
-      keys.floats(thread.index, count, offset, thread.addresses, at<float>(thread.base, keys_at_), thread.value_rows);
+      keys.floats(thread.index, count, offset, thread.addresses, at<float>(thread.base, keys_at_),
+                  thread.value_rows);
       key_rows = reinterpret_cast<RowPointers>(thread.value_rows);
       format = Format::f32;
     }
@@ -303,7 +211,8 @@ void AttentionKernel::score_block(const Tile& tile, int64_t first, int64_t count
   }
   const void* provided[kMaxScores + kMaxCached];
   for (int64_t r = 0; r < rows; ++r) {
-    for (size_t i = 0; i < scores_.size(); ++i) provided[i] = at<float>(thread.base, scores_[i].scores_at) + r * kBlockKeys;
+    for (size_t i = 0; i < scores_.size(); ++i)
+      provided[i] = at<float>(thread.base, scores_[i].scores_at) + r * kBlockKeys;
     for (size_t i = 0; i < cached_.size(); ++i) {
       std::byte* values = thread.base + cached_[i].values_at;
       const KeyRowsRun& cached = thread.cached[i];
@@ -365,7 +274,8 @@ void AttentionKernel::run(const StepArgs& args, const Team& team) const {
   }
   if (waits) team.barrier();
 
-  float* out = finish_.needed() ? finish_.body(args, args.scratch + finish_at_) : static_cast<float*>(args.data[output_]);
+  float* out =
+      finish_.needed() ? finish_.body(args, args.scratch + finish_at_) : static_cast<float*>(args.data[output_]);
   const Tiles tiles(*this, args);
   // Few tiles with many keys are split into parts, at most three per thread.
   int64_t parts = 1;
@@ -405,8 +315,8 @@ void AttentionKernel::run(const StepArgs& args, const Team& team) const {
 }
 
 // Rows of all tiles from their parts, each with the weights that the largest score of all parts asks for.
-void AttentionKernel::merge(const Tiles& tiles, const StepArgs& args, const Team& team, int64_t parts, Thread& thread,
-                            float* out) const {
+void AttentionKernel::merge(const Tiles& tiles, const StepArgs& args, const Team& team, int64_t parts,
+                            Thread& thread, float* out) const {
   const auto* kept = at<float>(args.scratch, parts_at_);
   int64_t row = 0;
   tiles.for_each([&](int64_t index, const Tile& tile) {
@@ -414,7 +324,9 @@ void AttentionKernel::merge(const Tiles& tiles, const StepArgs& args, const Team
     for (int64_t r = 0; r < tile.rows(); ++r, ++row) {
       if (row % team.threads != team.thread) continue;
       if (!std::exchange(placed, true)) place(tile, thread);
-      const auto part_at = [&](int64_t part) { return kept + static_cast<size_t>(index * parts + part) * part_floats_; };
+      const auto part_at = [&](int64_t part) {
+        return kept + static_cast<size_t>(index * parts + part) * part_floats_;
+      };
       const auto largest_at = [&](int64_t part) { return part_at(part)[kTileRows * stride_ + r]; };
       const auto total_at = [&](int64_t part) { return part_at(part)[kTileRows * (stride_ + 1) + r]; };
       float largest = -std::numeric_limits<float>::infinity(), total = 0;

@@ -1,5 +1,5 @@
-// Vector kernels of attention's online softmax (Milakov and Gimelshein 2018, arXiv:1805.02867): scores of a block of
-// keys become weights, and a running maximum, sum and weighted sum of values are kept per query row.
+// Vector kernels of attention's online softmax (Milakov and Gimelshein 2018, arXiv:1805.02867): scores of a block
+// of keys become weights, and a running maximum, sum and weighted sum of values are kept per query row.
 #pragma once
 
 #include <cstddef>
@@ -19,20 +19,21 @@ struct SoftmaxState {
 };
 void reset(SoftmaxState& state, int64_t rows);
 
-// scores[r * kBlockKeys + j], j < keys, become exp(score - largest); the rest of each row becomes 0. Keys of score -inf
-// have weight 0. `scores` is 64-byte aligned.
+// scores[r * kBlockKeys + j], j < keys, become exp(score - largest); the rest of each row becomes 0. Keys of score
+// -inf have weight 0. `scores` is 64-byte aligned.
 void softmax_block(float* scores, int64_t rows, int64_t keys, SoftmaxState& state);
 
 // The same for scores[r][j] = scale * dots[r][j] where key_position[j] <= row_position[r], else -inf.
 void softmax_causal_block(float* scores, int64_t rows, int64_t keys, float scale, const int32_t* row_position,
                           const int32_t* key_position, SoftmaxState& state);
 
-// sums[r * stride + i] = sums[...] * state.factor[r] + sum_j weights[r * kBlockKeys + j] * values[j][i], i < width.
+// sums[r * stride + i] = sums[...] * state.factor[r] + sum_j weights[r * kBlockKeys + j] * values[j][i], i <
+// width.
 void add_weighted(const float* const* values, int64_t keys, int64_t width, const float* weights, int64_t rows,
                   const SoftmaxState& state, float* sums, int64_t stride);
 // The same, where a key of weight 0 takes no part, whatever its value holds. Slow.
-void add_weighted_carefully(const float* const* values, int64_t keys, int64_t width, const float* weights, int64_t rows,
-                            const SoftmaxState& state, float* sums, int64_t stride);
+void add_weighted_carefully(const float* const* values, int64_t keys, int64_t width, const float* weights,
+                            int64_t rows, const SoftmaxState& state, float* sums, int64_t stride);
 
 bool all_finite(const float* values, int64_t count);
 // out[i] = sums[i] * factor

@@ -49,7 +49,8 @@ class KeyRowsRun {
   // Elements by which a row lies behind the operand's first.
   int64_t query_offset(const int64_t* query) const;
 
-  // Addresses of rows. `index[j]`: a key's slot in the pool, or its coordinate in a dense value. Contiguous rows only.
+  // Addresses of rows. `index[j]`: a key's slot in the pool, or its coordinate in a dense value. Contiguous rows
+  // only.
   void addresses(const int64_t* index, int64_t keys, int64_t query_offset, const std::byte** rows) const;
   // Rows as contiguous f32: in place if they are so, else decoded into `buffer` (keys * width floats).
   void floats(const int64_t* index, int64_t keys, int64_t query_offset, const std::byte** addresses, float* buffer,

@@ -13,8 +13,8 @@ namespace weft {
 inline StepCase linear_case(int64_t rows, int64_t outputs, int64_t k, Format format, uint64_t seed = 1,
                             Fill fill = {}) {
   CaseBuilder c(StepKind::contract,
-                "linear " + std::string(name(format)) + " " + std::to_string(rows) + "x" + std::to_string(outputs) +
-                    "x" + std::to_string(k),
+                "linear " + std::string(name(format)) + " " + std::to_string(rows) + "x" +
+                    std::to_string(outputs) + "x" + std::to_string(k),
                 seed);
   const AxisId pos = c.axis("pos", rows), out = c.axis("out", outputs), in = c.axis("in", k);
   const int x = c.operand(c.input("x", {pos, in}, Format::f32, fill));
@@ -40,7 +40,8 @@ inline int normalized(CaseBuilder& c, int x, int weight, std::vector<AxisId> axe
 
 // Norm before, residual sum behind.
 inline StepCase normed(int64_t rows, int64_t outputs, int64_t k, Format format) {
-  CaseBuilder c(StepKind::contract, "norm, residual " + std::string(name(format)) + " rows " + std::to_string(rows));
+  CaseBuilder c(StepKind::contract,
+                "norm, residual " + std::string(name(format)) + " rows " + std::to_string(rows));
   const AxisId pos = c.axis("pos", rows), embed = c.axis("embed", outputs), in = c.axis("in", k);
   const int x = c.operand(c.input("x", {pos, in}));
   const int g = c.operand(c.weight("g", {in}));
@@ -69,8 +70,8 @@ inline StepCase gated(int64_t rows, int64_t hidden_extent, int64_t k, Format for
 // Queries with their rotation. `inner` puts the head axis behind the rotated one.
 inline StepCase rotated(int64_t rows, int64_t heads, int64_t group, int64_t head_dim, Format format, bool inner,
                         bool post) {
-  CaseBuilder c(StepKind::contract, std::string("rotated ") + (inner ? "inner " : "") + (post ? "post " : "") + "rows " +
-                                        std::to_string(rows) + " heads " + std::to_string(heads) + "x" +
+  CaseBuilder c(StepKind::contract, std::string("rotated ") + (inner ? "inner " : "") + (post ? "post " : "") +
+                                        "rows " + std::to_string(rows) + " heads " + std::to_string(heads) + "x" +
                                         std::to_string(group) + "x" + std::to_string(head_dim));
   const AxisId pos = c.axis("pos", rows), kv = c.axis("kv_head", heads), g = c.axis("group", group),
                d = c.axis("head_dim", head_dim), in = c.axis("in", 64);
@@ -107,9 +108,11 @@ inline StepCase transposed(int64_t rows, Format format, bool weight) {
 
 // A batch axis: each head has a weight of its own. `leading` puts it before the positions.
 inline StepCase batched(int64_t rows, int64_t heads, Format format, bool leading) {
-  CaseBuilder c(StepKind::contract, std::string("batched ") + (leading ? "leading " : "") + std::string(name(format)) +
-                                        " " + std::to_string(rows) + "x" + std::to_string(heads));
-  const AxisId pos = c.axis("pos", rows), head = c.axis("head", heads), in = c.axis("in", 64), out = c.axis("out", 19);
+  CaseBuilder c(StepKind::contract, std::string("batched ") + (leading ? "leading " : "") +
+                                        std::string(name(format)) + " " + std::to_string(rows) + "x" +
+                                        std::to_string(heads));
+  const AxisId pos = c.axis("pos", rows), head = c.axis("head", heads), in = c.axis("in", 64),
+               out = c.axis("out", 19);
   const std::vector<AxisId> row = leading ? std::vector<AxisId>{head, pos} : std::vector<AxisId>{pos, head};
   const int x = c.operand(c.input("x", {row[0], row[1], in}));
   const int w = c.operand(c.weight("w", {head, out, in}, format));
@@ -119,15 +122,17 @@ inline StepCase batched(int64_t rows, int64_t heads, Format format, bool leading
   return c.build();
 }
 
-// Experts that each row chooses; some ids are out of range. With `summed`, the chosen experts' results are added up.
+// Experts that each row chooses; some ids are out of range. With `summed`, the chosen experts' results are added
+// up.
 inline StepCase experts(int64_t rows, int64_t choices, int64_t count, Format format, bool summed) {
-  CaseBuilder c(StepKind::contract, std::string("experts ") + (summed ? "summed " : "") + std::string(name(format)) +
-                                        " " + std::to_string(rows) + "x" + std::to_string(choices) + " of " +
-                                        std::to_string(count));
+  CaseBuilder c(StepKind::contract, std::string("experts ") + (summed ? "summed " : "") +
+                                        std::string(name(format)) + " " + std::to_string(rows) + "x" +
+                                        std::to_string(choices) + " of " + std::to_string(count));
   const AxisId pos = c.axis("pos", rows), choice = c.axis("choice", choices), expert = c.axis("expert", count),
                in = c.axis("in", 64), out = c.axis("out", 33);
   const int ids = c.operand(c.ids("ids", {pos, choice}, -1, static_cast<int32_t>(count) + 1));
-  const int w = c.operand(c.weight("w", {expert, out, in}, format), {gathered(expert, ids), whole(out), whole(in)});
+  const int w =
+      c.operand(c.weight("w", {expert, out, in}, format), {gathered(expert, ids), whole(out), whole(in)});
   ScalarBuilder s, p;
   if (summed) {
     const int x = c.operand(c.input("x", {pos, choice, in})), weight = c.operand(c.input("p", {pos, choice}));
@@ -136,7 +141,8 @@ inline StepCase experts(int64_t rows, int64_t choices, int64_t count, Format for
     c.body({pos, out}, s.finish(s.contraction()));
   } else {
     const int x = c.operand(c.input("x", {pos, in}));
-    const int w2 = c.operand(c.weight("w2", {expert, out, in}, format), {gathered(expert, ids), whole(out), whole(in)});
+    const int w2 =
+        c.operand(c.weight("w2", {expert, out, in}, format), {gathered(expert, ids), whole(out), whole(in)});
     // x is repeated over the choices, so that ids vary along rows only.
     const int lhs = c.lhs({pos, choice, in}, p.finish(p.load(x)));
     const int a = c.contraction(lhs, w, {in}), b = c.contraction(lhs, w2, {in});
@@ -187,8 +193,8 @@ inline StepCase several_axes(int64_t rows, Format format) {
 
 // One contraction has fewer axes than the result; `permuted` stores the result in another order.
 inline StepCase broadcast(int64_t rows, bool permuted) {
-  CaseBuilder c(StepKind::contract, std::string("broadcast ") + (permuted ? "permuted " : "") + "rows " +
-                                        std::to_string(rows));
+  CaseBuilder c(StepKind::contract,
+                std::string("broadcast ") + (permuted ? "permuted " : "") + "rows " + std::to_string(rows));
   const AxisId pos = c.axis("pos", rows), out = c.axis("out", 21), in = c.axis("in", 45);
   const int x = c.operand(c.input("x", {pos, in}));
   const int w = c.operand(c.weight("w", {out, in}, Format::bf16)), v = c.operand(c.weight("v", {in}, Format::f16));
@@ -227,8 +233,8 @@ inline StepCase across_rows(int64_t rows) {
 
 // A row-wise choice of results: argmax (`choices` == 0) or top-k.
 inline StepCase selected(int64_t rows, int64_t outputs, int64_t choices, Format format) {
-  CaseBuilder c(StepKind::contract, "selected " + std::to_string(choices) + " of " + std::to_string(outputs) + " rows " +
-                                        std::to_string(rows));
+  CaseBuilder c(StepKind::contract, "selected " + std::to_string(choices) + " of " + std::to_string(outputs) +
+                                        " rows " + std::to_string(rows));
   const AxisId pos = c.axis("pos", rows), out = c.axis("out", outputs), in = c.axis("in", 64);
   const int x = c.operand(c.input("x", {pos, in})), w = c.operand(c.weight("w", {out, in}, format));
   ScalarBuilder s;
@@ -258,7 +264,8 @@ inline std::vector<StepCase> contract_case_table() {
   constexpr Format kFormats[] = {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q4_0};
   for (const Format format : kFormats) {
     const int64_t block = info(format).block_elements;
-    for (const int64_t rows : {1, 2, 3, 4, 5, 8, 23, 24, 25, 37}) cases.push_back(linear_case(rows, 35, 96, format));
+    for (const int64_t rows : {1, 2, 3, 4, 5, 8, 23, 24, 25, 37})
+      cases.push_back(linear_case(rows, 35, 96, format));
     for (const int64_t outputs : {1, 3, 4, 15, 16, 17, 63, 65, 130}) {
       cases.push_back(linear_case(1, outputs, 64, format));
       cases.push_back(linear_case(26, outputs, 64, format));

@@ -14,8 +14,8 @@
 #include "core/format.h"
 #include "hwy/highway.h"
 
-// Before loops over registers, whose number is a constant: an array of vectors becomes registers only where each index
-// is known.
+// Before loops over registers, whose number is a constant: an array of vectors becomes registers only where each
+// index is known.
 #ifndef WEFT_UNROLL
 #define WEFT_UNROLL _Pragma("GCC unroll 16")
 #endif
@@ -42,8 +42,9 @@ HWY_INLINE VF half_to_float(hn::Vec<DU16> bits) {
   const hn::RebindToUnsigned<DF> du;
   const auto wide = hn::PromoteTo(du, bits);
   const auto top = hn::Set(du, 0x7c00);
-  const auto special = hn::Or(hn::Or(hn::ShiftLeft<16>(hn::And(wide, hn::Set(du, 0x8000))), hn::Set(du, 0x7f800000)),
-                              hn::ShiftLeft<13>(hn::And(wide, hn::Set(du, 0x3ff))));
+  const auto special =
+      hn::Or(hn::Or(hn::ShiftLeft<16>(hn::And(wide, hn::Set(du, 0x8000))), hn::Set(du, 0x7f800000)),
+             hn::ShiftLeft<13>(hn::And(wide, hn::Set(du, 0x3ff))));
   return hn::IfThenElse(hn::RebindMask(df, hn::Eq(hn::And(wide, top), top)), hn::BitCast(df, special), value);
 #else
   return value;
@@ -66,9 +67,7 @@ struct Unit<Format::f32> {
   static constexpr size_t kBytes = 4 * kUnit;
   const uint8_t* from;
   HWY_INLINE explicit Unit(const uint8_t* p) : from(p) {}
-  HWY_INLINE VF get(int64_t j) const {
-    return hn::LoadU(DF(), reinterpret_cast<const float*>(from) + j * kLanes);
-  }
+  HWY_INLINE VF get(int64_t j) const { return hn::LoadU(DF(), reinterpret_cast<const float*>(from) + j * kLanes); }
 };
 
 template <>
@@ -122,7 +121,7 @@ struct Unit<Format::q4_0> {
 };
 
 template <Format kFormat>
-inline constexpr bool kIsPlain = kFormat != Format::q8_0 && kFormat != Format::q4_0;
+inline constexpr bool kIsPlain = kFormat != Format::q8_0&& kFormat != Format::q4_0;
 
 // Decodes `elements` elements (whole blocks of the format) from `bytes` to `out`.
 template <Format kFormat>

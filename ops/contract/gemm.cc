@@ -142,8 +142,8 @@ HWY_INLINE void fill_panel(RowPointers rows, int64_t columns, int64_t first, int
 }
 
 template <Format kFormat>
-void panel_format(RowPointers rows, int64_t columns, const float* packed, int64_t lhs_rows, int64_t k, float* panel,
-                  float* const* out) {
+void panel_format(RowPointers rows, int64_t columns, const float* packed, int64_t lhs_rows, int64_t k,
+                  float* panel, float* const* out) {
   int64_t first = 0;
   do {  // once for k = 0: the sums are 0
     const int64_t depth = std::min(kPanelDepth, k - first);
@@ -173,7 +173,7 @@ void panel_any(Format format, RowPointers rows, int64_t columns, const float* pa
 
 void decode_any(Format format, const std::byte* bytes, int64_t elements, float* out) {
   const auto* from = reinterpret_cast<const uint8_t*>(bytes);
-    switch (format) {
+  switch (format) {
     case Format::f32: return decode_unit_rows<Format::f32>(from, elements, out);
     case Format::f16: return decode_unit_rows<Format::f16>(from, elements, out);
     case Format::bf16: return decode_unit_rows<Format::bf16>(from, elements, out);

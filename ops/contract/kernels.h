@@ -1,6 +1,7 @@
-// Vector kernels of contractions. They know no records: the right-hand side is a list of rows, each of `k` elements
-// of one format lying contiguously (whole blocks of a quantized format), the left-hand side rows of `k` floats.
-// All of them choose the best Highway target when they are called; sums are kept in several f32 accumulators.
+// Vector kernels of contractions. They know no records: the right-hand side is a list of rows, each of `k`
+// elements of one format lying contiguously (whole blocks of a quantized format), the left-hand side rows of `k`
+// floats. All of them choose the best Highway target when they are called; sums are kept in several f32
+// accumulators.
 #pragma once
 
 #include <cstddef>
@@ -25,8 +26,8 @@ void dot_rows(Format format, RowPointers rows, int64_t count, const float* const
 size_t rounded_bytes(int64_t k);  // of one rounded row; k is a multiple of 32
 void round_row(const float* row, int64_t k, std::byte* rounded);
 // A block that holds a NaN or an infinity makes every sum that it enters NaN.
-void dot_rounded_rows(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows, int64_t k,
-                      float* const* out);
+void dot_rounded_rows(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows,
+                      int64_t k, float* const* out);
 
 // --- Many left-hand rows: these are packed once (for all threads), the right-hand rows are decoded by panels.
 
@@ -41,9 +42,9 @@ inline constexpr int64_t kMaxRowTile = 12;
 // Packs a tile of `lhs_rows` rows: packed[i * lhs_rows + m] = lhs[m][i].
 void gemm_pack(const float* const* lhs, int64_t lhs_rows, int64_t k, float* packed);
 
-// out[m][j] = sum_i lhs[m][i] * rows[j][i] for j < columns (at most kPanelColumns), m < lhs_rows. `packed` holds the
-// left-hand rows in tiles of gemm_row_tile() rows (the last may have fewer), each rows-of-tile * k floats, one after
-// the other. `panel` is scratch of kPanelBytes, 64-byte aligned. Writes out[m][0 .. kPanelColumns).
+// out[m][j] = sum_i lhs[m][i] * rows[j][i] for j < columns (at most kPanelColumns), m < lhs_rows. `packed` holds
+// the left-hand rows in tiles of gemm_row_tile() rows (the last may have fewer), each rows-of-tile * k floats, one
+// after the other. `panel` is scratch of kPanelBytes, 64-byte aligned. Writes out[m][0 .. kPanelColumns).
 void gemm_panel(Format format, RowPointers rows, int64_t columns, const float* packed, int64_t lhs_rows, int64_t k,
                 float* panel, float* const* out);
 

@@ -165,7 +165,8 @@ void LhsRun::evaluate_boxes(int64_t first, int64_t last, int64_t origin, float* 
     }
     if (box_space_.rank > 0) program_->set_row(at.data());
     int64_t offset = -origin;
-    for (int i = 0; i < box_space_.rank; ++i) offset += at[static_cast<size_t>(i)] * box_stride_[static_cast<size_t>(i)];
+    for (int i = 0; i < box_space_.rank; ++i)
+      offset += at[static_cast<size_t>(i)] * box_stride_[static_cast<size_t>(i)];
     if (!owner_->reduced_in_axes_) {
       program_->evaluate(0, 1, provided.data(), out + offset);
     } else if (reduced_stride_ == 1) {

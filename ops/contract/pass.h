@@ -16,14 +16,15 @@ namespace weft {
 
 // The axes of a contraction's result.
 struct ContractionAxes {
-  std::vector<AxisId> rows;    // what remains of lhs, in its order
-  std::vector<AxisId> columns; // what rhs has beyond that, in its order
-  std::vector<AxisId> summed;  // contracted axes along which ids choose other rhs rows: summed up last
-  std::vector<AxisId> k;       // the other contracted axes
+  std::vector<AxisId> rows;     // what remains of lhs, in its order
+  std::vector<AxisId> columns;  // what rhs has beyond that, in its order
+  std::vector<AxisId> summed;   // contracted axes along which ids choose other rhs rows: summed up last
+  std::vector<AxisId> k;        // the other contracted axes
 };
 ContractionAxes axes_of(const Region& region, const Contraction& contraction);
 
-// Takes finished tiles: element (r, c) of contraction i is sums[i][(r - row_first) * stride[i] + c - column_first].
+// Takes finished tiles: element (r, c) of contraction i is sums[i][(r - row_first) * stride[i] + c -
+// column_first].
 class TileSink {
  public:
   virtual ~TileSink() = default;
@@ -36,7 +37,8 @@ class ContractPass {
   static constexpr size_t kMaxContractions = 8;
   static constexpr int64_t kMaxColumns = 512;  // of a tile
 
-  // `contractions`: indices into region.contractions, all with equal rows and columns. `max_column_unit`: of run().
+  // `contractions`: indices into region.contractions, all with equal rows and columns. `max_column_unit`: of
+  // run().
   ContractPass(const KernelContext& context, const Region& region, std::vector<int> contractions,
                int64_t max_column_unit);
 
@@ -58,18 +60,18 @@ class ContractPass {
     std::vector<AxisId> summed, k;
     LhsRows rows;
     int64_t max_rows, max_k;
-    size_t workspace_at;               // in a thread's scratch
-    size_t matrix_at, own_matrix_at;   // computed rows: shared, or of a thread
+    size_t workspace_at;              // in a thread's scratch
+    size_t matrix_at, own_matrix_at;  // computed rows: shared, or of a thread
     size_t rounded_at, own_rounded_at;
-    bool rounded;                      // some contraction reads rounded rows
+    bool rounded;  // some contraction reads rounded rows
   };
   struct Entry {
     int lhs;
     std::vector<AxisId> summed;
     RhsRows rhs;
     bool rounded;
-    int order;        // entry whose groups these are; itself, or an earlier one
-    int64_t max_rows; // rows times `summed`
+    int order;                                          // entry whose groups these are; itself, or an earlier one
+    int64_t max_rows;                                   // rows times `summed`
     size_t copy_at, packed_at, order_at, own_order_at;  // shared; own_order_at of a thread
     size_t workspace_at, sums_at;                       // of a thread
   };

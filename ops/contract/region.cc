@@ -20,7 +20,8 @@ size_t element_bytes(Element element) { return element == Element::bool8 ? 1 : 4
 
 }  // namespace
 
-ContractRegion::ContractRegion(const KernelContext& context, const Region& region, std::span<const ValueId> outputs)
+ContractRegion::ContractRegion(const KernelContext& context, const Region& region,
+                               std::span<const ValueId> outputs)
     : region_(&region),
       outputs_(outputs.begin(), outputs.end()),
       threads_(context.threads),
@@ -60,16 +61,22 @@ ContractRegion::ContractRegion(const KernelContext& context, const Region& regio
       unit = std::max(unit, whole);
     }
   }
-  const auto take = [this](size_t bytes) { return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes)); };
+  const auto take = [this](size_t bytes) {
+    return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes));
+  };
   finish_at_ = take(finish_.scratch_bytes());
   size_t shared = 0;
   for (const std::vector<int>& group : groups) {
-    stages_.push_back({ContractPass(context, region, group, unit), group, result_axes(group),
-                       axes[static_cast<size_t>(group.front())].columns.size(), {}});
+    stages_.push_back({ContractPass(context, region, group, unit),
+                       group,
+                       result_axes(group),
+                       axes[static_cast<size_t>(group.front())].columns.size(),
+                       {}});
     shared = std::max(shared, stages_.back().pass.shared_bytes());
     thread_bytes_ = std::max(thread_bytes_, align_up(stages_.back().pass.thread_bytes()));
     if (fused_) continue;
-    const auto bytes = static_cast<size_t>(element_count(stages_.back().axes, context.max_extents)) * sizeof(float);
+    const auto bytes =
+        static_cast<size_t>(element_count(stages_.back().axes, context.max_extents)) * sizeof(float);
     for (size_t i = 0; i < group.size(); ++i) stages_.back().stored_at.push_back(take(bytes));
   }
   shared_at_ = take(shared);
@@ -83,7 +90,8 @@ ContractRegion::ContractRegion(const KernelContext& context, const Region& regio
   const size_t inner = fused_ ? column_axes_ : std::min<size_t>(region.axes.size(), 1);
   const std::vector<ScalarInstr>& code = region.body.program.code;
   body_is_sum_ = fused_ && code.size() == 1 && code.front().op == ScalarOp::contraction;
-  body_ = SourceEvaluator(context.graph, region, region.body.program, region.axes, static_cast<int>(inner), provided);
+  body_ =
+      SourceEvaluator(context.graph, region, region.body.program, region.axes, static_cast<int>(inner), provided);
   body_at_ = thread_bytes_;
   thread_bytes_ += align_up(body_.workspace_bytes());
   threads_at_ = take(thread_bytes_ * static_cast<size_t>(threads_));
@@ -112,8 +120,8 @@ class ContractRegion::Sink final : public TileSink {
 
   int64_t unit() const { return unit_; }
 
-  void tile(int64_t row_first, int64_t row_last, int64_t column_first, int64_t column_last, const float* const* sums,
-            const int64_t* stride) override {
+  void tile(int64_t row_first, int64_t row_last, int64_t column_first, int64_t column_last,
+            const float* const* sums, const int64_t* stride) override {
     const int64_t count = column_last - column_first;
     const size_t contractions = owner_.region_->contractions.size();
     std::array<int64_t, AxisSpace::kMax> at{};
@@ -167,8 +175,8 @@ namespace {
 class StoreSink final : public TileSink {
  public:
   StoreSink(float* const* out, size_t count, int64_t columns) : out_(out), count_(count), columns_(columns) {}
-  void tile(int64_t row_first, int64_t row_last, int64_t column_first, int64_t column_last, const float* const* sums,
-            const int64_t* stride) override {
+  void tile(int64_t row_first, int64_t row_last, int64_t column_first, int64_t column_last,
+            const float* const* sums, const int64_t* stride) override {
     const auto bytes = static_cast<size_t>(column_last - column_first) * sizeof(float);
     for (size_t i = 0; i < count_; ++i) {
       for (int64_t r = row_first; r < row_last; ++r) {
@@ -266,10 +274,12 @@ void ContractRegion::run_stages(const StepArgs& args, const Team& team, std::byt
   }
 }
 
-void ContractRegion::store_rows(const StepArgs& args, const Team& team, const int32_t* slots, void* rows_out) const {
+void ContractRegion::store_rows(const StepArgs& args, const Team& team, const int32_t* slots,
+                                void* rows_out) const {
   const int64_t rows = args.extents[region_->axes.front()];
-  const auto width = static_cast<size_t>(element_count({region_->axes.data() + 1, region_->axes.size() - 1}, args.extents)) *
-                     sizeof(float);
+  const auto width =
+      static_cast<size_t>(element_count({region_->axes.data() + 1, region_->axes.size() - 1}, args.extents)) *
+      sizeof(float);
   const auto* from = static_cast<const std::byte*>(args.data[outputs_.front()]);
   const Range range = share(rows, 1, team);
   for (int64_t r = range.first; r < range.last; ++r) {

@@ -17,15 +17,16 @@ namespace weft {
 
 class ContractRegion {
  public:
-  // The result goes to `outputs`, as in Step::outputs. `context` and `region` must outlive this, the packer need not.
+  // The result goes to `outputs`, as in Step::outputs. `context` and `region` must outlive this, the packer need
+  // not.
   ContractRegion(const KernelContext& context, const Region& region, std::span<const ValueId> outputs);
 
   size_t scratch_bytes() const { return scratch_bytes_; }
   std::string describe() const;
 
   // As CpuKernel::run. With `slots`, row r (coordinate on the first of region.axes) of the result is stored as row
-  // slots[r] of `rows_out`, or nowhere if that is negative, and the output itself is only a buffer: contiguous f32,
-  // used if stages_rows().
+  // slots[r] of `rows_out`, or nowhere if that is negative, and the output itself is only a buffer: contiguous
+  // f32, used if stages_rows().
   void run(const StepArgs& args, const Team& team, std::byte* scratch, const int32_t* slots = nullptr,
            void* rows_out = nullptr) const;
   bool stages_rows() const { return finish_.needed() || !fused_; }
@@ -51,7 +52,7 @@ class ContractRegion {
   size_t unit_axes_ = 0;       // last axes that a tile must hold whole
   std::vector<Stage> stages_;  // one if fused
   SourceEvaluator body_;
-  bool body_is_sum_ = false;   // the body is contraction 0 itself
+  bool body_is_sum_ = false;  // the body is contraction 0 itself
   Finish finish_;
   size_t finish_at_ = 0, shared_at_ = 0, threads_at_ = 0, thread_bytes_ = 0, body_at_ = 0, scratch_bytes_ = 0;
 };

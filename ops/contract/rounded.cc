@@ -11,8 +11,8 @@
 #include "hwy/highway.h"
 #include "ops/contract/decode-inl.h"
 
-// A rounded row holds, per block of 32 elements: 32 x int16 (an int8 value each: widened once here and not for every
-// right-hand row), then the scales of all blocks as f32.
+// A rounded row holds, per block of 32 elements: 32 x int16 (an int8 value each: widened once here and not for
+// every right-hand row), then the scales of all blocks as f32.
 //   element i of block b = scale[b] * value[b][i],  |value| <= 127
 
 HWY_BEFORE_NAMESPACE();
@@ -96,7 +96,8 @@ struct Block16<Format::q4_0> {
 };
 
 template <Format kFormat, int64_t kLhs, int64_t kRhs>
-HWY_NOINLINE void dot_rounded_block(RowPointers rows, const std::byte* const* lhs, int64_t k, float* const* out, int64_t j0) {
+HWY_NOINLINE void dot_rounded_block(RowPointers rows, const std::byte* const* lhs, int64_t k, float* const* out,
+                                    int64_t j0) {
   using B = Block16<kFormat>;
   const D32 d32;
   const hn::RebindToFloat<D32> df;
@@ -130,7 +131,8 @@ HWY_NOINLINE void dot_rounded_block(RowPointers rows, const std::byte* const* lh
         WEFT_UNROLL
         for (int64_t m = 0; m < kLhs; ++m) {
           hn::Vec<D32> rest = hn::Zero(d32);
-          dots[m] = hn::ReorderWidenMulAccumulate(d32, weight, hn::LoadU(D16(), left[m] + j * kLanes16), dots[m], rest);
+          dots[m] =
+              hn::ReorderWidenMulAccumulate(d32, weight, hn::LoadU(D16(), left[m] + j * kLanes16), dots[m], rest);
           dots[m] = hn::RearrangeToOddPlusEven(dots[m], rest);
         }
       }
@@ -154,7 +156,8 @@ HWY_NOINLINE void dot_rounded_block(RowPointers rows, const std::byte* const* lh
 }
 
 template <Format kFormat, int64_t kLhs>
-void dot_rounded_format(RowPointers rows, int64_t count, const std::byte* const* lhs, int64_t k, float* const* out) {
+void dot_rounded_format(RowPointers rows, int64_t count, const std::byte* const* lhs, int64_t k,
+                        float* const* out) {
   constexpr int64_t kRhs = HWY_TARGET <= HWY_AVX3 || kLhs <= 2 ? 4 : 2;
   if (count >= kRhs) {  // the last block may overlap the one before: it gives the same sums
     for (int64_t j = 0; j < count; j += kRhs) {
@@ -184,8 +187,8 @@ void dot_rounded_lhs(RowPointers rows, int64_t count, const std::byte* const* lh
   }
 }
 
-void dot_rounded_any(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows, int64_t k,
-                     float* const* out) {
+void dot_rounded_any(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows,
+                     int64_t k, float* const* out) {
   if (format == Format::q8_0) return dot_rounded_lhs<Format::q8_0>(rows, count, lhs, lhs_rows, k, out);
   if (format == Format::q4_0) return dot_rounded_lhs<Format::q4_0>(rows, count, lhs, lhs_rows, k, out);
 }
@@ -208,8 +211,8 @@ void round_row(const float* row, int64_t k, std::byte* rounded) {
   HWY_DYNAMIC_DISPATCH(round_blocks)(row, k, rounded);
 }
 
-void dot_rounded_rows(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows, int64_t k,
-                      float* const* out) {
+void dot_rounded_rows(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows,
+                      int64_t k, float* const* out) {
   HWY_DYNAMIC_DISPATCH(dot_rounded_any)(format, rows, count, lhs, lhs_rows, k, out);
 }
 

@@ -15,9 +15,8 @@ TEST(Append, AgreesWithReference) {
     SCOPED_TRACE(step_case.name());
     const Outputs want = run_reference(step_case);
     const Tolerance tolerance{.absolute = 3e-6, .magnitude = absolute_sum(step_case)};
-    on_every_target([&] {
-      EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::exact, 1), want, tolerance), "");
-    });
+    on_every_target(
+        [&] { EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::exact, 1), want, tolerance), ""); });
     EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::exact, 2), want, tolerance), "");
     EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::fast, 2), want,
                       {.absolute = 0.01, .magnitude = absolute_sum(step_case)}),

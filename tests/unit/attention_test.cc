@@ -1,5 +1,5 @@
-// The fused attention kernel against the double-precision reference: the whole case table, on every Highway target,
-// with one thread and several.
+// The fused attention kernel against the double-precision reference: the whole case table, on every Highway
+// target, with one thread and several.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -20,9 +20,8 @@ TEST(Attention, AgreesWithReference) {
     SCOPED_TRACE(step_case.name());
     const Outputs want = run_reference(step_case);
     const Tolerance tolerance{.absolute = 1e-5};
-    on_every_target([&] {
-      EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::exact, 1), want, tolerance), "");
-    });
+    on_every_target(
+        [&] { EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::exact, 1), want, tolerance), ""); });
     for (const int threads : {2, 3}) {
       EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::exact, threads), want, tolerance), "");
     }
@@ -41,9 +40,7 @@ TEST(Attention, CausalPatternAgreesWithTheProgram) {
       ScalarProgram& program = step.regions[0].body.program;
       const uint16_t negated = program.add({.op = ScalarOp::neg, .type = Element::f32, .a = program.result()});
       program.add({.op = ScalarOp::neg, .type = Element::f32, .a = negated});
-      on_every_target([&] {
-        EXPECT_EQ(compare(fast, run_cpu(fast), run_cpu(general), {.absolute = 1e-6}), "");
-      });
+      on_every_target([&] { EXPECT_EQ(compare(fast, run_cpu(fast), run_cpu(general), {.absolute = 1e-6}), ""); });
     }
   }
 }
@@ -65,15 +62,16 @@ TEST(Attention, PackedSequencesGiveWhatSingleOnesGive) {
       if (value.kind != ValueKind::input || value.axes.front() != pos) continue;
       const size_t bytes = packed.initial[operand.value].size() / static_cast<size_t>(packed.extents[pos]);
       std::vector<std::byte>& initial = single.initial[operand.value];
-      std::copy_n(packed.initial[operand.value].begin() + row * static_cast<int64_t>(bytes), rows * static_cast<int64_t>(bytes),
-                  initial.begin());
+      std::copy_n(packed.initial[operand.value].begin() + row * static_cast<int64_t>(bytes),
+                  rows * static_cast<int64_t>(bytes), initial.begin());
     }
     const ValueId seq = packed.graph.caches[0].seq;
     std::copy_n(packed.initial[seq].begin() + row * 4, rows * 4, single.initial[seq].begin());
     const Outputs one = run_cpu(single, Precision::exact, 1);
     const auto* got = reinterpret_cast<const float*>(one[0].data());
     const int64_t width = 2 * 2 * 16;
-    for (int64_t i = 0; i < rows * width; ++i) ASSERT_NEAR(got[i], outputs[row * width + i], 1e-6) << "sequence " << s;
+    for (int64_t i = 0; i < rows * width; ++i)
+      ASSERT_NEAR(got[i], outputs[row * width + i], 1e-6) << "sequence " << s;
     row += rows;
   }
 }

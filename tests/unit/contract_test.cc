@@ -20,9 +20,8 @@ TEST(Contract, AgreesWithReference) {
     SCOPED_TRACE(step_case.name());
     const Outputs want = run_reference(step_case);
     const Tolerance tolerance{.magnitude = absolute_sum(step_case)};
-    on_every_target([&] {
-      EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::exact, 1), want, tolerance), "");
-    });
+    on_every_target(
+        [&] { EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::exact, 1), want, tolerance), ""); });
     EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::exact, 2), want, tolerance), "");
   }
 }
@@ -34,9 +33,8 @@ TEST(Contract, FastIsNear) {
     SCOPED_TRACE(step_case.name());
     const Outputs want = run_reference(step_case);
     const Tolerance tolerance{.absolute = 0.01, .relative = 0.02, .magnitude = absolute_sum(step_case)};
-    on_every_target([&] {
-      EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::fast, 1), want, tolerance), "");
-    });
+    on_every_target(
+        [&] { EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::fast, 1), want, tolerance), ""); });
     EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::fast, 2), want, tolerance), "");
   }
 }
@@ -75,7 +73,8 @@ TEST(Contract, DecodesEveryHalf) {
     int wrong = 0;
     for (size_t i = 0; i < halves.size(); ++i) {
       const float want = f16_to_f32(halves[i]);
-      wrong += std::isnan(want) ? !std::isnan(got[i]) : std::bit_cast<uint32_t>(want) != std::bit_cast<uint32_t>(got[i]);
+      wrong += std::isnan(want) ? !std::isnan(got[i])
+                                : std::bit_cast<uint32_t>(want) != std::bit_cast<uint32_t>(got[i]);
     }
     EXPECT_EQ(wrong, 0);
   });
@@ -96,7 +95,8 @@ TEST(Contract, RowsDoNotDependOnTheirNumber) {
       const ValueId w = many.step().regions[0].operands[1].value;
       few.initial[w] = many.initial[w];
       for (const int64_t first : {int64_t{0}, 61 - rows}) {
-        few.initial[x].assign(many.initial[x].begin() + first * k * 4, many.initial[x].begin() + (first + rows) * k * 4);
+        few.initial[x].assign(many.initial[x].begin() + first * k * 4,
+                              many.initial[x].begin() + (first + rows) * k * 4);
         const Outputs got = run_cpu(few, Precision::exact, 1);
         const auto* some = reinterpret_cast<const float*>(got[0].data());
         for (int64_t i = 0; i < rows * outputs; ++i) {

@@ -28,7 +28,8 @@ TEST(Eigen, ColumnMajorMatricesAreCopiedByCoordinate) {
 }
 
 TEST(Eigen, VectorsBothWays) {
-  const Eigen::Vector3f v(1, 2, 3);
+  Eigen::VectorXf v(3);
+  v << 1, 2, 3;
   auto x = vector_from<Embed>(v);
   EXPECT_EQ(x.extent<Embed>(), 3);
   as_vector(x)[2] = 7;

@@ -190,7 +190,7 @@ def train(arguments, config: ModelConfig, sp, windows: TokenWindows, held_out_id
         running_loss = value if running_loss is None else 0.98 * running_loss + 0.02 * value
         tokens_since_log += inputs.numel()
         now = time.monotonic()
-        if (step + 1) % 10 == 0:
+        if (step + 1) % 20 == 0:
             log(f"step {step + 1} loss {running_loss:.4f} "
                 f"{tokens_since_log / (now - last_log):.0f} tokens/s")
             tokens_since_log, last_log = 0, now
