@@ -43,6 +43,10 @@ consteval auto why_no_order() {
   } else if constexpr (!is_same_set<Order, typename E::axes>) {
     return because_of<refused<op::materialize, order_has_other_axes_than_the_value, because<it_has, Order>,
                               because<value_has, typename E::axes>>>;
+  } else if constexpr (E::stage == Stage::attention && !std::is_same_v<Order, typename E::axes>) {
+    // the fused kernel writes the queries' axes and then the values'; another order is a second step
+    return because_of<refused<op::materialize, operand_is_an_attention, put_materialize_around_the_operand,
+                              because<value_has, typename E::axes>>>;
   } else {
     return allowed;
   }

@@ -289,7 +289,7 @@ inline std::vector<StepCase> contract_case_table() {
     }
   }
   cases.push_back(linear_case(270, 20, 40, Format::f32));
-  cases.push_back(linear_case(300, 70, 520, Format::q8_0));
+  cases.push_back(linear_case(300, 70, 544, Format::q8_0));
   cases.push_back(experts(100, 2, 3, Format::q8_0, true));
   cases.push_back(experts(100, 2, 3, Format::f32, false));
   cases.push_back(experts(1, 1, 1, Format::q4_0, true));

@@ -11,6 +11,7 @@
 
 #include "models/registry.h"
 #include "runtime/engine.h"
+#include "runtime/tokenizer.h"
 #include "tests/gpu_device.h"
 #include "tests/test_data.h"
 
@@ -139,12 +140,24 @@ std::filesystem::path shipped_model() {
 TEST(ShippedModel, GivesTheLogitsThatItsTrainingScriptComputed) {
   const auto folder = source_dir() / "models/shipped";
   const auto expected = nlohmann::json::parse(std::ifstream(folder / "expected_logits.json"));
-  const auto tokens = expected["tokens"].get<Ids>();
+  const auto tokens = expected["ids"].get<Ids>();
   const auto want = read_floats(folder / "expected_logits.f32");
   EXPECT_LE(error(run(shipped_model(), tokens, Device::cpu(2), Precision::exact), want), 1e-4);
   EXPECT_LE(error(run(shipped_model(), tokens, Device::cpu(2), Precision::fast), want), 4e-2);
   if (const auto device = test::opencl_device()) {
     EXPECT_LE(error(run(shipped_model(), tokens, *device, Precision::exact), want), 1e-4);
+  }
+}
+
+TEST(ShippedModel, TokenizesAsTheLibraryThatTrainedItsTokenizer) {
+  const auto samples = nlohmann::json::parse(std::ifstream(source_dir() / "models/shipped/tokenizer_samples.json"));
+  const auto tokenizer = load_tokenizer(GgufFile::open(shipped_model()));
+  EXPECT_GE(samples.size(), 30u);
+  for (const auto& sample : samples) {
+    const auto text = sample["text"].get<std::string>();
+    const auto ids = sample["ids"].get<Ids>();
+    EXPECT_EQ(tokenizer->encode(text, false), ids) << text;
+    EXPECT_EQ(tokenizer->decode(ids), text);
   }
 }
 

@@ -66,7 +66,8 @@ TEST_F(OpenClDeviceTest, NoDriverIsAnError) {
 }
 
 TEST_F(OpenClDeviceTest, NoLoaderIsAnError) {
-  EXPECT_EXIT(create_and_exit("WEFT_OPENCL_LIBRARY", (folder_ / "none.so").string(), folder_), testing::ExitedWithCode(3),
+  const std::string library = (folder_ / "none.so").string();
+  EXPECT_EXIT(create_and_exit("WEFT_OPENCL_LIBRARY", library, folder_), testing::ExitedWithCode(3),
               "cannot load '.*none.so'|no OpenCL backend");
 }
 
