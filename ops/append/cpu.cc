@@ -2,6 +2,7 @@
 //
 // The regions run one after the other without a barrier between them; rows are written where they belong as soon
 // as they are computed, by way of a buffer where something follows the body (a rotation).
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <optional>
