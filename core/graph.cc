@@ -5,9 +5,9 @@
 namespace weft {
 
 size_t Storage::bytes() const {
-  size_t rows = 1;
-  for (size_t i = 0; i + 1 < extents.size(); ++i) rows *= static_cast<size_t>(extents[i]);
-  return rows * row_bytes(format, extents.empty() ? 1 : static_cast<size_t>(extents.back()));
+  size_t elements = 1;
+  for (const int64_t extent : extents) elements *= static_cast<size_t>(extent);
+  return row_bytes(format, elements);
 }
 
 Element ValueRecord::element() const {

@@ -31,7 +31,9 @@ struct AxisRecord {
   const void* identity = nullptr;  // address that is unique to the axis type
 };
 
-// Bytes that outlive every plan that uses them: a tensor, or a weight in a file.
+// Bytes that outlive every plan that uses them: a tensor, or a weight in a file. Blocks of a quantized format follow
+// each other over the whole storage; one may span several axes (heads of 48 in rows of 288), but the elements of all
+// axes together are whole blocks.
 struct Storage {
   std::string name;
   Format format = Format::f32;

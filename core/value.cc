@@ -23,8 +23,8 @@ std::shared_ptr<Storage> allocate_storage(std::string name, Format format, const
     if (extents[i] != 0 && elements > kLimit / extents[i]) throw Error(axis + ": the tensor would be too large");
     elements *= extents[i];
   }
-  if (!extents.empty() && extents.back() % info(format).block_elements != 0) {
-    throw Error("tensor '" + name + "': rows of " + std::to_string(extents.back()) + " elements cut a block of " +
+  if (elements % info(format).block_elements != 0) {
+    throw Error("tensor '" + name + "': " + std::to_string(elements) + " elements cut a block of " +
                 std::string(weft::name(format)) + ", which holds " + std::to_string(info(format).block_elements));
   }
   auto storage = std::make_shared<Storage>();

@@ -99,10 +99,11 @@ void RegionLowering::check_blocks() const {
     const ValueRecord& value = graph_.values[operand.value];
     const uint32_t block = info(value.format).block_elements;
     if (block == 1 || operand.view.empty()) continue;
-    // A view may split the last axis: what counts are the value's own rows.
-    const int64_t row = max_extents_[value.axes.back()];
-    if (row % block != 0) {
-      fail("operand '" + value.name + "' has rows of " + std::to_string(row) + " elements, which cut a block of " +
+    // A block may span several axes: what counts are all elements of the value.
+    int64_t elements = 1;
+    for (const AxisId axis : value.axes) elements *= max_extents_[axis];
+    if (elements % block != 0) {
+      fail("operand '" + value.name + "' has " + std::to_string(elements) + " elements, which cut a block of " +
            std::string(name(value.format)));
     }
   }
@@ -143,11 +144,15 @@ AxisList RegionLowering::contraction_axes(const Contraction& contraction) const 
   return axes;
 }
 
-bool RegionLowering::is_flat(const Leaf& leaf, const AxisList& over, const Region& region) {
+bool RegionLowering::is_flat(const Leaf& leaf, const AxisList& over, const Region& region) const {
   const std::vector<ViewAxis>& view = leaf.view;
   if (view.size() < over.size()) return false;
   const size_t first = view.size() - over.size();
-  const bool plain = info(leaf.format).block_elements == 1;
+  const int64_t block = info(leaf.format).block_elements;
+  const bool plain = block == 1;
+  int64_t row = 1;
+  for (const AxisId axis : over) row *= max_extents_[axis];
+  if (!plain && row % block != 0) return false;  // a row would begin within a block
   for (size_t i = 0; i < over.size(); ++i) {
     const ViewAxis& axis = view[first + i];
     if (axis.gather >= 0 || axis.axis != over[i]) return false;

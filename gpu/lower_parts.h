@@ -50,7 +50,7 @@ class RegionLowering {
   Leaf lhs_leaf(int lhs, const AxisList& over);
   AxisList contraction_axes(const Contraction& contraction) const;
   // True where `over` are the last axes of the view, contiguous in this order.
-  static bool is_flat(const Leaf& leaf, const AxisList& over, const Region& region);
+  bool is_flat(const Leaf& leaf, const AxisList& over, const Region& region) const;
   Target scratch_target(const AxisList& axes, Element element);
   void add(KernelBuilder& builder, KernelPlan plan, const char* op,
            const std::function<std::string(const std::string& kernel, const std::string& arguments,

@@ -226,9 +226,8 @@ size_t value_bytes(const GraphRecord& graph, ValueId id, const int64_t* extents)
   for (const AxisId axis : value.axes) {
     if (__builtin_mul_overflow(elements, static_cast<uint64_t>(extents[axis]), &elements)) throw too_large();
   }
-  const uint64_t row = value.axes.empty() ? 1 : static_cast<uint64_t>(extents[value.axes.back()]);
-  if (row % format.block_elements != 0) {
-    throw Error("value " + quoted(value.name) + ": rows of " + std::to_string(row) + " elements cut a block of " +
+  if (elements % format.block_elements != 0) {
+    throw Error("value " + quoted(value.name) + ": its " + std::to_string(elements) + " elements cut a block of " +
                 std::string(format.name));
   }
   uint64_t bytes = 0;

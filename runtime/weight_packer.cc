@@ -18,14 +18,14 @@ void transpose(const Storage& storage, const std::vector<int64_t>& extents, cons
     out_stride[order[i]] = stride;
     stride *= extents[order[i]];
   }
-  const auto row = static_cast<size_t>(storage.extents.back());
-  const size_t bytes = row_bytes(storage.format, row);
-  std::vector<float> decoded(row);
+  constexpr size_t kChunk = 4096;  // elements decoded at a time: whole blocks of every format
+  std::vector<float> decoded(kChunk);
   std::vector<int64_t> at(rank);
   const auto elements = static_cast<size_t>(stride);
-  for (size_t begin = 0; begin < elements; begin += row) {
-    decode_row(storage.format, storage.data + begin / row * bytes, row, decoded.data());
-    for (size_t i = 0; i < row; ++i) {
+  for (size_t begin = 0; begin < elements; begin += kChunk) {
+    const size_t count = std::min(kChunk, elements - begin);
+    decode_row(storage.format, storage.data + row_bytes(storage.format, begin), count, decoded.data());
+    for (size_t i = 0; i < count; ++i) {
       int64_t offset = 0;
       for (size_t axis = 0; axis < rank; ++axis) offset += at[axis] * out_stride[axis];
       out[offset] = decoded[i];

@@ -23,6 +23,22 @@ bool ends_with(const Operand& operand, std::span<const AxisId> axes) {
   return true;
 }
 
+// True where every row over `axes` begins with a block and holds whole ones. The axes of a row may each cut a block
+// (heads of 48), as long as they follow each other in storage: that `ends_with` says.
+bool has_rows_of_blocks(const Operand& operand, std::span<const AxisId> axes, int64_t block, const int64_t* extents) {
+  int64_t stride = 1;
+  int64_t row = 1;
+  for (size_t i = operand.view.size(); i-- > 0;) {
+    const ViewAxis& axis = operand.view[i];
+    const bool in_row = axis.gather < 0 && contains(axes, axis.axis);
+    if (axis.begin * stride % block != 0) return false;
+    if (!in_row && extents[axis.stored] > 1 && stride % block != 0) return false;
+    if (in_row) row *= extents[axis.axis];
+    stride *= extents[axis.stored];
+  }
+  return row % block == 0;
+}
+
 // The view as WeightPacker::pack leaves it: `axes` last.
 Operand reordered(const Operand& operand, std::span<const AxisId> axes) {
   Operand result;
@@ -63,12 +79,6 @@ RhsRows::RhsRows(const KernelContext& context, const Region& region, int operand
     for (const AxisId along : loop_axes(region, ids)) plain = plain && contains(row_axes_, along);
     for (const ViewAxis& id_axis : ids.view) plain = plain && id_axis.gather < 0;
   }
-  if (quantized && plain) {  // rows of whole blocks
-    const auto block = static_cast<int64_t>(info(format_).block_elements);
-    const ViewAxis& last = operand_.view.back();
-    plain = last.begin % block == 0 && context.max_extents[last.stored] % block == 0 &&
-            (last.gather >= 0 || context.max_extents[last.axis] % block == 0);
-  }
   if (plain && value.kind == ValueKind::weight) {
     const Operand moved = reordered(operand_, k_axes_);
     plain = ends_with(moved, k_axes_);
@@ -78,6 +88,12 @@ RhsRows::RhsRows(const KernelContext& context, const Region& region, int operand
     }
   } else {
     plain = plain && ends_with(operand_, k_axes_);
+  }
+  const auto block = static_cast<int64_t>(info(format_).block_elements);
+  if (plain && block > 1 && !has_rows_of_blocks(operand_, k_axes_, block, context.max_extents)) {
+    plain = false;
+    operand_ = region.operands[static_cast<size_t>(operand)];
+    packed_ = nullptr;
   }
   copied_ = !plain;
   if (!copied_) return;

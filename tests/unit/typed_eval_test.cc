@@ -204,6 +204,21 @@ TEST(TypedEval, Contractions) {
     check(label + " rope", rope<HeadDim>(contract<Embed>(x, heads), pos), fast);
     check(label + " argmax", argmax<Hidden>(contract<Embed>(x, w)), 100.0);
   }
+  // Blocks that span axes: rows of 288 are nine blocks, heads of 48 are one and a half.
+  for (const Format format : {Format::q8_0, Format::q4_0}) {
+    const std::string label = std::string(name(format)) + " heads of 48";
+    auto storage = allocate_storage("w", format, axis_list<Axes<Embed, KvHead, Group, HeadDim>>::get(),
+                                    std::array<int64_t, 4>{7, 2, 3, 48});
+    const auto source = random<f32, Embed>({7 * 288}, 11);
+    encode_row(format, source.data(), source.size(), storage->data);
+    const Weight<Embed, KvHead, Group, HeadDim> w(storage);
+    const auto a = random<f32, Pos, KvHead, Group, HeadDim>({5, 2, 3, 48}, 12);
+    check(label, contract<KvHead, Group, HeadDim>(a, w), 3e-2);
+    check(label + ", one head at a time", contract<HeadDim>(random<f32, Pos, HeadDim>({5, 48}), w), 3e-2);
+    check(label + ", elementwise", w * 2.0f);
+    check(label + ", sliced", contract<Part>(random<f32, Pos, Part>({3, 40}), slice<HeadDim, Part>(w, 5, 40)), 3e-2);
+    check(label + ", transposed", contract<Embed>(random<f32, Pos, Embed>({3, 7}), w), 3e-2);
+  }
   check("batch axes", contract<HeadDim>(random<f32, Pos, KvHead, HeadDim>({3, 2, 9}), random<f32, KvHead, Key, HeadDim>({2, 4, 9})));
   check("transposed", contract<Hidden>(random<f32, Pos, Hidden>({3, 10}), random<f32, Hidden, Embed>({10, 7})));
   check("top_k", top_k<Hidden, Choice>(contract<Embed>(x, random<f32, Hidden, Embed>({12, 64})), 3));
