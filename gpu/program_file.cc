@@ -48,7 +48,7 @@ std::string default_program_folder() {
 std::vector<unsigned char> read_program_file(const std::string& path, const std::string& key) {
   std::error_code error;
   const uintmax_t size = std::filesystem::file_size(path, error);
-  if (error || size < sizeof(Header)) return {};
+  if (error || size < sizeof(Header) + key.size()) return {};
   std::ifstream file(path, std::ios::binary);
   Header header;
   if (!file.read(reinterpret_cast<char*>(&header), sizeof header)) return {};

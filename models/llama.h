@@ -42,9 +42,10 @@ inline LanguageModel load(const std::shared_ptr<const GgufFile>& file) {
   const int64_t kv_heads = config.count("attention.head_count_kv", heads);
   const int64_t head_dim = config.count("attention.key_length", embed / heads);
   const int rotated = static_cast<int>(config.count("rope.dimension_count", head_dim));
-  config.require(heads % kv_heads == 0, "attention.head_count_kv", "must divide the number of heads");
+  config.require(heads % kv_heads == 0 && heads <= embed && head_dim <= embed, "attention.head_count",
+                 "must be a multiple of the KV heads and fit the embedding");
   config.require(rotated % 2 == 0 && rotated <= head_dim, "rope.dimension_count", "must be even and at most the head");
-  config.only("rope.scaling.type", "none");
+  config.without({"attention.sliding_window", "expert_count", "rope.scaling.type", "rope.scaling.factor"});
 
   WeightLoader loader(file);
   loader.extents<KvHead, Group, HeadDim>(kv_heads, heads / kv_heads, head_dim);
@@ -70,9 +71,7 @@ inline LanguageModel load(const std::shared_ptr<const GgufFile>& file) {
   Graph graph;
   const Batch batch(graph);
   auto x = materialize(at<Vocab>(embedding, batch.tokens), "embedding");
-  for (size_t i = 0; i < layers.size(); ++i) {
-    x = block(x, layers[i], options, batch, KvCache(graph, batch, "blk." + std::to_string(i) + ".kv"));
-  }
+  for (const Layer& w : layers) x = block(x, w, options, batch, KvCache(graph, batch, w.wk.storage()->name + ".kv"));
   auto last = materialize(rms_norm<Embed>(at<Pos>(x, batch.last), norm, options.eps), "output_norm");
   return config.model(graph, batch, materialize(contract<Embed>(last, output), "logits"));
 }

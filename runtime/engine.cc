@@ -111,8 +111,20 @@ void Engine::run() {
   logits_ = nullptr;
   count_ = 0;
   rows_ = 0;
+  try {
+    if (count[0] != 0) plan_.run(bindings_);
+  } catch (...) {
+    // The step's tokens were given slots, but nothing was written there: forget them.
+    run_rows_ = 0;
+    for (size_t sequence = 0; sequence < in_step_.size(); ++sequence) {
+      if (in_step_[sequence] == 0) continue;
+      const auto id = static_cast<int32_t>(sequence);
+      cache_.trim(id, cache_.length(id) - in_step_[sequence]);
+    }
+    std::fill(in_step_.begin(), in_step_.end(), 0);
+    throw;
+  }
   std::fill(in_step_.begin(), in_step_.end(), 0);
-  if (count[0] != 0) plan_.run(bindings_);
 }
 
 std::span<const float> Engine::logits(int32_t row) {

@@ -27,8 +27,26 @@ float ModelConfig::number(std::string_view key, std::optional<float> fallback) c
   const std::string name = full(key);
   if (file_->find(name) == nullptr && fallback) return *fallback;
   const float value = file_->get_f32(name);
-  require(std::isfinite(value), key, "is not a finite number");
+  require(std::isfinite(value) && value > 0, key, "is not a finite number above 0");
   return value;
+}
+
+size_t ModelConfig::layers() const {
+  const auto layers = static_cast<size_t>(count("block_count"));
+  require(layers <= file_->tensors().size(), "block_count",
+          std::to_string(layers) + " is more than the file has tensors (" + std::to_string(file_->tensors().size()) + ")");
+  return layers;
+}
+
+void ModelConfig::without(std::initializer_list<std::string_view> keys) const {
+  for (const std::string_view key : keys) {
+    const GgufValue* value = file_->find(full(key));
+    if (value == nullptr) continue;
+    const std::optional<int64_t> integer = value->as_i64();
+    const std::optional<double> real = integer ? static_cast<double>(*integer) : value->as_f64();
+    const bool neutral = (real && (*real == 0 || (*real == 1 && key.starts_with("rope.")))) || value->as_string() == "none";
+    require(neutral, key, "is an option that this architecture does not support");
+  }
 }
 
 int64_t ModelConfig::rows(std::string_view name) const {
@@ -43,13 +61,6 @@ void ModelConfig::require(bool holds, std::string_view key, std::string_view rea
   const std::string name = full(key);
   if (file_->find(name) != nullptr) file_->fail(name, reason);
   throw Error(file_->path() + ": " + name + " " + std::string(reason));
-}
-
-void ModelConfig::only(std::string_view key, std::string_view value) const {
-  const std::string name = full(key);
-  if (file_->find(name) == nullptr) return;
-  const std::string_view found = file_->get_string(name);
-  require(found == value, key, "'" + std::string(found) + "' is not supported, only '" + std::string(value) + "' is");
 }
 
 // The extent of an axis that a weight has.

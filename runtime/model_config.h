@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,16 +20,18 @@ class ModelConfig {
 
   // An integer from 1 to 2^31 - 1. Throws Error, naming file and key, for anything else; absent without a fallback too.
   int64_t count(std::string_view key, std::optional<int64_t> fallback = std::nullopt) const;
-  // A finite number.
+  // A finite number above 0.
   float number(std::string_view key, std::optional<float> fallback = std::nullopt) const;
-  size_t layers() const { return static_cast<size_t>(count("block_count")); }
+  // block_count; at most the number of tensors, so that a wrong one costs nothing.
+  size_t layers() const;
   // Rows of a tensor of two dimensions: its slower extent.
   int64_t rows(std::string_view tensor) const;
 
   // Throws Error for `key` unless `holds`.
   void require(bool holds, std::string_view key, std::string_view reason) const;
-  // Throws Error if `key` is there with another value: an option that the model file does not know is not ignored.
-  void only(std::string_view key, std::string_view value) const;
+  // Throws Error for an option that is there and changes the computation, which is not ignored: anything but 0, "none",
+  // or 1 for a factor of rope.
+  void without(std::initializer_list<std::string_view> keys) const;
 
   // Describes the recorded graph: `logits` becomes its result.
   template <Axis Rows, Axis Vocab>

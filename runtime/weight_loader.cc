@@ -20,7 +20,9 @@ bool factors(const std::vector<int64_t>& parts, const std::vector<int64_t>& whol
   size_t at = 0;
   for (const int64_t extent : whole) {
     int64_t product = 1;
-    while (at < parts.size() && product < extent) product *= parts[at++];
+    while (at < parts.size() && product < extent) {
+      if (__builtin_mul_overflow(product, parts[at++], &product)) return false;
+    }
     if (product != extent) return false;
   }
   return std::all_of(parts.begin() + static_cast<std::ptrdiff_t>(at), parts.end(), [](int64_t e) { return e == 1; });
@@ -97,8 +99,13 @@ std::vector<float> WeightLoader::vector(const std::string& name, int64_t count) 
                         std::to_string(count) + "]");
     return {};
   }
+  const Format format = file_->format(*tensor);
+  if (!info(format).is_float) {
+    problems_.push_back("tensor '" + name + "' holds " + std::string(tensor->type_name) + ", not numbers to compute with");
+    return {};
+  }
   std::vector<float> values(static_cast<size_t>(count));
-  decode_row(file_->format(*tensor), tensor->data, values.size(), values.data());
+  decode_row(format, tensor->data, values.size(), values.data());
   return values;
 }
 

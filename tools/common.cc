@@ -93,23 +93,21 @@ std::string PromptFlags::prompt_text() const {
 
 std::vector<int32_t> parse_ids(const std::string& text, std::string_view flag) {
   std::vector<int32_t> ids;
-  const auto separates = [](char c) { return c == ',' || c == ' ' || c == '\n' || c == '\t'; };
-  for (size_t begin = 0; begin < text.size();) {
-    if (separates(text[begin])) {
-      ++begin;
-      continue;
-    }
-    size_t end = begin;
-    while (end < text.size() && !separates(text[end])) ++end;
+  const std::string blanks = " \t\n";
+  const auto skip_blanks = [&](size_t at) { return std::min(text.find_first_not_of(blanks, at), text.size()); };
+  for (size_t begin = skip_blanks(0); begin < text.size() || ids.empty();) {
+    const size_t end = std::min(text.find_first_of(blanks + ",", begin), text.size());
     int32_t id = 0;
     const auto [stop, error] = std::from_chars(text.data() + begin, text.data() + end, id);
     if (error != std::errc() || stop != text.data() + end || id < 0) {
-      throw Error(std::string(flag) + ": '" + text.substr(begin, end - begin) + "' is no token id");
+      throw CLI::ValidationError(std::string(flag), "'" + text.substr(begin, end - begin) + "' is no token id");
     }
     ids.push_back(id);
-    begin = end;
+    begin = skip_blanks(end);
+    if (begin == text.size() || text[begin] != ',') continue;
+    begin = skip_blanks(begin + 1);
+    if (begin == text.size()) throw CLI::ValidationError(std::string(flag), "a token id is missing after the last comma");
   }
-  if (ids.empty()) throw Error(std::string(flag) + ": no token ids");
   return ids;
 }
 
@@ -176,6 +174,31 @@ void Progress::clear() {
   std::fputs("\r\033[K", stderr);
   std::fflush(stderr);
   shown_ = false;
+}
+
+Waiting::Waiting(std::string what) {
+  if (::isatty(STDERR_FILENO) != 1) return;
+  watcher_ = std::thread([this, text = std::move(what)] {
+    std::unique_lock lock(mutex_);
+    if (done_.wait_for(lock, std::chrono::seconds(1), [this] { return over_; })) return;
+    for (int seconds = 1; !over_; ++seconds) {
+      std::fprintf(stderr, "\r\033[K%s: %d s", text.c_str(), seconds);
+      std::fflush(stderr);
+      done_.wait_for(lock, std::chrono::seconds(1), [this] { return over_; });
+    }
+    std::fputs("\r\033[K", stderr);
+    std::fflush(stderr);
+  });
+}
+
+Waiting::~Waiting() {
+  if (!watcher_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+  }
+  done_.notify_all();
+  watcher_.join();
 }
 
 size_t peak_memory() {

@@ -3,12 +3,15 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "core/error.h"
@@ -50,7 +53,7 @@ struct PromptFlags {
 enum PromptSource { kPromptText = 1, kPromptFile = 2, kPromptTokens = 4 };
 void add_prompt_flags(CLI::App& app, PromptFlags& flags, int sources);
 
-// "1,2,3" to ids. Throws Error, naming `flag`, for anything else.
+// "1,2,3" or "1 2 3" to ids. Throws CLI11's ValidationError (wrong usage), naming `flag`, for anything else.
 std::vector<int32_t> parse_ids(const std::string& text, std::string_view flag);
 
 // --- models ---
@@ -87,6 +90,28 @@ class Progress {
   bool shown_ = false;
   Clock::time_point begin_, last_;
 };
+
+// The same for one call that takes long: what is waited for, and the seconds, until the object goes.
+class Waiting {
+ public:
+  explicit Waiting(std::string what);
+  ~Waiting();
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable done_;
+  bool over_ = false;
+  std::thread watcher_;
+};
+
+// Calls `work`, showing what is waited for if it takes long.
+template <class F>
+auto waiting_for(const char* what, F work) {
+  const Waiting waiting(what);
+  return work();
+}
 
 class Stopwatch {
  public:

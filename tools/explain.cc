@@ -34,7 +34,8 @@ void run(const ExplainFlags& flags) {
   options.context = flags.context;
   options.batch = flags.batch;
   options.profile = flags.profile;
-  Engine engine(open.model, Device::by_name(flags.model.device, flags.model.threads), options);
+  const Device device = Device::by_name(flags.model.device, flags.model.threads);
+  Engine engine = waiting_for("loading", [&] { return Engine(open.model, device, options); });
 
   if (flags.records) {
     for (const Step& step : open.model.graph->steps) print(to_string(*open.model.graph, step) + "\n");

@@ -1,7 +1,11 @@
 // weft logits: what a model makes of a prompt, as numbers.
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <utility>
 
 #include "runtime/engine.h"
 #include "tools/common.h"
@@ -17,13 +21,19 @@ struct LogitsFlags {
   int chunk = 0;
 };
 
+// Written under another name and renamed when it is complete, so that what was there stays until then: the model itself,
+// if it is named by mistake, which is mapped. Devices and pipes are written to directly.
 class OutputFile {
  public:
-  explicit OutputFile(const std::string& path) : path_(path), file_(std::fopen(path.c_str(), "wb")) {
+  explicit OutputFile(const std::string& path)
+      : path_(path), renames_(!std::filesystem::exists(path) || std::filesystem::is_regular_file(path)) {
+    if (renames_) temporary_ = path + ".partial." + std::to_string(getpid());
+    file_ = std::fopen(renames_ ? temporary_.c_str() : path.c_str(), "wb");
     if (file_ == nullptr) fail();
   }
   ~OutputFile() {
     if (file_ != nullptr) std::fclose(file_);
+    if (renames_ && !temporary_.empty()) std::remove(temporary_.c_str());
   }
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
@@ -33,13 +43,18 @@ class OutputFile {
   }
   void close() {
     if (std::fclose(std::exchange(file_, nullptr)) != 0) fail();
+    if (!renames_) return;
+    if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail();
+    temporary_.clear();
   }
 
  private:
   [[noreturn]] void fail() { throw Error(path_ + ": " + std::strerror(errno)); }
 
   std::string path_;
-  std::FILE* file_;
+  bool renames_;
+  std::string temporary_;
+  std::FILE* file_ = nullptr;
 };
 
 void run(const LogitsFlags& flags) {
@@ -56,7 +71,7 @@ void run(const LogitsFlags& flags) {
   options.batch = flags.chunk > 0 ? flags.chunk : kDefaultChunk;
   options.logit_rows = options.batch;
   const Device device = Device::by_name(flags.model.device, flags.model.threads);
-  Engine engine(open.model, device, options);
+  Engine engine = waiting_for("loading", [&] { return Engine(open.model, device, options); });
   const int32_t sequence = engine.cache().open();
 
   OutputFile output(flags.output);

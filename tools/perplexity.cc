@@ -70,7 +70,7 @@ void run(const PerplexityFlags& flags) {
       std::clamp<int64_t>(kLogitBytes / (open.model.vocab * static_cast<int64_t>(sizeof(float))), 1, flags.batch));
   options.logit_rows = rows_kept;
   const Device device = Device::by_name(flags.model.device, flags.model.threads);
-  Engine engine(open.model, device, options);
+  Engine engine = waiting_for("loading", [&] { return Engine(open.model, device, options); });
   const auto window = static_cast<size_t>(engine.context());
   if (window < 4) throw Error("windows of fewer than 4 tokens have no second half to score (-c)");
   if (tokens.size() < window) {

@@ -1,6 +1,7 @@
 // weft run: text from a model.
 #include <algorithm>
 #include <cstdio>
+#include <random>
 #include <optional>
 
 #include "runtime/engine.h"
@@ -20,6 +21,7 @@ struct RunFlags {
   bool no_display_prompt = false;
   bool ignore_eos = false;
   SamplerOptions sampler;
+  int64_t seed = 0;
 };
 
 // What is printed: text, or ids where the prompt was given as ids.
@@ -59,7 +61,15 @@ std::string rate(size_t tokens, double seconds) {
   return format("%zu tokens in %.3f s, %.1f tokens/s", tokens, seconds, static_cast<double>(tokens) / seconds);
 }
 
-void run(const RunFlags& flags) {
+void run(RunFlags flags) {
+  // Wrong values of flags are wrong usage, and are said before anything is loaded.
+  try {
+    static_cast<void>(Sampler(flags.sampler, 1));
+  } catch (const Error& error) {
+    throw CLI::ValidationError(error.what());
+  }
+  if (flags.prompt.has_tokens()) static_cast<void>(parse_ids(flags.prompt.tokens, "--tokens"));
+  flags.sampler.seed = flags.seed >= 0 ? static_cast<uint64_t>(flags.seed) : std::random_device()();
   const Stopwatch loading;
   const OpenModel open = open_model(flags.model);
   std::unique_ptr<Tokenizer> tokenizer;
@@ -71,7 +81,7 @@ void run(const RunFlags& flags) {
   options.context = flags.context;
   options.batch = flags.batch;
   const Device device = Device::by_name(flags.model.device, flags.model.threads);
-  Engine engine(open.model, device, options);
+  Engine engine = waiting_for("loading", [&] { return Engine(open.model, device, options); });
   Sampler sampler(flags.sampler, static_cast<size_t>(open.model.vocab));
   const double load_seconds = loading.seconds();
   if (prompt.size() > static_cast<size_t>(engine.context())) {
@@ -126,6 +136,7 @@ void run(const RunFlags& flags) {
   if (full) std::fprintf(stderr, "weft: the context of %d tokens is full (-c)\n", engine.context());
   std::fprintf(stderr, "\n%s, precision %s\n", device.name().c_str(),
                std::string(name(options.precision)).c_str());
+  if (flags.sampler.temp > 0) std::fprintf(stderr, "seed     %llu\n", static_cast<unsigned long long>(flags.sampler.seed));
   std::fprintf(stderr, "load     %.3f s\n", load_seconds);
   std::fprintf(stderr, "prefill  %s\n", rate(prompt.size(), prefill_seconds).c_str());
   std::fprintf(stderr, "decode   %s\n", rate(decoded, decode_seconds).c_str());
@@ -174,13 +185,13 @@ void add_run(CLI::App& app) {
       ->add_option("--repeat-last-n", sampler.repeat_last_n, "How far back 'lately' goes; -1: the whole context")
       ->capture_default_str()
       ->type_name("N");
-  command->add_option("-s,--seed", sampler.seed, "Seed of the sampler; equal seeds give equal text")
+  command->add_option("-s,--seed", flags->seed, "Seed of the sampler; equal seeds give equal text; -1: a random one")
       ->capture_default_str()
       ->type_name("SEED");
   command
       ->add_option("-c,--ctx-size", flags->context,
-                   "Tokens of prompt and text together (default: the model's, at most 4096)")
-      ->check(CLI::Range(1, 1 << 24))
+                   "Tokens of prompt and text together (default, and 0: the model's, at most 4096)")
+      ->check(CLI::Range(0, 1 << 24))
       ->type_name("CONTEXT");
   command->add_option("-b,--batch-size", flags->batch, "Tokens of the prompt that are processed at a time")
       ->check(CLI::Range(1, 1 << 20))

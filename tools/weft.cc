@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <iostream>
 #include <new>
 
 #include "tools/common.h"
@@ -37,6 +38,7 @@ int main(int argc, char** argv) {
   app.set_help_flag("-h,--help", "Print this help and exit");
   app.set_help_all_flag("--help-all", "Print the help of all commands and exit");
   app.require_subcommand(1);
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return "weft: error: " + std::string(error.what()) + "\nTry 'weft --help' or 'weft COMMAND --help'.\n";
   });
@@ -56,7 +58,10 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    const bool asked = app.exit(error) == 0;  // for help or the version
+    std::cout.flush();
+    if (asked && !std::cout) return fail("cannot write to standard output");
+    return asked ? 0 : 2;
   } catch (const weft::Error& error) {
     return fail(error.what());
   } catch (const std::bad_alloc&) {

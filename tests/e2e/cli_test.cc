@@ -9,6 +9,7 @@
 
 #include "tests/command.h"
 #include "tests/errors.h"
+#include "tests/gpu_device.h"
 
 namespace weft {
 namespace {
@@ -102,10 +103,13 @@ class CliModel : public testing::Test {
 
 TEST_F(CliModel, GreedyTextIsTheExpectedOne) {
   WEFT_SHARED_OR_SKIP(expected, "data/models/stories260K/expected_greedy_n200.txt");
-  for (const char* precision : {"exact", "fast"}) {
-    const Result result = run({"run", "-p", "", "--temp", "0", "-n", "200", "--precision", precision});
+  std::vector<std::string> devices = {"cpu"};
+  if (test::opencl_device()) devices.push_back("opencl");
+  for (const std::string& device : devices) for (const char* precision : {"exact", "fast"}) {
+    const Result result =
+        run({"run", "-p", "", "--temp", "0", "-n", "200", "--precision", precision, "--device", device});
     EXPECT_EQ(result.code, 0) << result.err;
-    EXPECT_EQ(result.out, test::read_file(expected)) << precision;
+    EXPECT_EQ(result.out, test::read_file(expected)) << device << " " << precision;
     for (const char* figure : {"load", "prefill", "decode", "tokens/s", "peak memory", precision}) {
       EXPECT_CONTAINS(result.err, figure);
     }
@@ -145,10 +149,12 @@ TEST_F(CliModel, TokensInTokensOut) {
   EXPECT_EQ(result.out, "1 403 407 261 378 432\n");
   EXPECT_EQ(run({"run", "--tokens", "1, 403", "--temp", "0", "-n", "2", "--no-display-prompt"}).out, "407 261\n");
   EXPECT_EQ(run({"run", "--tokens", "1", "-n", "0"}).out, "1\n");
-  expect_failure(with_model({"run", "--tokens", "1,two"}), "'two' is no token id");
-  expect_failure(with_model({"run", "--tokens", ""}), "no token ids");
+  expect_usage_error(with_model({"run", "--tokens", "1,two"}), "'two' is no token id");
+  expect_usage_error(with_model({"run", "--tokens", ""}), "--tokens");
+  expect_usage_error(with_model({"run", "--tokens", "1,,2"}), "'' is no token id");
+  expect_usage_error(with_model({"run", "--tokens", "1,2,"}), "last comma");
   expect_failure(with_model({"run", "--tokens", "1,512"}), "token 512 is outside the vocabulary of 512");
-  expect_failure(with_model({"run", "--tokens", "99999999999"}), "99999999999");
+  expect_usage_error(with_model({"run", "--tokens", "99999999999"}), "99999999999");
 }
 
 TEST_F(CliModel, TheContextEndsTheText) {
@@ -165,7 +171,8 @@ TEST_F(CliModel, SeedsAreRepeatable) {
   const std::string first = sample("7");
   EXPECT_EQ(sample("7"), first);
   EXPECT_NE(sample("8"), first);
-  expect_failure(with_model({"run", "--top-p", "-1", "-n", "1"}), "--top-p");
+  expect_usage_error(with_model({"run", "--top-p", "-1", "-n", "1"}), "--top-p");
+  expect_usage_error(with_model({"run", "--temp", "nan", "-n", "1"}), "--temp");
 }
 
 TEST_F(CliModel, AReaderThatGoesAway) {
@@ -201,12 +208,17 @@ TEST_F(CliModel, LogitsOfEveryPosition) {
     ASSERT_EQ(got.size(), want.size());
     float most = 0, largest = 0;
     for (size_t i = 0; i < want.size(); ++i) {
+      ASSERT_TRUE(std::isfinite(got[i])) << i;
       most = std::max(most, std::abs(got[i] - want[i]));
       largest = std::max(largest, std::abs(want[i]));
     }
     EXPECT_LE(most / largest, 1e-4f) << "chunk " << chunk;
   }
   expect_failure(with_model({"logits", "--tokens", "1", "-o", (folder / "no" / "out").string()}), "No such file");
+  // What was there stays until the new file is complete.
+  std::ofstream(folder / "kept") << "kept";
+  expect_failure(with_model({"logits", "--tokens", "99999", "-o", (folder / "kept").string()}), "99999");
+  EXPECT_EQ(test::read_file(folder / "kept"), "kept");
 }
 
 TEST_F(CliModel, TokenizeAndBack) {

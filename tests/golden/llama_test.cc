@@ -69,7 +69,8 @@ double error(const std::vector<float>& got, const std::vector<float>& want) {
   double difference = 0, largest = 0;
   for (size_t i = 0; i < got.size(); ++i) {
     const double d = std::fabs(static_cast<double>(got[i]) - want[i]);
-    if (!(d <= difference)) difference = d;  // a NaN stays
+    if (std::isnan(d)) return INFINITY;
+    difference = std::max(difference, d);
     largest = std::max(largest, std::fabs(static_cast<double>(want[i])));
   }
   return difference / largest;
@@ -107,7 +108,9 @@ TEST_P(GoldenLlama, OnOpenCl) {
   if (!device) GTEST_SKIP() << "no OpenCL device";
   const auto logits = run(golden_->model, golden_->tokens, *device, Precision::exact);
   EXPECT_LE(error(logits, golden_->logits), 1e-4);
-  EXPECT_LE(error(run(golden_->model, golden_->tokens, *device, Precision::exact, 7), logits), 1e-5);
+  for (const size_t chunk : {1, 7, 64}) {
+    EXPECT_LE(error(run(golden_->model, golden_->tokens, *device, Precision::exact, chunk), logits), 1e-5) << chunk;
+  }
 }
 
 TEST_P(GoldenLlama, ChunksAndThreadsAgree) {
@@ -157,7 +160,10 @@ TEST(ShippedModel, TokenizesAsTheLibraryThatTrainedItsTokenizer) {
     const auto text = sample["text"].get<std::string>();
     const auto ids = sample["ids"].get<Ids>();
     EXPECT_EQ(tokenizer->encode(text, false), ids) << text;
-    EXPECT_EQ(tokenizer->decode(ids), text);
+    // The symbol that stands for a space cannot come back as itself.
+    if (text.find("\u2581") == std::string::npos) {
+      EXPECT_EQ(tokenizer->decode(ids), text);
+    }
   }
 }
 

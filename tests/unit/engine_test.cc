@@ -54,6 +54,7 @@ float difference(std::span<const float> a, std::span<const float> b) {
   EXPECT_EQ(a.size(), b.size());
   float most = 0, largest = 0;
   for (size_t i = 0; i < b.size(); ++i) {
+    EXPECT_TRUE(std::isfinite(a[i])) << i;
     most = std::max(most, std::abs(a[i] - b[i]));
     largest = std::max(largest, std::abs(b[i]));
   }
