@@ -144,9 +144,11 @@ TEST(Extents, BytesAreCheckedForOverflow) {
   extents = {3, 64};
   EXPECT_EQ(value_bytes(b.graph, value, extents.data()), 3u * 64 * 4);
   EXPECT_EQ(value_bytes(b.graph, blocks, extents.data()), 3u * 2 * 34);
-  extents = {32, 48};
+  extents = {32, 48};  // a block may span rows ...
+  EXPECT_EQ(value_bytes(b.graph, blocks, extents.data()), 48u * 34);
+  extents = {33, 48};  // ... but not the end
   EXPECT_EQ(error_of([&] { value_bytes(b.graph, blocks, extents.data()); }),
-            "value 'q': rows of 48 elements cut a block of Q8_0");
+            "value 'q': its 1584 elements cut a block of Q8_0");
 }
 
 }  // namespace

@@ -82,14 +82,14 @@ TEST_P(OpenClSteps, ContractTable) { check(contract_case_table()); }
 TEST_P(OpenClSteps, AttentionTable) { check(attention_case_table()); }
 TEST_P(OpenClSteps, AppendTable) { check(append_case_table()); }
 
-TEST_P(OpenClSteps, RowsThatCutABlockAreRefused) {
+TEST_P(OpenClSteps, ValuesThatCutABlockAreRefused) {
   GpuDevice* gpu = device(GetParam());
   if (gpu == nullptr) GTEST_SKIP() << "no OpenCL device on this machine";
   try {
-    run_gpu(*gpu, linear_case(3, 4, 40, Format::q8_0));
+    run_gpu(*gpu, linear_case(3, 3, 40, Format::q8_0));
     FAIL() << "no error";
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("'w' has rows of 40 elements, which cut a block of Q8_0"),
+    EXPECT_NE(std::string(error.what()).find("'w' has 120 elements, which cut a block of Q8_0"),
               std::string::npos)
         << error.what();
   }
