@@ -74,12 +74,4 @@ inline CommandResult run_weft(const std::vector<std::string>& arguments, const s
   return result;
 }
 
-// A file of little-endian f32.
-inline std::vector<float> read_floats(const std::filesystem::path& path) {
-  const std::string bytes = read_file(path);
-  std::vector<float> values(bytes.size() / sizeof(float));
-  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
-  return values;
-}
-
 }  // namespace weft::test

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace weft::test {
 
@@ -33,6 +36,22 @@ inline std::optional<std::filesystem::path> shared_data(std::string_view relativ
 inline std::string read_file(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+// A file of little-endian f32.
+inline std::vector<float> read_floats(const std::filesystem::path& path) {
+  const std::string bytes = read_file(path);
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+  return values;
+}
+
+// The model that comes with the repository. Throws if there is none.
+inline std::filesystem::path shipped_model() {
+  for (const auto& entry : std::filesystem::directory_iterator(source_dir() / "models/shipped")) {
+    if (entry.path().extension() == ".gguf") return entry.path();
+  }
+  throw std::runtime_error("models/shipped holds no model");
 }
 
 }  // namespace weft::test

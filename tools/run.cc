@@ -48,11 +48,10 @@ class Printer {
   bool first_ = true;
 };
 
-std::vector<int32_t> prompt_ids(const RunFlags& flags, const Tokenizer* tokenizer) {
-  if (tokenizer == nullptr) return parse_ids(flags.prompt.tokens, "--tokens");
-  std::vector<int32_t> ids = tokenizer->encode(flags.prompt.prompt_text(), true);
+std::vector<int32_t> encode_prompt(const PromptFlags& flags, const Tokenizer& tokenizer) {
+  std::vector<int32_t> ids = tokenizer.encode(flags.prompt_text(), true);
   if (!ids.empty()) return ids;
-  if (tokenizer->bos()) return {*tokenizer->bos()};
+  if (tokenizer.bos()) return {*tokenizer.bos()};
   throw Error("the prompt is empty, and the model has no token that begins a text");
 }
 
@@ -68,13 +67,16 @@ void run(RunFlags flags) {
   } catch (const Error& error) {
     throw CLI::ValidationError(error.what());
   }
-  if (flags.prompt.has_tokens()) static_cast<void>(parse_ids(flags.prompt.tokens, "--tokens"));
+  std::vector<int32_t> prompt;
+  if (flags.prompt.has_tokens()) prompt = parse_ids(flags.prompt.tokens, "--tokens");
   flags.sampler.seed = flags.seed >= 0 ? static_cast<uint64_t>(flags.seed) : std::random_device()();
   const Stopwatch loading;
   const OpenModel open = open_model(flags.model);
   std::unique_ptr<Tokenizer> tokenizer;
-  if (!flags.prompt.has_tokens()) tokenizer = load_tokenizer(*open.file);
-  const std::vector<int32_t> prompt = prompt_ids(flags, tokenizer.get());
+  if (!flags.prompt.has_tokens()) {
+    tokenizer = load_tokenizer(*open.file);
+    prompt = encode_prompt(flags.prompt, *tokenizer);
+  }
 
   EngineOptions options;
   options.precision = flags.model.precision_value();

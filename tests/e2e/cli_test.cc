@@ -10,6 +10,7 @@
 #include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/gpu_device.h"
+#include "tests/logits_error.h"
 
 namespace weft {
 namespace {
@@ -205,14 +206,7 @@ TEST_F(CliModel, LogitsOfEveryPosition) {
     ASSERT_EQ(result.code, 0) << result.err;
     EXPECT_EQ(result.out, "");
     const std::vector<float> got = test::read_floats(out);
-    ASSERT_EQ(got.size(), want.size());
-    float most = 0, largest = 0;
-    for (size_t i = 0; i < want.size(); ++i) {
-      ASSERT_TRUE(std::isfinite(got[i])) << i;
-      most = std::max(most, std::abs(got[i] - want[i]));
-      largest = std::max(largest, std::abs(want[i]));
-    }
-    EXPECT_LE(most / largest, 1e-4f) << "chunk " << chunk;
+    EXPECT_LE(test::relative_error(got, want), 1e-4) << "chunk " << chunk;
   }
   expect_failure(with_model({"logits", "--tokens", "1", "-o", (folder / "no" / "out").string()}), "No such file");
   // What was there stays until the new file is complete.

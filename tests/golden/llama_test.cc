@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cmath>
-#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -13,22 +11,18 @@
 #include "runtime/engine.h"
 #include "runtime/tokenizer.h"
 #include "tests/gpu_device.h"
+#include "tests/logits_error.h"
 #include "tests/test_data.h"
 
 namespace weft {
 namespace {
 
+using test::read_floats;
+using test::relative_error;
 using test::shared_data;
+using test::shipped_model;
 using test::source_dir;
 using Ids = std::vector<int32_t>;
-
-std::vector<float> read_floats(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::vector<char> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  std::vector<float> floats(bytes.size() / sizeof(float));
-  std::memcpy(floats.data(), bytes.data(), floats.size() * sizeof(float));
-  return floats;
-}
 
 struct Golden {
   std::filesystem::path model;
@@ -63,19 +57,6 @@ std::vector<float> run(const std::filesystem::path& path, const Ids& tokens, con
   return logits;
 }
 
-// Largest difference over the largest logit.
-double error(const std::vector<float>& got, const std::vector<float>& want) {
-  if (got.size() != want.size()) return INFINITY;
-  double difference = 0, largest = 0;
-  for (size_t i = 0; i < got.size(); ++i) {
-    const double d = std::fabs(static_cast<double>(got[i]) - want[i]);
-    if (std::isnan(d)) return INFINITY;
-    difference = std::max(difference, d);
-    largest = std::max(largest, std::fabs(static_cast<double>(want[i])));
-  }
-  return difference / largest;
-}
-
 struct File {
   const char* folder;
   const char* file;
@@ -95,31 +76,31 @@ class GoldenLlama : public testing::TestWithParam<File> {
 
 TEST_P(GoldenLlama, ExactOnTheCpu) {
   const auto logits = run(golden_->model, golden_->tokens, Device::cpu(2), Precision::exact);
-  EXPECT_LE(error(logits, golden_->logits), 1e-4);
+  EXPECT_LE(relative_error(logits, golden_->logits), 1e-4);
 }
 
 TEST_P(GoldenLlama, FastOnTheCpu) {
   const auto logits = run(golden_->model, golden_->tokens, Device::cpu(2), Precision::fast);
-  EXPECT_LE(error(logits, golden_->logits), GetParam().fast);
+  EXPECT_LE(relative_error(logits, golden_->logits), GetParam().fast);
 }
 
 TEST_P(GoldenLlama, OnOpenCl) {
   const auto device = test::opencl_device();
   if (!device) GTEST_SKIP() << "no OpenCL device";
   const auto logits = run(golden_->model, golden_->tokens, *device, Precision::exact);
-  EXPECT_LE(error(logits, golden_->logits), 1e-4);
+  EXPECT_LE(relative_error(logits, golden_->logits), 1e-4);
   for (const size_t chunk : {1, 7, 64}) {
-    EXPECT_LE(error(run(golden_->model, golden_->tokens, *device, Precision::exact, chunk), logits), 1e-5) << chunk;
+    EXPECT_LE(relative_error(run(golden_->model, golden_->tokens, *device, Precision::exact, chunk), logits), 1e-5) << chunk;
   }
 }
 
 TEST_P(GoldenLlama, ChunksAndThreadsAgree) {
   const auto at_once = run(golden_->model, golden_->tokens, Device::cpu(2), Precision::exact);
   for (const size_t chunk : {1, 7, 64}) {
-    EXPECT_LE(error(run(golden_->model, golden_->tokens, Device::cpu(2), Precision::exact, chunk), at_once), 1e-5)
+    EXPECT_LE(relative_error(run(golden_->model, golden_->tokens, Device::cpu(2), Precision::exact, chunk), at_once), 1e-5)
         << "chunks of " << chunk;
   }
-  EXPECT_LE(error(run(golden_->model, golden_->tokens, Device::cpu(1), Precision::exact), at_once), 1e-5);
+  EXPECT_LE(relative_error(run(golden_->model, golden_->tokens, Device::cpu(1), Precision::exact), at_once), 1e-5);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -133,22 +114,15 @@ INSTANTIATE_TEST_SUITE_P(
       return name;
     });
 
-std::filesystem::path shipped_model() {
-  for (const auto& entry : std::filesystem::directory_iterator(source_dir() / "models/shipped")) {
-    if (entry.path().extension() == ".gguf") return entry.path();
-  }
-  throw Error("models/shipped holds no model");
-}
-
 TEST(ShippedModel, GivesTheLogitsThatItsTrainingScriptComputed) {
   const auto folder = source_dir() / "models/shipped";
   const auto expected = nlohmann::json::parse(std::ifstream(folder / "expected_logits.json"));
   const auto tokens = expected["ids"].get<Ids>();
   const auto want = read_floats(folder / "expected_logits.f32");
-  EXPECT_LE(error(run(shipped_model(), tokens, Device::cpu(2), Precision::exact), want), 1e-4);
-  EXPECT_LE(error(run(shipped_model(), tokens, Device::cpu(2), Precision::fast), want), 4e-2);
+  EXPECT_LE(relative_error(run(shipped_model(), tokens, Device::cpu(2), Precision::exact), want), 1e-4);
+  EXPECT_LE(relative_error(run(shipped_model(), tokens, Device::cpu(2), Precision::fast), want), 4e-2);
   if (const auto device = test::opencl_device()) {
-    EXPECT_LE(error(run(shipped_model(), tokens, *device, Precision::exact), want), 1e-4);
+    EXPECT_LE(relative_error(run(shipped_model(), tokens, *device, Precision::exact), want), 1e-4);
   }
 }
 
@@ -212,17 +186,17 @@ void ragged_steps_equal_single_runs(const Device& device) {
   engine.add(sc, c, WantLogits::all);
   engine.run();
   ASSERT_EQ(engine.rows(), 1 + 7 + 64);
-  EXPECT_LE(error(collect(0, 1), single({a})), 1e-5);
-  EXPECT_LE(error(collect(1, 7), tail(single({prefix, b}), vocab, 7)), 1e-5);
-  EXPECT_LE(error(collect(8, 64), tail(single({prefix, c}), vocab, 64)), 1e-5);
+  EXPECT_LE(relative_error(collect(0, 1), single({a})), 1e-5);
+  EXPECT_LE(relative_error(collect(1, 7), tail(single({prefix, b}), vocab, 7)), 1e-5);
+  EXPECT_LE(relative_error(collect(8, 64), tail(single({prefix, c}), vocab, 64)), 1e-5);
 
   engine.add(sb, next_b, WantLogits::all);
   engine.add(sa, next_a, WantLogits::all);
   engine.add(sc, next_c, WantLogits::last);
   engine.run();
-  EXPECT_LE(error(collect(0, 1), tail(single({prefix, b, next_b}), vocab, 1)), 1e-5);
-  EXPECT_LE(error(collect(1, 9), tail(single({a, next_a}), vocab, 9)), 1e-5);
-  EXPECT_LE(error(collect(10, 1), tail(single({prefix, c, next_c}), vocab, 1)), 1e-5);
+  EXPECT_LE(relative_error(collect(0, 1), tail(single({prefix, b, next_b}), vocab, 1)), 1e-5);
+  EXPECT_LE(relative_error(collect(1, 9), tail(single({a, next_a}), vocab, 9)), 1e-5);
+  EXPECT_LE(relative_error(collect(10, 1), tail(single({prefix, c, next_c}), vocab, 1)), 1e-5);
 }
 
 TEST(RaggedBatch, StepsEqualSingleRunsOnTheCpu) {
@@ -250,8 +224,8 @@ class Stories : public testing::Test {
     Ids tokens{1};
     tokens.insert(tokens.end(), ids.begin(), ids.end() - 1);
     const auto want = read_floats(folder_ / "expected_logits40.f32");
-    EXPECT_LE(error(run(folder_ / "stories260K.gguf", tokens, device, precision), want), tolerance);
-    EXPECT_LE(error(run(folder_ / "stories260K.gguf", tokens, device, precision, 1), want), tolerance);
+    EXPECT_LE(relative_error(run(folder_ / "stories260K.gguf", tokens, device, precision), want), tolerance);
+    EXPECT_LE(relative_error(run(folder_ / "stories260K.gguf", tokens, device, precision, 1), want), tolerance);
   }
 
   std::filesystem::path folder_;

@@ -2,14 +2,12 @@
 // whatever vector instructions the machine has.
 #include <gtest/gtest.h>
 
-#include <cmath>
-
-#include "core/error.h"
 #include "models/registry.h"
 #include "runtime/engine.h"
 #include "runtime/sampler.h"
 #include "runtime/tokenizer.h"
 #include "tests/allocation_counter.h"
+#include "tests/logits_error.h"
 #include "tests/targets.h"
 #include "tests/test_data.h"
 
@@ -17,10 +15,7 @@ namespace weft {
 namespace {
 
 std::shared_ptr<const GgufFile> shipped_file() {
-  for (const auto& entry : std::filesystem::directory_iterator(test::source_dir() / "models/shipped")) {
-    if (entry.path().extension() == ".gguf") return std::make_shared<const GgufFile>(GgufFile::open(entry.path()));
-  }
-  throw Error("models/shipped holds no model");
+  return std::make_shared<const GgufFile>(GgufFile::open(test::shipped_model()));
 }
 
 TEST(Shipped, DecodingAllocatesNothing) {
@@ -75,14 +70,7 @@ TEST(Shipped, EveryTargetGivesTheSameLogits) {
       keep();
     }
     if (best.empty()) best = logits;
-    ASSERT_EQ(logits.size(), best.size());
-    float largest = 0, difference = 0;
-    for (size_t i = 0; i < best.size(); ++i) {
-      largest = std::max(largest, std::fabs(best[i]));
-      ASSERT_TRUE(std::isfinite(logits[i]));
-      difference = std::max(difference, std::fabs(best[i] - logits[i]));
-    }
-    EXPECT_LE(difference, 1e-5f * largest);
+    EXPECT_LE(test::relative_error(logits, best), 1e-5);
   });
   if (targets == 1) GTEST_SKIP() << "this machine supports one target only";
 }

@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include <algorithm>
 
 #include "gpu/device.h"
 #include "tests/allocation_counter.h"
+#include "tests/logits_error.h"
 #include "tests/errors.h"
 #include "tests/small_model.h"
 
@@ -49,19 +52,8 @@ std::vector<float> all_logits(const LanguageModel& model, const std::vector<int3
   return logits;
 }
 
-// max |a - b| / max |b|.
-float difference(std::span<const float> a, std::span<const float> b) {
-  EXPECT_EQ(a.size(), b.size());
-  float most = 0, largest = 0;
-  for (size_t i = 0; i < b.size(); ++i) {
-    EXPECT_TRUE(std::isfinite(a[i])) << i;
-    most = std::max(most, std::abs(a[i] - b[i]));
-    largest = std::max(largest, std::abs(b[i]));
-  }
-  return most / largest;
-}
-
-constexpr float kSame = 1e-5f;
+using test::relative_error;
+constexpr double kSame = 1e-5;
 
 // On the CPU with one thread and two, and on the first OpenCL device.
 class EngineOn : public testing::TestWithParam<const char*> {
@@ -91,7 +83,7 @@ TEST_P(EngineOn, ChunksGiveTheSameLogits) {
   const std::vector<float> want = all_logits(model, tokens, 70);
   ASSERT_EQ(want.size(), 70u * 19);
   for (const int chunk : {1, 7, 64, 70}) {
-    EXPECT_LE(difference(all_logits(model, tokens, chunk, device_), want), kSame) << chunk;
+    EXPECT_LE(relative_error(all_logits(model, tokens, chunk, device_), want), kSame) << chunk;
   }
 }
 
@@ -102,7 +94,9 @@ TEST(Engine, PositionsMatter) {
   std::swap(tokens[2], tokens[5]);
   EXPECT_NE(tokens[2], tokens[5]);
   const std::vector<float> other = all_logits(model, tokens, 9);
-  EXPECT_GT(difference(std::span(other).last(19), std::span(want).last(19)), 1e-3f);
+  const double apart = relative_error(std::span(other).last(19), std::span(want).last(19));
+  EXPECT_TRUE(std::isfinite(apart));
+  EXPECT_GT(apart, 1e-3);
 }
 
 TEST_P(EngineOn, PackedSequencesGiveWhatSingleRunsGive) {
@@ -123,7 +117,7 @@ TEST_P(EngineOn, PackedSequencesGiveWhatSingleRunsGive) {
   for (const auto& prompt : prompts) {
     const std::vector<float> want = all_logits(model, prompt, 64);
     for (size_t i = 0; i < prompt.size(); ++i, ++row) {
-      EXPECT_LE(difference(engine.logits(row), std::span(want).subspan(i * 19, 19)), kSame);
+      EXPECT_LE(relative_error(engine.logits(row), std::span(want).subspan(i * 19, 19)), kSame);
     }
   }
 
@@ -141,9 +135,9 @@ TEST_P(EngineOn, PackedSequencesGiveWhatSingleRunsGive) {
     std::vector<float> logits = all_logits(model, tokens, 65);
     return std::vector<float>(logits.end() - 19, logits.end());
   };
-  EXPECT_LE(difference(engine.logits(0), single(prompts[0], true)), kSame);
-  EXPECT_LE(difference(engine.logits(1), single(fresh, false)), kSame);
-  EXPECT_LE(difference(engine.logits(2), single(prompts[2], true)), kSame);
+  EXPECT_LE(relative_error(engine.logits(0), single(prompts[0], true)), kSame);
+  EXPECT_LE(relative_error(engine.logits(1), single(fresh, false)), kSame);
+  EXPECT_LE(relative_error(engine.logits(2), single(prompts[2], true)), kSame);
 }
 
 TEST_P(EngineOn, ForkedSequencesShareTheirPrefix) {
@@ -165,7 +159,7 @@ TEST_P(EngineOn, ForkedSequencesShareTheirPrefix) {
     std::vector<int32_t> tokens(prefix.begin(), prefix.begin() + (i == 2 ? 6 : 10));
     tokens.insert(tokens.end(), ends[i].begin(), ends[i].end());
     const std::vector<float> want = all_logits(model, tokens, 64);
-    EXPECT_LE(difference(engine.logits(i), std::span(want).last(19)), kSame) << "sequence " << i;
+    EXPECT_LE(relative_error(engine.logits(i), std::span(want).last(19)), kSame) << "sequence " << i;
   }
 }
 
@@ -191,7 +185,7 @@ TEST(Engine, PrefillWithoutLogitsSkipsThem) {
   const int32_t sequence = engine.cache().open();
   const std::span<const float> got = engine.prefill(sequence, tokens, 7);
   EXPECT_EQ(engine.rows(), 1);
-  EXPECT_LE(difference(got, std::span<const float>(all_logits(model, tokens, 30)).last(19)), kSame);
+  EXPECT_LE(relative_error(got, std::span<const float>(all_logits(model, tokens, 30)).last(19)), kSame);
 }
 
 TEST(Engine, RefusesWhatDoesNotFit) {
