@@ -1,0 +1,27 @@
+// JSON from files that nobody vouches for: no duplicate keys, no deep nesting; errors name file and byte.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace weft {
+
+using Json = nlohmann::json;
+
+inline constexpr int kMaxJsonDepth = 64;
+
+// The whole of `text` as one JSON value. Throws Error "SOURCE: byte N: reason" for text that is no JSON, is nested
+// deeper than kMaxJsonDepth, names a key twice in one object, or has strings that are not UTF-8.
+Json parse_json(std::string_view text, const std::string& source);
+
+// A file of at most `limit` bytes. Throws Error for one that cannot be read, is larger, or is not as above.
+Json read_json(const std::filesystem::path& path, uint64_t limit = uint64_t{256} << 20);
+
+// Member `key` of an object; null if there is none, or it is null.
+const Json* find(const Json& object, std::string_view key);
+
+}  // namespace weft

@@ -1,0 +1,41 @@
+#include "runtime/json.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "tests/errors.h"
+#include "tests/test_data.h"
+
+namespace weft {
+namespace {
+
+TEST(Json, ReadsValues) {
+  const Json json = parse_json(R"({"a": [1, 2.5, null, true], "b": {"a": "x"}, "c": null})", "f");
+  EXPECT_EQ(json["a"][1], 2.5);
+  ASSERT_NE(find(json, "b"), nullptr);
+  EXPECT_EQ(find(json, "c"), nullptr);
+  EXPECT_EQ(find(json, "d"), nullptr);
+  EXPECT_EQ(find(json["a"], "d"), nullptr);
+}
+
+TEST(Json, RefusesWhatIsNoneAndSaysWhere) {
+  for (const char* bad : {"", "{", "[1,", "{\"a\":1}x", "\"\xff\"", "nul", "[1e]", "{'a':1}"}) {
+    EXPECT_CONTAINS(test::error_of([&] { parse_json(bad, "file.json"); }), "file.json: byte ");
+  }
+}
+
+TEST(Json, RefusesDuplicateKeysInOneObject) {
+  EXPECT_NO_THROW(parse_json(R"({"a": {"a": 1}, "b": {"a": 1}})", "f"));
+  EXPECT_CONTAINS(test::error_of([&] { parse_json(R"({"b": {"a": 1, "c": {"a": 3}, "a": 2}})", "f"); }), "'a' appears twice");
+}
+
+TEST(Json, RefusesDepthThatNobodyWrites) {
+  const auto nested = [](size_t n) { return std::string(n, '[') + std::string(n, ']'); };
+  EXPECT_NO_THROW(parse_json(nested(kMaxJsonDepth), "f"));
+  EXPECT_CONTAINS(test::error_of([&] { parse_json(nested(kMaxJsonDepth + 1), "f"); }), "nested deeper");
+  EXPECT_THROW(parse_json(std::string(1 << 20, '['), "f"), Error);
+}
+
+}  // namespace
+}  // namespace weft
