@@ -44,7 +44,9 @@ std::string category_class(std::string_view name) {
 
 std::string word_class() {
   return category_class("L") + category_class("M") + category_class("Nd") + category_class("Nl") +
-         category_class("Pc") + R"(\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
+         category_class("Pc") + R"(\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})"
+         // Oniguruma takes these for digits, alone of those of category No.
+         R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
 }
 
 // Reads a pattern from left to right and writes it anew.

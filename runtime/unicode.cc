@@ -15,7 +15,17 @@ bool is_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<uint8_t>(c) < 0x80; });
 }
 
-int combining_class(utf8proc_int32_t c) { return utf8proc_get_property(c)->combining_class; }
+bool is_normalized(char32_t c) {
+  const auto ranges = not_normalized();
+  const auto after = std::partition_point(ranges.begin(), ranges.end(), [c](auto r) { return r.last < c; });
+  return after == ranges.end() || c < after->first;
+}
+
+// 0 for a character that marks do not move across.
+int combining_class(utf8proc_int32_t c) {
+  const int value = utf8proc_get_property(c)->combining_class;
+  return value != 0 && is_normalized(static_cast<char32_t>(c)) ? value : 0;
+}
 
 // Two letters: "Lu", "Nd".
 std::string_view category(char32_t c) {
@@ -38,13 +48,15 @@ std::string normalize(std::string_view text, NormalForm form) {
   points.reserve(text.size());
   while (!text.empty()) {
     const size_t length = first_utf8_sequence(text).length;
-    utf8proc_int32_t parts[32];  // a character has at most 18
-    int boundary = 0;
-    const utf8proc_ssize_t count =
-        utf8proc_decompose_char(static_cast<utf8proc_int32_t>(decode_utf8(text.substr(0, length))), parts,
-                                std::size(parts), options, &boundary);
-    points.insert(points.end(), parts, parts + std::clamp<utf8proc_ssize_t>(count, 0, std::size(parts)));
+    const char32_t c = decode_utf8(text.substr(0, length));
     text.remove_prefix(length);
+    utf8proc_int32_t parts[32] = {static_cast<utf8proc_int32_t>(c)};  // a character has at most 18
+    utf8proc_ssize_t count = 1;
+    int boundary = 0;
+    if (c >= 0x80 && is_normalized(c)) {
+      count = utf8proc_decompose_char(parts[0], parts, std::size(parts), options, &boundary);
+    }
+    points.insert(points.end(), parts, parts + std::clamp<utf8proc_ssize_t>(count, 0, std::size(parts)));
   }
 
   // Marks in the canonical order. utf8proc's own sort is quadratic in a run of marks.

@@ -1,5 +1,6 @@
-// Characters that Unicode 15 and later versions assigned: the libraries of Debian 12 (PCRE2: Unicode 14, utf8proc:
-// 15) do not know them yet, and the tokenizers that models were made with do.
+// Where the tokenizers that models were made with know another Unicode than the libraries of Debian 12 (PCRE2:
+// Unicode 14, utf8proc: 15). Their patterns know characters of later versions; their normalizers stopped at an earlier
+// one, and ids must be theirs.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,14 @@ struct UnicodeAddition {
   std::string_view category;  // the general category: two letters
 };
 
-// In the order of characters.
+struct CharacterRange {
+  char32_t first, last;
+};
+
+// Characters that Unicode 15 and later versions assigned, in their order.
 std::span<const UnicodeAddition> unicode_additions();
+
+// Characters that normalization leaves as they are and where they are, in their order.
+std::span<const CharacterRange> not_normalized();
 
 }  // namespace weft
