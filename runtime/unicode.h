@@ -12,7 +12,8 @@ enum class NormalForm : uint8_t { nfc, nfd, nfkc, nfkd };
 // The text, which is UTF-8, in that form (Unicode Standard Annex 15; not_normalized() stays as it is). Time n log n, whatever the combining marks.
 std::string normalize(std::string_view text, NormalForm form);
 
-// Every character of the text, which is UTF-8, by its own lower case (no context: a final sigma stays a sigma).
+// Every character of the text, which is UTF-8, by its own lower case (no context: a final sigma stays a
+// sigma; letters newer than Unicode 15 keep their case).
 std::string lowercase(std::string_view text);
 
 bool is_white_space(char32_t c);  // property White_Space
