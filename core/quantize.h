@@ -9,7 +9,15 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/format.h"
+
 namespace weft {
+
+// The index of the first infinity or NaN; `elements` if there is none.
+size_t first_not_finite(const float* in, size_t elements);
+
+// encode_row of the formats of blocks. Throws Error, naming the element, for a value that is not finite.
+void encode_blocks(Format format, const float* in, size_t elements, uint8_t* out);
 
 // Blocks of 32 elements.
 void quantize_q4_0(const float* in, size_t blocks, uint8_t* out);
