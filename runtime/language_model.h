@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/graph.h"
 
@@ -30,6 +31,10 @@ struct LanguageModel {
   AxisId rows_axis = kNoAxis;  // rows of logits
   int64_t vocab = 0;
   int64_t context_length = 0;  // tokens per sequence that the model was trained for
+  int64_t longest = 0;         // tokens per sequence beyond which its logits would be wrong; 0: no such bound
+
+  // By group of caches: how many tokens a query sees back, itself included; 0: all.
+  std::vector<int32_t> windows;
 };
 
 }  // namespace weft

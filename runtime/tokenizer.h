@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/gguf.h"
+#include "runtime/checkpoint.h"
 #include "runtime/special_text.h"
 #include "runtime/vocabulary.h"
 
@@ -91,5 +91,6 @@ class StreamDecoder {
 // The tokenizer that the file's metadata describes: tokenizer.ggml.model "llama" is SentencePiece BPE. The
 // result does not refer to the file. Throws Error, naming file and key, for other models and bad metadata.
 std::unique_ptr<Tokenizer> load_tokenizer(const GgufFile& file);
+std::unique_ptr<Tokenizer> load_tokenizer(const Checkpoint& checkpoint);
 
 }  // namespace weft

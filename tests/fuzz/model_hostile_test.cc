@@ -83,7 +83,7 @@ std::string llama_file(const Change& change = {}) {
 // "" if the file ran a token, else its error.
 std::string use(const std::filesystem::path& path) {
   return test::error_of([&] {
-    const auto file = std::make_shared<const GgufFile>(GgufFile::open(path));
+    const auto file = Checkpoint::open(path);
     Engine engine(load_model(file), Device::cpu(1), {.context = 8, .batch = 4});
     engine.prefill(engine.cache().open(), std::vector<int32_t>{0, 1, 2});
   });
