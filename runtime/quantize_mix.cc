@@ -105,12 +105,9 @@ Format fused_format(const QuantizeTarget& target) {
   }
 }
 
-Format mixed_format(const QuantizeTarget& target, const MixFacts& facts, std::string_view tensor,
-                    size_t row_elements) {
+Format mixed_format(const QuantizeTarget& target, const MixFacts& facts, std::string_view tensor) {
   if (target.mix == Mix::none) return target.format;
-  if (tensor == "output.weight" || (!facts.has_output && tensor == "token_embd.weight")) {
-    return row_elements % info(target.format).block_elements != 0 ? Format::q8_0 : Format::q6_k;
-  }
+  if (tensor == "output.weight" || (!facts.has_output && tensor == "token_embd.weight")) return Format::q6_k;
   const uint32_t layer = layer_of(tensor).value_or(0);
   if (contains(tensor, "attn_v.weight")) return values_format(target, facts, layer);
   if (contains(tensor, "attn_k.weight")) return facts.experts == 8 ? Format::q8_0 : target.format;
@@ -187,7 +184,7 @@ bool is_quantized(const GgufTensor& tensor) {
 
 FormatChoice choose_format(const QuantizeTarget& target, const MixFacts& facts, std::string_view tensor,
                            size_t row_elements) {
-  const Format wanted = mixed_format(target, facts, tensor, row_elements);
+  const Format wanted = mixed_format(target, facts, tensor);
   return {fitting_format(wanted, row_elements), wanted};
 }
 
