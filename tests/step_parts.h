@@ -96,7 +96,7 @@ class StepParts {
 
   ValueId value(const AxisList& stored, Format format, Fill its_fill) {
     if (format == Format::i32) return c_.ids("ints", stored, -9, 10);
-    if (random_.chance(0.5) || format == Format::q8_0 || format == Format::q4_0) {
+    if (random_.chance(0.5) || info(format).block_elements > 1) {
       return c_.weight("w", stored, format, its_fill);
     }
     return c_.input("x", stored, format, its_fill);
