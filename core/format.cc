@@ -1,10 +1,10 @@
 #include "core/format.h"
 
-#include <cmath>
 #include <cstring>
 
 #include "core/error.h"
 #include "core/format_blocks.h"
+#include "core/quantize.h"
 
 namespace weft {
 namespace {
@@ -104,37 +104,9 @@ void encode_row(Format format, const float* in, size_t elements, void* bytes) {
     case Format::bf16:
       for (size_t i = 0; i < elements; ++i) store(out + 2 * i, f32_to_bf16(in[i]));
       return;
-    case Format::q8_0:
-      for (size_t block = 0; block < elements / 32; ++block, in += 32, out += 34) {
-        float largest = 0;
-        for (int i = 0; i < 32; ++i) largest = std::fmax(largest, std::fabs(in[i]));
-        const float scale = largest / 127.0f;
-        const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
-        store(out, f32_to_f16(scale));
-        for (int i = 0; i < 32; ++i) {
-          const float q = std::fmin(127.0f, std::fmax(-127.0f, std::round(in[i] * inverse)));
-          out[2 + i] = static_cast<uint8_t>(static_cast<int8_t>(q));
-        }
-      }
-      return;
-    case Format::q4_0:
-      for (size_t block = 0; block < elements / 32; ++block, in += 32, out += 18) {
-        float extreme = 0;  // the element of largest magnitude, with its sign: it maps to -8
-        for (int i = 0; i < 32; ++i) {
-          if (std::fabs(in[i]) > std::fabs(extreme)) extreme = in[i];
-        }
-        const float scale = extreme / -8.0f;
-        const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
-        store(out, f32_to_f16(scale));
-        const auto quantize = [inverse](float x) {
-          return static_cast<uint8_t>(std::fmin(15.0f, std::fmax(0.0f, std::floor(x * inverse + 8.5f))));
-        };
-        for (int i = 0; i < 16; ++i) out[2 + i] = static_cast<uint8_t>(quantize(in[i]) | quantize(in[i + 16]) << 4);
-      }
-      return;
     case Format::i32:
     case Format::bool8: throw Error("encode_row: format " + std::string(name(format)) + " holds no floats");
-    default: throw Error("encode_row: no encoder for " + std::string(name(format)));
+    default: return encode_blocks(format, in, elements, out);
   }
 }
 

@@ -51,8 +51,9 @@ void decode_row(Format format, const void* bytes, size_t elements, float* out);
 // Element `at` alone of the sequence that starts at `bytes`, as decode_row gives it.
 float decode_element(Format format, const void* bytes, size_t at);
 
-// Encodes with round-to-nearest-even (f16, bf16) or per-block symmetric scaling (q8_0, q4_0), f32 as is.
-// `elements` must be a multiple of the block. Other formats throw.
+// Encodes with round-to-nearest-even (f16, bf16), f32 as is, or so that the blocks' squared error is small
+// (core/quantize.h). `elements` must be a multiple of the block. Throws Error, naming the element, for an infinity or a
+// NaN that is to go into a block.
 void encode_row(Format format, const float* in, size_t elements, void* bytes);
 
 // f16 and bf16 as bit patterns. IEEE 754 binary16, and the upper half of binary32.
