@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "ops/random_blocks.h"
 
 namespace weft {
 namespace {
@@ -63,6 +64,12 @@ std::vector<std::byte> random_bytes(Format format, int64_t elements, const Fill&
   std::vector<std::byte> bytes(row_bytes(format, count));
   if (format == Format::bool8) {
     for (std::byte& x : bytes) x = static_cast<std::byte>(random.next() & 1);
+    return bytes;
+  }
+  if (info(format).block_elements > 1) {
+    const double magnitude = std::max(std::fabs(fill.low), std::fabs(fill.high));
+    random_blocks(format, count, static_cast<float>(magnitude), fill.nonfinite, [&] { return random.next(); },
+                  bytes.data());
     return bytes;
   }
   std::vector<float> floats(count);

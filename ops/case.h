@@ -71,7 +71,7 @@ struct StepCase {
 // coin.
 struct Fill {
   double low = -1, high = 1;
-  double nonfinite = 0;  // share of elements that are NaN, inf or -inf (not of block formats)
+  double nonfinite = 0;  // share of elements (of blocks, where there are some) that are NaN, inf or -inf
 };
 
 // A sequence of a paged cache.
