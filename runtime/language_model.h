@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/graph.h"
 
@@ -25,6 +26,10 @@ struct LanguageModel {
   ValueId last = kNoValue;      // [rows] tokens of the step whose logits are wanted: coordinates on `pos`
 
   ValueId logits = kNoValue;  // result, f32 [rows, vocab]
+
+  // By group of the caches: how many tokens a query sees, itself included; 0 or absent: all. What a mask in the graph
+  // lets a query see must lie within; the cache forgets the rest.
+  std::vector<int32_t> windows;
 
   AxisId pos_axis = kNoAxis;   // tokens of a step
   AxisId rows_axis = kNoAxis;  // rows of logits
