@@ -35,6 +35,7 @@ struct LanguageModel {
   AxisId rows_axis = kNoAxis;  // rows of logits
   int64_t vocab = 0;
   int64_t context_length = 0;  // tokens per sequence that the model was trained for
+  int64_t longest = 0;         // tokens per sequence beyond which its logits would be wrong; 0: no such bound
 };
 
 }  // namespace weft

@@ -41,7 +41,7 @@ std::optional<Golden> golden(const std::string& folder, const std::string& file)
 // Logits of every position, feeding `chunk` tokens at a time (0: all at once).
 std::vector<float> run(const std::filesystem::path& path, const Ids& tokens, const Device& device, Precision precision,
                        size_t chunk = 0) {
-  const auto file = std::make_shared<const GgufFile>(GgufFile::open(path));
+  const auto file = Checkpoint::open(path);
   const auto count = static_cast<int32_t>(tokens.size());
   Engine engine(load_model(file), device, {.precision = precision, .context = count, .batch = count, .logit_rows = count});
   const int32_t sequence = engine.cache().open();
@@ -144,7 +144,7 @@ TEST(ShippedModel, TokenizesAsTheLibraryThatTrainedItsTokenizer) {
 // Three sequences of lengths 1, 7 and 64 in one run, two of them sharing the pages of a common prefix, then a prefill
 // of one beside decodes of the others: what single runs give.
 void ragged_steps_equal_single_runs(const Device& device) {
-  const auto file = std::make_shared<const GgufFile>(GgufFile::open(shipped_model()));
+  const auto file = Checkpoint::open(shipped_model());
   const auto ids = [](int32_t first, size_t count) {
     Ids result(count);
     for (size_t i = 0; i < count; ++i) result[i] = 3 + (first + static_cast<int32_t>(i * i) * 37) % 1000;
