@@ -20,11 +20,12 @@ namespace weft {
 // A place in device memory that a kernel reads or writes.
 struct MemoryRef {
   enum class Kind : uint8_t {
-    value,     // index: ValueId
-    scratch,   // index: byte offset in the step's scratch
-    pages,     // index: cache; its page table
-    lengths,   // index: cache
-    constants  // index: into the step's constant buffers
+    value,       // index: ValueId
+    scratch,     // index: byte offset in the step's scratch
+    pages,       // index: cache; its page table
+    lengths,     // index: cache
+    first_keys,  // index: cache
+    constants    // index: into the step's constant buffers
   };
   Kind kind = Kind::value;
   size_t index = 0;

@@ -144,7 +144,7 @@ CaseCache CaseWriter::cache(const CacheSpec& spec) {
   std::string sequences, fields;
   for (const CaseSequence& s : spec.sequences) {
     sequences += (sequences.empty() ? "{" : ", {") + std::to_string(s.length) + ", " + std::to_string(s.rows) +
-                 ", " + std::to_string(s.shared_pages) + "}";
+                 ", " + std::to_string(s.shared_pages) + ", " + std::to_string(s.gone_pages) + "}";
   }
   for (const std::vector<AxisId>& axes : spec.fields) fields += (fields.empty() ? "" : ", ") + list(axes);
   line("const CaseCache " + spec.name + " = c.cache({.name = " + quoted(spec.name) +
