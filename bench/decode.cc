@@ -18,7 +18,7 @@ std::filesystem::path shipped_model() {
 }
 
 Engine make_engine(int threads, Precision precision) {
-  const auto file = std::make_shared<const GgufFile>(GgufFile::open(shipped_model()));
+  const auto file = Checkpoint::open(shipped_model());
   return Engine(load_model(file), Device::cpu(threads), {.precision = precision, .context = 512});
 }
 

@@ -15,7 +15,7 @@ using namespace weft;
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
   try {
-    const auto file = std::make_shared<const GgufFile>(GgufFile::open(argv[1]));
+    const auto file = Checkpoint::open(argv[1]);
     const auto tokenizer = load_tokenizer(*file);
     Engine engine(load_model(file), Device::cpu(), {.context = 256});
     Sampler sampler({.top_k = 40, .temp = 0.7f, .seed = 1}, static_cast<size_t>(engine.model().vocab));

@@ -25,7 +25,7 @@ struct Layer {
 };
 using KvCache = Cache<Field<Key, KvHead, HeadDim>, Field<Key, KvHead, HeadDim>>;
 
-inline LanguageModel load(const std::shared_ptr<const GgufFile>& file) {
+inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
   // Hyperparameters: keys are "toy.block_count", "toy.embedding_length" and so on.
   const ModelConfig config(file);
   const int64_t heads = config.count("attention.head_count"), kv_heads = config.count("attention.head_count_kv");
@@ -37,7 +37,7 @@ inline LanguageModel load(const std::shared_ptr<const GgufFile>& file) {
   // Weights: every axis needs an extent; finish() lists all that is missing, mis-shaped or left over.
   WeightLoader loader(file);
   loader.extents<KvHead, Group, HeadDim>(kv_heads, heads / kv_heads, embed / heads);
-  loader.extents<Vocab, Embed, Hidden>(config.rows("token_embd.weight"), embed, config.count("feed_forward_length"));
+  loader.extents<Vocab, Embed, Hidden>(loader.rows("token_embd.weight"), embed, config.count("feed_forward_length"));
   Weight<Vocab, Embed> embedding;
   loader.load(embedding, "token_embd.weight");
   std::vector<Layer> layers(config.layers());

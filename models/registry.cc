@@ -3,6 +3,7 @@
 #include <map>
 
 #include "core/error.h"
+#include "runtime/utf8.h"
 
 namespace weft {
 namespace {
@@ -26,13 +27,13 @@ std::vector<std::string> architectures() {
   return names;
 }
 
-LanguageModel load_model(const std::shared_ptr<const GgufFile>& file) {
-  const std::string_view architecture = file->get_string("general.architecture");
+LanguageModel load_model(const std::shared_ptr<const Checkpoint>& file) {
+  const std::string& architecture = file->architecture();
   const auto found = registry().find(architecture);
   if (found != registry().end()) return found->second(file);
   std::string known;
   for (const std::string& name : architectures()) known += (known.empty() ? "" : ", ") + name;
-  file->fail("general.architecture", "'" + std::string(architecture) + "' is not among the architectures of this build: " + known);
+  throw Error(file->path() + ": architecture " + in_quotes(architecture) + " is not among those of this build: " + known);
 }
 
 }  // namespace weft

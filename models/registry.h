@@ -1,9 +1,9 @@
 // Architectures by name. A header models/NAME.h that defines
 //
-//   namespace weft::NAME { LanguageModel load(const std::shared_ptr<const GgufFile>& file); }
+//   namespace weft::NAME { LanguageModel load(const std::shared_ptr<const Checkpoint>& file); }
 //
-// serves files whose general.architecture is NAME: the build finds it, no list is kept. (A header elsewhere is added by
-// -DWEFT_EXTRA_MODELS=path/to/NAME.h; a program of its own may call register_architecture.)
+// serves checkpoints of the architecture NAME (general.architecture or model_type, see Checkpoint::architecture): the
+// build finds it, no list is kept. (A header elsewhere is added by -DWEFT_EXTRA_MODELS=path/to/NAME.h; a program of its own may call register_architecture.)
 #pragma once
 
 #include <memory>
@@ -11,12 +11,12 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/gguf.h"
+#include "runtime/checkpoint.h"
 #include "runtime/language_model.h"
 
 namespace weft {
 
-using LoadModel = LanguageModel (*)(const std::shared_ptr<const GgufFile>& file);
+using LoadModel = LanguageModel (*)(const std::shared_ptr<const Checkpoint>& file);
 
 // Returns true, so that it can initialize a global. The last registration of a name holds.
 bool register_architecture(std::string_view name, LoadModel load);
@@ -24,6 +24,6 @@ std::vector<std::string> architectures();
 
 // Throws Error, naming the file, for an architecture that is not registered, options that it does not support, and
 // tensors that do not fit.
-LanguageModel load_model(const std::shared_ptr<const GgufFile>& file);
+LanguageModel load_model(const std::shared_ptr<const Checkpoint>& file);
 
 }  // namespace weft

@@ -1,21 +1,23 @@
 // A model on disk, whatever its packaging: a GGUF file, or a directory of safetensors files with config.json.
 //
-// Tensors are views into mapped files. `open` has checked every offset and shape; what a tensor is for, and how its
-// name and hyperparameters translate between conventions, is the business of WeightLoader and ModelConfig.
+// Tensors are views into mapped files, whose offsets and shapes are checked when they are opened. What a tensor is
+// for, and how names translate between conventions, is the business of WeightLoader and ModelConfig.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "core/format.h"
 #include "runtime/gguf.h"
+#include "runtime/safetensors.h"
 
 namespace weft {
 
@@ -24,38 +26,65 @@ enum class Convention : uint8_t { gguf, hugging_face };
 
 struct CheckpointTensor {
   std::string_view name;
-  std::vector<int64_t> extents;   // from slow to fast: the last one is contiguous in memory
-  std::optional<Format> format;   // nothing: a type that this build does not compute with
-  std::string_view type_name;     // "Q6_K", "BF16"
+  std::vector<int64_t> extents;  // from slow to fast: the last one is contiguous in memory
+  std::optional<Format> format;  // nothing: a type that this build does not compute with
+  std::string_view type_name;    // "Q6_K", "BF16"
   const std::byte* data = nullptr;
   size_t bytes = 0;
+  const MappedFile* file = nullptr;  // that holds the data
 };
+
+// A hyperparameter: truth, integer, number, text, or a list of numbers or of texts.
+using ConfigValue =
+    std::variant<bool, int64_t, double, std::string, std::vector<double>, std::vector<std::string>>;
 
 class Checkpoint {
  public:
-  // A GGUF file, a directory that holds config.json and model.safetensors (or its shards with
-  // model.safetensors.index.json), or one .safetensors file beside a config.json. Throws Error, naming the file and
-  // the byte, key or tensor at fault.
+  // A GGUF file; a directory that holds config.json and model.safetensors (or shards, and
+  // model.safetensors.index.json); or a .safetensors file in such a directory. Throws Error, naming the file and the
+  // byte, key or tensor at fault.
   static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path);
-  virtual ~Checkpoint() = default;
 
   const std::string& path() const { return path_; }
-  virtual Convention convention() const = 0;
+  Convention convention() const { return gguf_ ? Convention::gguf : Convention::hugging_face; }
+  // Null for a directory.
+  const GgufFile* gguf() const { return gguf_ ? &*gguf_ : nullptr; }
+  // Of config.json, tokenizer.json and their like; empty for GGUF.
+  const std::filesystem::path& directory() const { return directory_; }
+  size_t bytes() const;  // of all files with tensors
+
+  // The family, as models/ names it: general.architecture or model_type. GGUF files call Mistral and Mixtral models
+  // "llama": where there is a window it is "mistral", where there are experts "mixtral".
+  const std::string& architecture() const { return architecture_; }
+  std::string name() const;  // as the model calls itself; may be empty
+
+  // GGUF: keys that begin with the architecture, without it ("attention.head_count"). config.json: its keys, those of
+  // nested objects joined by dots ("rope_scaling.factor"); what is null is absent.
+  const std::map<std::string, ConfigValue, std::less<>>& config() const { return config_; }
+  // Throws Error for a key of `config`: "FILE: byte N: key 'K': reason", or "FILE: key 'K': reason".
+  [[noreturn]] void fail(std::string_view key, std::string_view reason) const;
 
   // In the order of names.
   const std::vector<CheckpointTensor>& tensors() const { return tensors_; }
   const CheckpointTensor* find(std::string_view tensor) const;  // null if absent
 
-  // The file, for what only GGUF has; null for a directory.
-  virtual const GgufFile* gguf() const { return nullptr; }
-  // The directory with config.json, tokenizer.json and their like; empty for GGUF.
-  virtual std::filesystem::path directory() const { return {}; }
+ private:
+  Checkpoint() = default;
+  void read_gguf();
+  void read_directory(const std::filesystem::path& directory);
+  void read_config();
+  void open_shards();
+  void add(const SafetensorsFile& shard);
+  void sort_tensors();
 
-  // Tells the system that these bytes of the mapping are not needed for now.
-  virtual void drop(const std::byte* data, size_t bytes) const = 0;
-
- protected:
   std::string path_;
+  std::string architecture_;
+  std::optional<GgufFile> gguf_;
+  std::filesystem::path directory_;
+  std::vector<SafetensorsFile> shards_;
+  std::map<std::string, ConfigValue, std::less<>> config_;
+  std::string config_path_;   // the file to name for a key
+  std::string gguf_prefix_;   // "llama."
   std::vector<CheckpointTensor> tensors_;  // sorted by name
 };
 

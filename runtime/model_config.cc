@@ -1,66 +1,289 @@
 #include "runtime/model_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
 
 #include "core/error.h"
+#include "runtime/utf8.h"
 
 namespace weft {
+namespace {
 
-ModelConfig::ModelConfig(std::shared_ptr<const GgufFile> file)
-    : file_(std::move(file)), architecture_(file_->get_string("general.architecture")) {}
+// What config.json calls the keys of GGUF, older shapes beside newer ones.
+struct KeyNames {
+  std::string_view gguf;
+  std::initializer_list<std::string_view> json;
+};
+const KeyNames kKeys[] = {
+    {"block_count", {"num_hidden_layers"}},
+    {"context_length", {"max_position_embeddings"}},
+    {"embedding_length", {"hidden_size"}},
+    {"feed_forward_length", {"intermediate_size"}},
+    {"attention.head_count", {"num_attention_heads"}},
+    {"attention.head_count_kv", {"num_key_value_heads"}},
+    {"attention.key_length", {"head_dim"}},
+    {"attention.layer_norm_rms_epsilon", {"rms_norm_eps"}},
+    {"attention.sliding_window", {"sliding_window"}},
+    {"expert_count", {"num_local_experts"}},
+    {"expert_used_count", {"num_experts_per_tok"}},
+    {"vocab_size", {"vocab_size"}},
+    {"rope.freq_base", {"rope_theta", "rope_parameters.rope_theta"}},
+    {"rope.partial", {"partial_rotary_factor", "rope_parameters.partial_rotary_factor"}},
+    {"rope.scaling.type",
+     {"rope_scaling.rope_type", "rope_scaling.type", "rope_parameters.rope_type", "rope_parameters.type"}},
+    {"rope.scaling.factor", {"rope_scaling.factor", "rope_parameters.factor"}},
+    {"rope.scaling.original_context_length",
+     {"rope_scaling.original_max_position_embeddings", "rope_parameters.original_max_position_embeddings"}},
+    {"rope.scaling.attn_factor", {"rope_scaling.attention_factor", "rope_parameters.attention_factor"}},
+    {"rope.scaling.mscale", {"rope_scaling.mscale", "rope_parameters.mscale"}},
+    {"rope.scaling.mscale_all_dim", {"rope_scaling.mscale_all_dim", "rope_parameters.mscale_all_dim"}},
+    {"rope.scaling.truncate", {"rope_scaling.truncate", "rope_parameters.truncate"}},
+    {"rope.scaling.yarn_beta_fast", {"rope_scaling.beta_fast", "rope_parameters.beta_fast"}},
+    {"rope.scaling.yarn_beta_slow", {"rope_scaling.beta_slow", "rope_parameters.beta_slow"}},
+    {"rope.scaling.low_freq_factor", {"rope_scaling.low_freq_factor", "rope_parameters.low_freq_factor"}},
+    {"rope.scaling.high_freq_factor", {"rope_scaling.high_freq_factor", "rope_parameters.high_freq_factor"}},
+};
 
-std::string ModelConfig::full(std::string_view key) const { return architecture_ + "." + std::string(key); }
+// What says nothing about the computation of logits: training, generation, and the file's history.
+constexpr std::string_view kHarmless[] = {
+    // GGUF
+    "vocab_size", "rope.scaling.finetuned", "tensor_data_layout",
+    // config.json
+    "architectures", "model_type", "transformers_version", "torch_dtype", "dtype", "use_cache", "bos_token_id",
+    "eos_token_id", "pad_token_id", "unk_token_id", "sep_token_id", "cls_token_id", "mask_token_id",
+    "decoder_start_token_id", "initializer_range", "attention_dropout", "hidden_dropout", "embd_pdrop", "resid_pdrop",
+    "pretraining_tp", "router_aux_loss_coef", "router_jitter_noise", "output_router_logits", "output_attentions",
+    "output_hidden_states", "output_scores", "return_dict", "return_dict_in_generate", "torchscript", "use_return_dict",
+    "tokenizer_class", "prefix", "bad_words_ids", "begin_suppress_tokens", "suppress_tokens", "num_beams",
+    "num_beam_groups", "num_return_sequences", "chunk_size_feed_forward", "temperature", "top_k", "top_p", "typical_p",
+    "do_sample", "max_length", "min_length", "length_penalty", "no_repeat_ngram_size", "diversity_penalty",
+    "early_stopping", "repetition_penalty", "problem_type", "finetuning_task", "task_specific_params", "num_labels",
+    "max_window_layers", "model_max_length", "attn_implementation", "auto_map", "unsloth_version", "unsloth_fixed",
+};
+constexpr std::string_view kHarmlessPrefixes[] = {"_", "id2label.", "label2id.", "task_specific_params.", "auto_map."};
+
+bool is_harmless(std::string_view key) {
+  return std::find(std::begin(kHarmless), std::end(kHarmless), key) != std::end(kHarmless) ||
+         std::any_of(std::begin(kHarmlessPrefixes), std::end(kHarmlessPrefixes),
+                     [key](std::string_view prefix) { return key.starts_with(prefix); });
+}
+
+std::optional<double> as_number(const ConfigValue& value) {
+  if (const auto* integer = std::get_if<int64_t>(&value)) return static_cast<double>(*integer);
+  if (const auto* real = std::get_if<double>(&value)) return *real;
+  return std::nullopt;
+}
+
+// Switched off: an option that leaves the computation as it is. The neutral value of a factor is 1.
+bool is_off(std::string_view key, const ConfigValue& value) {
+  if (const auto* flag = std::get_if<bool>(&value)) return !*flag;
+  if (const auto* text = std::get_if<std::string>(&value)) return text->empty() || *text == "none" || *text == "default";
+  if (const auto number = as_number(value)) {
+    return *number == 0 || (*number == 1 && key.find("scal") != key.npos);
+  }
+  return std::visit([](const auto& list) {
+    if constexpr (requires { list.empty(); }) return list.empty();
+    else return false;
+  }, value);
+}
+
+}  // namespace
+
+const ConfigValue* ModelConfig::find(std::string_view key) const {
+  const auto& config = checkpoint_->config();
+  const auto look = [&](std::string_view name) -> const ConfigValue* {
+    const auto at = config.find(name);
+    if (at == config.end()) return nullptr;
+    used_.emplace(name);
+    return &at->second;
+  };
+  const auto translated = std::find_if(std::begin(kKeys), std::end(kKeys), [&](const KeyNames& k) { return k.gguf == key; });
+  if (checkpoint_->convention() == Convention::gguf || translated == std::end(kKeys)) return look(key);
+  const ConfigValue* found = nullptr;
+  for (const std::string_view name : translated->json) {
+    const ConfigValue* value = look(name);
+    if (value != nullptr && found != nullptr && *value != *found) {
+      checkpoint_->fail(name, "contradicts " + std::string(given_name(key)));
+    }
+    if (found == nullptr) found = value;
+  }
+  return found;
+}
+
+// The key as the file has it, or would have it.
+std::string_view ModelConfig::given_name(std::string_view key) const {
+  if (checkpoint_->convention() == Convention::gguf) return key;
+  for (const KeyNames& names : kKeys) {
+    if (names.gguf != key) continue;
+    for (const std::string_view name : names.json) {
+      if (checkpoint_->config().contains(name)) return name;
+    }
+    return *names.json.begin();
+  }
+  return key;
+}
+
+void ModelConfig::fail(std::string_view key, std::string_view reason) const { checkpoint_->fail(given_name(key), reason); }
+
+void ModelConfig::require(bool holds, std::string_view key, std::string_view reason) const {
+  if (!holds) fail(key, reason);
+}
+
+void ModelConfig::ignore(std::initializer_list<std::string_view> keys) const {
+  for (const std::string_view key : keys) find(key);
+}
 
 int64_t ModelConfig::count(std::string_view key, std::optional<int64_t> fallback) const {
-  const std::string name = full(key);
-  const GgufValue* value = file_->find(name);
+  const ConfigValue* value = find(key);
   if (value == nullptr && fallback) return *fallback;
-  const uint32_t number = file_->get_u32(name);
-  require(number >= 1 && number <= uint32_t{std::numeric_limits<int32_t>::max()}, key,
-          std::to_string(number) + " is not between 1 and 2147483647");
-  return number;
+  require(value != nullptr, key, "is missing");
+  const int64_t* number = std::get_if<int64_t>(value);
+  require(number != nullptr, key, "is no integer");
+  require(*number >= 1 && *number <= std::numeric_limits<int32_t>::max(), key,
+          std::to_string(*number) + " is not between 1 and 2147483647");
+  return *number;
 }
 
 float ModelConfig::number(std::string_view key, std::optional<float> fallback) const {
-  const std::string name = full(key);
-  if (file_->find(name) == nullptr && fallback) return *fallback;
-  const float value = file_->get_f32(name);
-  require(std::isfinite(value) && value > 0, key, "is not a finite number above 0");
-  return value;
+  const ConfigValue* value = find(key);
+  if (value == nullptr && fallback) return *fallback;
+  require(value != nullptr, key, "is missing");
+  const auto number = as_number(*value);
+  require(number.has_value(), key, "is no number");
+  const auto single = static_cast<float>(*number);
+  require(std::isfinite(single) && single > 0, key, "is not a finite number above 0");
+  return single;
+}
+
+bool ModelConfig::flag(std::string_view key, bool fallback) const {
+  const ConfigValue* value = find(key);
+  if (value == nullptr) return fallback;
+  require(std::holds_alternative<bool>(*value), key, "is neither true nor false");
+  return std::get<bool>(*value);
+}
+
+std::string ModelConfig::text(std::string_view key, std::string_view fallback) const {
+  const ConfigValue* value = find(key);
+  if (value == nullptr) return std::string(fallback);
+  require(std::holds_alternative<std::string>(*value), key, "is no text");
+  return std::get<std::string>(*value);
+}
+
+std::vector<std::string> ModelConfig::texts(std::string_view key) const {
+  const ConfigValue* value = find(key);
+  if (value == nullptr) return {};
+  require(std::holds_alternative<std::vector<std::string>>(*value), key, "is no list of texts");
+  return std::get<std::vector<std::string>>(*value);
 }
 
 size_t ModelConfig::layers() const {
   const auto layers = static_cast<size_t>(count("block_count"));
-  require(layers <= file_->tensors().size(), "block_count",
-          std::to_string(layers) + " is more than the file has tensors (" + std::to_string(file_->tensors().size()) + ")");
+  const size_t tensors = checkpoint_->tensors().size();
+  require(layers <= tensors, "block_count",
+          std::to_string(layers) + " is more than the file has tensors (" + std::to_string(tensors) + ")");
   return layers;
 }
 
-void ModelConfig::without(std::initializer_list<std::string_view> keys) const {
-  for (const std::string_view key : keys) {
-    const GgufValue* value = file_->find(full(key));
-    if (value == nullptr) continue;
-    const std::optional<int64_t> integer = value->as_i64();
-    const std::optional<double> real = integer ? static_cast<double>(*integer) : value->as_f64();
-    const bool neutral = (real && (*real == 0 || (*real == 1 && key.starts_with("rope.")))) || value->as_string() == "none";
-    require(neutral, key, "is an option that this architecture does not support");
+std::vector<int64_t> ModelConfig::windows() const {
+  const size_t layers = this->layers();
+  const auto kinds = texts("layer_types");
+  const int64_t first = has("max_window_layers") ? [&] {
+    const ConfigValue& value = *find("max_window_layers");
+    const int64_t* number = std::get_if<int64_t>(&value);
+    require(number != nullptr && *number >= 0, "max_window_layers", "is no count of layers");
+    return *number;
+  }() : 0;
+  // 0 says "none", as GGUF files write it.
+  const ConfigValue* given = find("attention.sliding_window");
+  const bool none = given == nullptr || *given == ConfigValue(int64_t{0}) || !flag("use_sliding_window", true);
+  const int64_t window = none ? 0 : count("attention.sliding_window");
+  require(kinds.empty() || kinds.size() == layers, "layer_types",
+          "has " + std::to_string(kinds.size()) + " entries for " + std::to_string(layers) + " layers");
+  std::vector<int64_t> windows(layers, 0);
+  for (size_t i = 0; i < layers; ++i) {
+    const bool sliding = kinds.empty() ? static_cast<int64_t>(i) >= first : kinds[i] == "sliding_attention";
+    require(kinds.empty() || sliding || kinds[i] == "full_attention", "layer_types",
+            kinds.empty() ? "" : "names " + in_quotes(kinds[i]) + ", which is neither full_attention nor sliding_attention");
+    require(kinds.empty() || !sliding || window > 0, "layer_types", "has sliding layers, but there is no window");
+    if (sliding) windows[i] = window;
   }
+  return windows;
 }
 
-int64_t ModelConfig::rows(std::string_view name) const {
-  const GgufTensor& tensor = file_->tensor(name);
-  if (tensor.n_dims == 2) return static_cast<int64_t>(tensor.extents[1]);
-  throw Error(file_->path() + ": tensor '" + std::string(name) + "' has " + std::to_string(tensor.n_dims) +
-              " dimensions, expected 2");
+RopeOptions ModelConfig::rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoader& loader) const {
+  RopeScaling scaling;
+  scaling.base = number("rope.freq_base", 10000.0f);
+  const double part = number("rope.partial", 1.0f);
+  require(part <= 1, "rope.partial", "is above 1");
+  const int64_t dims = count("rope.dimension_count", static_cast<int64_t>(static_cast<double>(head_dim) * part));
+  require(dims % 2 == 0 && dims <= head_dim, "rope.dimension_count", "must be even and at most the head");
+  scaling.dims = static_cast<int>(dims);
+
+  const std::string type = text("rope.scaling.type", "none");
+  const auto positive = [this](std::string_view key, double fallback) {
+    return has(key) ? static_cast<double>(number(key)) : fallback;
+  };
+  constexpr std::string_view kTypes[] = {"none", "default", "linear", "ntk", "dynamic", "yarn", "llama3"};
+  require(std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes), "rope.scaling.type",
+          in_quotes(type) + " is a scaling that this build does not have; it has linear, ntk, dynamic, yarn and llama3");
+  const bool scaled = type != "none" && type != "default" && type != "dynamic";
+  if (scaled) {
+    scaling.factor = number("rope.scaling.factor");
+    scaling.original_context = static_cast<double>(count("rope.scaling.original_context_length", count("context_length")));
+  }
+  RopeOptions options;
+  options.pairs = checkpoint_->convention() == Convention::gguf ? gguf_pairs : RopePairs::half_split;
+  options.base = static_cast<float>(scaling.base);
+  if (type == "linear") {
+    scaling.type = RopeScaling::Type::linear;
+  } else if (type == "ntk") {
+    scaling.type = RopeScaling::Type::ntk;
+  } else if (type == "yarn") {
+    scaling.type = RopeScaling::Type::yarn;
+    scaling.beta_fast = positive("rope.scaling.yarn_beta_fast", 32);
+    scaling.beta_slow = positive("rope.scaling.yarn_beta_slow", 1);
+    scaling.truncate = flag("rope.scaling.truncate", true);
+    const double m = positive("rope.scaling.mscale", 0), all = positive("rope.scaling.mscale_all_dim", 0);
+    double magnitude = yarn_magnitude(scaling.factor);
+    if (m > 0 && all > 0) magnitude = yarn_magnitude(scaling.factor, m) / yarn_magnitude(scaling.factor, all);
+    // config.json states the magnitude itself, GGUF a factor of it.
+    const double given = positive("rope.scaling.attn_factor", 0);
+    if (given > 0) magnitude = checkpoint_->convention() == Convention::gguf ? given * magnitude : given;
+    options.scale = static_cast<float>(magnitude);
+  } else if (type == "llama3") {
+    scaling.type = RopeScaling::Type::llama3;
+    scaling.low_frequency_factor = number("rope.scaling.low_freq_factor");
+    scaling.high_frequency_factor = number("rope.scaling.high_freq_factor");
+    require(scaling.high_frequency_factor > scaling.low_frequency_factor, "rope.scaling.high_freq_factor",
+            "is not above low_freq_factor");
+  } else if (type == "dynamic") {
+    // Within the length that the model was trained for nothing changes.
+    ignore({"rope.scaling.original_context_length"});
+    scaling.factor = number("rope.scaling.factor");
+    dynamic_ = scaling;
+  }
+  options.frequencies = scaled_frequencies(scaling);
+  const std::string stretched = "rope_freqs.weight";  // by what each frequency is divided
+  const std::vector<float> factors = loader.vector(stretched, dims / 2);
+  for (size_t i = 0; i < factors.size(); ++i) {
+    if (!(factors[i] > 0)) throw Error(checkpoint_->path() + ": tensor '" + stretched + "' holds a factor that is not above 0");
+    options.frequencies[i] /= factors[i];
+  }
+  return options;
 }
 
-void ModelConfig::require(bool holds, std::string_view key, std::string_view reason) const {
-  if (holds) return;
-  const std::string name = full(key);
-  if (file_->find(name) != nullptr) file_->fail(name, reason);
-  throw Error(file_->path() + ": " + name + " " + std::string(reason));
+void ModelConfig::refuse_unknown() const {
+  std::string unknown;
+  for (const auto& [key, value] : checkpoint_->config()) {
+    if (used_.contains(key) || is_harmless(key) || is_off(key, value)) continue;
+    unknown += (unknown.empty() ? "" : ", ") + key;
+  }
+  if (!unknown.empty()) {
+    checkpoint_->fail(unknown.substr(0, unknown.find(',')),
+                      "is an option that this architecture does not support (all of them: " + unknown + ")");
+  }
 }
 
 // The extent of an axis that a weight has.
@@ -75,8 +298,8 @@ static int64_t weight_extent(const GraphRecord& graph, AxisId axis) {
 
 LanguageModel ModelConfig::describe(Graph& graph, const Batch& batch, ValueId logits, AxisId rows, AxisId vocab) const {
   LanguageModel model;
-  model.architecture = architecture_;
-  model.name = file_->get_string("general.name", "");
+  model.architecture = checkpoint_->architecture();
+  model.name = checkpoint_->name();
   model.graph = graph.record();
   model.tokens = batch.tokens.id();
   model.position = batch.pos.id();
@@ -88,6 +311,12 @@ LanguageModel ModelConfig::describe(Graph& graph, const Batch& batch, ValueId lo
   model.rows_axis = rows;
   model.vocab = weight_extent(*model.graph, vocab);
   model.context_length = count("context_length");
+  if (dynamic_) {
+    model.frequencies = [scaling = *dynamic_, trained = model.context_length](int64_t context) {
+      return dynamic_frequencies(scaling, static_cast<double>(std::max(context, trained)) / static_cast<double>(trained));
+    };
+  }
+  refuse_unknown();
   return model;
 }
 

@@ -1,51 +1,90 @@
-// Hyperparameters of a model as a GGUF file states them: keys are given without the architecture's name in front.
+// Hyperparameters and options of a model. Keys are GGUF's, without the architecture in front ("attention.head_count");
+// those of config.json are looked up by the names that they have there. Every option counts: one that nobody asked for
+// and that may change the computation is an error.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/batch.h"
-#include "runtime/gguf.h"
+#include "ops/rope/rope.h"
+#include "runtime/checkpoint.h"
 #include "runtime/language_model.h"
+#include "runtime/rope_scaling.h"
+#include "runtime/weight_loader.h"
 
 namespace weft {
 
+// Layers whose queries see equally far back share the page tables of their caches.
+class WindowGroups {
+ public:
+  int of(int64_t window) {  // 0: everything
+    const auto known = std::find(windows_.begin(), windows_.end(), static_cast<int32_t>(window));
+    const auto group = static_cast<int>(known - windows_.begin());
+    if (known == windows_.end()) windows_.push_back(static_cast<int32_t>(window));
+    return group;
+  }
+  const std::vector<int32_t>& windows() const { return windows_; }
+
+ private:
+  std::vector<int32_t> windows_;  // by group
+};
+
 class ModelConfig {
  public:
-  explicit ModelConfig(std::shared_ptr<const GgufFile> file);
+  explicit ModelConfig(std::shared_ptr<const Checkpoint> checkpoint) : checkpoint_(std::move(checkpoint)) {}
 
+  bool has(std::string_view key) const { return find(key) != nullptr; }
   // An integer from 1 to 2^31 - 1. Throws Error, naming file and key, for anything else; absent without a fallback too.
   int64_t count(std::string_view key, std::optional<int64_t> fallback = std::nullopt) const;
   // A finite number above 0.
   float number(std::string_view key, std::optional<float> fallback = std::nullopt) const;
+  bool flag(std::string_view key, bool fallback) const;
+  std::string text(std::string_view key, std::string_view fallback) const;
+  std::vector<std::string> texts(std::string_view key) const;  // empty if absent
   // block_count; at most the number of tensors, so that a wrong one costs nothing.
   size_t layers() const;
-  // Rows of a tensor of two dimensions: its slower extent.
-  int64_t rows(std::string_view tensor) const;
+  // How far each layer's queries see back, themselves included; 0: everything. From attention.sliding_window, which
+  // Qwen2 switches by use_sliding_window and max_window_layers, and layer_types.
+  std::vector<int64_t> windows() const;
+  // Rotary embedding for heads of `head_dim`: base, partial rotation, and scaled contexts (linear, ntk, dynamic, yarn,
+  // llama3; or the file's tensor rope_freqs.weight). GGUF files have the rows of Q and K in the order of
+  // `gguf_pairs`; config.json's models are half_split. Sources of the formulas are at rope_scaling.h.
+  RopeOptions rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoader& loader) const;
 
   // Throws Error for `key` unless `holds`.
   void require(bool holds, std::string_view key, std::string_view reason) const;
-  // Throws Error for an option that is there and changes the computation, which is not ignored: anything but 0, "none",
-  // or 1 for a factor of rope.
-  void without(std::initializer_list<std::string_view> keys) const;
+  // Keys whose values this architecture has no use for.
+  void ignore(std::initializer_list<std::string_view> keys) const;
 
-  // Describes the recorded graph: `logits` becomes its result.
+  // Describes the recorded graph: `logits` becomes its result. Throws Error that lists every option that was never
+  // asked for, unless it is known to change nothing or is switched off (false, 0, "none").
   template <Axis Rows, Axis Vocab>
-  LanguageModel model(Graph& graph, const Batch& batch, const Value<f32, Rows, Vocab>& logits) const {
+  LanguageModel model(Graph& graph, const Batch& batch, const Value<f32, Rows, Vocab>& logits,
+                      std::vector<int32_t> windows = {}) const {
     graph.result(logits);
-    return describe(graph, batch, logits.id(), graph.axis<Rows>(), graph.axis<Vocab>());
+    LanguageModel model = describe(graph, batch, logits.id(), graph.axis<Rows>(), graph.axis<Vocab>());
+    model.windows = std::move(windows);
+    return model;
   }
 
  private:
-  std::string full(std::string_view key) const;
+  const ConfigValue* find(std::string_view key) const;  // null if absent; remembers that it was asked for
+  std::string_view given_name(std::string_view key) const;
+  [[noreturn]] void fail(std::string_view key, std::string_view reason) const;
+  void refuse_unknown() const;
   LanguageModel describe(Graph& graph, const Batch& batch, ValueId logits, AxisId rows, AxisId vocab) const;
 
-  std::shared_ptr<const GgufFile> file_;
-  std::string architecture_;
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  mutable std::optional<RopeScaling> dynamic_;           // what `rope` found, if it depends on the context
+  mutable std::set<std::string, std::less<>> used_;  // keys as the checkpoint has them
 };
 
 }  // namespace weft

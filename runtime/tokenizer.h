@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/gguf.h"
+#include "runtime/checkpoint.h"
 #include "runtime/vocabulary.h"
 
 namespace weft {
@@ -93,6 +93,7 @@ class StreamDecoder {
 // byte-level BPE with the pattern that tokenizer.ggml.pre names. The result does not refer to the file. Throws Error,
 // naming file and key, for other models and bad metadata.
 std::unique_ptr<Tokenizer> load_tokenizer(const GgufFile& file);
+std::unique_ptr<Tokenizer> load_tokenizer(const Checkpoint& checkpoint);
 
 // From what a path leads to: a GGUF file; a directory with tokenizer.json, else tokenizer.model (SentencePiece, or
 // Llama-3's list of base64 tokens), else vocab.json and merges.txt; or one of those files itself. Beside them

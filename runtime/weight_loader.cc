@@ -1,19 +1,16 @@
 #include "runtime/weight_loader.h"
 
 #include <algorithm>
+#include <cstring>
+#include <numeric>
 #include <utility>
 
 #include "core/error.h"
+#include "runtime/aligned_bytes.h"
+#include "runtime/utf8.h"
 
 namespace weft {
 namespace {
-
-// The file's extents from slow to fast, as weights name their axes.
-std::vector<int64_t> slow_to_fast(const GgufTensor& tensor) {
-  std::vector<int64_t> extents(tensor.shape().begin(), tensor.shape().end());
-  std::reverse(extents.begin(), extents.end());
-  return extents;
-}
 
 // True if consecutive groups of `parts` multiply to the elements of `whole`.
 bool factors(const std::vector<int64_t>& parts, const std::vector<int64_t>& whole) {
@@ -34,10 +31,35 @@ std::string shape_text(const std::vector<int64_t>& extents) {
   return text + "]";
 }
 
+// "kv_head 2 x head_dim 64"; extents before the axes' own stand alone.
+std::string shape_text(const std::vector<int64_t>& extents, const AxisList& axes) {
+  std::string text;
+  for (size_t i = 0; i < extents.size(); ++i) {
+    const size_t without = extents.size() - axes.size();
+    text += (i == 0 ? "" : " x ") + (i < without ? "" : std::string(axes[i - without]->name) + " ") + std::to_string(extents[i]);
+  }
+  return text;
+}
+
+int64_t product(const std::vector<int64_t>& extents) {
+  return std::accumulate(extents.begin(), extents.end(), int64_t{1}, std::multiplies<>());
+}
+
+// Kernels read f32 and 16-bit elements at addresses that suit them, blocks anywhere.
+bool is_aligned(const std::byte* data, Format format) {
+  const size_t unit = info(format).block_elements == 1 ? info(format).block_bytes : sizeof(uint16_t);
+  return reinterpret_cast<uintptr_t>(data) % unit == 0;
+}
+
 }  // namespace
 
+TensorNames WeightLoader::layer(size_t layer) const {
+  const bool gguf = checkpoint_->convention() == Convention::gguf;
+  return {checkpoint_->convention(), (gguf ? "blk." : "model.layers.") + std::to_string(layer) + "."};
+}
+
 void WeightLoader::set_extent(const AxisInfo* axis, int64_t extent) {
-  const std::string what = file_->path() + ": axis '" + std::string(axis->name) + "'";
+  const std::string what = checkpoint_->path() + ": axis '" + std::string(axis->name) + "'";
   if (extent < 1) throw Error(what + ": extent " + std::to_string(extent) + " is not positive");
   if (axis->fixed_extent != kRunTimeExtent && axis->fixed_extent != extent) {
     throw Error(what + " has the fixed extent " + std::to_string(axis->fixed_extent) + ", but the file says " +
@@ -46,78 +68,183 @@ void WeightLoader::set_extent(const AxisInfo* axis, int64_t extent) {
   extents_[axis] = extent;
 }
 
-std::shared_ptr<const Storage> WeightLoader::fit(const std::string& name, const AxisList& axes) {
-  const GgufTensor* tensor = file_->find_tensor(name);
-  if (tensor == nullptr) {
-    problems_.push_back("tensor '" + name + "' is missing");
-    return nullptr;
-  }
-  used_.insert(tensor->name);
+int64_t WeightLoader::rows(std::string_view name) const {
+  const CheckpointTensor* tensor = checkpoint_->find(name);
+  if (tensor == nullptr) throw Error(checkpoint_->path() + ": tensor " + in_quotes(name) + " is missing");
+  if (tensor->extents.size() == 2) return tensor->extents[0];
+  throw Error(checkpoint_->path() + ": tensor " + in_quotes(name) + " has " + std::to_string(tensor->extents.size()) +
+              " dimensions, expected 2");
+}
+
+std::string WeightLoader::first_of(std::initializer_list<std::string> tensors) const {
+  const auto found = std::find_if(tensors.begin(), tensors.end(), [this](const std::string& name) { return has(name); });
+  return found == tensors.end() ? *tensors.begin() : *found;
+}
+
+void WeightLoader::ignore(std::string_view name) {
+  if (const CheckpointTensor* tensor = checkpoint_->find(name)) used_.insert(tensor->name);
+}
+
+std::vector<int64_t> WeightLoader::extents_of(const AxisList& axes, const std::string& name) const {
   std::vector<int64_t> extents;
-  std::string wanted;
   for (const AxisInfo* axis : axes) {
     const auto known = extents_.find(axis);
     if (known == extents_.end()) {
       throw Error("axis '" + std::string(axis->name) + "' of weight '" + name + "' was given no extent");
     }
     extents.push_back(known->second);
-    wanted += (wanted.empty() ? "" : " x ") + std::string(axis->name) + " " + std::to_string(known->second);
   }
-  if (!factors(extents, slow_to_fast(*tensor))) {
-    problems_.push_back("tensor '" + name + "' is " + shape_text(slow_to_fast(*tensor)) + ", expected " + wanted);
+  return extents;
+}
+
+const CheckpointTensor* WeightLoader::use(const std::string& name, const std::vector<int64_t>& extents,
+                                          const AxisList& axes) {
+  const CheckpointTensor* tensor = checkpoint_->find(name);
+  if (tensor == nullptr) {
+    problems_.push_back("tensor '" + name + "' is missing");
     return nullptr;
   }
+  used_.insert(tensor->name);
+  if (!factors(extents, tensor->extents)) {
+    problems_.push_back("tensor '" + name + "' is " + shape_text(tensor->extents) + ", expected " + shape_text(extents, axes));
+    return nullptr;
+  }
+  if (!tensor->format || !info(*tensor->format).is_float) {
+    problems_.push_back("tensor '" + name + "' holds " + std::string(tensor->type_name) +
+                        ", a type that this build does not compute with");
+    return nullptr;
+  }
+  return tensor;
+}
+
+std::shared_ptr<const Storage> WeightLoader::fit(const std::string& name, const AxisList& axes) {
+  std::vector<int64_t> extents = extents_of(axes, name);
+  const CheckpointTensor* tensor = use(name, extents, axes);
+  if (tensor == nullptr) return nullptr;
   for (const std::shared_ptr<const Storage>& known : fitted_) {
     if (known->name == name && known->extents == extents) return known;
   }
+  const int64_t count = product(extents);
+  return assemble(name, std::move(extents), {{tensor, 0, count}});
+}
+
+void WeightLoader::load_parts(const std::string& fused, const std::vector<Part>& parts) {
+  if (!has(fused)) {
+    for (const Part& part : parts) {
+      if (auto storage = fit(part.tensor, part.axes)) part.set(std::move(storage));
+    }
+    return;
+  }
+  // One below the other: rows of the same length, so only the number of elements differs.
+  std::vector<std::vector<int64_t>> extents;
+  int64_t rows = 0, row = 0;
+  for (const Part& part : parts) {
+    extents.push_back(extents_of(part.axes, part.tensor));
+    row = part.axes.size() > 1 ? extents.back().back() : 1;
+    rows += product(extents.back()) / row;
+  }
+  const bool is_vector = parts.front().axes.size() == 1 || row == 1;
+  const CheckpointTensor* tensor =
+      use(fused, is_vector ? std::vector<int64_t>{rows} : std::vector<int64_t>{rows, row}, {});
+  if (tensor == nullptr) return;
+  int64_t first = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const int64_t count = product(extents[i]);
+    if (auto storage = assemble(parts[i].tensor, extents[i], {{tensor, first, count}})) parts[i].set(std::move(storage));
+    first += count;
+  }
+}
+
+std::shared_ptr<const Storage> WeightLoader::fit_stack(const Stack& stack, const AxisList& axes) {
+  std::vector<int64_t> extents = extents_of(axes, stack.whole);
+  const AxisList inner(axes.begin() + 1, axes.end());
+  const std::vector<int64_t> inner_extents(extents.begin() + 1, extents.end());
+  const int64_t experts = extents[0], own = product(inner_extents);
+  std::vector<Slice> slices;
+  if (!stack.fused.empty() && has(stack.fused)) {
+    std::vector<int64_t> all = extents;
+    all[1] *= stack.shares;
+    const CheckpointTensor* tensor = use(stack.fused, all, axes);
+    if (tensor == nullptr) return nullptr;
+    for (int64_t e = 0; e < experts; ++e) slices.push_back({tensor, (e * stack.shares + stack.share) * own, own});
+  } else if (has(stack.whole) || !has(stack.each(0))) {
+    return fit(stack.whole, axes);
+  } else {
+    for (int64_t e = 0; e < experts; ++e) {
+      const CheckpointTensor* tensor = use(stack.each(e), inner_extents, inner);
+      if (tensor == nullptr) continue;
+      slices.push_back({tensor, 0, own});
+      if (tensor->format != slices.front().tensor->format) {
+        problems_.push_back("tensor '" + std::string(tensor->name) + "' holds " + std::string(tensor->type_name) + ", but '" +
+                            std::string(slices.front().tensor->name) + "' " + std::string(slices.front().tensor->type_name));
+      }
+    }
+    if (slices.size() != static_cast<size_t>(experts)) return nullptr;
+  }
+  return assemble(stack.whole, std::move(extents), slices);
+}
+
+std::shared_ptr<const Storage> WeightLoader::assemble(const std::string& name, std::vector<int64_t> extents,
+                                                      const std::vector<Slice>& slices) {
+  const Format format = *slices.front().tensor->format;
+  const int64_t block = info(format).block_elements;
+  const auto data_of = [&](const Slice& slice) {
+    return slice.tensor->data + row_bytes(format, static_cast<size_t>(slice.first));
+  };
+  const auto bytes_of = [&](const Slice& slice) { return row_bytes(format, static_cast<size_t>(slice.count)); };
+  bool in_place = is_aligned(data_of(slices.front()), format);
+  for (size_t i = 0; i < slices.size(); ++i) {
+    if (slices[i].first % block != 0 || slices[i].count % block != 0) {
+      problems_.push_back("weight '" + name + "' cuts a block of tensor '" + std::string(slices[i].tensor->name) + "' (" +
+                          std::string(slices[i].tensor->type_name) + ")");
+      return nullptr;
+    }
+    if (slices[i].tensor->format != format) return nullptr;  // noted
+    in_place = in_place && (i == 0 || data_of(slices[i]) == data_of(slices[i - 1]) + bytes_of(slices[i - 1]));
+  }
+
   auto storage = std::make_shared<Storage>();
-  try {
-    storage->format = file_->format(*tensor);
-  } catch (const Error& error) {
-    problems_.push_back(error.what());
-    return nullptr;
-  }
-  if (!info(storage->format).is_float) {
-    problems_.push_back("tensor '" + name + "' holds " + std::string(tensor->type_name) + ", not numbers to compute with");
-    return nullptr;
-  }
   storage->name = name;
+  storage->format = format;
   storage->extents = std::move(extents);
-  // Storage is shared by writable tensors and read-only weights; nothing writes through a const one.
-  storage->data = reinterpret_cast<std::byte*>(const_cast<uint8_t*>(tensor->data));
-  storage->owner = file_;
+  if (in_place) {
+    // Storage is shared by writable tensors and read-only weights; nothing writes through a const one.
+    storage->data = const_cast<std::byte*>(data_of(slices.front()));
+    storage->owner = checkpoint_;
+  } else {
+    const auto copy = std::make_shared<AlignedBytes>(storage->bytes());
+    std::byte* to = copy->data();
+    for (const Slice& slice : slices) {
+      std::memcpy(to, data_of(slice), bytes_of(slice));
+      to += bytes_of(slice);
+      const MappedFile& file = *slice.tensor->file;
+      file.drop(static_cast<size_t>(reinterpret_cast<const uint8_t*>(data_of(slice)) - file.data()), bytes_of(slice));
+    }
+    storage->data = copy->data();
+    storage->owner = copy;
+  }
   fitted_.push_back(storage);
   return storage;
 }
 
 std::vector<float> WeightLoader::vector(const std::string& name, int64_t count) {
-  const GgufTensor* tensor = file_->find_tensor(name);
+  if (!has(name)) return {};
+  const CheckpointTensor* tensor = use(name, {count}, {});
   if (tensor == nullptr) return {};
-  used_.insert(tensor->name);
-  if (slow_to_fast(*tensor) != std::vector<int64_t>{count}) {
-    problems_.push_back("tensor '" + name + "' is " + shape_text(slow_to_fast(*tensor)) + ", expected [" +
-                        std::to_string(count) + "]");
-    return {};
-  }
-  const Format format = file_->format(*tensor);
-  if (!info(format).is_float) {
-    problems_.push_back("tensor '" + name + "' holds " + std::string(tensor->type_name) + ", not numbers to compute with");
-    return {};
-  }
   std::vector<float> values(static_cast<size_t>(count));
-  decode_row(format, tensor->data, values.size(), values.data());
+  decode_row(*tensor->format, tensor->data, values.size(), values.data());
   return values;
 }
 
 void WeightLoader::finish() const {
   std::vector<std::string> problems = problems_;
-  for (const GgufTensor& tensor : file_->tensors()) {
+  for (const CheckpointTensor& tensor : checkpoint_->tensors()) {
     if (!used_.contains(tensor.name)) {
-      problems.push_back("tensor '" + std::string(tensor.name) + "' is not part of this architecture");
+      problems.push_back("tensor " + in_quotes(tensor.name) + " is not part of this architecture");
     }
   }
   if (problems.empty()) return;
-  std::string text = file_->path() + ": the file does not fit the model:";
+  std::string text = checkpoint_->path() + ": the file does not fit the model:";
   for (const std::string& problem : problems) text += "\n  " + problem;
   throw Error(text);
 }

@@ -40,8 +40,8 @@ std::string first_model_in(const std::filesystem::path& folder) {
 }  // namespace
 
 void add_model_flag(CLI::App& app, ModelFlags& flags) {
-  app.add_option("-m,--model", flags.model, "Model file, GGUF (default: the model that comes with Weft)")
-      ->type_name("FILE");
+  app.add_option("-m,--model", flags.model, "GGUF file, or directory with safetensors and config.json (default: the model that comes with Weft)")
+      ->type_name("MODEL");
 }
 
 void add_device_flags(CLI::App& app, ModelFlags& flags) {
@@ -124,9 +124,9 @@ std::filesystem::path shipped_model() {
   throw Error("the model that comes with Weft is not there (looked in " + looked + "); name one with -m");
 }
 
-std::shared_ptr<const GgufFile> open_file(const ModelFlags& flags) {
+std::shared_ptr<const Checkpoint> open_file(const ModelFlags& flags) {
   const std::filesystem::path path = flags.model.empty() ? shipped_model() : std::filesystem::path(flags.model);
-  return std::make_shared<const GgufFile>(GgufFile::open(path));
+  return Checkpoint::open(path);
 }
 
 OpenModel open_model(const ModelFlags& flags) {

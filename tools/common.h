@@ -17,7 +17,7 @@
 #include "core/error.h"
 #include "ops/step.h"
 #include "runtime/device.h"
-#include "runtime/gguf.h"
+#include "runtime/checkpoint.h"
 #include "runtime/language_model.h"
 #include "runtime/tokenizer.h"
 
@@ -62,10 +62,10 @@ std::vector<int32_t> parse_ids(const std::string& text, std::string_view flag);
 std::filesystem::path shipped_model();
 
 struct OpenModel {
-  std::shared_ptr<const GgufFile> file;
+  std::shared_ptr<const Checkpoint> file;
   LanguageModel model;
 };
-std::shared_ptr<const GgufFile> open_file(const ModelFlags& flags);
+std::shared_ptr<const Checkpoint> open_file(const ModelFlags& flags);
 OpenModel open_model(const ModelFlags& flags);
 
 // The whole file ("-": standard input).
@@ -135,5 +135,6 @@ void add_inspect(CLI::App& app);
 void add_explain(CLI::App& app);
 void add_tokenize(CLI::App& app);
 void add_perplexity(CLI::App& app);
+void add_quantize(CLI::App& app);
 
 }  // namespace weft::tools

@@ -1,5 +1,9 @@
 // weft inspect: what is in a model file.
 #include <algorithm>
+#include <array>
+#include <concepts>
+#include <tuple>
+#include <variant>
 
 #include "runtime/utf8.h"
 #include "tools/common.h"
@@ -32,33 +36,62 @@ std::string shown(std::string_view name) {
   return plain ? std::string(name) : in_quotes(name);
 }
 
-void run(const ModelFlags& flags) {
-  const std::shared_ptr<const GgufFile> file = open_file(flags);
-  print(format("%s: GGUF version %u, %zu bytes, %zu metadata entries, %zu tensors\n\n", file->path().c_str(),
-               file->version(), file->file().size(), file->metadata().size(), file->tensors().size()));
-  size_t key_width = 0, type_width = 0, name_width = 0;
-  for (const GgufEntry& entry : file->metadata()) {
-    key_width = std::max(key_width, shown(entry.key).size());
-    type_width = std::max(type_width, entry.value.type_name().size());
-  }
-  for (const GgufTensor& tensor : file->tensors()) name_width = std::max(name_width, shown(tensor.name).size());
+std::string text_of(const ConfigValue& value) {
+  return std::visit([]<class T>(const T& v) -> std::string {
+    if constexpr (std::same_as<T, bool>) return v ? "true" : "false";
+    else if constexpr (std::same_as<T, int64_t>) return std::to_string(v);
+    else if constexpr (std::same_as<T, double>) return format("%.9g", v);
+    else if constexpr (std::same_as<T, std::string>) return in_quotes(v);
+    else return format("a list of %zu", v.size());
+  }, value);
+}
 
-  for (const GgufEntry& entry : file->metadata()) {
-    print(pad(shown(entry.key), key_width) + "  " + pad(entry.value.type_name(), type_width) + "  " +
-          text_of(entry.value) + "\n");
+void print_entries(const std::vector<std::array<std::string, 3>>& rows) {
+  size_t key_width = 0, type_width = 0;
+  for (const auto& [key, type, value] : rows) {
+    key_width = std::max(key_width, key.size());
+    type_width = std::max(type_width, type.size());
   }
+  for (const auto& [key, type, value] : rows) print(pad(key, key_width) + "  " + pad(type, type_width) + "  " + value + "\n");
+}
+
+void run(const ModelFlags& flags) {
+  const std::shared_ptr<const Checkpoint> file = open_file(flags);
+  std::vector<std::array<std::string, 3>> entries;
+  if (const GgufFile* gguf = file->gguf()) {
+    print(format("%s: GGUF version %u, %zu bytes, %zu metadata entries, %zu tensors\n\n", file->path().c_str(),
+                 gguf->version(), file->bytes(), gguf->metadata().size(), gguf->tensors().size()));
+    for (const GgufEntry& entry : gguf->metadata()) {
+      entries.push_back({shown(entry.key), entry.value.type_name(), text_of(entry.value)});
+    }
+  } else {
+    print(format("%s: safetensors, %zu bytes, %zu tensors\n\n", file->path().c_str(), file->bytes(), file->tensors().size()));
+    for (const auto& [key, value] : file->config()) entries.push_back({shown(key), "", text_of(value)});
+  }
+  print_entries(entries);
   print("\n");
+
+  // As they lie in the files.
+  std::vector<const CheckpointTensor*> tensors;
+  for (const CheckpointTensor& tensor : file->tensors()) tensors.push_back(&tensor);
+  std::stable_sort(tensors.begin(), tensors.end(), [](const CheckpointTensor* a, const CheckpointTensor* b) {
+    return std::tie(a->file->path(), a->data) < std::tie(b->file->path(), b->data);
+  });
+  size_t name_width = 0;
+  for (const CheckpointTensor* tensor : tensors) name_width = std::max(name_width, shown(tensor->name).size());
   double elements = 0;
-  for (const GgufTensor& tensor : file->tensors()) {
+  for (const CheckpointTensor* tensor : tensors) {
     std::string shape;
     double count = 1;
-    for (const size_t extent : tensor.shape()) {  // the row length first, as the file has it
-      shape += (shape.empty() ? "" : " x ") + std::to_string(extent);
-      count *= static_cast<double>(extent);
+    for (size_t i = tensor->extents.size(); i-- > 0;) {  // the row length first, as GGUF tools print it
+      shape += (shape.empty() ? "" : " x ") + std::to_string(tensor->extents[i]);
+      count *= static_cast<double>(tensor->extents[i]);
     }
     elements += count;
-    print(pad(shown(tensor.name), name_width) + "  " + pad(tensor.type_name, 6) + "  " + pad(shape, 16) +
-          format("  %12zu bytes at %llu\n", tensor.bytes, static_cast<unsigned long long>(tensor.offset)));
+    const auto offset = reinterpret_cast<const uint8_t*>(tensor->data) - tensor->file->data();
+    print(pad(shown(tensor->name), name_width) + "  " + pad(tensor->type_name, 6) + "  " + pad(shape, 16) +
+          format("  %12zu bytes at %lld", tensor->bytes, static_cast<long long>(offset)) +
+          (file->gguf() ? "" : " of " + std::filesystem::path(tensor->file->path()).filename().string()) + "\n");
   }
   print(format("\n%.0f parameters\n", elements));
 }
@@ -67,10 +100,10 @@ void run(const ModelFlags& flags) {
 
 void add_inspect(CLI::App& app) {
   auto flags = std::make_shared<ModelFlags>();
-  CLI::App* command = app.add_subcommand("inspect", "Show the metadata and tensors of a model file");
-  command->footer("Extents of tensors are in the file's order: the one that is contiguous in memory first.");
+  CLI::App* command = app.add_subcommand("inspect", "Show the metadata and tensors of a model");
+  command->footer("Extents of tensors: the one that is contiguous in memory first, as GGUF has them.");
   command->add_option("FILE,-m,--model", flags->model,
-                      "Model file, GGUF (default: the model that comes with Weft)");
+                      "GGUF file, or directory with safetensors (default: the model that comes with Weft)");
   command->callback([flags] { run(*flags); });
 }
 

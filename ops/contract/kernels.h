@@ -21,13 +21,17 @@ inline constexpr int kDotRows = 4;  // left-hand rows of one pass
 void dot_rows(Format format, RowPointers rows, int64_t count, const float* const* lhs, int lhs_rows, int64_t k,
               float* const* out);
 
-// --- The same with activations rounded to int8, in blocks of 32 with a scale each (q8_0 and q4_0 rows only).
+// --- The same with activations rounded to int8, in runs of 32 with a scale each.
 
-size_t rounded_bytes(int64_t k);  // of one rounded row; k is a multiple of 32
+bool has_rounded_kernel(Format format);  // of the rows: those of blocks
+size_t rounded_bytes(int64_t k);         // of one rounded row; k is a multiple of 32
 void round_row(const float* row, int64_t k, std::byte* rounded);
-// A block that holds a NaN or an infinity makes every sum that it enters NaN.
+// A run that holds a NaN or an infinity makes every sum that it enters NaN.
 void dot_rounded_rows(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows,
                       int64_t k, float* const* out);
+// The same by Highway's operations alone: dot_rounded_rows takes instructions that Highway lacks where there are some.
+void dot_rounded_rows_by_highway(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs,
+                                 int lhs_rows, int64_t k, float* const* out);
 
 // --- Many left-hand rows: these are packed once (for all threads), the right-hand rows are decoded by panels.
 
@@ -47,8 +51,5 @@ void gemm_pack(const float* const* lhs, int64_t lhs_rows, int64_t k, float* pack
 // after the other. `panel` is scratch of kPanelBytes, 64-byte aligned. Writes out[m][0 .. kPanelColumns).
 void gemm_panel(Format format, RowPointers rows, int64_t columns, const float* packed, int64_t lhs_rows, int64_t k,
                 float* panel, float* const* out);
-
-// --- decode_row by vectors.
-void decode_elements(Format format, const std::byte* bytes, int64_t elements, float* out);
 
 }  // namespace weft

@@ -97,7 +97,7 @@ TEST_F(Budget, FrameworkCostsAtMostASecondMoreThanItsStandardHeaders) {
 
 TEST_F(Budget, ModelCompilesInEightSecondsAndAGigabyte) {
   const Cost model = best_of_three(
-      "llama", "#include \"models/llama.h\"\nauto load_model_of(const std::shared_ptr<const weft::GgufFile>& file) "
+      "llama", "#include \"models/llama.h\"\nauto load_model_of(const std::shared_ptr<const weft::Checkpoint>& file) "
                "{ return weft::llama::load(file); }\n");
   ASSERT_TRUE(model.ok);
   RecordProperty("model_seconds", std::to_string(model.seconds));

@@ -14,8 +14,8 @@
 namespace weft {
 namespace {
 
-std::shared_ptr<const GgufFile> shipped_file() {
-  return std::make_shared<const GgufFile>(GgufFile::open(test::shipped_model()));
+std::shared_ptr<const Checkpoint> shipped_file() {
+  return Checkpoint::open(test::shipped_model());
 }
 
 TEST(Shipped, DecodingAllocatesNothing) {

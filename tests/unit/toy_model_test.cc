@@ -135,7 +135,7 @@ const bool registered = register_architecture("toy", &toy::load);
 void check(const Device& device, int32_t batch) {
   const Toy toy;
   const test::TempFile path(toy.file());
-  const auto file = std::make_shared<const GgufFile>(GgufFile::open(path.path()));
+  const auto file = Checkpoint::open(path.path());
   Engine engine(load_model(file), device, {.precision = Precision::exact, .context = 32, .batch = batch, .page_size = 4});
   const int32_t sequence = engine.cache().open();
   std::vector<int32_t> tokens;
@@ -164,7 +164,7 @@ TEST(ToyModel, OnOpenCl) {
 
 TEST(ToyModel, AMissingKeyIsNamed) {
   const test::TempFile path(Toy().file(/*with_window=*/false));
-  const auto file = std::make_shared<const GgufFile>(GgufFile::open(path.path()));
+  const auto file = Checkpoint::open(path.path());
   try {
     load_model(file);
     FAIL() << "no error";

@@ -1,0 +1,241 @@
+#include "runtime/checkpoint.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "core/error.h"
+#include "runtime/ggml_type.h"
+#include "runtime/json.h"
+#include "runtime/utf8.h"
+
+namespace weft {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Longer lists are no hyperparameters (tokenizers have them).
+constexpr size_t kMaxList = 4096;
+
+// Nothing for what no hyperparameter can be: lists of lists, lists of both texts and numbers.
+std::optional<ConfigValue> value_of(const GgufValue& value) {
+  if (const auto flag = value.as_bool()) return *flag;
+  if (const auto number = value.as_i64()) return *number;
+  if (const auto number = value.as_f64()) return *number;
+  if (const auto text = value.as_string()) return std::string(*text);
+  if (value.type() != GgufType::array || value.count() > kMaxList) return std::nullopt;
+  std::vector<double> numbers;
+  std::vector<std::string> texts;
+  for (const GgufValue& element : value.elements()) {
+    if (const auto text = element.as_string()) texts.emplace_back(*text);
+    else if (const auto integer = element.as_i64()) numbers.push_back(static_cast<double>(*integer));
+    else if (const auto number = element.as_f64()) numbers.push_back(*number);
+    else if (const auto flag = element.as_bool()) numbers.push_back(*flag ? 1 : 0);
+    else return std::nullopt;
+  }
+  return texts.empty() ? ConfigValue(std::move(numbers)) : ConfigValue(std::move(texts));
+}
+
+std::optional<ConfigValue> value_of(const Json& value) {
+  if (value.is_boolean()) return value.get<bool>();
+  if (value.is_number_integer()) {
+    // Beyond int64 an integer is a number like any other (tokenizer lengths of 1e30 are written so).
+    if (value.is_number_unsigned() && value.get<uint64_t>() > uint64_t{INT64_MAX}) return value.get<double>();
+    return value.get<int64_t>();
+  }
+  if (value.is_number()) return value.get<double>();
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array() || value.size() > kMaxList) return std::nullopt;
+  if (std::all_of(value.begin(), value.end(), [](const Json& v) { return v.is_number(); })) {
+    return value.get<std::vector<double>>();
+  }
+  if (std::all_of(value.begin(), value.end(), [](const Json& v) { return v.is_string(); })) {
+    return value.get<std::vector<std::string>>();
+  }
+  return std::nullopt;
+}
+
+void flatten(const Json& object, const std::string& prefix, const std::string& file,
+             std::map<std::string, ConfigValue, std::less<>>& out) {
+  for (const auto& [key, value] : object.items()) {
+    const std::string name = prefix + key;
+    if (value.is_null()) continue;
+    if (value.is_object()) {
+      flatten(value, name + ".", file, out);
+      continue;
+    }
+    auto converted = value_of(value);
+    if (!converted) throw Error(file + ": key " + in_quotes(name) + ": is no value that a configuration may have");
+    if (!out.emplace(name, std::move(*converted)).second) {
+      throw Error(file + ": key " + in_quotes(name) + " appears both with a dot and as an object's member");
+    }
+  }
+}
+
+bool is_positive(const std::map<std::string, ConfigValue, std::less<>>& config, std::string_view key) {
+  const auto at = config.find(key);
+  const int64_t* number = at == config.end() ? nullptr : std::get_if<int64_t>(&at->second);
+  return number != nullptr && *number > 0;
+}
+
+// The name of a shard is a plain file name: an index does not reach out of its directory.
+void check_shard_name(const std::string& index, const std::string& name) {
+  const fs::path path(name);
+  if (name.empty() || path.has_parent_path() || name == "." || name == ".." || name.find('\0') != name.npos) {
+    throw Error(index + ": " + in_quotes(name) + " is no name of a file in this directory");
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<const Checkpoint> Checkpoint::open(const fs::path& path) {
+  std::shared_ptr<Checkpoint> checkpoint(new Checkpoint);
+  checkpoint->path_ = path.string();
+  std::error_code error;
+  if (fs::is_directory(path, error)) {
+    checkpoint->read_directory(path);
+  } else if (path.extension() == ".safetensors") {
+    checkpoint->read_directory(path.has_parent_path() ? path.parent_path() : fs::path("."));
+  } else {
+    checkpoint->gguf_.emplace(GgufFile::open(path));
+    checkpoint->read_gguf();
+  }
+  checkpoint->sort_tensors();
+  return checkpoint;
+}
+
+void Checkpoint::read_gguf() {
+  config_path_ = gguf_->path();
+  architecture_ = gguf_->get_string("general.architecture");
+  gguf_prefix_ = architecture_ + ".";
+  for (const GgufEntry& entry : gguf_->metadata()) {
+    if (!entry.key.starts_with(gguf_prefix_)) continue;
+    const std::string key(entry.key.substr(gguf_prefix_.size()));
+    if (auto value = value_of(entry.value)) config_.emplace(key, std::move(*value));
+    else gguf_->fail(entry.key, "is no value that a configuration may have");
+  }
+  if (architecture_ == "llama" && is_positive(config_, "expert_count")) architecture_ = "mixtral";
+  else if (architecture_ == "llama" && is_positive(config_, "attention.sliding_window")) architecture_ = "mistral";
+
+  for (const GgufTensor& tensor : gguf_->tensors()) {
+    const GgmlType* type = find_ggml_type(tensor.type);
+    tensors_.push_back({.name = tensor.name,
+                        .extents = {tensor.shape().rbegin(), tensor.shape().rend()},
+                        .format = type == nullptr ? std::nullopt : type->format,
+                        .type_name = tensor.type_name,
+                        .data = reinterpret_cast<const std::byte*>(tensor.data),
+                        .bytes = tensor.bytes,
+                        .file = &gguf_->file()});
+  }
+}
+
+void Checkpoint::read_directory(const fs::path& directory) {
+  directory_ = directory;
+  read_config();
+  open_shards();
+}
+
+void Checkpoint::read_config() {
+  const fs::path path = directory_ / "config.json";
+  config_path_ = path.string();
+  const Json json = read_json(path, uint64_t{16} << 20);
+  if (!json.is_object()) throw Error(config_path_ + ": is no object");
+  flatten(json, "", config_path_, config_);
+  const auto type = config_.find("model_type");
+  const std::string* name = type == config_.end() ? nullptr : std::get_if<std::string>(&type->second);
+  if (name == nullptr) throw Error(config_path_ + ": key 'model_type' is missing, or no text");
+  architecture_ = *name;
+}
+
+void Checkpoint::open_shards() {
+  std::set<std::string> names;
+  const fs::path index = directory_ / "model.safetensors.index.json";
+  std::error_code error;
+  std::map<std::string, std::string> shard_of;
+  if (fs::exists(index, error) && !fs::exists(directory_ / "model.safetensors", error)) {
+    const Json json = read_json(index);
+    const Json* map = weft::find(json, "weight_map");
+    if (map == nullptr || !map->is_object()) throw Error(index.string() + ": key 'weight_map' is missing, or no object");
+    for (const auto& [tensor, shard] : map->items()) {
+      if (!shard.is_string()) throw Error(index.string() + ": tensor " + in_quotes(tensor) + ": is not mapped to a file name");
+      check_shard_name(index.string(), shard.get<std::string>());
+      names.insert(shard.get<std::string>());
+      shard_of.emplace(tensor, shard.get<std::string>());
+    }
+    if (names.empty()) throw Error(index.string() + ": names no file");
+  } else {
+    names.insert("model.safetensors");
+  }
+  const bool indexed = !shard_of.empty();
+  shards_.reserve(names.size());  // tensors refer to them
+  for (const std::string& name : names) {
+    shards_.push_back(SafetensorsFile::open(directory_ / name));
+    for (const SafetensorsTensor& tensor : shards_.back().tensors()) {
+      if (!indexed) break;
+      const auto listed = shard_of.find(tensor.name);
+      if (listed == shard_of.end() || listed->second != name) {
+        throw Error(shards_.back().path() + ": tensor " + in_quotes(tensor.name) +
+                    (listed == shard_of.end() ? " is not listed in " : " is listed for another file in ") + index.string());
+      }
+      shard_of.erase(listed);
+    }
+    add(shards_.back());
+  }
+  if (!shard_of.empty()) {
+    throw Error(index.string() + ": tensor " + in_quotes(shard_of.begin()->first) + " is not in " +
+                in_quotes(shard_of.begin()->second));
+  }
+}
+
+void Checkpoint::add(const SafetensorsFile& shard) {
+  for (const SafetensorsTensor& tensor : shard.tensors()) {
+    tensors_.push_back({.name = tensor.name,
+                        .extents = tensor.extents,
+                        .format = tensor.format,
+                        .type_name = tensor.type_name,
+                        .data = reinterpret_cast<const std::byte*>(tensor.data),
+                        .bytes = tensor.bytes,
+                        .file = &shard.file()});
+  }
+}
+
+void Checkpoint::sort_tensors() {
+  std::sort(tensors_.begin(), tensors_.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  for (size_t i = 1; i < tensors_.size(); ++i) {
+    if (tensors_[i].name != tensors_[i - 1].name) continue;
+    throw Error(tensors_[i].file->path() + ": tensor " + in_quotes(tensors_[i].name) + " is also in " +
+                tensors_[i - 1].file->path());
+  }
+}
+
+size_t Checkpoint::bytes() const {
+  size_t bytes = gguf_ ? gguf_->file().size() : 0;
+  for (const SafetensorsFile& shard : shards_) bytes += shard.file().size();
+  return bytes;
+}
+
+std::string Checkpoint::name() const {
+  if (gguf_) return std::string(gguf_->get_string("general.name", ""));
+  const auto given = config_.find("_name_or_path");
+  const std::string* text = given == config_.end() ? nullptr : std::get_if<std::string>(&given->second);
+  if (text != nullptr && !text->empty()) return *text;
+  std::error_code error;
+  return fs::weakly_canonical(directory_, error).filename().string();
+}
+
+void Checkpoint::fail(std::string_view key, std::string_view reason) const {
+  if (gguf_) {
+    const std::string full = gguf_prefix_ + std::string(key);
+    if (gguf_->find(full) != nullptr) gguf_->fail(full, reason);
+    throw Error(path_ + ": key " + in_quotes(full) + ": " + std::string(reason));
+  }
+  throw Error(config_path_ + ": key " + in_quotes(key) + ": " + std::string(reason));
+}
+
+const CheckpointTensor* Checkpoint::find(std::string_view tensor) const {
+  const auto at = std::lower_bound(tensors_.begin(), tensors_.end(), tensor,
+                                   [](const CheckpointTensor& t, std::string_view name) { return t.name < name; });
+  return at != tensors_.end() && at->name == tensor ? &*at : nullptr;
+}
+
+}  // namespace weft
