@@ -6,7 +6,7 @@
 
 A MODEL is a tokenizer.json, a GGUF file with GPT-2's tokenizer, or a directory with Qwen2's vocab.json and merges.txt
 (all by Hugging Face tokenizers), or a tokenizer.model (by sentencepiece or tiktoken). With --sample N the first N texts
-and their ids by the other library are written as JSON instead (tests/golden/tokenizer_samples/). The exit status is 1
+and their ids by the other library are written as JSON instead (tests/golden/tokenizer_random/). The exit status is 1
 where anything differs."""
 import argparse
 import json
@@ -164,7 +164,8 @@ def main():
         texts = [random_text(rng, tokenizer.special) for _ in range(options.sample or options.n)]
         wanted = tokenizer.encode(texts)
         if options.sample:
-            json.dump([{"text": t, "ids": i} for t, i in zip(texts, wanted)], sys.stdout, indent=0)
+            rows = [json.dumps({"text": t, "ids": i}, separators=(",", ":")) for t, i in zip(texts, wanted)]
+            print("[\n" + ",\n".join(rows) + "\n]")
             continue
         got = weft(options.weft, model, texts, "--parse-special")
         bad = [i for i in range(len(texts)) if got[i] != wanted[i]]

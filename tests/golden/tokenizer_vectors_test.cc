@@ -1,6 +1,9 @@
 // Tokenizers against ids that others computed: llama.cpp's vectors and Hugging Face's samples.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <chrono>
+#include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -70,6 +73,16 @@ TEST(LlamaCppVectors, Gpt2FromGguf) {
   check_vectors(*tokenizer, "gpt-2");
 }
 
+// The directory or file that holds the vocabulary, without BOS.
+void check_vectors_of(const std::string& vocabulary, const std::string& name) {
+  WEFT_SHARED_OR_SKIP(path, "data/tokenizers/" + vocabulary);
+  check_vectors(*load_tokenizer(path), name);
+}
+
+TEST(LlamaCppVectors, LlamaSpmFromModel) { check_vectors_of("llama2", "llama-spm"); }
+TEST(LlamaCppVectors, LlamaBpeFromTiktoken) { check_vectors_of("llama3/tokenizer.model", "llama-bpe"); }
+TEST(LlamaCppVectors, Qwen2FromVocabJson) { check_vectors_of("qwen2.5", "qwen2"); }
+
 struct Sample {
   std::string text;
   Ids ids;
@@ -120,6 +133,104 @@ TEST(GoldenSamples, SentencePieceGguf) {
     }
     EXPECT_EQ(checked, 14u);  // of 18
   }
+}
+
+TEST(GoldenSamples, TokenizerJson) {
+  size_t directories = 0;
+  for (const char* name : {"llama2-mha/hf", "llama3-gqa/hf", "llama-linear/hf", "llama-yarn/hf", "llama-fused/hf",
+                           "llama-fused/hf-fused", "mistral/hf", "mistral-window/hf", "mixtral/hf", "qwen2/hf"}) {
+    SCOPED_TRACE(name);
+    WEFT_SHARED_OR_SKIP(path, "data/golden/" + std::string(name));
+    const auto tokenizer = load_tokenizer(path);
+    const bool normalizes = std::string_view(name).starts_with("qwen2");
+    for (const Sample& sample : read_samples(path.parent_path() / "tokenizer_samples.json")) {
+      const Ids ids = tokenizer->encode(sample.text, true, true);
+      EXPECT_EQ(ids, sample.ids) << in_quotes(sample.text);
+      EXPECT_EQ(stream(*tokenizer, ids), tokenizer->decode(ids));
+      // Lossless but for normalization, special tokens, and a space that is taken for the one in front.
+      const bool lossless = !normalizes && !sample.text.starts_with(' ') && without_special(sample.text) == sample.text;
+      if (lossless) EXPECT_EQ(tokenizer->decode(ids), sample.text);
+    }
+    ++directories;
+  }
+  EXPECT_EQ(directories, 10u);
+}
+
+// The same texts as from GGUF differ between SentencePiece and Hugging Face's files.
+TEST(GoldenSamples, TokenizerModel) {
+  for (const char* name : {"llama2-mha", "llama-linear", "mistral", "mistral-window", "mixtral"}) {
+    SCOPED_TRACE(name);
+    WEFT_SHARED_OR_SKIP(path, "data/golden/" + std::string(name) + "/hf/tokenizer.model");
+    const auto tokenizer = load_tokenizer(path);
+    size_t checked = 0;
+    for (const Sample& sample : read_samples(path.parent_path().parent_path() / "tokenizer_samples.json")) {
+      if (sample.text.starts_with(' ') || without_special(sample.text) != sample.text) continue;
+      EXPECT_EQ(tokenizer->encode(sample.text, true), sample.ids) << in_quotes(sample.text);
+      ++checked;
+    }
+    EXPECT_EQ(checked, 14u);
+  }
+}
+
+// Small tokenizers with every option that tokenizer.json has, made by tools/tokenizer_samples.py.
+TEST(HuggingFaceSamples, OptionsOfTokenizerJson) {
+  const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("weft-samples-" + std::to_string(::getpid()));
+  std::filesystem::create_directories(folder);
+  size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(source_dir() / "tests/golden/tokenizer_samples")) {
+    SCOPED_TRACE(entry.path().filename());
+    const auto json = nlohmann::json::parse(read_file(entry.path()));
+    std::ofstream(folder / "tokenizer.json") << json["tokenizer"].dump();
+    const auto tokenizer = load_tokenizer(folder);
+    for (const auto& sample : json["samples"]) {
+      const std::string text = sample["text"];
+      const Ids ids = sample["ids"];
+      EXPECT_EQ(tokenizer->encode(text, true, true), ids) << in_quotes(text);
+      EXPECT_EQ(tokenizer->decode(ids), sample["decoded"].get<std::string>());
+      EXPECT_EQ(stream(*tokenizer, ids), sample["decoded"].get<std::string>());
+    }
+    ++files;
+  }
+  std::filesystem::remove_all(folder);
+  EXPECT_EQ(files, 18u);
+}
+
+// Random texts by tools/compare_tokenizers.py --sample, for vocabularies of real models.
+TEST(HuggingFaceSamples, RealVocabularies) {
+  for (const auto& [samples, vocabulary] :
+       {std::pair{"tinyllama", "tinyllama"}, {"qwen2.5", "qwen2.5"}, {"llama3", "llama3/tokenizer.model"},
+        {"llama2", "llama2/tokenizer.model"}, {"gpt-2", "ggml-vocab-gpt-2.gguf"}}) {
+    SCOPED_TRACE(vocabulary);
+    WEFT_SHARED_OR_SKIP(path, "data/tokenizers/" + std::string(vocabulary));
+    const auto tokenizer = load_tokenizer(path);
+    const auto file = source_dir() / "tests/golden/tokenizer_random" / (std::string(samples) + ".json");
+    size_t checked = 0;
+    for (const Sample& sample : read_samples(file)) {
+      EXPECT_EQ(tokenizer->encode(sample.text, true, true), sample.ids) << in_quotes(sample.text);
+      ++checked;
+    }
+    EXPECT_EQ(checked, 100u);
+  }
+}
+
+// A megabyte of what is hard for merging or for patterns: quadratic work would take hours. (The work itself is counted
+// in bpe_test.)
+TEST(LongTexts, AllTokenizersAreFast) {
+  constexpr size_t kBytes = 1 << 20;
+  std::vector<std::string> texts;
+  for (const std::string part : {"a", " ", "\xF0\x9F\x98\x80", "ab", "\n", "e\u0301\u0316", "'"}) {
+    texts.emplace_back();
+    while (texts.back().size() < kBytes) texts.back() += part;
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  for (const char* vocabulary : {"tinyllama", "llama3/tokenizer.model", "llama2/tokenizer.model"}) {
+    WEFT_SHARED_OR_SKIP(path, "data/tokenizers/" + std::string(vocabulary));
+    const auto tokenizer = load_tokenizer(path);
+    for (const std::string& text : texts) {
+      EXPECT_EQ(tokenizer->decode(tokenizer->encode(text, false)), text) << vocabulary << ' ' << in_quotes(text, 10);
+    }
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::minutes(4));
 }
 
 }  // namespace
