@@ -29,7 +29,8 @@ ChatTemplate choose(const Templates& templates, std::string_view variant, const 
   std::string others;
   for (const auto& [name, unused] : templates) others += (others.empty() ? "" : ", ") + in_quotes(name);
   const std::string wanted = variant.empty() ? "no chat template" : "no chat template " + in_quotes(variant);
-  throw Error(model + ": has " + wanted + (others.empty() ? "" : "; it has " + others));
+  throw Error(model + ": has " + wanted + (others.empty() ? "" : "; it has " + others) +
+              " (--template takes one from a file)");
 }
 
 bool is_file(const fs::path& path) {
