@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/command.h"
-#include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"
 #include "tests/test_data.h"
@@ -104,82 +103,6 @@ TEST(ChatTemplate, EveryFeatureRendersAsJinjaDoes) {
     }
   }
   EXPECT_GE(cases, 400u);
-}
-
-std::string error_of(const std::string& source) {
-  return test::error_of([&] { ChatTemplate(source, "template").render("[]"); });
-}
-
-TEST(ChatTemplate, ErrorsShowWhere) {
-  EXPECT_EQ(error_of("a\n{% if x %}\nb {{ 1 +* 2 }}").rfind("template: line 3, column 8: ", 0), 0u)
-      << error_of("a\n{% if x %}\nb {{ 1 +* 2 }}");
-  EXPECT_CONTAINS(error_of("a\n{{ 'ü' | shout }}"), "template: line 2, column ");
-  EXPECT_CONTAINS(error_of("a\n{{ 'ü' | shout }}"), "shout");
-  EXPECT_CONTAINS(error_of("a\n{{ 'ü' | shout }}"), "\n    {{ 'ü' | shout }}\n");
-  EXPECT_CONTAINS(error_of("{% include 'x' %}"), "include");
-  EXPECT_CONTAINS(error_of("{{ raise_exception('roles must alternate') }}"), "roles must alternate");
-  EXPECT_CONTAINS(error_of("{% for m in 3 %}{% endfor %}"), "line 1");
-  EXPECT_CONTAINS(error_of("{{ messages.x.y }}"), "line 1");
-  EXPECT_CONTAINS(error_of("\xff"), "template: is not UTF-8");
-  const ChatTemplate good("{{ messages }}", "template");
-  EXPECT_CONTAINS(test::error_of([&] { good.render("{}"); }), "messages: is no JSON list");
-  EXPECT_CONTAINS(test::error_of([&] { good.render("[1,"); }), "messages: byte ");
-}
-
-TEST(ChatTemplate, WhatNeverEndsIsAnError) {
-  EXPECT_CONTAINS(error_of("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"), "steps");
-  EXPECT_CONTAINS(error_of("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"), "line 1");
-  EXPECT_CONTAINS(error_of("{{ 'x' * 999999999999 }}"), "MiB");
-  EXPECT_CONTAINS(error_of("{% set n = namespace(a='xy') %}{% for i in range(60) %}{% set n.a = n.a + n.a %}{% endfor %}"),
-                  "MiB");
-  EXPECT_CONTAINS(error_of("{{ " + std::string(5000, '(')), "line 1");
-  EXPECT_CONTAINS(error_of("{{ range(10000000) }}"), "range");
-}
-
-std::string hello(const ChatTemplate& chat_template) {
-  return chat_template.render(std::vector<ChatMessage>{{"user", "Hello"}});
-}
-
-TEST(ChatTemplate, FoundInGgufMetadata) {
-  test::GgufWriter writer;
-  writer.string("tokenizer.chat_template", "plain {{ messages[0].content }}")
-      .string("tokenizer.chat_template.tool_use", "tools {{ messages[0].content }}");
-  const test::TempFile path(writer.bytes());
-  const GgufFile file = GgufFile::open(path.path());
-  EXPECT_EQ(hello(find_chat_template(file)), "plain Hello");
-  EXPECT_EQ(hello(find_chat_template(file, "tool_use")), "tools Hello");
-  const std::string error = test::error_of([&] { find_chat_template(file, "rag"); });
-  EXPECT_CONTAINS(error, path.path().string());
-  EXPECT_CONTAINS(error, "no chat template 'rag'; it has 'default', 'tool_use'");
-
-  const test::TempFile without(test::GgufWriter().bytes());
-  EXPECT_CONTAINS(test::error_of([&] { find_chat_template(GgufFile::open(without.path())); }), "has no chat template");
-  test::GgufWriter wrong;
-  wrong.string("tokenizer.chat_template", "{% if %}");
-  const test::TempFile bad(wrong.bytes());
-  EXPECT_CONTAINS(test::error_of([&] { find_chat_template(GgufFile::open(bad.path())); }),
-                  bad.path().string() + ": tokenizer.chat_template: line 1, column ");
-}
-
-TEST(ChatTemplate, FoundInDirectories) {
-  test::TemporaryFolder folder;
-  const std::filesystem::path directory = folder / ".";
-  const auto write = [&](const char* name, std::string_view text) { std::ofstream(folder / name) << text; };
-  const auto error = [&] { return test::error_of([&] { find_chat_template(directory); }); };
-  EXPECT_CONTAINS(error(), "has no chat template");
-  write("tokenizer_config.json", R"({"chat_template": null})");
-  EXPECT_CONTAINS(error(), "has no chat template");
-  write("tokenizer_config.json", R"({"chat_template": 3})");
-  EXPECT_CONTAINS(error(), "tokenizer_config.json: chat_template: the template is no string");
-  write("tokenizer_config.json", R"({"chat_template": "config {{ messages[0].content }}"})");
-  EXPECT_EQ(hello(find_chat_template(directory)), "config Hello");
-  write("tokenizer_config.json",
-        R"({"chat_template": [{"name": "default", "template": "first"}, {"name": "rag", "template": "second"}]})");
-  EXPECT_EQ(hello(find_chat_template(directory)), "first");
-  EXPECT_EQ(hello(find_chat_template(directory, "rag")), "second");
-  write("chat_template.jinja", "file {{ messages[0].role }}");
-  EXPECT_EQ(hello(find_chat_template(directory)), "file user");
-  EXPECT_EQ(hello(find_chat_template(directory, "rag")), "second");
 }
 
 // --- errors ---
