@@ -224,8 +224,10 @@ std::string message(int code) {
 PCRE2_SPTR bytes(std::string_view text) { return reinterpret_cast<PCRE2_SPTR>(text.data()); }
 
 constexpr size_t kMaxPattern = 64 << 10;
-// Steps of backtracking that one match may take, and more for long texts: a run of spaces is walked back over.
-constexpr uint64_t kSteps = 1'000'000, kStepsPerByte = 32;
+// Steps of backtracking that a match may take, and how many more all matches in a text: a run of spaces is walked
+// back over. Without the sum a pattern could take its limit at every byte.
+constexpr uint32_t kStepsOfMatch = 1000;
+constexpr uint64_t kSteps = 1'000'000, kStepsPerByte = 64;
 constexpr uint32_t kHeapKib = 256 << 10;
 
 }  // namespace
@@ -252,9 +254,7 @@ std::vector<Regex::Match> Regex::find_all(std::string_view text) const {
   const auto* code = static_cast<const pcre2_code*>(code_.get());
   const std::unique_ptr<pcre2_match_data, Freed> data(pcre2_match_data_create(1, nullptr));
   const std::unique_ptr<pcre2_match_context, Freed> context(pcre2_match_context_create(nullptr));
-  const uint64_t steps = kSteps + kStepsPerByte * text.size();
-  pcre2_set_match_limit(context.get(),
-                        static_cast<uint32_t>(std::min<uint64_t>(steps, std::numeric_limits<uint32_t>::max())));
+  uint64_t steps_left = kSteps + kStepsPerByte * text.size();
   pcre2_set_heap_limit(context.get(), kHeapKib);
 
   std::vector<Match> matches;
@@ -263,8 +263,16 @@ std::vector<Regex::Match> Regex::find_all(std::string_view text) const {
     const auto match = [&](uint32_t options) {
       return pcre2_match(code, bytes(text), text.size(), at, PCRE2_NO_UTF_CHECK | options, data.get(), context.get());
     };
-    int result = match(0);
-    if (result == PCRE2_ERROR_JIT_STACKLIMIT) result = match(PCRE2_NO_JIT);
+    int result = 0;
+    for (uint32_t limit = kStepsOfMatch;; limit *= 2) {
+      pcre2_set_match_limit(context.get(), limit);
+      result = match(0);
+      if (result == PCRE2_ERROR_JIT_STACKLIMIT) result = match(PCRE2_NO_JIT);
+      if (result != PCRE2_ERROR_MATCHLIMIT || limit > steps_left || limit > std::numeric_limits<uint32_t>::max() / 2) {
+        break;
+      }
+      steps_left -= limit;
+    }
     if (result == PCRE2_ERROR_NOMATCH) break;
     if (result < 0) throw Error("pattern " + in_quotes(pattern_) + ": " + message(result));
     const PCRE2_SIZE* range = pcre2_get_ovector_pointer(data.get());

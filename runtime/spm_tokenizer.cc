@@ -44,14 +44,6 @@ SpecialText special_text(const Vocabulary& vocabulary, bool with_control) {
   return SpecialText(std::move(tokens));
 }
 
-// How many bytes the character at the start of `text` takes by its first byte alone: text that is not UTF-8
-// falls to pieces somehow, and the pieces to byte tokens.
-size_t character_length(std::string_view text) {
-  const auto lead = static_cast<uint8_t>(text[0]);
-  const size_t length = lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  return std::min(length, text.size());
-}
-
 class SpmTokenizer final : public Tokenizer {
  public:
   SpmTokenizer(Vocabulary vocab, std::vector<std::string> bytes, bool space_prefix);
@@ -148,7 +140,8 @@ void SpmTokenizer::encode_plain(std::string_view plain, bool at_start, std::vect
 
   std::vector<Symbol> symbols;
   for (size_t begin = 0; begin < text.size();) {
-    const size_t length = character_length(std::string_view(text).substr(begin));
+    // Of text that is not UTF-8 a symbol is a maximal subpart, which becomes byte tokens and takes nothing else along.
+    const size_t length = first_utf8_sequence(std::string_view(text).substr(begin)).length;
     const auto i = static_cast<int32_t>(symbols.size());
     symbols.push_back({i - 1, i + 1, static_cast<uint32_t>(begin), static_cast<uint32_t>(length)});
     begin += length;

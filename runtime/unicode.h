@@ -9,7 +9,8 @@ namespace weft {
 
 enum class NormalForm : uint8_t { nfc, nfd, nfkc, nfkd };
 
-// The text, which is UTF-8, in that form (Unicode Standard Annex 15; not_normalized() stays as it is). Time n log n, whatever the combining marks.
+// The text, which is UTF-8, in that form (Unicode Standard Annex 15; not_normalized() stays as it is).
+// Time n log n, whatever the combining marks.
 std::string normalize(std::string_view text, NormalForm form);
 
 // Every character of the text, which is UTF-8, by its own lower case (no context: a final sigma stays a

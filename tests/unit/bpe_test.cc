@@ -75,6 +75,10 @@ TEST(Regex, RefusesWhatWouldMeanSomethingElse) {
 TEST(Regex, BacktrackingHasALimit) {
   const Regex pattern("(a|aa)+$");
   EXPECT_CONTAINS(error_of([&] { pattern.find_all(std::string(100, 'a') + "b"); }), "match limit exceeded");
+  // Nor do many matches add up, each of which takes less than that.
+  std::string lines;
+  for (int i = 0; i < 100; ++i) lines += std::string(24, 'a') + "b";
+  EXPECT_CONTAINS(error_of([&] { Regex("(a|aa)+c|b").find_all(lines); }), "match limit exceeded");
   // A run that is walked back over is no such thing.
   const std::string spaces(1 << 20, ' ');
   EXPECT_EQ(Regex(kLlama3Pattern).find_all(spaces).size(), 1u);

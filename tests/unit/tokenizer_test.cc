@@ -110,6 +110,8 @@ TEST(Spm, BytesForUnknownCharacters) {
   // Not UTF-8: every byte survives.
   EXPECT_EQ(tokenizer->encode("\xFF\xE2\x80", false),
             (Ids{kSpace, byte_id(0xFF), byte_id(0xE2), byte_id(0x80)}));
+  // A byte that promises more than follows leaves what follows alone.
+  EXPECT_EQ(tokenizer->encode("\xF0 z", false), (Ids{kSpace, byte_id(0xF0), kSpace, byte_id('z')}));
   EXPECT_EQ(tokenizer->decode(tokenizer->encode("\xC3\xA9", true)), "\xC3\xA9");
 }
 
