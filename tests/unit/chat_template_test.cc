@@ -200,7 +200,7 @@ TEST(ChatTemplate, HostileTemplatesEnd) {
        "levels of nesting"},
       {[] { std::string all; for (int i = 0; i < 5000; ++i) all += "{% if 1 %}"; return all; }(), "levels of nesting"},
       {"{% set ns = namespace() %}{% set ns.ns = ns %}{% macro m() %}{% endmacro %}{% set ns.m = m %}{{ ns }}",
-       "calls itself too deeply"},
+       deep},
   };
   for (const auto& [source, message] : cases) {
     const std::string got = rendered(source, "[]");
