@@ -51,6 +51,8 @@ std::optional<Value> Namespace::attribute(Machine& machine, std::string_view nam
 }
 
 std::string Namespace::repr(Machine& machine) {
+  // Namespaces can hold themselves and chains of others, however long.
+  const Machine::Writing writing(machine);
   std::vector<Dict::Entry> entries;
   for (const auto& [name, value] : attributes_) entries.emplace_back(machine.text(name), value);
   return "<Namespace " + weft::jinja::repr(machine, machine.dict(std::move(entries))) + ">";

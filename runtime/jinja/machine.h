@@ -43,11 +43,27 @@ class Machine {
   Value dict(std::vector<Dict::Entry> entries);
   Value make_namespace(const std::vector<Dict::Entry>& entries);
 
+  // The writing of a namespace, while it lives. Throws Fault for one within too many others.
+  class Writing {
+   public:
+    explicit Writing(Machine& machine) : machine_(machine) {
+      if (machine_.writing_ >= kMaxValueDepth) throw Fault{"namespaces hold one another more than 100 levels deep"};
+      ++machine_.writing_;
+    }
+    ~Writing() { --machine_.writing_; }
+    Writing(const Writing&) = delete;
+    Writing& operator=(const Writing&) = delete;
+
+   private:
+    Machine& machine_;
+  };
+
   std::time_t now() const { return now_ ? *now_ : std::time(nullptr); }
 
  private:
   Budget budget_;
   std::optional<std::time_t> now_;
+  int writing_ = 0;
   std::vector<std::shared_ptr<Namespace>> namespaces_;
 };
 
