@@ -223,6 +223,23 @@ TEST_F(CliModel, TokenizeAndBack) {
   EXPECT_EQ(run({"tokenize", "--ids", "1,403,407,261,378"}).out, "Once upon a time\n");
   EXPECT_EQ(run({"tokenize", "-p", ""}).out, "1\n");
   expect_failure(with_model({"tokenize", "--ids", "512"}), "512");
+  EXPECT_EQ(run({"tokenize", "-p", "</s>", "--parse-special"}).out, "1 2\n");
+  EXPECT_NE(run({"tokenize", "-p", "</s>"}).out, "1 2\n");
+
+  TemporaryFolder folder;
+  const fs::path list = folder / "list";
+  std::ofstream(list) << R"(["Once upon a time", "", [1, 403, 407, 261, 378], []])";
+  EXPECT_EQ(run({"tokenize", "--batch", list.string()}).out, R"([[1,403,407,261,378],[1],"Once upon a time",""])" "\n");
+  std::ofstream(list) << R"(["a", 3])";
+  expect_failure(with_model({"tokenize", "--batch", list.string()}), "list: element 1 is neither a text nor a list");
+}
+
+TEST(Cli, TokenizerExamplesOfTheReadme) {
+  const std::string readme = test::read_file(test::source_dir() / "README.md");
+  EXPECT_CONTAINS(readme, "weft tokenize -p 'Pray, who is she?'\n");
+  EXPECT_CONTAINS(readme, "weft tokenize --ids 1,677,1979,339,1989,466,368,333,2013\n");
+  EXPECT_EQ(run_weft({"tokenize", "-p", "Pray, who is she?"}).out, "1 677 1979 339 1989 466 368 333 2013\n");
+  EXPECT_EQ(run_weft({"tokenize", "--ids", "1,677,1979,339,1989,466,368,333,2013"}).out, "Pray, who is she?\n");
 }
 
 TEST_F(CliModel, InspectAndExplain) {
