@@ -60,6 +60,7 @@ std::vector<TextFragment> AddedTokens::split(std::string_view text, bool normali
   const SpecialText& texts = normalized ? after_ : before_;
   std::vector<TextFragment> fragments;
   size_t done = 0;
+  size_t white_begin = 0, white_end = 0;  // white space that the last token with rstrip took
   for (size_t at = 0; !texts.empty() && at < text.size();) {
     const SpecialText::Token* found = texts.longest_at(text, at);
     if (found == nullptr) {
@@ -76,10 +77,17 @@ std::vector<TextFragment> AddedTokens::split(std::string_view text, bool normali
       if (!is_white_space(decode_utf8(c))) break;
       begin -= c.size();
     }
-    while (match.rstrip && end < text.size()) {
-      const std::string_view c = first_character(text.substr(end));
-      if (!is_white_space(decode_utf8(c))) break;
-      end += c.size();
+    if (match.rstrip) {
+      // Tokens in white space that one before took are found nevertheless, as in Hugging Face's library.
+      const size_t from = end;
+      if (white_begin <= end && end < white_end) end = white_end;
+      while (end < text.size()) {
+        const std::string_view c = first_character(text.substr(end));
+        if (!is_white_space(decode_utf8(c))) break;
+        end += c.size();
+      }
+      white_begin = from;
+      white_end = end;
     }
     if (begin > done) fragments.push_back({text.substr(done, begin - done), -1});
     fragments.push_back({text.substr(begin, end - begin), match.id});

@@ -182,6 +182,15 @@ TEST(AddedTokens, Options) {
   EXPECT_EQ(fragments_of(added, "a dog", true, true), "[a ][dog=6]");
 }
 
+// What Hugging Face's library makes of white space that two tokens claim: each has it.
+TEST(AddedTokens, WhiteSpaceThatIsAToken) {
+  const AddedTokens added({{.text = "\n", .id = 1, .rstrip = true}, {.text = "x", .id = 2, .rstrip = true}}, {});
+  EXPECT_EQ(fragments_of(added, "a\n \n\nb"), "[a][\n \n\n=1][\n\n=1][\n=1][b]");
+  EXPECT_EQ(fragments_of(added, "ax\n xb"), "[a][x\n =2][\n =1][x=2][b]");
+  // Walked over once, or this would take hours.
+  EXPECT_EQ(added.split(std::string(1 << 20, '\n'), false, true).size(), size_t{1} << 20);
+}
+
 TextIndex index_of(const std::vector<std::string>& tokens) {
   TextIndex ids;
   for (size_t i = 0; i < tokens.size(); ++i) ids.emplace(tokens[i], static_cast<int32_t>(i));
