@@ -70,12 +70,6 @@ std::vector<TensorTask> plan_tensors(const GgufFile& file, const QuantizeTarget&
   return tasks;
 }
 
-std::string bar(double part) {
-  constexpr size_t kWidth = 24;
-  const auto full = static_cast<size_t>(part * kWidth);
-  return "[" + std::string(full, '#') + std::string(kWidth - full, '.') + "]";
-}
-
 void run(const QuantizeFlags& flags) {
   const QuantizeTarget& target = *find_quantize_target(flags.type);
   std::error_code ignored;
@@ -119,7 +113,7 @@ void run(const QuantizeFlags& flags) {
     const GgufTensor& tensor = *task.tensor;
     const auto show = [&](size_t part) {
       const double share = static_cast<double>(done + part) / static_cast<double>(std::max<size_t>(whole, 1));
-      progress.show(format("%s %3.0f %%  %zu/%zu  %s", bar(share).c_str(), 100 * share, i + 1, tasks.size(),
+      progress.show(format("%s  %zu/%zu  %s", progress_bar(share).c_str(), i + 1, tasks.size(),
                            std::string(tensor.name).c_str()));
     };
     const uint64_t before = writer.file().written();

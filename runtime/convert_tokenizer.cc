@@ -1,0 +1,217 @@
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "core/error.h"
+#include "runtime/convert.h"
+#include "runtime/json_node.h"
+#include "runtime/mapped_file.h"
+#include "runtime/tokenizer_config.h"
+#include "runtime/tokenizer_json.h"
+#include "runtime/tokenizer_model.h"
+#include "runtime/utf8.h"
+
+namespace weft {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr float kAddedScore = -1000.0f;  // of tokens that no merge leads to, as llama.cpp's converter writes it
+
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+std::string_view text_of(const MappedFile& file) {
+  return {reinterpret_cast<const char*>(file.data()), file.size()};
+}
+
+// The patterns that cut a text, in the order in which they are applied, as tokenizer.json lists them.
+void collect_patterns(const JsonNode& node, std::vector<std::string>& patterns) {
+  if (node.is_null()) return;
+  const std::string& type = node.at("type").text();
+  if (type == "Sequence") {
+    node.at("pretokenizers").each([&](const JsonNode& step) { collect_patterns(step, patterns); });
+  } else if (type == "Split") {
+    const JsonNode pattern = node.at("pattern").at("Regex");
+    patterns.push_back(pattern.is_null() ? std::string() : pattern.text());
+  } else if (type == "ByteLevel") {
+    if (node.at("use_regex").flag(true)) patterns.emplace_back(kGpt2Pattern);
+  } else {
+    patterns.emplace_back();
+  }
+}
+
+// GGUF states how a byte-level tokenizer cuts text by the name of a family of models.
+std::string pre_tokenizer_name(const fs::path& path) {
+  const std::string source = path.string();
+  const Json json = read_json(path);
+  const JsonNode root(json, source);
+  std::vector<std::string> patterns;
+  collect_patterns(root.at("pre_tokenizer"), patterns);
+  if (patterns.size() == 1) {
+    if (patterns[0] == kLlama3Pattern) return "llama-bpe";
+    if (patterns[0] == kQwen2Pattern) return "qwen2";
+    if (patterns[0] == kGpt2Pattern) return "gpt-2";
+    if (patterns[0] == kTekkenPattern) return "tekken";
+  }
+  root.at("pre_tokenizer").fail("cuts text in a way that GGUF has no name for, or none that this build knows: it knows "
+                                "llama-bpe, qwen2, gpt-2 and tekken");
+}
+
+// Ids up to the model's rows without a token of their own.
+void fill_up(Vocabulary& vocabulary, size_t vocab, const std::string& source) {
+  if (vocabulary.size() > vocab) {
+    throw Error(source + ": has " + std::to_string(vocabulary.size()) + " tokens, but the model has rows for " +
+                std::to_string(vocab));
+  }
+  vocabulary.texts.resize(vocab);
+  vocabulary.types.resize(vocab, TokenType::unused);
+  if (!vocabulary.scores.empty()) vocabulary.scores.resize(vocab, kAddedScore);
+  for (size_t i = 0; i < vocab; ++i) {
+    if (vocabulary.texts[i].empty()) vocabulary.texts[i] = "[PAD" + std::to_string(i) + "]";
+  }
+}
+
+void set_vocabulary(const Vocabulary& vocabulary, GgufMetadata& metadata) {
+  metadata.set("tokenizer.ggml.tokens", std::span<const std::string>(vocabulary.texts));
+  if (!vocabulary.scores.empty()) metadata.set("tokenizer.ggml.scores", std::span<const float>(vocabulary.scores));
+  std::vector<int32_t> types;
+  for (const TokenType type : vocabulary.types) types.push_back(static_cast<int32_t>(type));
+  metadata.set("tokenizer.ggml.token_type", std::span<const int32_t>(types));
+}
+
+void set_special_ids(const Vocabulary& vocabulary, GgufMetadata& metadata) {
+  const auto set = [&](const char* key, const std::optional<int32_t>& id) {
+    if (id) metadata.set(std::string("tokenizer.ggml.") + key, static_cast<uint32_t>(*id));
+  };
+  set("bos_token_id", vocabulary.bos);
+  set("eos_token_id", vocabulary.eos);
+  set("unknown_token_id", vocabulary.unknown);
+  // GGUF has one place for what ends a turn of a chat beside what ends a text.
+  const auto turn = std::find_if(vocabulary.ends.begin(), vocabulary.ends.end(),
+                                 [&](int32_t id) { return !vocabulary.eos || id != *vocabulary.eos; });
+  if (turn != vocabulary.ends.end()) set("eot_token_id", *turn);
+  const auto holds = [](const std::vector<int32_t>& ids, const std::optional<int32_t>& id) {
+    return id && std::find(ids.begin(), ids.end(), *id) != ids.end();
+  };
+  metadata.set("tokenizer.ggml.add_bos_token", holds(vocabulary.prefix, vocabulary.bos));
+  metadata.set("tokenizer.ggml.add_eos_token", holds(vocabulary.suffix, vocabulary.eos));
+}
+
+void from_sentencepiece(const MappedFile& file, const TokenizerConfig& config, size_t vocab, GgufMetadata& metadata) {
+  SentencePieceModel model = read_sentencepiece(text_of(file), file.path());
+  Vocabulary& vocabulary = model.vocabulary;
+  apply_config(config, vocabulary);
+  vocabulary.scores.resize(vocabulary.size(), kAddedScore);
+  fill_up(vocabulary, vocab, file.path());
+  if (config.add_bos.value_or(true) && vocabulary.bos) vocabulary.prefix = {*vocabulary.bos};
+  if (config.add_eos.value_or(false) && vocabulary.eos) vocabulary.suffix = {*vocabulary.eos};
+  metadata.set("tokenizer.ggml.model", "llama");
+  metadata.set("tokenizer.ggml.pre", "default");
+  set_vocabulary(vocabulary, metadata);
+  set_special_ids(vocabulary, metadata);
+  if (!model.space_prefix) metadata.set("tokenizer.ggml.add_space_prefix", false);
+}
+
+// SentencePiece merges by the score of the result: the rank of the merge, negative, says the same.
+std::vector<float> scores_of_merges(const BpeParts& parts) {
+  std::vector<float> scores(parts.vocabulary.size(), kAddedScore);
+  std::vector<bool> known(scores.size(), false);
+  float lowest = 0;
+  for (const BpeModel::Merge& merge : parts.merges) {
+    const auto result = static_cast<size_t>(merge.result);
+    if (known[result]) continue;
+    known[result] = true;
+    scores[result] = -static_cast<float>(merge.rank);
+    lowest = std::min(lowest, scores[result]);
+  }
+  for (size_t i = 0; i < scores.size(); ++i) {
+    const TokenType type = parts.vocabulary.types[i];
+    if (type == TokenType::normal && !known[i]) scores[i] = lowest - 1;  // single characters: nothing merges into them
+    if (type == TokenType::byte || type == TokenType::control || type == TokenType::unknown) scores[i] = 0;
+  }
+  return scores;
+}
+
+void from_bpe(BpeParts parts, const std::string& source, const fs::path& json, const TokenizerConfig& config,
+              size_t vocab, GgufMetadata& metadata) {
+  Vocabulary& vocabulary = parts.vocabulary;
+  apply_config(config, vocabulary);
+  if (!vocabulary.bos && vocabulary.prefix.size() == 1) vocabulary.bos = vocabulary.prefix[0];
+  if (parts.options.byte_level) {
+    metadata.set("tokenizer.ggml.model", "gpt2");
+    metadata.set("tokenizer.ggml.pre", json.empty() ? std::string("llama-bpe") : pre_tokenizer_name(json));
+    std::vector<std::string> merges;
+    for (const BpeModel::Merge& merge : parts.merges) {
+      merges.push_back(vocabulary.texts[static_cast<size_t>(merge.left)] + " " +
+                       vocabulary.texts[static_cast<size_t>(merge.right)]);
+    }
+    fill_up(vocabulary, vocab, source);
+    set_vocabulary(vocabulary, metadata);
+    metadata.set("tokenizer.ggml.merges", std::span<const std::string>(merges));
+  } else {
+    if (!parts.options.byte_fallback) {
+      throw Error(source + ": is neither byte-level nor falls back to bytes, which GGUF has no name for");
+    }
+    vocabulary.scores = scores_of_merges(parts);
+    if (vocabulary.unknown) vocabulary.types[static_cast<size_t>(*vocabulary.unknown)] = TokenType::unknown;
+    fill_up(vocabulary, vocab, source);
+    metadata.set("tokenizer.ggml.model", "llama");
+    metadata.set("tokenizer.ggml.pre", "default");
+    set_vocabulary(vocabulary, metadata);
+  }
+  set_special_ids(vocabulary, metadata);
+}
+
+// tokenizer_config.json has one template, or several with names; newer directories have it in a file of its own.
+void set_chat_templates(const fs::path& directory, GgufMetadata& metadata) {
+  constexpr const char* kTemplate = "tokenizer.chat_template";
+  if (const fs::path path = directory / "chat_template.jinja"; is_there(path)) {
+    const MappedFile file(path);
+    if (!is_utf8(text_of(file))) throw Error(file.path() + ": is not UTF-8");
+    metadata.set(kTemplate, text_of(file));
+    return;
+  }
+  const fs::path path = directory / "tokenizer_config.json";
+  if (!is_there(path)) return;
+  const std::string source = path.string();
+  const Json json = read_json(path);
+  const JsonNode node = JsonNode(json, source).at("chat_template");
+  if (node.is_null()) return;
+  if (node.value().is_string()) return metadata.set(kTemplate, std::string_view(node.text()));
+  std::vector<std::string> names;
+  node.each([&](const JsonNode& entry) {
+    const std::string& name = entry.at("name").text();
+    const bool is_default = name == "default";
+    metadata.set(is_default ? kTemplate : kTemplate + ("." + name), std::string_view(entry.at("template").text()));
+    if (!is_default) names.push_back(name);
+  });
+  if (!names.empty()) metadata.set("tokenizer.chat_templates", std::span<const std::string>(names));
+}
+
+}  // namespace
+
+void convert_tokenizer(const fs::path& directory, size_t vocab, GgufMetadata& metadata) {
+  const TokenizerConfig config = read_tokenizer_config(directory);
+  const fs::path model = directory / "tokenizer.model", json = directory / "tokenizer.json";
+  std::optional<MappedFile> file;
+  if (is_there(model)) file.emplace(model);
+  if (file && is_sentencepiece(text_of(*file))) {
+    from_sentencepiece(*file, config, vocab, metadata);
+  } else if (is_there(json)) {
+    from_bpe(read_tokenizer_json(json), json.string(), json, config, vocab, metadata);
+  } else if (file) {
+    BpeParts parts = read_tiktoken(text_of(*file), file->path());
+    if (parts.vocabulary.bos) parts.vocabulary.prefix = {*parts.vocabulary.bos};
+    from_bpe(std::move(parts), file->path(), {}, config, vocab, metadata);
+  } else {
+    throw Error(directory.string() + ": holds neither tokenizer.model nor tokenizer.json");
+  }
+  set_chat_templates(directory, metadata);
+}
+
+}  // namespace weft
