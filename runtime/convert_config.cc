@@ -70,7 +70,8 @@ void set_rope(const ModelConfig& config, const std::string& prefix, int64_t dims
     config.require(type == "none" || type == "llama3", "rope.scaling.type", "'" + type + "' is not converted");
   }
   if (type == "yarn") {
-    config.require(config.flag("rope.scaling.truncate", true), "rope.scaling.truncate", "false: GGUF has no word for it");
+    config.require(config.flag("rope.scaling.truncate", true), "rope.scaling.truncate",
+                   "false: GGUF has no word for it");
     const auto given = [&](const char* key) {
       return config.has(key) ? std::optional(config.number(key)) : std::nullopt;
     };
@@ -81,7 +82,8 @@ void set_rope(const ModelConfig& config, const std::string& prefix, int64_t dims
     const auto m = given("rope.scaling.mscale"), all = given("rope.scaling.mscale_all_dim");
     double magnitude = yarn_magnitude(factor);
     if (m && all) {
-      magnitude = yarn_magnitude(factor, static_cast<double>(*m)) / yarn_magnitude(factor, static_cast<double>(*all));
+      magnitude =
+          yarn_magnitude(factor, static_cast<double>(*m)) / yarn_magnitude(factor, static_cast<double>(*all));
     }
     if (const auto stated = given("rope.scaling.attn_factor")) magnitude = static_cast<double>(*stated);
     const double share = magnitude / yarn_magnitude(factor);
@@ -104,10 +106,11 @@ int64_t common_window(const ModelConfig& config) {
 std::vector<float> llama3_frequency_factors(const std::shared_ptr<const Checkpoint>& checkpoint) {
   const ModelConfig config(checkpoint);
   if (scaling_type(config) != "llama3") return {};
-  const int64_t dims =
-      config.count("attention.key_length", config.count("embedding_length") / config.count("attention.head_count"));
+  const int64_t embed = config.count("embedding_length"), heads = config.count("attention.head_count");
+  const int64_t dims = config.count("attention.key_length", embed / heads);
   const float base = config.number("rope.freq_base", 10000.0f), factor = config.number("rope.scaling.factor");
-  const float low = config.number("rope.scaling.low_freq_factor"), high = config.number("rope.scaling.high_freq_factor");
+  const float low = config.number("rope.scaling.low_freq_factor");
+  const float high = config.number("rope.scaling.high_freq_factor");
   const auto context = static_cast<float>(config.count("rope.scaling.original_context_length", 8192));
   config.require(high > low, "rope.scaling.high_freq_factor", "is not above low_freq_factor");
   std::vector<float> factors;

@@ -33,11 +33,13 @@ class Collector {
   };
   void add(const Wanted& wanted) {
     const size_t all = wanted.source_rows != 0 ? wanted.source_rows : wanted.rows;
-    const CheckpointTensor* tensor =
-        use(wanted.source, wanted.columns != 0 ? std::vector<size_t>{all, wanted.columns} : std::vector<size_t>{all});
+    const bool is_vector = wanted.columns == 0;
+    std::vector<size_t> extents = {all};
+    if (!is_vector) extents.push_back(wanted.columns);
+    const CheckpointTensor* tensor = use(wanted.source, extents);
     if (tensor == nullptr) return;
-    ConvertedTensor out{wanted.name, {}, wanted.columns == 0 || wanted.is_plain ? Format::f32 : type_};
-    out.shape = wanted.columns != 0 ? std::vector<size_t>{wanted.columns, wanted.rows} : std::vector<size_t>{wanted.rows};
+    ConvertedTensor out{wanted.name, {wanted.rows}, is_vector || wanted.is_plain ? Format::f32 : type_};
+    if (!is_vector) out.shape = {wanted.columns, wanted.rows};
     out.parts = {{tensor, wanted.first, wanted.rows}};
     out.head_rows = wanted.head_rows;
     tensors_.push_back(std::move(out));
@@ -63,14 +65,12 @@ class Collector {
       for (size_t e = 0; e < wanted.experts; ++e) {
         out.parts.push_back({tensor, (2 * e + wanted.share) * wanted.rows, wanted.rows});
       }
+    } else if (wanted.experts > checkpoint_.tensors().size()) {
+      return problem(wanted.each(0), "is not one of " + std::to_string(wanted.experts));
     } else {
       for (size_t e = 0; e < wanted.experts; ++e) {
         const CheckpointTensor* tensor = use(wanted.each(e), {wanted.rows, wanted.columns});
-        if (tensor == nullptr) continue;
-        out.parts.push_back({tensor, 0, wanted.rows});
-        if (tensor->format != out.parts[0].tensor->format) {
-          problem(tensor->name, "is of another type than " + in_quotes(out.parts[0].tensor->name));
-        }
+        if (tensor != nullptr) out.parts.push_back({tensor, 0, wanted.rows});
       }
     }
     tensors_.push_back(std::move(out));
@@ -131,8 +131,8 @@ Format usual_format(const Checkpoint& checkpoint) {
   }
   const auto most = std::max_element(bytes.begin(), bytes.end(),
                                      [](const auto& a, const auto& b) { return a.second < b.second; });
-  return most != bytes.end() && info(most->first).block_elements == 1 && info(most->first).is_float ? most->first
-                                                                                                     : Format::f32;
+  const bool is_plain = most != bytes.end() && info(most->first).block_elements == 1 && info(most->first).is_float;
+  return is_plain ? most->first : Format::f32;
 }
 
 struct Sizes {
@@ -171,7 +171,8 @@ void add_feed_forward(Collector& to, const Sizes& n, const std::string& in, cons
   for (const auto& [kind, columns] : {std::pair<std::string, size_t>{".weight", n.embed}, {".bias", 0}}) {
     const std::string fused = in + "mlp.gate_up_proj" + kind;
     size_t first = 0;
-    for (const auto& [name, source] : {std::pair{"ffn_gate", "mlp.gate_proj"}, std::pair{"ffn_up", "mlp.up_proj"}}) {
+    const std::pair<const char*, const char*> parts[] = {{"ffn_gate", "mlp.gate_proj"}, {"ffn_up", "mlp.up_proj"}};
+    for (const auto& [name, source] : parts) {
       if (to.has(fused)) {
         to.add({out + name + kind, fused, n.hidden, columns, 0, first, 2 * n.hidden});
       } else if (columns != 0 || to.has(in + source + kind)) {
@@ -187,14 +188,17 @@ void add_feed_forward(Collector& to, const Sizes& n, const std::string& in, cons
 }
 
 void add_experts(Collector& to, const Sizes& n, const std::string& in, const std::string& out, size_t experts) {
-  const std::string old = in + "block_sparse_moe.", router = old + "gate.weight", fused = in + "mlp.experts.gate_up_proj";
-  to.add({out + "ffn_gate_inp.weight", to.has(router) ? router : in + "mlp.gate.weight", experts, n.embed, 0, 0, 0, true});
+  const std::string old = in + "block_sparse_moe.", stacks = in + "mlp.experts.", fused = stacks + "gate_up_proj";
+  const std::string router = to.has(old + "gate.weight") ? old + "gate.weight" : in + "mlp.gate.weight";
+  to.add({out + "ffn_gate_inp.weight", router, experts, n.embed, 0, 0, 0, true});
   const auto each = [&](const char* matrix) {
     return [=](size_t e) { return old + "experts." + std::to_string(e) + "." + matrix + ".weight"; };
   };
-  to.add_stack({out + "ffn_gate_exps.weight", in + "mlp.experts.gate_proj", fused, each("w1"), experts, n.hidden, n.embed, 0});
-  to.add_stack({out + "ffn_up_exps.weight", in + "mlp.experts.up_proj", fused, each("w3"), experts, n.hidden, n.embed, 1});
-  to.add_stack({out + "ffn_down_exps.weight", in + "mlp.experts.down_proj", "", each("w2"), experts, n.embed, n.hidden});
+  const std::string name = out + "ffn_";
+  const size_t hidden = n.hidden, embed = n.embed;
+  to.add_stack({name + "gate_exps.weight", stacks + "gate_proj", fused, each("w1"), experts, hidden, embed, 0});
+  to.add_stack({name + "up_exps.weight", stacks + "up_proj", fused, each("w3"), experts, hidden, embed, 1});
+  to.add_stack({name + "down_exps.weight", stacks + "down_proj", "", each("w2"), experts, embed, hidden});
 }
 
 size_t extent(int64_t value) { return static_cast<size_t>(value); }
@@ -211,24 +215,26 @@ std::vector<ConvertedTensor> convert_tensors(const std::shared_ptr<const Checkpo
   const std::string& family = checkpoint->architecture();
   const bool is_qwen2 = family == "qwen2", is_mixtral = family == "mixtral";
   if (!is_qwen2 && !is_mixtral && family != "llama" && family != "mistral") {
-    config.require(false, "model_type", in_quotes(family) + " is not converted; llama, mistral, mixtral and qwen2 are");
+    config.require(false, "model_type",
+                   in_quotes(family) + " is not converted; llama, mistral, mixtral and qwen2 are");
   }
   Sizes n{};
   n.embed = extent(config.count("embedding_length"));
   n.heads = extent(config.count("attention.head_count"));
   n.kv_heads = extent(config.count("attention.head_count_kv", config.count("attention.head_count")));
-  n.head_dim = extent(config.count("attention.key_length", std::max<int64_t>(config.count("embedding_length") / config.count("attention.head_count"), 1)));
+  const auto usual = static_cast<int64_t>(std::max(n.embed / n.heads, size_t{1}));
+  n.head_dim = extent(config.count("attention.key_length", usual));
   n.hidden = extent(config.count("feed_forward_length"));
   n.rotated_rows = is_qwen2 ? 0 : n.head_dim;
   config.require(n.head_dim % 2 == 0, "attention.key_length", "is odd");
 
   Collector to(*checkpoint, type.value_or(usual_format(*checkpoint)));
   const CheckpointTensor* embedding = checkpoint->find("model.embed_tokens.weight");
-  const size_t vocab = embedding != nullptr && embedding->extents.size() == 2 ? extent(embedding->extents[0])
-                                                                               : extent(config.count("vocab_size"));
+  const bool has_rows = embedding != nullptr && embedding->extents.size() == 2;
+  const size_t vocab = extent(has_rows ? embedding->extents[0] : config.count("vocab_size"));
   to.add({"token_embd.weight", "model.embed_tokens.weight", vocab, n.embed});
   for (size_t layer = 0; layer < config.layers(); ++layer) {
-    const std::string in = "model.layers." + std::to_string(layer) + ".", out = "blk." + std::to_string(layer) + ".";
+    const std::string number = std::to_string(layer) + ".", in = "model.layers." + number, out = "blk." + number;
     to.add({out + "attn_norm.weight", in + "input_layernorm.weight", n.embed, 0});
     add_attention(to, n, in, out, is_qwen2 || config.flag("attention_bias", false));
     to.add({out + "ffn_norm.weight", in + "post_attention_layernorm.weight", n.embed, 0});
@@ -277,7 +283,8 @@ void write_converted(const std::string& path, const ConvertedTensor& tensor, int
     }
     reencode(job, threads, sink);
     const MappedFile& file = *part.tensor->file;
-    file.drop(static_cast<size_t>(reinterpret_cast<const uint8_t*>(data) - file.data()), row_bytes(from, part.count * row));
+    const auto offset = static_cast<size_t>(reinterpret_cast<const uint8_t*>(data) - file.data());
+    file.drop(offset, row_bytes(from, part.count * row));
   }
 }
 

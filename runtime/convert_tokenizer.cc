@@ -58,8 +58,8 @@ std::string pre_tokenizer_name(const fs::path& path) {
     if (patterns[0] == kGpt2Pattern) return "gpt-2";
     if (patterns[0] == kTekkenPattern) return "tekken";
   }
-  root.at("pre_tokenizer").fail("cuts text in a way that GGUF has no name for, or none that this build knows: it knows "
-                                "llama-bpe, qwen2, gpt-2 and tekken");
+  root.at("pre_tokenizer").fail("cuts text in a way that GGUF has no name for, or none that this build knows: it "
+                                "knows llama-bpe, qwen2, gpt-2 and tekken");
 }
 
 // Ids up to the model's rows without a token of their own.
@@ -102,7 +102,8 @@ void set_special_ids(const Vocabulary& vocabulary, GgufMetadata& metadata) {
   metadata.set("tokenizer.ggml.add_eos_token", holds(vocabulary.suffix, vocabulary.eos));
 }
 
-void from_sentencepiece(const MappedFile& file, const TokenizerConfig& config, size_t vocab, GgufMetadata& metadata) {
+void from_sentencepiece(const MappedFile& file, const TokenizerConfig& config, size_t vocab,
+                        GgufMetadata& metadata) {
   SentencePieceModel model = read_sentencepiece(text_of(file), file.path());
   Vocabulary& vocabulary = model.vocabulary;
   apply_config(config, vocabulary);
@@ -131,7 +132,8 @@ std::vector<float> scores_of_merges(const BpeParts& parts) {
   }
   for (size_t i = 0; i < scores.size(); ++i) {
     const TokenType type = parts.vocabulary.types[i];
-    if (type == TokenType::normal && !known[i]) scores[i] = lowest - 1;  // single characters: nothing merges into them
+    // Single characters: nothing merges into them.
+    if (type == TokenType::normal && !known[i]) scores[i] = lowest - 1;
     if (type == TokenType::byte || type == TokenType::control || type == TokenType::unknown) scores[i] = 0;
   }
   return scores;

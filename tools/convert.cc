@@ -1,5 +1,6 @@
 // weft convert: a directory of safetensors as a GGUF file.
 #include <cstdio>
+#include <filesystem>
 #include <thread>
 
 #include "runtime/convert.h"
@@ -19,8 +20,16 @@ struct ConvertFlags {
 void run(const ConvertFlags& flags) {
   const auto checkpoint = Checkpoint::open(flags.input);
   if (checkpoint->convention() == Convention::gguf) throw Error(flags.input + ": is a GGUF file already");
+  for (const CheckpointTensor& tensor : checkpoint->tensors()) {
+    std::error_code ignored;
+    if (std::filesystem::equivalent(tensor.file->path(), flags.output, ignored)) {
+      throw Error(flags.output + ": is part of the input; write to another file");
+    }
+  }
   std::optional<Format> type;
-  if (!flags.type.empty()) type = flags.type == "F32" ? Format::f32 : flags.type == "F16" ? Format::f16 : Format::bf16;
+  if (flags.type == "F32") type = Format::f32;
+  if (flags.type == "F16") type = Format::f16;
+  if (flags.type == "BF16") type = Format::bf16;
   const std::vector<ConvertedTensor> tensors = convert_tensors(checkpoint, type);
   GgufMetadata metadata = convert_config(checkpoint, tensors);
   convert_tokenizer(checkpoint->directory(), tensors.front().shape.at(1), metadata);
