@@ -76,6 +76,9 @@ void run(const QuantizeFlags& flags) {
   if (std::filesystem::equivalent(flags.input, flags.output, ignored)) {
     throw Error(flags.output + ": is the input; write to another file");
   }
+  if (std::filesystem::is_directory(flags.input, ignored)) {
+    throw Error(flags.input + ": is a directory; make a GGUF file of it with `weft convert`");
+  }
   const GgufFile file = GgufFile::open(flags.input);
   if (file.find("split.count") != nullptr && file.get_u32("split.count") > 1) {
     throw Error(file.path() + ": key 'split.count': is one of several files of a model; join them first");
@@ -162,7 +165,8 @@ void add_quantize(CLI::App& app) {
   command->footer(
       "Types ending in _S, _M and _L are mixes, which give some tensors more bits, as llama.cpp does (its Q2_K\n"
       "is Q2_K_M here); the others are one format for all matrices. Norms, biases and the routers of experts\n"
-      "stay as they are. Rows that do not divide into blocks of a type get another one; they are listed.");
+      "stay as they are. Rows that do not divide into blocks of a type get another one; they are listed.\n"
+      "llama.cpp runs all of these but Q8_K, which it has for activations only.");
   command->add_option("IN", flags->input, "Model file, GGUF")->required()->type_name("FILE");
   command->add_option("OUT", flags->output, "File to write; it appears when it is complete")
       ->required()
