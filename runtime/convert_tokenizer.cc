@@ -29,37 +29,75 @@ std::string_view text_of(const MappedFile& file) {
   return {reinterpret_cast<const char*>(file.data()), file.size()};
 }
 
-// The patterns that cut a text, in the order in which they are applied, as tokenizer.json lists them.
-void collect_patterns(const JsonNode& node, std::vector<std::string>& patterns) {
+// fun(JsonNode) for each step of a normalizer or pre-tokenizer of tokenizer.json. `members`: what a sequence calls
+// its steps.
+template <class Fun>
+void each_step(const JsonNode& node, std::string_view members, const Fun& fun) {
   if (node.is_null()) return;
-  const std::string& type = node.at("type").text();
-  if (type == "Sequence") {
-    node.at("pretokenizers").each([&](const JsonNode& step) { collect_patterns(step, patterns); });
-  } else if (type == "Split") {
-    const JsonNode pattern = node.at("pattern").at("Regex");
-    patterns.push_back(pattern.is_null() ? std::string() : pattern.text());
-  } else if (type == "ByteLevel") {
-    if (node.at("use_regex").flag(true)) patterns.emplace_back(kGpt2Pattern);
-  } else {
-    patterns.emplace_back();
-  }
+  if (node.at("type").text() != "Sequence") return fun(node);
+  node.at(members).each([&](const JsonNode& step) { each_step(step, members, fun); });
+}
+
+[[noreturn]] void fail_no_word(const JsonNode& step) {
+  step.fail("is " + in_quotes(step.at("type").text()) + ", or has options, that GGUF has no word for");
 }
 
 // GGUF states how a byte-level tokenizer cuts text by the name of a family of models.
-std::string pre_tokenizer_name(const fs::path& path) {
-  const std::string source = path.string();
-  const Json json = read_json(path);
-  const JsonNode root(json, source);
-  std::vector<std::string> patterns;
-  collect_patterns(root.at("pre_tokenizer"), patterns);
-  if (patterns.size() == 1) {
-    if (patterns[0] == kLlama3Pattern) return "llama-bpe";
-    if (patterns[0] == kQwen2Pattern) return "qwen2";
-    if (patterns[0] == kGpt2Pattern) return "gpt-2";
-    if (patterns[0] == kTekkenPattern) return "tekken";
+std::string pre_tokenizer_name(const JsonNode& root, GgufMetadata& metadata) {
+  std::string_view pattern;
+  int patterns = 0;
+  bool prefix = false;
+  each_step(root.at("pre_tokenizer"), "pretokenizers", [&](const JsonNode& step) {
+    const std::string& type = step.at("type").text();
+    if (type == "ByteLevel") {
+      prefix = prefix || step.at("add_prefix_space").flag(true);
+      if (!step.at("use_regex").flag(true)) return;
+      pattern = kGpt2Pattern;
+    } else {
+      if (type != "Split" || step.at("behavior").text() != "Isolated") fail_no_word(step);
+      pattern = step.at("pattern").at("Regex").text();
+    }
+    ++patterns;
+  });
+  std::string name;
+  if (pattern == kLlama3Pattern) name = "llama-bpe";
+  if (pattern == kQwen2Pattern) name = "qwen2";
+  if (pattern == kGpt2Pattern) name = "gpt-2";
+  if (pattern == kTekkenPattern) name = "tekken";
+  if (name.empty() || patterns != 1) {
+    root.at("pre_tokenizer").fail("cuts text in a way that GGUF has no name for, or none that this build knows: "
+                                  "it knows llama-bpe, qwen2, gpt-2 and tekken");
   }
-  root.at("pre_tokenizer").fail("cuts text in a way that GGUF has no name for, or none that this build knows: it "
-                                "knows llama-bpe, qwen2, gpt-2 and tekken");
+  each_step(root.at("normalizer"), "normalizers", [&](const JsonNode& step) {
+    if (name != "qwen2" || step.at("type").text() != "NFC") fail_no_word(step);
+  });
+  if (prefix) metadata.set("tokenizer.ggml.add_space_prefix", true);
+  return name;
+}
+
+// Whether a tokenizer of SentencePiece's kind puts a space before the text.
+bool has_space_prefix(const JsonNode& root) {
+  constexpr std::string_view kMark = "\u2581";
+  bool prefix = false, marks = false;
+  each_step(root.at("normalizer"), "normalizers", [&](const JsonNode& step) {
+    const std::string& type = step.at("type").text();
+    if (type == "Replace") marks = true;
+    if (type == "Prepend" && step.at("prepend").text() == kMark) {
+      prefix = true;
+    } else if (type != "Replace" || step.at("pattern").at("String").text() != " " ||
+               step.at("content").text() != kMark) {
+      fail_no_word(step);
+    }
+  });
+  each_step(root.at("pre_tokenizer"), "pretokenizers", [&](const JsonNode& step) {
+    if (step.at("type").text() != "Metaspace" || step.at("replacement").text() != kMark) fail_no_word(step);
+    const JsonNode scheme = step.at("prepend_scheme");
+    const bool put = scheme.is_null() ? step.at("add_prefix_space").flag(true) : scheme.text() != "never";
+    prefix = prefix || put;
+    marks = true;
+  });
+  if (!marks) root.at("normalizer").fail("does not write spaces as U+2581, as GGUF's tokenizers of this kind do");
+  return prefix;
 }
 
 // Ids up to the model's rows without a token of their own.
@@ -139,14 +177,16 @@ std::vector<float> scores_of_merges(const BpeParts& parts) {
   return scores;
 }
 
-void from_bpe(BpeParts parts, const std::string& source, const fs::path& json, const TokenizerConfig& config,
+// `json`: tokenizer.json; null for tiktoken's text.
+void from_bpe(BpeParts parts, const std::string& source, const Json& json, const TokenizerConfig& config,
               size_t vocab, GgufMetadata& metadata) {
+  const JsonNode root(json, source);
   Vocabulary& vocabulary = parts.vocabulary;
   apply_config(config, vocabulary);
   if (!vocabulary.bos && vocabulary.prefix.size() == 1) vocabulary.bos = vocabulary.prefix[0];
   if (parts.options.byte_level) {
     metadata.set("tokenizer.ggml.model", "gpt2");
-    metadata.set("tokenizer.ggml.pre", json.empty() ? std::string("llama-bpe") : pre_tokenizer_name(json));
+    metadata.set("tokenizer.ggml.pre", json.is_null() ? "llama-bpe" : pre_tokenizer_name(root, metadata));
     std::vector<std::string> merges;
     for (const BpeModel::Merge& merge : parts.merges) {
       merges.push_back(vocabulary.texts[static_cast<size_t>(merge.left)] + " " +
@@ -159,6 +199,7 @@ void from_bpe(BpeParts parts, const std::string& source, const fs::path& json, c
     if (!parts.options.byte_fallback) {
       throw Error(source + ": is neither byte-level nor falls back to bytes, which GGUF has no name for");
     }
+    if (!has_space_prefix(root)) metadata.set("tokenizer.ggml.add_space_prefix", false);
     vocabulary.scores = scores_of_merges(parts);
     if (vocabulary.unknown) vocabulary.types[static_cast<size_t>(*vocabulary.unknown)] = TokenType::unknown;
     fill_up(vocabulary, vocab, source);
@@ -205,11 +246,11 @@ void convert_tokenizer(const fs::path& directory, size_t vocab, GgufMetadata& me
   if (file && is_sentencepiece(text_of(*file))) {
     from_sentencepiece(*file, config, vocab, metadata);
   } else if (is_there(json)) {
-    from_bpe(read_tokenizer_json(json), json.string(), json, config, vocab, metadata);
+    from_bpe(read_tokenizer_json(json), json.string(), read_json(json), config, vocab, metadata);
   } else if (file) {
     BpeParts parts = read_tiktoken(text_of(*file), file->path());
     if (parts.vocabulary.bos) parts.vocabulary.prefix = {*parts.vocabulary.bos};
-    from_bpe(std::move(parts), file->path(), {}, config, vocab, metadata);
+    from_bpe(std::move(parts), file->path(), Json(), config, vocab, metadata);
   } else {
     throw Error(directory.string() + ": holds neither tokenizer.model nor tokenizer.json");
   }

@@ -72,7 +72,7 @@ void add_convert(CLI::App& app) {
       ->required()
       ->type_name("FILE");
   command->add_option("--type", flags->type, "Of the matrices: F32, F16 or BF16 (default: what they are)")
-      ->check(CLI::IsMember({"F32", "F16", "BF16"}, CLI::ignore_case))
+      ->transform(CLI::IsMember({"F32", "F16", "BF16"}, CLI::ignore_case))
       ->type_name("TYPE");
   command->add_option("-t,--threads", flags->threads, "Threads (default: all cores)")
       ->check(CLI::Range(1, 1024))
