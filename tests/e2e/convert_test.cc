@@ -5,8 +5,6 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "models/registry.h"
-#include "runtime/engine.h"
 #include "runtime/gguf_writer.h"
 #include "runtime/tokenizer.h"
 #include "runtime/utf8.h"
@@ -14,6 +12,7 @@
 #include "tests/errors.h"
 #include "tests/hf_model.h"
 #include "tests/logits_error.h"
+#include "tests/model_logits.h"
 
 namespace weft::test {
 namespace {
@@ -37,19 +36,9 @@ std::string files_in(const fs::path& folder) {
   return all;
 }
 
-std::vector<float> logits(const fs::path& model, const Ids& tokens) {
-  Engine engine(load_model(Checkpoint::open(model)), Device::cpu(2),
-                {.precision = Precision::exact, .context = 64, .batch = 64, .logit_rows = 64, .page_size = 16});
-  engine.add(engine.cache().open(), tokens, WantLogits::all);
-  engine.run();
-  std::vector<float> all;
-  for (int32_t row = 0; row < engine.rows(); ++row) {
-    all.insert(all.end(), engine.logits(row).begin(), engine.logits(row).end());
-  }
-  return all;
+std::string bytes_of(const GgufTensor& tensor) {
+  return {reinterpret_cast<const char*>(tensor.data), tensor.bytes};
 }
-
-std::string bytes_of(const GgufTensor& tensor) { return {reinterpret_cast<const char*>(tensor.data), tensor.bytes}; }
 
 class ConvertGolden : public testing::TestWithParam<const char*> {};
 
@@ -63,17 +52,17 @@ TEST_P(ConvertGolden, GivesTheSameLogitsAndIds) {
   const fs::path golden = directory.parent_path();
   const json expected = json::parse(read_file(golden / "expected.json"))[directory.filename().string()];
   const Ids tokens = expected["tokens"];
-  const std::vector<float> got = logits(file, tokens);
+  const std::vector<float> got = exact_logits(file, tokens);
   EXPECT_LE(relative_error(got, read_floats(golden / expected["logits"])), 1e-4);
-  EXPECT_LE(relative_error(got, logits(directory, tokens)), 1e-5);
+  EXPECT_LE(relative_error(got, exact_logits(directory, tokens)), 1e-5);
 
   const auto tokenizer = load_tokenizer(GgufFile::open(file));
   const bool marks_spaces = GgufFile::open(file).get_string("tokenizer.ggml.model", "") == "llama";
   size_t checked = 0;
   for (const json& sample : json::parse(read_file(golden / "tokenizer_samples.json"))) {
     const std::string text = sample["text"];
-    // Where spaces are marked, GGUF has no word for what these directories do: they put no space before text that has
-    // one already, or that follows a special token.
+    // Where spaces are marked, GGUF has no word for what these directories do: they put no space before text that
+    // has one already, or that follows a special token.
     if (marks_spaces && (text.starts_with(' ') || text.find("<s>") != std::string::npos)) continue;
     EXPECT_EQ(tokenizer->encode(text, true), sample["ids"].get<Ids>()) << in_quotes(text);
     ++checked;
@@ -83,8 +72,8 @@ TEST_P(ConvertGolden, GivesTheSameLogitsAndIds) {
 
 INSTANTIATE_TEST_SUITE_P(Golden, ConvertGolden,
                          testing::Values("llama2-mha/hf", "llama3-gqa/hf", "llama-linear/hf", "llama-yarn/hf",
-                                         "llama-fused/hf", "llama-fused/hf-fused", "mistral/hf", "mistral-window/hf",
-                                         "mixtral/hf", "qwen2/hf"),
+                                         "llama-fused/hf", "llama-fused/hf-fused", "mistral/hf",
+                                         "mistral-window/hf", "mixtral/hf", "qwen2/hf"),
                          [](const auto& directory) {
                            std::string name = directory.param;
                            std::erase_if(name, [](char c) { return c == '-' || c == '/'; });
@@ -225,7 +214,8 @@ TEST_F(ConvertSmall, TokenizersThatGgufHasNoWordFor) {
     tokenizer_[key] = value;
     return converted(model);
   };
-  const json digits = {{"type", "Digits"}, {"individual_digits", true}}, bytes = small_tokenizer()["pre_tokenizer"];
+  const json digits = {{"type", "Digits"}, {"individual_digits", true}};
+  const json bytes = small_tokenizer()["pre_tokenizer"];
   EXPECT_CONTAINS(error_with("pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {digits, bytes}}}),
                   "pre_tokenizer.pretokenizers[0]: is 'Digits'");
   EXPECT_CONTAINS(error_with("pre_tokenizer", digits), "which GGUF has no name for");
@@ -268,8 +258,7 @@ TEST_F(ConvertSmall, OutputsThatCannotBe) {
   EXPECT_CONTAINS(convert(directory.path(), folder_ / "absent" / "out.gguf").err, "No such file");
   EXPECT_CONTAINS(convert(directory.path(), directory.path()).err, "Is a directory");
   EXPECT_CONTAINS(convert(shipped_model(), folder_ / "out.gguf").err, "is a GGUF file already");
-  EXPECT_EQ(run_weft({"convert", directory.path().string(), (folder_ / "out.gguf").string(), "--type", "Q4_0"}).code,
-            2);
+  EXPECT_EQ(convert(directory.path(), folder_ / "out.gguf", "Q4_0").code, 2);
   EXPECT_EQ(files_in(folder_ / "."), "");
 }
 
