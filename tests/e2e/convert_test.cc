@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "runtime/gguf_writer.h"
@@ -132,6 +133,7 @@ class ConvertSmall : public testing::Test {
     const TempDirectory directory;
     directory.write(model, stored, shards);
     if (!tokenizer_.is_null()) directory.write("tokenizer.json", tokenizer_.dump());
+    for (const auto& [name, text] : more_) directory.write(name, text);
     const fs::path file = folder_ / "out.gguf";
     fs::remove(file);
     if (!before_.empty()) std::ofstream(file) << before_;
@@ -150,6 +152,7 @@ class ConvertSmall : public testing::Test {
 
   TemporaryFolder folder_;
   json tokenizer_ = small_tokenizer();
+  std::map<std::string, std::string> more_;  // files of the directory
   std::string before_;  // what is in the way of the output
 };
 
@@ -233,6 +236,24 @@ TEST_F(ConvertSmall, FillsUpTheVocabulary) {
   const auto tokenizer = load_tokenizer(GgufFile::open(folder_ / "out.gguf"));
   EXPECT_EQ(tokenizer->vocab_size(), static_cast<size_t>(HfModel::kVocab));
   EXPECT_EQ(tokenizer->encode("abba", false), (Ids{26, 1, 0}));
+}
+
+TEST_F(ConvertSmall, ChatTemplates) {
+  const HfModel model = HfModel::random("qwen2");
+  const auto file = [&] {
+    EXPECT_EQ(converted(model).substr(0, 4), "GGUF");
+    return GgufFile::open(folder_ / "out.gguf");
+  };
+  EXPECT_EQ(file().find("tokenizer.chat_template"), nullptr);
+  more_["tokenizer_config.json"] = json{{"chat_template", "one"}}.dump();
+  EXPECT_EQ(file().get_string("tokenizer.chat_template"), "one");
+  more_["tokenizer_config.json"] = json{{"chat_template", {{{"name", "default"}, {"template", "two"}},
+                                                           {{"name", "tool_use"}, {"template", "three"}}}}}.dump();
+  EXPECT_EQ(file().get_string("tokenizer.chat_template"), "two");
+  EXPECT_EQ(file().get_string("tokenizer.chat_template.tool_use"), "three");
+  EXPECT_EQ(file().get_string_array("tokenizer.chat_templates"), std::vector<std::string_view>{"tool_use"});
+  more_["chat_template.jinja"] = "four";
+  EXPECT_EQ(file().get_string("tokenizer.chat_template"), "four");
 }
 
 // The value that F16 does not reach is found when most of the file is written.

@@ -1,5 +1,6 @@
 // `weft quantize`: every type and mix, what it says, and what is left when it fails or is interrupted.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <sstream>
 #include <thread>
 
+#include "runtime/gguf_writer.h"
 #include "runtime/quantize_mix.h"
 #include "tests/command.h"
 #include "tests/errors.h"
@@ -212,6 +214,35 @@ TEST(QuantizeCommand, InterruptedLeavesWhatWasThere) {
     EXPECT_EQ(files_in(folder / "."), 2u);
     EXPECT_EQ(read_file(out), "an older file");
   }
+}
+
+TEST(QuantizeCommand, MemoryDoesNotGrowWithTheFile) {
+  const TemporaryFolder folder;
+  const std::string in = (folder / "in.gguf").string(), out = (folder / "out.gguf").string();
+  constexpr size_t kTensors = 16, kTensorBytes = 16 << 20;
+  {
+    GgufMetadata metadata;
+    metadata.set("general.architecture", "llama");
+    std::vector<GgufTensorPlan> plans;
+    for (size_t i = 0; i < kTensors; ++i) {
+      plans.push_back({"blk." + std::to_string(i) + ".ffn_up.weight", {1024, 4096}, 0});
+    }
+    weft::GgufWriter writer(in, metadata, plans);
+    const std::vector<uint8_t> zeros(1 << 20);
+    for (size_t i = 0; i < kTensors * kTensorBytes / zeros.size(); ++i) writer.write(zeros);
+    writer.finish();
+  }
+  const std::string program = weft_binary().string();
+  const pid_t child = fork();
+  if (child == 0) {
+    execl(program.c_str(), program.c_str(), "quantize", in.c_str(), out.c_str(), "--type", "Q8_0", nullptr);
+    _exit(127);
+  }
+  int status = 0;
+  rusage used{};
+  wait4(child, &status, 0, &used);
+  EXPECT_EQ(status, 0);
+  EXPECT_LE(used.ru_maxrss, 128 << 10) << "KiB, for a file of 256 MiB";
 }
 
 // The words of a shell command, without its comment.
