@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "runtime/chat_template.h"
 #include "runtime/convert.h"
 #include "runtime/json_node.h"
 #include "runtime/mapped_file.h"
@@ -210,29 +211,14 @@ void from_bpe(BpeParts parts, const std::string& source, const Json& json, const
   set_special_ids(vocabulary, metadata);
 }
 
-// tokenizer_config.json has one template, or several with names; newer directories have it in a file of its own.
 void set_chat_templates(const fs::path& directory, GgufMetadata& metadata) {
-  constexpr const char* kTemplate = "tokenizer.chat_template";
-  if (const fs::path path = directory / "chat_template.jinja"; is_there(path)) {
-    const MappedFile file(path);
-    if (!is_utf8(text_of(file))) throw Error(file.path() + ": is not UTF-8");
-    metadata.set(kTemplate, text_of(file));
-    return;
-  }
-  const fs::path path = directory / "tokenizer_config.json";
-  if (!is_there(path)) return;
-  const std::string source = path.string();
-  const Json json = read_json(path);
-  const JsonNode node = JsonNode(json, source).at("chat_template");
-  if (node.is_null()) return;
-  if (node.value().is_string()) return metadata.set(kTemplate, std::string_view(node.text()));
   std::vector<std::string> names;
-  node.each([&](const JsonNode& entry) {
-    const std::string& name = entry.at("name").text();
-    const bool is_default = name == "default";
-    metadata.set(is_default ? kTemplate : kTemplate + ("." + name), std::string_view(entry.at("template").text()));
-    if (!is_default) names.push_back(name);
-  });
+  for (const auto& [variant, source] : chat_template_sources(directory)) {
+    if (!is_utf8(source.text)) throw Error(source.name + ": is not UTF-8");
+    const bool is_default = variant == "default";
+    metadata.set("tokenizer.chat_template" + (is_default ? "" : "." + variant), source.text);
+    if (!is_default) names.push_back(variant);
+  }
   if (!names.empty()) metadata.set("tokenizer.chat_templates", std::span<const std::string>(names));
 }
 

@@ -133,6 +133,7 @@ std::string format(const char* pattern, ...) __attribute__((format(printf, 1, 2)
 // --- commands: each adds its subcommand, whose callback does the work ---
 
 void add_run(CLI::App& app);
+void add_chat(CLI::App& app);
 void add_logits(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_explain(CLI::App& app);
