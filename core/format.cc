@@ -1,16 +1,20 @@
 #include "core/format.h"
 
-#include <cmath>
 #include <cstring>
 
 #include "core/error.h"
+#include "core/format_blocks.h"
+#include "core/quantize.h"
 
 namespace weft {
 namespace {
 
 constexpr FormatInfo kInfo[kFormatCount] = {
-    {"F32", 1, 4, true},   {"I32", 1, 4, false},  {"BOOL", 1, 1, false}, {"F16", 1, 2, true},
-    {"BF16", 1, 2, true},  {"Q8_0", 32, 34, true}, {"Q4_0", 32, 18, true},
+    {"F32", 1, 4, true},       {"I32", 1, 4, false},      {"BOOL", 1, 1, false},    {"F16", 1, 2, true},
+    {"BF16", 1, 2, true},      {"Q8_0", 32, 34, true},    {"Q4_0", 32, 18, true},   {"Q4_1", 32, 20, true},
+    {"Q5_0", 32, 22, true},    {"Q5_1", 32, 24, true},    {"Q2_K", 256, 84, true},  {"Q3_K", 256, 110, true},
+    {"Q4_K", 256, 144, true},  {"Q5_K", 256, 176, true},  {"Q6_K", 256, 210, true}, {"Q8_K", 256, 292, true},
+    {"IQ4_NL", 32, 18, true},  {"IQ4_XS", 256, 136, true},
 };
 
 template <class T>
@@ -73,25 +77,19 @@ void decode_row(Format format, const void* bytes, size_t elements, float* out) {
     case Format::bf16:
       for (size_t i = 0; i < elements; ++i) out[i] = bf16_to_f32(load<uint16_t>(in + 2 * i));
       return;
-    case Format::q8_0:
-      for (size_t block = 0; block < elements / 32; ++block, in += 34, out += 32) {
-        const float scale = f16_to_f32(load<uint16_t>(in));
-        for (int i = 0; i < 32; ++i) out[i] = scale * static_cast<float>(static_cast<int8_t>(in[2 + i]));
-      }
-      return;
-    case Format::q4_0:
-      for (size_t block = 0; block < elements / 32; ++block, in += 18, out += 32) {
-        const float scale = f16_to_f32(load<uint16_t>(in));
-        for (int i = 0; i < 16; ++i) {
-          out[i] = scale * static_cast<float>((in[2 + i] & 0xf) - 8);
-          out[i + 16] = scale * static_cast<float>((in[2 + i] >> 4) - 8);
-        }
-      }
-      return;
     case Format::i32:
-    case Format::bool8: break;
+    case Format::bool8: throw Error("decode_row: format " + std::string(name(format)) + " holds no floats");
+    default: return decode_blocks(format, in, elements, out);
   }
-  throw Error("decode_row: format " + std::string(name(format)) + " holds no floats");
+}
+
+float decode_element(Format format, const void* bytes, size_t at) {
+  const FormatInfo& f = info(format);
+  const auto* block = static_cast<const uint8_t*>(bytes) + at / f.block_elements * f.block_bytes;
+  if (f.block_elements > 1) return decode_in_block(format, block, at % f.block_elements);
+  float value;
+  decode_row(format, block, 1, &value);
+  return value;
 }
 
 void encode_row(Format format, const float* in, size_t elements, void* bytes) {
@@ -106,38 +104,10 @@ void encode_row(Format format, const float* in, size_t elements, void* bytes) {
     case Format::bf16:
       for (size_t i = 0; i < elements; ++i) store(out + 2 * i, f32_to_bf16(in[i]));
       return;
-    case Format::q8_0:
-      for (size_t block = 0; block < elements / 32; ++block, in += 32, out += 34) {
-        float largest = 0;
-        for (int i = 0; i < 32; ++i) largest = std::fmax(largest, std::fabs(in[i]));
-        const float scale = largest / 127.0f;
-        const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
-        store(out, f32_to_f16(scale));
-        for (int i = 0; i < 32; ++i) {
-          const float q = std::fmin(127.0f, std::fmax(-127.0f, std::round(in[i] * inverse)));
-          out[2 + i] = static_cast<uint8_t>(static_cast<int8_t>(q));
-        }
-      }
-      return;
-    case Format::q4_0:
-      for (size_t block = 0; block < elements / 32; ++block, in += 32, out += 18) {
-        float extreme = 0;  // the element of largest magnitude, with its sign: it maps to -8
-        for (int i = 0; i < 32; ++i) {
-          if (std::fabs(in[i]) > std::fabs(extreme)) extreme = in[i];
-        }
-        const float scale = extreme / -8.0f;
-        const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
-        store(out, f32_to_f16(scale));
-        const auto quantize = [inverse](float x) {
-          return static_cast<uint8_t>(std::fmin(15.0f, std::fmax(0.0f, std::floor(x * inverse + 8.5f))));
-        };
-        for (int i = 0; i < 16; ++i) out[2 + i] = static_cast<uint8_t>(quantize(in[i]) | quantize(in[i + 16]) << 4);
-      }
-      return;
     case Format::i32:
-    case Format::bool8: break;
+    case Format::bool8: throw Error("encode_row: format " + std::string(name(format)) + " holds no floats");
+    default: return encode_blocks(format, in, elements, out);
   }
-  throw Error("encode_row: format " + std::string(name(format)) + " holds no floats");
 }
 
 }  // namespace weft

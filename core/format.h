@@ -12,8 +12,12 @@
 
 namespace weft {
 
-enum class Format : uint8_t { f32, i32, bool8, f16, bf16, q8_0, q4_0 };
-inline constexpr int kFormatCount = 7;
+enum class Format : uint8_t {
+  f32, i32, bool8, f16, bf16, q8_0, q4_0,
+  q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, q8_k, iq4_nl, iq4_xs
+};
+inline constexpr int kFormatCount = 18;
+inline constexpr uint32_t kMaxBlockElements = 256;
 
 struct FormatInfo {
   std::string_view name;     // as GGUF tools print it: "F32", "Q8_0"
@@ -32,13 +36,17 @@ inline size_t row_bytes(Format format, size_t elements) {
   return elements / f.block_elements * f.block_bytes;
 }
 
-// Decodes `elements` consecutive elements (a multiple of the block) of a float format into `out`.
-// Q8_0: block of 32: f16 scale d, 32 x int8 q; value d*q.
-// Q4_0: block of 32: f16 scale d, 16 bytes; value d*(nibble-8), low nibbles are elements 0..15, high 16..31.
+// Decodes `elements` consecutive elements (a multiple of the block) of a float format into `out`. The blocks are
+// those of ggml (core/format_blocks.h and .cc say how each lies in memory), and the results are bit for bit those of
+// its arithmetic: the scale times the small integer, then the minimum, each rounded to f32.
 void decode_row(Format format, const void* bytes, size_t elements, float* out);
 
-// Encodes with round-to-nearest-even (f16, bf16) or per-block symmetric scaling (q8_0, q4_0), f32 as is.
-// `elements` must be a multiple of the block.
+// Element `at` alone of the sequence that starts at `bytes`, as decode_row gives it.
+float decode_element(Format format, const void* bytes, size_t at);
+
+// Encodes with round-to-nearest-even (f16, bf16), f32 as is, or so that the blocks' squared error is small
+// (core/quantize.h). `elements` must be a multiple of the block. Throws Error, naming the element, for an infinity or a
+// NaN that is to go into a block.
 void encode_row(Format format, const float* in, size_t elements, void* bytes);
 
 // f16 and bf16 as bit patterns. IEEE 754 binary16, and the upper half of binary32.

@@ -51,24 +51,27 @@ HWY_INLINE void DecodeQ4(const std::byte* block, float* out) {
 }
 
 void DecodeBlocks(Format format, const std::byte* data, size_t first, size_t count, float* out) {
-  const size_t bytes = info(format).block_bytes;
+  const size_t elements = info(format).block_elements, bytes = info(format).block_bytes;
   const auto decode = [&](size_t block, float* to) HWY_ATTR {
+    const std::byte* from = data + block * bytes;
     if (format == Format::q8_0) {
-      DecodeQ8(data + block * bytes, to);
+      DecodeQ8(from, to);
+    } else if (format == Format::q4_0) {
+      DecodeQ4(from, to);
     } else {
-      DecodeQ4(data + block * bytes, to);
+      decode_row(format, from, elements, to);
     }
   };
   const auto partly = [&](size_t skip, size_t n) HWY_ATTR {
-    float whole[kBlock];
-    decode(first / kBlock, whole);
+    float whole[kMaxBlockElements];
+    decode(first / elements, whole);
     std::copy_n(whole + skip, n, out);
     first += n;
     out += n;
     count -= n;
   };
-  if (first % kBlock != 0) partly(first % kBlock, std::min(count, kBlock - first % kBlock));
-  for (; count >= kBlock; first += kBlock, out += kBlock, count -= kBlock) decode(first / kBlock, out);
+  if (first % elements != 0) partly(first % elements, std::min(count, elements - first % elements));
+  for (; count >= elements; first += elements, out += elements, count -= elements) decode(first / elements, out);
   if (count > 0) partly(0, count);
 }
 
@@ -102,10 +105,9 @@ void DecodeElements(Format format, const std::byte* data, int64_t first, int64_t
     case Format::f32: std::memcpy(out, data + 4 * at, 4 * n); break;
     case Format::f16: DecodeF16(reinterpret_cast<const uint16_t*>(data) + at, n, out); break;
     case Format::bf16: DecodeBf16(reinterpret_cast<const uint16_t*>(data) + at, n, out); break;
-    case Format::q8_0:
-    case Format::q4_0: DecodeBlocks(format, data, at, n, out); break;
     case Format::i32:
     case Format::bool8: break;  // not float formats
+    default: DecodeBlocks(format, data, at, n, out); break;
   }
 }
 
@@ -121,18 +123,6 @@ HWY_EXPORT(DecodeElements);
 
 void decode_elements(Format format, const std::byte* data, int64_t first, int64_t count, float* out) {
   if (count > 0) HWY_DYNAMIC_DISPATCH(DecodeElements)(format, data, first, count, out);
-}
-
-float decode_element(Format format, const std::byte* data, int64_t at) {
-  float value;
-  if (format == Format::f32) {
-    std::memcpy(&value, data + 4 * at, 4);
-    return value;
-  }
-  const FormatInfo& f = info(format);
-  float block[64];
-  decode_row(format, data + at / f.block_elements * f.block_bytes, f.block_elements, block);
-  return block[at % f.block_elements];
 }
 
 }  // namespace weft

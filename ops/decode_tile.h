@@ -13,7 +13,4 @@ namespace weft {
 // writes exactly `count` elements.
 void decode_elements(Format format, const std::byte* data, int64_t first, int64_t count, float* out);
 
-// Element `at` alone.
-float decode_element(Format format, const std::byte* data, int64_t at);
-
 }  // namespace weft

@@ -213,7 +213,7 @@ void SourceRun::set_uniforms(const Coordinates& at, const void* const* provided)
       if (is_plain(load.info->format)) {
         element = load.data + offset * load.element_bytes;
       } else {
-        value = decode_element(load.info->format, load.data, offset);
+        value = decode_element(load.info->format, load.data, static_cast<size_t>(offset));
         element = &value;
       }
     }

@@ -67,7 +67,7 @@ void SourceRun::stage_piece(const Load& load, const Coordinates& at, int64_t cou
       } else if (is_plain(format)) {
         std::memcpy(to, load.data + offset * load.element_bytes, static_cast<size_t>(load.element_bytes));
       } else {
-        const float value = decode_element(format, load.data, offset);
+        const float value = decode_element(format, load.data, static_cast<size_t>(offset));
         std::memcpy(to, &value, 4);
       }
     }
@@ -86,9 +86,11 @@ void SourceRun::stage_piece(const Load& load, const Coordinates& at, int64_t cou
   } else if (stride == 1) {
     decode_elements(format, load.data, offset, count, floats);
   } else if (stride == 0) {
-    std::fill_n(floats, count, decode_element(format, load.data, offset));
+    std::fill_n(floats, count, decode_element(format, load.data, static_cast<size_t>(offset)));
   } else {
-    for (int64_t i = 0; i < count; ++i) floats[i] = decode_element(format, load.data, offset + i * stride);
+    for (int64_t i = 0; i < count; ++i) {
+      floats[i] = decode_element(format, load.data, static_cast<size_t>(offset + i * stride));
+    }
   }
 }
 

@@ -43,6 +43,9 @@ class GgufValue {
   uint64_t offset() const { return offset_; }              // where the value starts in the file, in bytes
   std::string type_name() const;                           // "u32", "array of string"
 
+  // Its bytes in the file: those of a scalar, the characters of a string, the elements of an array one after another.
+  std::span<const uint8_t> payload() const { return payload_; }
+
   // The value if it is of that kind and fits, else nothing. Integers convert between widths and signs,
   // f32 widens to f64; bool, integer and float are never mixed.
   std::optional<uint64_t> as_u64() const;
@@ -66,7 +69,7 @@ class GgufValue {
   GgufType element_type_;
   uint64_t count_;
   uint64_t offset_;
-  std::span<const uint8_t> payload_;  // scalar: its bytes; string: its characters; array: its elements
+  std::span<const uint8_t> payload_;
 };
 
 struct GgufEntry {

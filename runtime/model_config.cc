@@ -226,6 +226,9 @@ RopeOptions ModelConfig::rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoad
   const auto positive = [this](std::string_view key, double fallback) {
     return has(key) ? static_cast<double>(number(key)) : fallback;
   };
+  constexpr std::string_view kTypes[] = {"none", "default", "linear", "ntk", "dynamic", "yarn", "llama3"};
+  require(std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes), "rope.scaling.type",
+          in_quotes(type) + " is a scaling that this build does not have; it has linear, ntk, dynamic, yarn and llama3");
   const bool scaled = type != "none" && type != "default" && type != "dynamic";
   if (scaled) {
     scaling.factor = number("rope.scaling.factor");
@@ -258,9 +261,6 @@ RopeOptions ModelConfig::rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoad
             "is not above low_freq_factor");
   } else if (type == "dynamic") {
     ignore({"rope.scaling.factor", "rope.scaling.original_context_length"});
-  } else {
-    require(!scaled, "rope.scaling.type", in_quotes(type) + " is a scaling that this build does not have; it has linear, "
-                                              "ntk, dynamic, yarn and llama3");
   }
   options.frequencies = scaled_frequencies(scaling);
   const std::string stretched = "rope_freqs.weight";  // by what each frequency is divided

@@ -14,14 +14,15 @@ SpecialText::SpecialText(std::vector<Token> tokens) : tokens_(std::move(tokens))
   for (size_t b = 1; b < by_lead_.size(); ++b) by_lead_[b] += by_lead_[b - 1];
 }
 
-// Appends every token that the text has at `begin`. The sorted tokens serve as a trie: those that agree with
+// The sorted tokens serve as a trie: those that agree with
 // the first `depth` bytes are a range, which each further byte narrows; a token that ends there is its first.
-void SpecialText::find_at(std::string_view text, size_t begin, std::vector<Match>& matches) const {
+template <class Found>
+void SpecialText::find_at(std::string_view text, size_t begin, Found found) const {
   const auto lead = static_cast<uint8_t>(text[begin]);
   uint32_t low = by_lead_[lead];
   uint32_t high = by_lead_[lead + 1u];
   for (size_t depth = 1; low < high; ++depth) {
-    if (tokens_[low].text.size() == depth) matches.push_back({begin, low++});
+    if (tokens_[low].text.size() == depth) found(low++);
     if (begin + depth == text.size()) return;
     const auto byte = static_cast<uint8_t>(text[begin + depth]);
     const auto byte_of = [depth](const Token& token) { return static_cast<uint8_t>(token.text[depth]); };
@@ -34,10 +35,18 @@ void SpecialText::find_at(std::string_view text, size_t begin, std::vector<Match
   }
 }
 
+const SpecialText::Token* SpecialText::longest_at(std::string_view text, size_t begin) const {
+  const Token* longest = nullptr;
+  find_at(text, begin, [&](uint32_t token) { longest = &tokens_[token]; });
+  return longest;
+}
+
 std::vector<TextFragment> SpecialText::split(std::string_view text) const {
   std::vector<Match> matches;
   if (!tokens_.empty()) {
-    for (size_t begin = 0; begin < text.size(); ++begin) find_at(text, begin, matches);
+    for (size_t begin = 0; begin < text.size(); ++begin) {
+      find_at(text, begin, [&](uint32_t token) { matches.push_back({begin, token}); });
+    }
   }
   std::sort(matches.begin(), matches.end(), [this](const Match& a, const Match& b) {
     const Token& ta = tokens_[a.token];

@@ -28,6 +28,11 @@ class SpecialText {
   // Where two tokens have the same text the larger id counts.
   explicit SpecialText(std::vector<Token> tokens);
 
+  bool empty() const { return tokens_.empty(); }
+
+  // The longest token that the text has at `begin`; null if there is none.
+  const Token* longest_at(std::string_view text, size_t begin) const;
+
   // Cuts `text` at the special tokens in it. Where occurrences overlap the longest wins, then the smaller id,
   // then the leftmost. No fragment is empty; together they are `text`.
   std::vector<TextFragment> split(std::string_view text) const;
@@ -38,7 +43,10 @@ class SpecialText {
     uint32_t token;
   };
 
-  void find_at(std::string_view text, size_t begin, std::vector<Match>& matches) const;
+  // Calls found(index into tokens_) for every token that the text has at `begin`, shorter ones first; defined and
+  // used in special_text.cc only.
+  template <class Found>
+  void find_at(std::string_view text, size_t begin, Found found) const;
 
   std::vector<Token> tokens_;               // sorted by text, unique
   std::array<uint32_t, 257> by_lead_ = {};  // tokens whose first byte is b: [by_lead_[b], by_lead_[b + 1])

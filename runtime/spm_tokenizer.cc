@@ -8,24 +8,15 @@
 #include <utility>
 
 #include "core/error.h"
+#include "runtime/normalizer.h"
+#include "runtime/special_text.h"
+#include "runtime/text_hash.h"
 #include "runtime/utf8.h"
 
 namespace weft {
 namespace {
 
 constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
-
-std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
-  std::string out;
-  out.reserve(text.size());
-  for (;;) {
-    const size_t at = text.find(from);
-    out += text.substr(0, at);
-    if (at == std::string_view::npos) return out;
-    out += to;
-    text.remove_prefix(at + from.size());
-  }
-}
 
 std::vector<std::string> decoded_bytes(const Vocabulary& vocabulary) {
   std::vector<std::string> bytes(vocabulary.size());
@@ -40,6 +31,17 @@ std::vector<std::string> decoded_bytes(const Vocabulary& vocabulary) {
     }
   }
   return bytes;
+}
+
+SpecialText special_text(const Vocabulary& vocabulary, bool with_control) {
+  std::vector<SpecialText::Token> tokens;
+  for (size_t i = 0; i < vocabulary.size(); ++i) {
+    const TokenType type = vocabulary.types[i];
+    const bool control = type == TokenType::control || type == TokenType::unknown;
+    if (type != TokenType::user_defined && !(with_control && control)) continue;
+    if (!vocabulary.texts[i].empty()) tokens.push_back({vocabulary.texts[i], static_cast<int32_t>(i)});
+  }
+  return SpecialText(std::move(tokens));
 }
 
 // How many bytes the character at the start of `text` takes by its first byte alone: text that is not UTF-8
@@ -70,7 +72,11 @@ class SpmTokenizer final : public Tokenizer {
     }
   };
 
-  void encode_plain(std::string_view text, bool at_start, std::vector<int32_t>& ids) const override;
+  void encode_text(std::string_view text, bool parse_special, std::vector<int32_t>& ids) const override;
+  std::string bytes_at_start(int32_t id) const override;
+
+  // Text that holds no special token. Not empty; it begins the text or follows a special token if `at_start`.
+  void encode_plain(std::string_view text, bool at_start, std::vector<int32_t>& ids) const;
   void append_character(std::string_view character, std::vector<int32_t>& ids) const;
 
   int32_t find(std::string_view text) const {
@@ -79,14 +85,20 @@ class SpmTokenizer final : public Tokenizer {
     return found != ids_.end() ? found->second : -1;
   }
 
-  std::unordered_map<std::string_view, int32_t>
-      ids_;                            // of tokens that text can become; views of vocabulary()
+  bool space_prefix_;  // encode puts a space first, decode removes it
+  SpecialText user_defined_;  // matched always
+  SpecialText all_special_;   // matched with parse_special: control and unknown tokens as well
+  // Of tokens that text can become; views of vocabulary().
+  std::unordered_map<std::string_view, int32_t, TextHash> ids_;
   size_t longest_ = 0;                 // bytes of the longest of them
   std::array<int32_t, 256> byte_ids_;  // of "<0xXX>", -1 if there is none
 };
 
 SpmTokenizer::SpmTokenizer(Vocabulary vocab, std::vector<std::string> bytes, bool space_prefix)
-    : Tokenizer(std::move(vocab), std::move(bytes), space_prefix) {
+    : Tokenizer(std::move(vocab), std::move(bytes)),
+      space_prefix_(space_prefix),
+      user_defined_(special_text(vocabulary(), false)),
+      all_special_(special_text(vocabulary(), true)) {
   byte_ids_.fill(-1);
   ids_.reserve(vocabulary().size());
   for (size_t i = 0; i < vocabulary().size(); ++i) {
@@ -107,8 +119,28 @@ SpmTokenizer::SpmTokenizer(Vocabulary vocab, std::vector<std::string> bytes, boo
   }
 }
 
+void SpmTokenizer::encode_text(std::string_view text, bool parse_special, std::vector<int32_t>& ids) const {
+  bool at_start = true;
+  for (const TextFragment& fragment : (parse_special ? all_special_ : user_defined_).split(text)) {
+    if (fragment.id >= 0) {
+      ids.push_back(fragment.id);
+    } else {
+      encode_plain(fragment.text, at_start, ids);
+    }
+    at_start = fragment.id >= 0;
+  }
+}
+
+std::string SpmTokenizer::bytes_at_start(int32_t id) const {
+  std::string_view bytes = token_bytes(id);
+  const TokenType type = vocabulary().types[static_cast<size_t>(id)];
+  const bool plain = type == TokenType::normal || type == TokenType::unused;
+  if (space_prefix_ && plain && bytes.starts_with(' ')) bytes.remove_prefix(1);
+  return std::string(bytes);
+}
+
 void SpmTokenizer::encode_plain(std::string_view plain, bool at_start, std::vector<int32_t>& ids) const {
-  std::string text = at_start && space_prefix() ? std::string(kSpaceMark) : std::string();
+  std::string text = at_start && space_prefix_ ? std::string(kSpaceMark) : std::string();
   text += replace_all(plain, " ", kSpaceMark);
   if (text.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max())) {
     throw Error("cannot tokenize more than 2^31 - 1 bytes at once, spaces counting three");

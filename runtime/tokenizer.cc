@@ -1,52 +1,32 @@
 #include "runtime/tokenizer.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
 #include "core/error.h"
+#include "runtime/bpe_tokenizer.h"
 #include "runtime/spm_tokenizer.h"
 #include "runtime/utf8.h"
 
 namespace weft {
-namespace {
 
-SpecialText special_text(const Vocabulary& vocabulary, bool with_control) {
-  std::vector<SpecialText::Token> tokens;
-  for (size_t i = 0; i < vocabulary.size(); ++i) {
-    const TokenType type = vocabulary.types[i];
-    const bool control = type == TokenType::control || type == TokenType::unknown;
-    if (type != TokenType::user_defined && !(with_control && control)) continue;
-    if (!vocabulary.texts[i].empty()) tokens.push_back({vocabulary.texts[i], static_cast<int32_t>(i)});
-  }
-  return SpecialText(std::move(tokens));
-}
-
-}  // namespace
-
-Tokenizer::Tokenizer(Vocabulary vocabulary, std::vector<std::string> bytes, bool space_prefix)
-    : vocabulary_(std::move(vocabulary)),
-      bytes_(std::move(bytes)),
-      space_prefix_(space_prefix),
-      user_defined_(special_text(vocabulary_, false)),
-      all_special_(special_text(vocabulary_, true)) {}
+Tokenizer::Tokenizer(Vocabulary vocabulary, std::vector<std::string> bytes)
+    : vocabulary_(std::move(vocabulary)), bytes_(std::move(bytes)) {}
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, bool add_special, bool parse_special) const {
   if (text.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max())) {
     throw Error("cannot tokenize " + std::to_string(text.size()) + " bytes at once; the limit is 2^31 - 1");
   }
   std::vector<int32_t> ids;
-  if (add_special && vocabulary_.add_bos) ids.push_back(*vocabulary_.bos);
-  bool at_start = true;
-  for (const TextFragment& fragment : (parse_special ? all_special_ : user_defined_).split(text)) {
-    if (fragment.id >= 0) {
-      ids.push_back(fragment.id);
-    } else {
-      encode_plain(fragment.text, at_start, ids);
-    }
-    at_start = fragment.id >= 0;
-  }
-  if (add_special && vocabulary_.add_eos) ids.push_back(*vocabulary_.eos);
+  if (add_special) ids = vocabulary_.prefix;
+  encode_text(text, parse_special, ids);
+  if (add_special) ids.insert(ids.end(), vocabulary_.suffix.begin(), vocabulary_.suffix.end());
   return ids;
+}
+
+bool Tokenizer::ends_generation(int32_t id) const {
+  return std::binary_search(vocabulary_.ends.begin(), vocabulary_.ends.end(), id);
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool at_start) const {
@@ -71,15 +51,14 @@ size_t Tokenizer::index(int32_t id) const {
 }
 
 std::string StreamDecoder::push(int32_t id) {
-  std::string_view bytes = tokenizer_->token_bytes(id);
+  const std::string_view bytes = tokenizer_->token_bytes(id);
   if (at_start_ && !bytes.empty()) {
-    const TokenType type = tokenizer_->vocabulary_.types[static_cast<size_t>(id)];
-    const bool plain = type == TokenType::normal || type == TokenType::unused;
-    if (tokenizer_->space_prefix_ && plain && bytes[0] == ' ') bytes.remove_prefix(1);
+    pending_ += tokenizer_->bytes_at_start(id);
     at_start_ = false;
+  } else {
+    pending_ += bytes;
   }
   std::string text;
-  pending_ += bytes;
   std::string_view rest = pending_;
   while (!rest.empty()) {
     const Utf8Sequence sequence = first_utf8_sequence(rest);
@@ -101,8 +80,8 @@ std::unique_ptr<Tokenizer> load_tokenizer(const GgufFile& file) {
   constexpr std::string_view kModel = "tokenizer.ggml.model";
   const std::string_view model = file.get_string(kModel);
   if (model == "llama") return load_spm_tokenizer(file);
-  file.fail(kModel,
-            "is " + in_quotes(model) + ", a tokenizer which this build does not have; it has 'llama'");
+  if (model == "gpt2") return load_bpe_tokenizer(file);
+  file.fail(kModel, "is " + in_quotes(model) + ", a tokenizer which this build does not have; it has 'llama', 'gpt2'");
 }
 
 std::unique_ptr<Tokenizer> load_tokenizer(const Checkpoint& checkpoint) {

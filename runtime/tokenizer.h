@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "runtime/checkpoint.h"
-#include "runtime/special_text.h"
 #include "runtime/vocabulary.h"
 
 namespace weft {
@@ -37,6 +36,9 @@ class Tokenizer {
 
   std::optional<int32_t> bos() const { return vocabulary_.bos; }
   std::optional<int32_t> eos() const { return vocabulary_.eos; }
+  // All that generation stops at, in the order of ids: eos and, in chat models, <|eot_id|>, <|im_end|> and the like.
+  std::span<const int32_t> end_of_generation() const { return vocabulary_.ends; }
+  bool ends_generation(int32_t id) const;
   size_t vocab_size() const { return vocabulary_.size(); }
 
   // These throw Error for an id outside [0, vocab_size()).
@@ -45,26 +47,24 @@ class Tokenizer {
   bool is_control(int32_t id) const;
 
  protected:
-  // `bytes`: per token what it decodes to. `space_prefix`: encode puts a space first, decode removes it.
-  Tokenizer(Vocabulary vocabulary, std::vector<std::string> bytes, bool space_prefix);
+  // `bytes`: per token what it decodes to.
+  Tokenizer(Vocabulary vocabulary, std::vector<std::string> bytes);
 
   const Vocabulary& vocabulary() const { return vocabulary_; }
-  bool space_prefix() const { return space_prefix_; }
 
  private:
   friend class StreamDecoder;
 
-  // Appends the ids of text that holds no special token. Not empty; it begins the text or follows a special
-  // token if `at_start`.
-  virtual void encode_plain(std::string_view text, bool at_start, std::vector<int32_t>& ids) const = 0;
+  // Appends the ids of the text.
+  virtual void encode_text(std::string_view text, bool parse_special, std::vector<int32_t>& ids) const = 0;
+
+  // What a token decodes to where it is the first of a text that is not empty: without the space that encode put.
+  virtual std::string bytes_at_start(int32_t id) const = 0;
 
   size_t index(int32_t id) const;
 
   Vocabulary vocabulary_;
   std::vector<std::string> bytes_;
-  bool space_prefix_;
-  SpecialText user_defined_;  // matched always
-  SpecialText all_special_;   // matched with parse_special: control and unknown tokens as well
 };
 
 // Decodes ids one at a time into UTF-8. Bytes of a character that later ids may complete are held back; bytes
@@ -88,8 +88,9 @@ class StreamDecoder {
   std::string pending_;  // an incomplete sequence, at most 3 bytes
 };
 
-// The tokenizer that the file's metadata describes: tokenizer.ggml.model "llama" is SentencePiece BPE. The
-// result does not refer to the file. Throws Error, naming file and key, for other models and bad metadata.
+// The tokenizer that the file's metadata describes: tokenizer.ggml.model "llama" is SentencePiece BPE, "gpt2" is
+// byte-level BPE with the pattern that tokenizer.ggml.pre names. The result does not refer to the file. Throws Error,
+// naming file and key, for other models and bad metadata.
 std::unique_ptr<Tokenizer> load_tokenizer(const GgufFile& file);
 std::unique_ptr<Tokenizer> load_tokenizer(const Checkpoint& checkpoint);
 

@@ -46,6 +46,45 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+char32_t decode_utf8(std::string_view sequence) {
+  const auto lead = static_cast<uint8_t>(sequence[0]);
+  if (lead < 0x80) return lead;
+  char32_t c = lead & (0x7Fu >> sequence.size());
+  for (const char byte : sequence.substr(1)) c = c << 6 | (static_cast<uint8_t>(byte) & 0x3Fu);
+  return c;
+}
+
+void append_utf8(std::string& text, char32_t c) {
+  const auto put = [&](char32_t byte) { text += static_cast<char>(byte); };
+  const auto tail = [&](int shift) { put(0x80 | (c >> shift & 0x3F)); };
+  if (c < 0x80) {
+    put(c);
+  } else if (c < 0x800) {
+    put(0xC0 | c >> 6);
+    tail(0);
+  } else if (c < 0x10000) {
+    put(0xE0 | c >> 12);
+    tail(6);
+    tail(0);
+  } else {
+    put(0xF0 | c >> 18);
+    tail(12);
+    tail(6);
+    tail(0);
+  }
+}
+
+std::string make_utf8(std::string_view text) {
+  if (is_utf8(text)) return std::string(text);
+  std::string out;
+  while (!text.empty()) {
+    const Utf8Sequence sequence = first_utf8_sequence(text);
+    out += sequence.kind == Utf8Kind::complete ? text.substr(0, sequence.length) : kReplacementCharacter;
+    text.remove_prefix(sequence.length);
+  }
+  return out;
+}
+
 std::string in_quotes(std::string_view text, size_t limit) {
   constexpr char kHex[] = "0123456789abcdef";
   std::string out = "'";

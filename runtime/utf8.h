@@ -23,6 +23,13 @@ Utf8Sequence first_utf8_sequence(std::string_view text);
 
 bool is_utf8(std::string_view text);
 
+// The character of a complete sequence.
+char32_t decode_utf8(std::string_view sequence);
+void append_utf8(std::string& text, char32_t c);  // c is a character, not a surrogate
+
+// The text with U+FFFD for each maximal subpart that is not UTF-8.
+std::string make_utf8(std::string_view text);
+
 inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD
 
 // Text from a file, for a message: in single quotes, control characters, quotes, backslashes and bytes that

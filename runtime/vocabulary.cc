@@ -1,6 +1,8 @@
 #include "runtime/vocabulary.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <string_view>
 #include <utility>
@@ -114,6 +116,21 @@ std::optional<uint8_t> byte_token_value(std::string_view text) {
   return static_cast<uint8_t>(value);
 }
 
+void add_known_ends(Vocabulary& vocabulary) {
+  constexpr std::string_view kNames[] = {"<|eot_id|>", "<|eom_id|>",      "<|im_end|>",      "<|end|>",
+                                         "</s>",       "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>"};
+  std::vector<int32_t>& ends = vocabulary.ends;
+  if (vocabulary.eos) ends.push_back(*vocabulary.eos);
+  for (size_t i = 0; i < vocabulary.size(); ++i) {
+    if (vocabulary.types[i] != TokenType::control) continue;
+    if (std::find(std::begin(kNames), std::end(kNames), vocabulary.texts[i]) != std::end(kNames)) {
+      ends.push_back(static_cast<int32_t>(i));
+    }
+  }
+  std::sort(ends.begin(), ends.end());
+  ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+}
+
 Vocabulary read_vocabulary(const GgufFile& file, const VocabularyDefaults& defaults) {
   Vocabulary vocabulary;
   vocabulary.source = file.path();
@@ -130,8 +147,16 @@ Vocabulary read_vocabulary(const GgufFile& file, const VocabularyDefaults& defau
     if (vocabulary.bos) types[static_cast<size_t>(*vocabulary.bos)] = TokenType::control;
     if (vocabulary.eos) types[static_cast<size_t>(*vocabulary.eos)] = TokenType::control;
   }
-  vocabulary.add_bos = read_add(file, "tokenizer.ggml.add_bos_token", defaults.add_bos, vocabulary.bos);
-  vocabulary.add_eos = read_add(file, "tokenizer.ggml.add_eos_token", defaults.add_eos, vocabulary.eos);
+  if (read_add(file, "tokenizer.ggml.add_bos_token", defaults.add_bos, vocabulary.bos)) {
+    vocabulary.prefix = {*vocabulary.bos};
+  }
+  if (read_add(file, "tokenizer.ggml.add_eos_token", defaults.add_eos, vocabulary.eos)) {
+    vocabulary.suffix = {*vocabulary.eos};
+  }
+  for (const std::string_view key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
+    if (const auto id = read_id(file, key, std::nullopt, TokenType::control, types)) vocabulary.ends.push_back(*id);
+  }
+  add_known_ends(vocabulary);
   return vocabulary;
 }
 

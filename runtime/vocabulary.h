@@ -20,8 +20,8 @@ struct Vocabulary {
   std::vector<float> scores;       // [vocab], none NaN; empty if the file has none
   std::vector<TokenType> types;    // [vocab]
   std::optional<int32_t> bos, eos, unknown;
-  bool add_bos = false;  // `encode` with add_special puts bos first; implies bos
-  bool add_eos = false;  // `encode` with add_special puts eos last; implies eos
+  std::vector<int32_t> prefix, suffix;  // what `encode` with add_special puts first and last
+  std::vector<int32_t> ends;            // end-of-generation tokens, in the order of ids: eos, <|eot_id|>, <|im_end|> ...
 
   size_t size() const { return texts.size(); }
 };
@@ -33,6 +33,10 @@ struct VocabularyDefaults {
   // Used only where the token of that id has the matching type (control, control, unknown).
   std::optional<int32_t> bos, eos, unknown;
 };
+
+// Adds to `ends` what generation ends with whatever the file says: eos, and control tokens with the names that
+// chat models use for the end of a turn.
+void add_known_ends(Vocabulary& vocabulary);
 
 // Reads tokenizer.ggml.{tokens,scores,token_type,*_token_id,add_*_token}. Throws Error, naming file and key,
 // for absent tokens, arrays of unequal length, a token that is not UTF-8, a type or id out of range, a NaN

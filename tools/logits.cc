@@ -1,13 +1,8 @@
 // weft logits: what a model makes of a prompt, as numbers.
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <filesystem>
-#include <utility>
 
 #include "runtime/engine.h"
+#include "runtime/output_file.h"
 #include "tools/common.h"
 
 namespace weft::tools {
@@ -19,42 +14,6 @@ struct LogitsFlags {
   PromptFlags prompt;
   std::string output;
   int chunk = 0;
-};
-
-// Written under another name and renamed when it is complete, so that what was there stays until then: the model itself,
-// if it is named by mistake, which is mapped. Devices and pipes are written to directly.
-class OutputFile {
- public:
-  explicit OutputFile(const std::string& path)
-      : path_(path), renames_(!std::filesystem::exists(path) || std::filesystem::is_regular_file(path)) {
-    if (renames_) temporary_ = path + ".partial." + std::to_string(getpid());
-    file_ = std::fopen(renames_ ? temporary_.c_str() : path.c_str(), "wb");
-    if (file_ == nullptr) fail();
-  }
-  ~OutputFile() {
-    if (file_ != nullptr) std::fclose(file_);
-    if (renames_ && !temporary_.empty()) std::remove(temporary_.c_str());
-  }
-  OutputFile(const OutputFile&) = delete;
-  OutputFile& operator=(const OutputFile&) = delete;
-
-  void write(std::span<const float> row) {
-    if (std::fwrite(row.data(), sizeof(float), row.size(), file_) != row.size()) fail();
-  }
-  void close() {
-    if (std::fclose(std::exchange(file_, nullptr)) != 0) fail();
-    if (!renames_) return;
-    if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail();
-    temporary_.clear();
-  }
-
- private:
-  [[noreturn]] void fail() { throw Error(path_ + ": " + std::strerror(errno)); }
-
-  std::string path_;
-  bool renames_;
-  std::string temporary_;
-  std::FILE* file_ = nullptr;
 };
 
 void run(const LogitsFlags& flags) {
@@ -80,11 +39,14 @@ void run(const LogitsFlags& flags) {
   for (size_t begin = 0; begin < ids.size(); begin += chunk) {
     engine.add(sequence, std::span(ids).subspan(begin, std::min(chunk, ids.size() - begin)), WantLogits::all);
     engine.run();
-    for (int32_t row = 0; row < engine.rows(); ++row) output.write(engine.logits(row));
+    for (int32_t row = 0; row < engine.rows(); ++row) {
+      const std::span<const float> logits = engine.logits(row);
+      output.write(logits.data(), logits.size_bytes());
+    }
     progress.show(format("%zu of %zu positions", std::min(begin + chunk, ids.size()), ids.size()));
   }
   progress.clear();
-  output.close();
+  output.finish();
   std::fprintf(stderr, "%s: %zu positions x %lld logits (%s, precision %s)\n", flags.output.c_str(), ids.size(),
                static_cast<long long>(open.model.vocab), device.name().c_str(),
                std::string(name(options.precision)).c_str());

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "core/error.h"
-#include "ops/contract/kernels.h"
+#include "ops/decode_tile.h"
 #include "ops/view.h"
 
 namespace weft {
@@ -81,7 +81,7 @@ void KeyRowsRun::floats(const int64_t* index, int64_t keys, int64_t query_offset
       rows[j] = reinterpret_cast<const float*>(addresses_out[j]);
       if (owner_->format_ == Format::f32) continue;
       rows[j] = buffer + j * width_;
-      decode_elements(owner_->format_, addresses_out[j], width_, buffer + j * width_);
+      decode_elements(owner_->format_, addresses_out[j], 0, width_, buffer + j * width_);
     }
     return;
   }

@@ -1,5 +1,6 @@
 // Few left-hand rows: dot products against rows that are decoded in registers.
 #include "ops/contract/kernels.h"
+#include "ops/decode_tile.h"
 
 #include <algorithm>
 #include <cstring>
@@ -108,6 +109,35 @@ void dot_format(RowPointers rows, int64_t count, const float* const* lhs, int64_
   for (int64_t m = 0; m < kLhs; ++m) std::copy_n(sums[m], count, out[m]);
 }
 
+// Formats without a decoder in registers: a few rows at a time are decoded into the first-level cache.
+template <int64_t kLhs>
+void dot_decoded(Format format, RowPointers rows, int64_t count, const float* const* lhs, int64_t k,
+                 float* const* out) {
+  constexpr int64_t kRhs = rhs_block<kLhs>();
+  constexpr int64_t kDepth = 512;  // whole blocks of every format
+  static_assert(kDepth % kMaxBlockElements == 0);
+  HWY_ALIGN float decoded[kRhs][kDepth];
+  const std::byte* pointers[kRhs];
+  for (int64_t r = 0; r < kRhs; ++r) pointers[r] = reinterpret_cast<const std::byte*>(decoded[r]);
+  const float* left[kLhs];
+  float sums[kLhs][kRhs];
+  float* to[kLhs];
+  for (int64_t m = 0; m < kLhs; ++m) to[m] = sums[m];
+  for (int64_t j = 0; j < count; j += kRhs) {
+    const int64_t rows_here = std::min(kRhs, count - j);
+    for (int64_t m = 0; m < kLhs; ++m) std::fill_n(out[m] + j, rows_here, 0.0f);
+    for (int64_t i = 0; i < k; i += kDepth) {
+      const int64_t depth = std::min(kDepth, k - i);
+      for (int64_t r = 0; r < rows_here; ++r) decode_elements(format, rows[j + r], i, depth, decoded[r]);
+      for (int64_t m = 0; m < kLhs; ++m) left[m] = lhs[m] + i;
+      dot_format<Format::f32, kLhs>(pointers, rows_here, left, depth, to);
+      for (int64_t m = 0; m < kLhs; ++m) {
+        for (int64_t r = 0; r < rows_here; ++r) out[m][j + r] += sums[m][r];
+      }
+    }
+  }
+}
+
 template <Format kFormat>
 void dot_lhs(RowPointers rows, int64_t count, const float* const* lhs, int lhs_rows, int64_t k,
              float* const* out) {
@@ -129,6 +159,13 @@ void dot_any(Format format, RowPointers rows, int64_t count, const float* const*
     case Format::q4_0: return dot_lhs<Format::q4_0>(rows, count, lhs, lhs_rows, k, out);
     case Format::i32:
     case Format::bool8: return;
+    default: break;
+  }
+  switch (lhs_rows) {
+    case 1: return dot_decoded<1>(format, rows, count, lhs, k, out);
+    case 2: return dot_decoded<2>(format, rows, count, lhs, k, out);
+    case 3: return dot_decoded<3>(format, rows, count, lhs, k, out);
+    default: return dot_decoded<4>(format, rows, count, lhs, k, out);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "ops/contract/kernels.h"
+#include "ops/decode_tile.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/contract/gemm.cc"
@@ -122,16 +123,14 @@ HWY_INLINE void transpose_4(const float* HWY_RESTRICT from, int64_t from_stride,
   }
 }
 
-template <Format kFormat>
-HWY_INLINE void fill_panel(RowPointers rows, int64_t columns, int64_t first, int64_t depth, float* panel) {
+HWY_INLINE void fill_panel(Format format, RowPointers rows, int64_t columns, int64_t first, int64_t depth, float* panel) {
   HWY_ALIGN float decoded[4 * kPanelDepth];
-  const size_t skip = row_bytes(kFormat, static_cast<size_t>(first));
   const int64_t padded = (columns + kStripColumns - 1) / kStripColumns * kStripColumns;
   for (int64_t j = 0; j < padded; j += 4) {
     for (int64_t r = 0; r < 4; ++r) {
       float* to = decoded + r * kPanelDepth;
       if (j + r < columns) {
-        decode_unit_rows<kFormat>(reinterpret_cast<const uint8_t*>(rows[j + r]) + skip, depth, to);
+        decode_elements(format, rows[j + r], first, depth, to);
       } else {
         std::memset(to, 0, static_cast<size_t>(depth) * sizeof(float));
       }
@@ -141,13 +140,12 @@ HWY_INLINE void fill_panel(RowPointers rows, int64_t columns, int64_t first, int
   }
 }
 
-template <Format kFormat>
-void panel_format(RowPointers rows, int64_t columns, const float* packed, int64_t lhs_rows, int64_t k,
-                  float* panel, float* const* out) {
+void multiply(Format format, RowPointers rows, int64_t columns, const float* packed, int64_t lhs_rows, int64_t k,
+              float* panel, float* const* out) {
   int64_t first = 0;
   do {  // once for k = 0: the sums are 0
     const int64_t depth = std::min(kPanelDepth, k - first);
-    fill_panel<kFormat>(rows, columns, first, depth, panel);
+    fill_panel(format, rows, columns, first, depth, panel);
     const float* tile_at = packed;
     for (int64_t m = 0; m < lhs_rows; m += kRowTile) {
       const int64_t rows_here = std::min(kRowTile, lhs_rows - m);
@@ -158,32 +156,6 @@ void panel_format(RowPointers rows, int64_t columns, const float* packed, int64_
   } while (first < k);
 }
 
-void panel_any(Format format, RowPointers rows, int64_t columns, const float* packed, int64_t lhs_rows, int64_t k,
-               float* panel, float* const* out) {
-  switch (format) {
-    case Format::f32: return panel_format<Format::f32>(rows, columns, packed, lhs_rows, k, panel, out);
-    case Format::f16: return panel_format<Format::f16>(rows, columns, packed, lhs_rows, k, panel, out);
-    case Format::bf16: return panel_format<Format::bf16>(rows, columns, packed, lhs_rows, k, panel, out);
-    case Format::q8_0: return panel_format<Format::q8_0>(rows, columns, packed, lhs_rows, k, panel, out);
-    case Format::q4_0: return panel_format<Format::q4_0>(rows, columns, packed, lhs_rows, k, panel, out);
-    case Format::i32:
-    case Format::bool8: return;
-  }
-}
-
-void decode_any(Format format, const std::byte* bytes, int64_t elements, float* out) {
-  const auto* from = reinterpret_cast<const uint8_t*>(bytes);
-  switch (format) {
-    case Format::f32: return decode_unit_rows<Format::f32>(from, elements, out);
-    case Format::f16: return decode_unit_rows<Format::f16>(from, elements, out);
-    case Format::bf16: return decode_unit_rows<Format::bf16>(from, elements, out);
-    case Format::q8_0: return decode_unit_rows<Format::q8_0>(from, elements, out);
-    case Format::q4_0: return decode_unit_rows<Format::q4_0>(from, elements, out);
-    case Format::i32:
-    case Format::bool8: return;
-  }
-}
-
 }  // namespace HWY_NAMESPACE
 }  // namespace weft
 HWY_AFTER_NAMESPACE();
@@ -192,8 +164,7 @@ HWY_AFTER_NAMESPACE();
 namespace weft {
 HWY_EXPORT(row_tile);
 HWY_EXPORT(pack);
-HWY_EXPORT(panel_any);
-HWY_EXPORT(decode_any);
+HWY_EXPORT(multiply);
 
 int64_t gemm_row_tile() { return HWY_DYNAMIC_DISPATCH(row_tile)(); }
 
@@ -203,11 +174,7 @@ void gemm_pack(const float* const* lhs, int64_t lhs_rows, int64_t k, float* pack
 
 void gemm_panel(Format format, RowPointers rows, int64_t columns, const float* packed, int64_t lhs_rows, int64_t k,
                 float* panel, float* const* out) {
-  HWY_DYNAMIC_DISPATCH(panel_any)(format, rows, columns, packed, lhs_rows, k, panel, out);
-}
-
-void decode_elements(Format format, const std::byte* bytes, int64_t elements, float* out) {
-  HWY_DYNAMIC_DISPATCH(decode_any)(format, bytes, elements, out);
+  HWY_DYNAMIC_DISPATCH(multiply)(format, rows, columns, packed, lhs_rows, k, panel, out);
 }
 
 }  // namespace weft

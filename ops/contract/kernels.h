@@ -21,7 +21,9 @@ inline constexpr int kDotRows = 4;  // left-hand rows of one pass
 void dot_rows(Format format, RowPointers rows, int64_t count, const float* const* lhs, int lhs_rows, int64_t k,
               float* const* out);
 
-// --- The same with activations rounded to int8, in blocks of 32 with a scale each (q8_0 and q4_0 rows only).
+// --- The same with activations rounded to int8, in blocks of 32 with a scale each.
+
+bool has_rounded_kernel(Format format);  // of the rows
 
 size_t rounded_bytes(int64_t k);  // of one rounded row; k is a multiple of 32
 void round_row(const float* row, int64_t k, std::byte* rounded);
@@ -47,8 +49,5 @@ void gemm_pack(const float* const* lhs, int64_t lhs_rows, int64_t k, float* pack
 // after the other. `panel` is scratch of kPanelBytes, 64-byte aligned. Writes out[m][0 .. kPanelColumns).
 void gemm_panel(Format format, RowPointers rows, int64_t columns, const float* packed, int64_t lhs_rows, int64_t k,
                 float* panel, float* const* out);
-
-// --- decode_row by vectors.
-void decode_elements(Format format, const std::byte* bytes, int64_t elements, float* out);
 
 }  // namespace weft

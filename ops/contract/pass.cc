@@ -53,7 +53,7 @@ ContractPass::ContractPass(const KernelContext& context, const Region& region, s
     std::vector<AxisId> row_axes = axes.rows;
     row_axes.insert(row_axes.end(), axes.summed.begin(), axes.summed.end());
     RhsRows rhs(context, region, contraction.rhs, row_axes, axes.columns, axes.k);
-    const bool rounded = context.precision == Precision::fast && info(rhs.format()).block_elements > 1;
+    const bool rounded = context.precision == Precision::fast && has_rounded_kernel(rhs.format());
 
     size_t lhs = 0;
     while (lhs < lhs_.size() &&

@@ -207,6 +207,8 @@ size_t rounded_bytes(int64_t k) {
   return (elements * sizeof(int16_t) + elements / 32 * sizeof(float) + 63) / 64 * 64;
 }
 
+bool has_rounded_kernel(Format format) { return format == Format::q8_0 || format == Format::q4_0; }
+
 void round_row(const float* row, int64_t k, std::byte* rounded) {
   HWY_DYNAMIC_DISPATCH(round_blocks)(row, k, rounded);
 }

@@ -17,11 +17,7 @@ inline ScalarValue read_element(Format format, const void* data, int64_t index) 
     return {0, value};
   }
   if (format == Format::bool8) return {0, bytes[index] != std::byte{0}};
-  const auto block = static_cast<int64_t>(info(format).block_elements);
-  float decoded[32];
-  decode_row(format, bytes + index / block * static_cast<int64_t>(info(format).block_bytes),
-             static_cast<size_t>(block), decoded);
-  return {decoded[index % block], 0};
+  return {decode_element(format, data, static_cast<size_t>(index)), 0};
 }
 
 inline void write_element(Format format, void* data, int64_t index, const ScalarValue& value) {

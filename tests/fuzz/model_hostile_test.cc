@@ -49,7 +49,8 @@ std::string llama_file(const Change& change = {}) {
   key("feed_forward_length", s.hidden), key("attention.head_count", s.heads);
   key("attention.head_count_kv", s.kv_heads), key("attention.layer_norm_rms_epsilon", 1e-5f);
   key("rope.dimension_count", s.head_dim), key("rope.freq_base", 10000.0f);
-  for (const char* option : {"attention.key_length", "rope.scaling.type", "rope.scaling.factor", "expert_count",
+  for (const char* option : {"attention.key_length", "attention.value_length", "rope.scaling.type", "rope.scaling.factor",
+                             "expert_count", "expert_shared_count", "attention.logit_softcapping",
                              "attention.sliding_window"}) {
     if (change.key == option) key(option, 0);
   }
@@ -122,14 +123,20 @@ TEST(HostileModel, WrongHyperparametersAreNamed) {
 }
 
 TEST(HostileModel, OptionsThatWouldChangeTheResultAreNamed) {
-  for (const char* key : {"attention.sliding_window", "expert_count"}) {
+  for (const char* key : {"expert_shared_count", "attention.logit_softcapping", "attention.value_length"}) {
     const test::TempFile file(llama_file({.key = key, .count = 4}));
     EXPECT_CONTAINS(use(file.path()), std::string(key));
   }
+  const test::TempFile window(llama_file({.key = "attention.sliding_window", .count = 4}));
+  EXPECT_EQ(use(window.path()), kRan);
+  const test::TempFile experts(llama_file({.key = "expert_count", .count = 4}));
+  EXPECT_CONTAINS(use(experts.path()), std::string("expert_used_count"));
   const test::TempFile factor(llama_file({.key = "rope.scaling.factor", .number = 8.0f}));
   EXPECT_CONTAINS(use(factor.path()), std::string("rope.scaling.factor"));
-  const test::TempFile type(llama_file({.key = "rope.scaling.type", .text = "yarn"}));
-  EXPECT_CONTAINS(use(type.path()), std::string("rope.scaling.type"));
+  const test::TempFile type(llama_file({.key = "rope.scaling.type", .text = "longrope"}));
+  EXPECT_CONTAINS(use(type.path()), std::string("rope.scaling"));
+  const test::TempFile unscaled(llama_file({.key = "rope.scaling.type", .text = "yarn"}));
+  EXPECT_CONTAINS(use(unscaled.path()), std::string("rope.scaling.factor"));
   const test::TempFile none(llama_file({.key = "rope.scaling.type", .text = "none"}));
   EXPECT_EQ(use(none.path()), kRan);
 }

@@ -8,6 +8,7 @@
 
 #include "ops/contract/cases.h"
 #include "ops/contract/kernels.h"
+#include "ops/decode_tile.h"
 #include "ops/reference.h"
 #include "ops/run_cpu.h"
 #include "tests/targets.h"
@@ -52,7 +53,7 @@ TEST(Contract, DecodesBitForBit) {
       decode_row(format, bytes.data(), count, want.data());
       on_every_target([&] {
         std::fill(got.begin(), got.end(), 7.0f);
-        decode_elements(format, reinterpret_cast<const std::byte*>(bytes.data()), static_cast<int64_t>(count),
+        decode_elements(format, reinterpret_cast<const std::byte*>(bytes.data()), 0, static_cast<int64_t>(count),
                         got.data());
         for (size_t i = 0; i < count; ++i) {
           if (std::isnan(want[i])) EXPECT_TRUE(std::isnan(got[i])) << i;
@@ -69,7 +70,7 @@ TEST(Contract, DecodesEveryHalf) {
   for (size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<uint16_t>(i);
   std::vector<float> got(halves.size());
   on_every_target([&] {
-    decode_elements(Format::f16, reinterpret_cast<const std::byte*>(halves.data()), 65536, got.data());
+    decode_elements(Format::f16, reinterpret_cast<const std::byte*>(halves.data()), 0, 65536, got.data());
     int wrong = 0;
     for (size_t i = 0; i < halves.size(); ++i) {
       const float want = f16_to_f32(halves[i]);

@@ -27,7 +27,7 @@ TEST(Map, DecodesLikeDecodeRow) {
       encode_row(format, values.data(), kElements, bytes.data());
       decode_row(format, bytes.data(), kElements, want.data());
       for (int64_t first = 0; first < kElements; ++first) {
-        EXPECT_EQ(decode_element(format, bytes.data(), first), want[static_cast<size_t>(first)]);
+        EXPECT_EQ(decode_element(format, bytes.data(), static_cast<size_t>(first)), want[static_cast<size_t>(first)]);
         for (int64_t count = 0; first + count <= kElements; count += 1 + count / 4) {
           std::vector<float> got(static_cast<size_t>(count) + 1, -1);
           decode_elements(format, bytes.data(), first, count, got.data());

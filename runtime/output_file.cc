@@ -1,0 +1,75 @@
+#include "runtime/output_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "core/error.h"
+
+namespace weft {
+
+namespace fs = std::filesystem;
+
+OutputFile::OutputFile(const fs::path& path) : path_(path.string()), target_(path_) {
+  std::error_code ignored;
+  // A link is followed: what it points to is replaced, not the link.
+  if (fs::is_symlink(path, ignored)) {
+    if (const fs::path real = fs::canonical(path, ignored); !ignored) target_ = real.string();
+  }
+  const fs::file_status status = fs::status(target_, ignored);
+  const bool renames = !fs::exists(status) || fs::is_regular_file(status);
+  if (renames) {
+    const std::string own = target_ + ".partial." + std::to_string(::getpid());
+    // O_EXCL: a name that somebody else made is not written through. Left by a process that had this id: taken over.
+    file_ = ::open(own.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file_ < 0 && errno == EEXIST && ::unlink(own.c_str()) == 0) {
+      file_ = ::open(own.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    }
+    if (file_ < 0) fail();
+    temporary_ = own;
+  } else {
+    file_ = ::open(target_.c_str(), O_WRONLY | O_CLOEXEC);
+    if (file_ < 0) fail();
+  }
+}
+
+OutputFile::~OutputFile() {
+  if (file_ >= 0) ::close(file_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void OutputFile::write(const void* bytes, size_t count) {
+  const auto* from = static_cast<const char*>(bytes);
+  while (count > 0) {
+    const ssize_t done = ::write(file_, from, std::min(count, size_t{1} << 30));
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) fail();
+    from += done;
+    count -= static_cast<size_t>(done);
+    written_ += static_cast<uint64_t>(done);
+  }
+}
+
+void OutputFile::finish() {
+  // Pipes and devices know no fsync, and say so with EINVAL or EROFS.
+  if (!temporary_.empty() && ::fsync(file_) != 0) fail();
+  if (::close(std::exchange(file_, -1)) != 0) fail();
+  if (temporary_.empty()) return;
+  if (std::rename(temporary_.c_str(), target_.c_str()) != 0) fail();
+  temporary_.clear();
+  // The new name is on the disk when its folder is; a file system that cannot say so loses at most the name.
+  const fs::path folder = fs::path(target_).parent_path();
+  const int directory = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return;
+  ::fsync(directory);
+  ::close(directory);
+}
+
+void OutputFile::fail() const { throw Error(path_ + ": " + std::strerror(errno)); }
+
+}  // namespace weft

@@ -1,0 +1,39 @@
+// A file that appears when it is complete: written under another name beside its own, and renamed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace weft {
+
+// What was there before stays until finish(), so a run that fails, or that reads the file which it replaces, loses
+// nothing. An existing target that is no regular file (a pipe, /dev/null) is written to directly. Every call throws
+// Error "PATH: reason of the system".
+class OutputFile {
+ public:
+  explicit OutputFile(const std::filesystem::path& path);
+  ~OutputFile();  // removes what is not finished
+
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  void write(const void* bytes, size_t count);
+  uint64_t written() const { return written_; }  // bytes so far
+  // Waits until the bytes are on the disk, and gives the file its name.
+  void finish();
+
+  const std::string& path() const { return path_; }
+  // The name under which it is written; empty where that is its own.
+  const std::string& temporary() const { return temporary_; }
+
+ private:
+  [[noreturn]] void fail() const;
+
+  std::string path_, target_, temporary_;
+  int file_ = -1;
+  uint64_t written_ = 0;
+};
+
+}  // namespace weft

@@ -1,0 +1,123 @@
+// Every golden model of the shared data, GGUF and safetensors, against float64 logits of an independent implementation:
+// on CPU and OpenCL, at once and in chunks of 1 and 7.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cctype>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "models/registry.h"
+#include "runtime/engine.h"
+#include "tests/gpu_device.h"
+#include "tests/logits_error.h"
+#include "tests/test_data.h"
+
+namespace weft {
+namespace {
+
+using test::relative_error;
+using Ids = std::vector<int32_t>;
+
+struct Golden {
+  std::string folder, file;  // "llama3-gqa", "hf"
+};
+
+void PrintTo(const Golden& golden, std::ostream* out) { *out << golden.folder << "/" << golden.file; }
+
+std::vector<Golden> all_golden() {
+  std::vector<Golden> found;
+  const auto root = test::shared_data("data/golden");
+  if (!root) return {{"absent", ""}};
+  for (const auto& folder : std::filesystem::directory_iterator(*root)) {
+    if (!folder.is_directory()) continue;
+    const auto expected = nlohmann::json::parse(std::ifstream(folder.path() / "expected.json"));
+    for (const auto& [file, entry] : expected.items()) found.push_back({folder.path().filename().string(), file});
+  }
+  std::sort(found.begin(), found.end(), [](const Golden& a, const Golden& b) {
+    return std::tie(a.folder, a.file) < std::tie(b.folder, b.file);
+  });
+  return found;
+}
+
+class Architectures : public testing::TestWithParam<Golden> {
+ protected:
+  void SetUp() override {
+    const auto root = test::shared_data("data/golden/" + GetParam().folder);
+    if (!root) GTEST_SKIP() << "no shared data: golden/" << GetParam().folder;
+    path_ = *root / GetParam().file;
+    expected_ = nlohmann::json::parse(std::ifstream(*root / "expected.json"))[GetParam().file];
+    tokens_ = expected_["tokens"].get<Ids>();
+    logits_ = test::read_floats(*root / expected_["logits"]);
+    const bool plain = path_.extension() != ".gguf" || path_.string().find("F16") != std::string::npos ||
+                       path_.string().find("F32") != std::string::npos;
+    fast_ = plain ? 1e-2 : GetParam().folder == "mixtral" ? 0.15 : 4e-2;
+  }
+
+  Engine engine(const Device& device, Precision precision) const {
+    return Engine(load_model(Checkpoint::open(path_)), device,
+                  {.precision = precision, .context = 64, .batch = 64, .logit_rows = 64, .page_size = 16});
+  }
+
+  // Logits of every position, feeding `chunk` tokens at a time.
+  std::vector<float> run(const Device& device, Precision precision, size_t chunk) const {
+    Engine engine = this->engine(device, precision);
+    const int32_t sequence = engine.cache().open();
+    std::vector<float> logits;
+    for (size_t at = 0; at < tokens_.size(); at += chunk) {
+      engine.add(sequence, std::span(tokens_).subspan(at, std::min(chunk, tokens_.size() - at)), WantLogits::all);
+      engine.run();
+      for (int32_t row = 0; row < engine.rows(); ++row) {
+        logits.insert(logits.end(), engine.logits(row).begin(), engine.logits(row).end());
+      }
+    }
+    return logits;
+  }
+
+  void agrees(const Device& device) const {
+    for (const size_t chunk : {tokens_.size(), size_t{1}, size_t{7}}) {
+      EXPECT_LE(relative_error(run(device, Precision::exact, chunk), logits_), 1e-4) << "exact, chunks of " << chunk;
+      EXPECT_LE(relative_error(run(device, Precision::fast, chunk), logits_), fast_) << "fast, chunks of " << chunk;
+    }
+  }
+
+  std::filesystem::path path_;
+  nlohmann::json expected_;
+  Ids tokens_;
+  std::vector<float> logits_;
+  double fast_ = 0;
+};
+
+TEST_P(Architectures, AgreeOnTheCpu) { agrees(Device::cpu(2)); }
+
+TEST_P(Architectures, AgreeOnOpenCl) {
+  const auto device = test::opencl_device();
+  if (!device) GTEST_SKIP() << "no OpenCL device";
+  agrees(*device);
+}
+
+TEST_P(Architectures, ContinueGreedilyAsExpected) {
+  Engine engine = this->engine(Device::cpu(1), Precision::exact);
+  const int32_t sequence = engine.cache().open();
+  Ids greedy;
+  auto logits = engine.prefill(sequence, tokens_);
+  const auto count = expected_["greedy"].size();
+  if (expected_["greedy_min_gap"].get<double>() < 1e-4) GTEST_SKIP() << "two tokens are too close to each other";
+  while (greedy.size() < count) {
+    greedy.push_back(static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+    if (tokens_.size() + greedy.size() < 64) logits = engine.decode(sequence, greedy.back());
+    else break;
+  }
+  const auto want = expected_["greedy"].get<Ids>();
+  EXPECT_GE(greedy.size(), std::min<size_t>(15, count));
+  EXPECT_TRUE(std::equal(greedy.begin(), greedy.end(), want.begin())) << testing::PrintToString(greedy);
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, Architectures, testing::ValuesIn(all_golden()), [](const auto& test) {
+  std::string name = test.param.folder + "_" + test.param.file;
+  std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
+  return name;
+});
+
+}  // namespace
+}  // namespace weft
