@@ -101,7 +101,7 @@ Table<ScalarValue> evaluate_region(Scope& scope, const Parts& parts = {}) {
   results.contractions = contractions(scope, false, parts);
   Table<ScalarValue> result = evaluate_source(scope, region.body, results, parts, "");
   const bool ends_here = !region.weighting && !region.rotation && !region.selection;
-  if (!ends_here && !only_reads(region.body)) {
+  if (!ends_here) {
     parts(region.weighting ? "score" : region.selection ? "candidates" : "body", result, region.body.program.type());
   }
   if (region.weighting) {

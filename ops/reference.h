@@ -17,7 +17,7 @@ void run_reference(const GraphRecord& graph, const Step& step, const StepArgs& a
 
 // What a step computes on the way to a result: "lhs.0" (the prologue of a contraction, if it is more than an operand),
 // "lhs.0.reduction.0", "contraction.0", "reduction.0", "body" ("score" before a softmax), "softmax", "weighted", "rotated"
-// and "candidates" (of a selection). What is nothing but the part before it, and the result itself, are left out.
+// and "candidates" (of a selection).
 struct StepPart {
   ValueId value = kNoValue;          // the output that it leads to
   std::string name;

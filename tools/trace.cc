@@ -19,7 +19,7 @@ struct TraceFlags {
   PromptFlags prompt;
   std::string output, against, map;
   std::optional<double> tolerance;
-  std::string expand = "*";
+  std::string expand;
   CLI::Option* expand_option = nullptr;
   int chunk = 0;
   bool all = false;
@@ -125,7 +125,7 @@ bool run(const TraceFlags& flags) {
   TraceOptions options;
   options.precision = flags.model.precision_value();
   options.chunk = flags.chunk;
-  if (*flags.expand_option) options.expand = flags.expand;
+  if (*flags.expand_option) options.expand = flags.expand.empty() ? "*" : flags.expand;
   const bool fast = options.precision == Precision::fast || (recording && recording->text("precision") == "fast");
   const double tolerance = flags.tolerance.value_or(fast ? kFastTolerance : kExactTolerance);
 
@@ -188,7 +188,7 @@ void add_trace(CLI::App& app) {
     if (!flags->prompt.has_text() && !flags->prompt.has_tokens() && flags->against.empty()) {
       throw CLI::RequiredError("one of --prompt, --file, --tokens and --against");
     }
-    if (!run(*flags)) throw Difference_found();
+    if (!run(*flags)) throw AnswerIsNo();
   });
 }
 
