@@ -10,6 +10,19 @@ namespace {
 
 constexpr int32_t kDefaultContext = 4096;
 
+// The graph with rotary frequencies for that context.
+std::shared_ptr<const GraphRecord> stretched(const LanguageModel& model, int64_t context) {
+  if (!model.frequencies || context <= model.context_length) return model.graph;
+  const auto frequencies = std::make_shared<const std::vector<float>>(model.frequencies(context));
+  auto graph = std::make_shared<GraphRecord>(*model.graph);
+  for (Step& step : graph->steps) {
+    for (Region& region : step.regions) {
+      if (region.rotation) region.rotation->frequencies = frequencies;
+    }
+  }
+  return graph;
+}
+
 }  // namespace
 
 EngineOptions Engine::complete(EngineOptions options, const LanguageModel& model) {
@@ -38,7 +51,7 @@ Plan Engine::compile_model(const LanguageModel& model, const Device& device, con
   PlanOptions plan_options;
   plan_options.precision = options.precision;
   plan_options.profile = options.profile;
-  return compile(device, model.graph, limits, plan_options);
+  return compile(device, stretched(model, options.context), limits, plan_options);
 }
 
 Engine::Engine(LanguageModel model, const Device& device, const EngineOptions& options)

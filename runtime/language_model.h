@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,7 +32,9 @@ struct LanguageModel {
   AxisId rows_axis = kNoAxis;  // rows of logits
   int64_t vocab = 0;
   int64_t context_length = 0;  // tokens per sequence that the model was trained for
-  int64_t longest = 0;         // tokens per sequence beyond which its logits would be wrong; 0: no such bound
+  // Rotary frequencies of a context longer than that, where they depend on its length ("dynamic" scaling); empty: they do
+  // not. An engine takes those of the context that it is made for, so that no cached key ever has to turn again.
+  std::function<std::vector<float>(int64_t context)> frequencies;
 
   // By group of caches: how many tokens a query sees back, itself included; 0: all.
   std::vector<int32_t> windows;

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "core/error.h"
-#include "runtime/rope_scaling.h"
 #include "runtime/utf8.h"
 
 namespace weft {
@@ -260,7 +259,10 @@ RopeOptions ModelConfig::rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoad
     require(scaling.high_frequency_factor > scaling.low_frequency_factor, "rope.scaling.high_freq_factor",
             "is not above low_freq_factor");
   } else if (type == "dynamic") {
-    ignore({"rope.scaling.factor", "rope.scaling.original_context_length"});
+    // Within the length that the model was trained for nothing changes.
+    ignore({"rope.scaling.original_context_length"});
+    scaling.factor = number("rope.scaling.factor");
+    dynamic_ = scaling;
   }
   options.frequencies = scaled_frequencies(scaling);
   const std::string stretched = "rope_freqs.weight";  // by what each frequency is divided
@@ -309,8 +311,11 @@ LanguageModel ModelConfig::describe(Graph& graph, const Batch& batch, ValueId lo
   model.rows_axis = rows;
   model.vocab = weight_extent(*model.graph, vocab);
   model.context_length = count("context_length");
-  // Within this length `dynamic` changes nothing; beyond it, keys that are already cached would have to turn again.
-  if (text("rope.scaling.type", "none") == "dynamic") model.longest = model.context_length;
+  if (dynamic_) {
+    model.frequencies = [scaling = *dynamic_, trained = model.context_length](int64_t context) {
+      return dynamic_frequencies(scaling, static_cast<double>(std::max(context, trained)) / static_cast<double>(trained));
+    };
+  }
   refuse_unknown();
   return model;
 }

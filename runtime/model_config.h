@@ -17,6 +17,7 @@
 #include "ops/rope/rope.h"
 #include "runtime/checkpoint.h"
 #include "runtime/language_model.h"
+#include "runtime/rope_scaling.h"
 #include "runtime/weight_loader.h"
 
 namespace weft {
@@ -53,8 +54,8 @@ class ModelConfig {
   // How far each layer's queries see back, themselves included; 0: everything. From attention.sliding_window, which
   // Qwen2 switches by use_sliding_window and max_window_layers, and layer_types.
   std::vector<int64_t> windows() const;
-  // Rotary embedding for heads of `head_dim`: base, partial rotation, and scaled contexts (linear, ntk, yarn, llama3,
-  // and dynamic within the length that it was trained for; or the file's tensor rope_freqs.weight). GGUF files have the rows of Q and K in the order of
+  // Rotary embedding for heads of `head_dim`: base, partial rotation, and scaled contexts (linear, ntk, dynamic, yarn,
+  // llama3; or the file's tensor rope_freqs.weight). GGUF files have the rows of Q and K in the order of
   // `gguf_pairs`; config.json's models are half_split. Sources of the formulas are at rope_scaling.h.
   RopeOptions rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoader& loader) const;
 
@@ -82,6 +83,7 @@ class ModelConfig {
   LanguageModel describe(Graph& graph, const Batch& batch, ValueId logits, AxisId rows, AxisId vocab) const;
 
   std::shared_ptr<const Checkpoint> checkpoint_;
+  mutable std::optional<RopeScaling> dynamic_;           // what `rope` found, if it depends on the context
   mutable std::set<std::string, std::less<>> used_;  // keys as the checkpoint has them
 };
 

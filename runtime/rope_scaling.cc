@@ -51,6 +51,13 @@ std::vector<float> scaled_frequencies(const RopeScaling& s) {
   return {frequencies.begin(), frequencies.end()};
 }
 
+std::vector<float> dynamic_frequencies(const RopeScaling& scaling, double stretch) {
+  RopeScaling s = scaling;
+  s.type = RopeScaling::Type::ntk;
+  s.factor = scaling.factor * stretch - (scaling.factor - 1);
+  return scaled_frequencies(s);
+}
+
 double yarn_magnitude(double factor, double m) { return factor > 1 ? 0.1 * m * std::log(factor) + 1 : 1; }
 
 }  // namespace weft

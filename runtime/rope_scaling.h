@@ -2,6 +2,8 @@
 //
 //   linear   Chen et al. 2023, arXiv:2306.15595: every frequency is divided by `factor`
 //   ntk      the base becomes base * factor^(d/(d-2)): the fastest frequency stays, the slowest is divided by `factor`
+//   dynamic  the same with base * (factor * stretch - (factor - 1))^(d/(d-2)), where stretch is the context's length over
+//            that of training (Hugging Face transformers, "dynamic")
 //   yarn     Peng et al. 2023, arXiv:2309.00071, section 3.3: slow frequencies are divided, fast ones stay, between
 //            `beta_fast` and `beta_slow` turns in the original context they blend; cos and sin are scaled
 //   llama3   Llama 3.1 (config.json): the same idea by wavelength, between original/high and original/low
@@ -25,6 +27,9 @@ struct RopeScaling {
 
 // [dims / 2]
 std::vector<float> scaled_frequencies(const RopeScaling& scaling);
+
+// As above for "dynamic", whose factor is `scaling.factor`; stretch is at least 1.
+std::vector<float> dynamic_frequencies(const RopeScaling& scaling, double stretch);
 
 // YaRN's factor of cos and sin: 0.1 * m * ln(factor) + 1 for a factor above 1.
 double yarn_magnitude(double factor, double m = 1);

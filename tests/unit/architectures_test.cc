@@ -240,5 +240,39 @@ TEST(Architectures, PartialRotationTurnsTheFirstElementsOnly) {
   EXPECT_CONTAINS(error_of(model), "must be even");
 }
 
+TEST(Architectures, ScaledContextsInBothShapesOfTheConfiguration) {
+  HfModel model = HfModel::random("llama");
+  const auto plain = logits_of(model);
+  const std::vector<nlohmann::json> scalings = {
+      {{"rope_type", "linear"}, {"factor", 4.0}},
+      {{"rope_type", "ntk"}, {"factor", 4.0}},
+      {{"rope_type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 16}},
+      {{"rope_type", "yarn"}, {"factor", 4.0}, {"attention_factor", 1.5}, {"beta_fast", 16}, {"truncate", false}},
+      {{"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0},
+       {"original_max_position_embeddings", 16}}};
+  std::vector<std::vector<float>> seen = {plain};
+  for (const auto& scaling : scalings) {
+    HfModel older = model, newer = model;
+    older.config["rope_scaling"] = scaling;
+    newer.config.erase("rope_theta");
+    newer.config["rope_parameters"] = scaling;
+    newer.config["rope_parameters"]["rope_theta"] = 10000.0;
+    const auto want = logits_of(older);
+    EXPECT_EQ(logits_of(newer), want) << scaling;
+    for (const auto& other : seen) EXPECT_GT(relative_error(want, other), 1e-5) << scaling;
+    seen.push_back(want);
+  }
+  model.config["rope_scaling"] = {{"type", "dynamic"}, {"factor", 4.0}};
+  EXPECT_EQ(logits_of(model), plain);
+  // A context of 32 tokens is twice what it was trained for: factor * 2 - (factor - 1) = 5.
+  HfModel stretched = model;
+  model.config["max_position_embeddings"] = 16;
+  stretched.config["rope_scaling"] = {{"type", "ntk"}, {"factor", 5.0}};
+  const auto want = logits_of(stretched);
+  EXPECT_GT(relative_error(want, plain), 1e-4);
+  EXPECT_EQ(logits_of(model), want);
+  EXPECT_LE(relative_error(logits_of(model, Device::cpu(1), 7), want), 1e-5);
+}
+
 }  // namespace
 }  // namespace weft
