@@ -6,9 +6,9 @@
 
 namespace weft {
 
-StepReference::StepReference(const LanguageModel& model, std::span<const int32_t> tokens, const int64_t* extents)
-    : graph_(*model.graph),
-      model_(model),
+StepReference::StepReference(const LanguageModel& model, const GraphRecord& graph, std::span<const int32_t> tokens,
+                             const int64_t* extents)
+    : graph_(graph),
       extents_(extents, extents + graph_.axes.size()),
       data_(graph_.values.size()),
       numbers_(tokens.size()),
@@ -46,10 +46,10 @@ void StepReference::decode_weights(const Step& step) {
       if (value.kind != ValueKind::weight || value.format == Format::f32 || gathered) continue;
       size_t elements = 1;
       for (const int64_t extent : value.storage->extents) elements *= static_cast<size_t>(extent);
-      decoded_.emplace_back(elements);
-      decode_row(value.format, value.storage->data, elements, decoded_.back().data());
+      decoded_.push_back({operand.value, std::vector<float>(elements)});
+      decode_row(value.format, value.storage->data, elements, decoded_.back().elements.data());
       value.format = Format::f32;
-      data_[operand.value] = decoded_.back().data();
+      data_[operand.value] = decoded_.back().elements.data();
     }
   }
 }
@@ -69,12 +69,10 @@ void StepReference::run(const Step& step, const VisitPart& visit) {
   }
   if (step.cache >= 0) data[graph_.caches[static_cast<size_t>(step.cache)].positions] = positions_.data();
   run_reference(graph_, step, {extents_.data(), data.data(), pages_.data(), nullptr}, visit);
-  for (const Region& region : step.regions) {
-    for (const Operand& operand : region.operands) {
-      const ValueRecord& stored = model_.graph->values[operand.value];
-      graph_.values[operand.value].format = stored.format;
-      if (stored.kind == ValueKind::weight) data_[operand.value] = stored.storage->data;
-    }
+  for (const Decoded& decoded : decoded_) {
+    ValueRecord& value = graph_.values[decoded.value];
+    value.format = value.storage->format;
+    data_[decoded.value] = value.storage->data;
   }
   decoded_.clear();
 }

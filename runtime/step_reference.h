@@ -15,8 +15,8 @@ namespace weft {
 // For a prompt of one sequence that went through in one run, from an empty cache.
 class StepReference {
  public:
-  // `extents`: of that run. `tokens` and the model must outlive this.
-  StepReference(const LanguageModel& model, std::span<const int32_t> tokens, const int64_t* extents);
+  // `graph`: the model's, as the plan has it. `extents`: of that run. `tokens` must outlive this.
+  StepReference(const LanguageModel& model, const GraphRecord& graph, std::span<const int32_t> tokens, const int64_t* extents);
 
   // Where a value that the device computed lies: contiguous; of a cache's field, one row per token.
   void set(ValueId value, const void* data) { data_[value] = const_cast<void*>(data); }
@@ -29,13 +29,16 @@ class StepReference {
   void decode_weights(const Step& step);
 
   GraphRecord graph_;                  // with the weights of the step at hand as f32
-  const LanguageModel& model_;
   std::vector<int64_t> extents_;       // by AxisId
   std::vector<void*> data_;            // by ValueId
   std::vector<int32_t> numbers_, zeros_;  // 0, 1, 2 ... : positions and slots; sequences
   int32_t length_ = 0;
   std::vector<PageTable> pages_;       // pages of one slot: slot j holds token j
-  std::vector<std::vector<float>> decoded_;
+  struct Decoded {
+    ValueId value;
+    std::vector<float> elements;
+  };
+  std::vector<Decoded> decoded_;
   std::vector<std::vector<std::byte>> results_;
   std::vector<int32_t> positions_;     // what an append writes beside the fields
 };

@@ -47,7 +47,7 @@ class Tracer {
   }
 
  private:
-  const GraphRecord& graph() const { return *engine_.model().graph; }
+  const GraphRecord& graph() const { return engine_.plan().graph(); }
   bool is_pos(AxisId axis) const {
     return axis == engine_.model().pos_axis || axis == engine_.model().rows_axis || is_key_axis(graph(), axis);
   }
@@ -69,10 +69,6 @@ class Tracer {
     if (tokens_.empty()) throw Error("the prompt has no tokens");
     if (tokens_.size() > size_t{INT32_MAX}) throw Error("the prompt is too long");
     const auto count = static_cast<int32_t>(tokens_.size());
-    if (model.longest > 0 && count > model.longest) {
-      throw Error("the prompt has " + std::to_string(count) + " tokens; this model's results would be wrong beyond " +
-                  std::to_string(model.longest));
-    }
     if (options_.expand && count > options_.longest_expanded) {
       throw Error("the prompt has " + std::to_string(count) + " tokens; steps are expanded for at most " +
                   std::to_string(options_.longest_expanded));
@@ -195,7 +191,7 @@ class Tracer {
 
   void hand_out_expanded() {
     const auto count = static_cast<int64_t>(tokens_.size());
-    StepReference reference(engine_.model(), tokens_, extents_.data());
+    StepReference reference(engine_.model(), graph(), tokens_, extents_.data());
     std::map<ValueId, std::vector<std::byte>> fields;
     for (const CacheRecord& cache : graph().caches) {
       for (const ValueId field : cache.fields) reference.set(field, read_field(field, count, fields[field]).data());
