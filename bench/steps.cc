@@ -2,6 +2,7 @@
 // and its share of the machine's reads; GFLOP/s and its share of the machine's FMA rate.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -9,6 +10,7 @@
 #include "bench/report.h"
 #include "models/axes.h"
 #include "ops/ops.h"
+#include "ops/random_blocks.h"
 #include "runtime/plan.h"
 
 namespace weft::bench {
@@ -28,7 +30,14 @@ Weight<A...> random_weight(Format format, std::array<int64_t, sizeof...(A)> exte
   for (size_t i = 0; i + 1 < extents.size(); ++i) rows *= static_cast<size_t>(extents[i]);
   const auto row = static_cast<size_t>(extents.back());
   const std::vector<float> values = noise(row);
-  for (size_t r = 0; r < rows; ++r) encode_row(format, values.data(), row, storage->data + r * row_bytes(format, row));
+  std::mt19937_64 random(1);
+  std::vector<std::byte> bytes(row_bytes(format, row));
+  if (info(format).block_elements > 1) {
+    random_blocks(format, row, 1.0f, 0, [&] { return random(); }, bytes.data());
+  } else {
+    encode_row(format, values.data(), row, bytes.data());
+  }
+  for (size_t r = 0; r < rows; ++r) std::copy(bytes.begin(), bytes.end(), storage->data + r * bytes.size());
   return Weight<A...>(storage);
 }
 
@@ -130,7 +139,8 @@ void norm(benchmark::State& state) {
 }
 
 void add_linear(const std::string& what, Precision precision, int64_t rows, int64_t outputs, int64_t k) {
-  for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q4_0}) {
+  for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q4_0,
+                              Format::q4_k, Format::q5_k, Format::q6_k}) {
     const std::string title = what + "/" + std::string(name(format)) + "/" + std::string(name(precision));
     report(benchmark::RegisterBenchmark(
         title.c_str(), [=](benchmark::State& state) { linear(state, format, precision, rows, outputs, k); }));

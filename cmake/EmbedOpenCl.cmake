@@ -1,16 +1,16 @@
-# weft_embed_opencl(<target>): compiles gpu/common.cl and every ops/*/opencl.cl into the target as text, which
+# weft_embed_opencl(<target>): compiles gpu/*.cl and every ops/*/opencl.cl into the target as text, which
 # gpu/opencl_text.h hands out. The texts are embedded anew when one changes.
 #
 # The same file is the script that writes the source: cmake -DOUTPUT=<file> "-DINPUTS=<a;b>" -P EmbedOpenCl.cmake
 if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
-  set(text "// Generated from gpu/common.cl and ops/*/opencl.cl.\n#include \"gpu/opencl_text.h\"\n\n")
+  set(text "// Generated from gpu/*.cl and ops/*/opencl.cl.\n#include \"gpu/opencl_text.h\"\n\n")
   string(APPEND text "namespace weft {\n\nstd::span<const OpenClText> opencl_texts() {\n")
   string(APPEND text "  static constexpr OpenClText kTexts[] = {\n")
   foreach(input IN LISTS INPUTS)
     get_filename_component(folder "${input}" DIRECTORY)
     get_filename_component(name "${folder}" NAME)
     if(name STREQUAL "gpu")
-      set(name common)
+      get_filename_component(name "${input}" NAME_WE)
     endif()
     file(READ "${input}" content)
     # Compilers limit the length of one literal; adjacent ones are joined.
@@ -32,7 +32,7 @@ endif()
 set(WEFT_EMBED_SCRIPT "${CMAKE_CURRENT_LIST_FILE}")
 
 function(weft_embed_opencl target)
-  file(GLOB inputs CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/gpu/common.cl ${CMAKE_SOURCE_DIR}/ops/*/opencl.cl)
+  file(GLOB inputs CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/gpu/*.cl ${CMAKE_SOURCE_DIR}/ops/*/opencl.cl)
   set(output ${CMAKE_BINARY_DIR}/generated/opencl_text.cc)
   add_custom_command(
     OUTPUT ${output}

@@ -15,7 +15,7 @@ struct Batch {
   Value<i32, Pos> tokens;  // ids
   Positions<Pos> pos;      // position in the sequence
   Value<i32, Pos> seq;     // which sequence: row of the page table
-  Value<i32, Pos> slots;   // physical cache slot to write; < 0: not written
+  Value<i32, Pos> slots;   // physical cache slot to write, in caches of group 0; < 0: not written
   Value<i32, Seq> last;    // rows of Pos that need logits
 
   explicit Batch(Graph& graph)
@@ -24,6 +24,9 @@ struct Batch {
         seq(graph.input<i32, Pos>("seq")),
         slots(graph.input<i32, Pos>("slots")),
         last(graph.input<i32, Seq>("last")) {}
+
+  // The slots of another group of caches: an input "slots.GROUP", made for the group's first cache.
+  Value<i32, Pos> slots_of(Graph& graph, int group) const;
 };
 
 // The inputs that a cache's appends and reads go by.

@@ -1,6 +1,17 @@
 #include "core/cache.h"
 
+#include "core/error.h"
+
 namespace weft {
+
+Value<i32, Pos> Batch::slots_of(Graph& graph, int group) const {
+  if (group < 0) throw Error("a cache of group " + std::to_string(group));
+  if (group == 0) return slots;
+  for (const CacheRecord& cache : graph.record()->caches) {
+    if (cache.group == group) return {graph.recorder(), cache.slots};
+  }
+  return graph.input<i32, Pos>("slots." + std::to_string(group));
+}
 
 int add_cache(Recorder& recorder, const std::string& name, const AxisInfo* key, const std::vector<AxisList>& fields,
               CacheInputs inputs, int group) {

@@ -53,7 +53,8 @@ auto as_expr(const Paged<F>& paged) {
       value_node(paged.recorder(), paged.id(), Element::f32, axis_list<typename F::axes>::get())};
 }
 
-// Handle of one layer's cache in a graph. All fields have the same key axis. Layers of one `group` share page tables.
+// Handle of one layer's cache in a graph. All fields have the same key axis. Layers of one `group` share page tables;
+// those that look back equally far may share one (LanguageModel::windows).
 template <class First, class... Rest>
 class Cache {
  public:
@@ -64,7 +65,7 @@ class Cache {
   Cache(Graph& graph, const Batch& batch, const std::string& name, int group = 0) : recorder_(graph.recorder()) {
     index_ = add_cache(*recorder_, name, &axis_info<key>,
                        {axis_list<typename First::axes>::get(), axis_list<typename Rest::axes>::get()...},
-                       {batch.pos.id(), batch.slots.id(), batch.seq.id()}, group);
+                       {batch.pos.id(), batch.slots_of(graph, group).id(), batch.seq.id()}, group);
   }
 
   int index() const { return index_; }

@@ -18,6 +18,13 @@ enum class Format : uint8_t {
 };
 inline constexpr int kFormatCount = 18;
 inline constexpr uint32_t kMaxBlockElements = 256;
+// The formats that quantize: a block shares a scale.
+inline constexpr Format kBlockFormats[] = {
+    Format::q8_0, Format::q4_0, Format::q4_1, Format::q5_0, Format::q5_1,   Format::q2_k,  Format::q3_k,
+    Format::q4_k, Format::q5_k, Format::q6_k, Format::q8_k, Format::iq4_nl, Format::iq4_xs};
+inline constexpr Format kFloatFormats[] = {
+    Format::f32,  Format::f16,  Format::bf16, Format::q8_0, Format::q4_0, Format::q4_1,   Format::q5_0,  Format::q5_1,
+    Format::q2_k, Format::q3_k, Format::q4_k, Format::q5_k, Format::q6_k, Format::q8_k, Format::iq4_nl, Format::iq4_xs};
 
 struct FormatInfo {
   std::string_view name;     // as GGUF tools print it: "F32", "Q8_0"

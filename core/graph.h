@@ -177,8 +177,8 @@ struct Step {
 
 // A paged cache (of one layer). Fields are stored as rows of slots: physical slot = page * page_size + offset.
 // Key coordinate j of sequence s lies in slot page_table[s][j / page_size] * page_size + j % page_size; a query of
-// position p belongs to sequence seq[p], and its key axis has extent length[seq[p]]. So `key` has no extent of
-// its own within the graph.
+// position p belongs to sequence seq[p], and its key axis ends at length[seq[p]]. So `key` has no extent of its
+// own within the graph. Keys in front, whose pages a sliding window has left behind, may be gone: none exists for any query.
 struct CacheRecord {
   std::string name;
   AxisId key = kNoAxis;
@@ -188,7 +188,7 @@ struct CacheRecord {
   ValueId pos_values = kNoValue; // i32[pos]: the position to record for each appended row
   ValueId slots = kNoValue;      // i32[pos]
   ValueId seq = kNoValue;        // i32[pos]
-  int group = 0;                 // layers of one group share page tables
+  int group = 0;                 // layers of one group share page tables and `slots`
 };
 
 // Extents that must hold beside equality by axis: extent(whole) == extent(outer) * extent(inner), for split and

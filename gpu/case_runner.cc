@@ -20,9 +20,11 @@ class DeviceCase {
     for (const PageTable& table : step_case.pages) {
       const size_t sequences = static_cast<size_t>(table.sequences);
       const size_t pages = sequences * static_cast<size_t>(table.max_pages);
+      std::vector<int32_t> first(sequences);
+      for (size_t s = 0; s < sequences; ++s) first[s] = table.first_of(static_cast<int64_t>(s));
       pages_.push_back({upload(table.pages, 4 * pages, "page table"),
                         upload(table.length, 4 * sequences, "lengths"), table.sequences, table.max_pages,
-                        table.page_size});
+                        table.page_size, upload(first.data(), 4 * sequences, "first keys")});
     }
     const std::vector<std::byte> scratch(step.scratch_bytes(), kGuard);
     scratch_ = upload(scratch.data(), scratch.size(), "scratch");

@@ -51,15 +51,7 @@ static inline float weft_load_f16(weft_bytes m, long e) { return vload_half((siz
 static inline float weft_load_bf16(weft_bytes m, long e) {
   return as_float((uint)((__global const ushort*)m)[e] << 16);
 }
-static inline float weft_load_q8_0(weft_bytes m, long e) {
-  const weft_bytes block = m + (e >> 5) * 34;
-  return vload_half(0, (__global const half*)block) * (float)(char)block[2 + (e & 31)];
-}
-static inline float weft_load_q4_0(weft_bytes m, long e) {
-  const weft_bytes block = m + (e >> 5) * 18;
-  const int pair = block[2 + (e & 15)];
-  return vload_half(0, (__global const half*)block) * (float)((e & 16 ? pair >> 4 : pair & 15) - 8);
-}
+// Formats of blocks: gpu/blocks.cl, which follows this text.
 
 static inline void weft_store_f32(__global uchar* m, long e, float x) { ((__global float*)m)[e] = x; }
 static inline void weft_store_i32(__global uchar* m, long e, int x) { ((__global int*)m)[e] = x; }
@@ -86,19 +78,6 @@ static inline void weft_load32_f16(weft_bytes m, long e, float16* lo, float16* h
 static inline void weft_load32_bf16(weft_bytes m, long e, float16* lo, float16* hi) {
   *lo = as_float16(convert_uint16(vload16(0, (__global const ushort*)m + e)) << 16);
   *hi = as_float16(convert_uint16(vload16(1, (__global const ushort*)m + e)) << 16);
-}
-static inline void weft_load32_q8_0(weft_bytes m, long e, float16* lo, float16* hi) {
-  const weft_bytes block = m + (e >> 5) * 34;
-  const float scale = vload_half(0, (__global const half*)block);
-  *lo = convert_float16(vload16(0, (__global const char*)(block + 2))) * scale;
-  *hi = convert_float16(vload16(1, (__global const char*)(block + 2))) * scale;
-}
-static inline void weft_load32_q4_0(weft_bytes m, long e, float16* lo, float16* hi) {
-  const weft_bytes block = m + (e >> 5) * 18;
-  const float scale = vload_half(0, (__global const half*)block);
-  const uchar16 pairs = vload16(0, block + 2);
-  *lo = convert_float16(convert_char16(pairs & (uchar16)15) - (char16)8) * scale;
-  *hi = convert_float16(convert_char16(pairs >> (uchar16)4) - (char16)8) * scale;
 }
 
 static inline float weft_sum16(float16 v) {

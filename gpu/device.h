@@ -80,6 +80,7 @@ struct GpuPageTable {
   int32_t sequences = 0;
   int32_t max_pages = 0;
   int32_t page_size = 0;  // slots per page
+  GpuSpan first;          // i32[sequences]: keys before it are gone; never null
 };
 
 // Bound anew for each run. As StepArgs of ops/step.h; arrays are in host memory and are not kept.

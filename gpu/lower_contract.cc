@@ -212,6 +212,7 @@ void RegionLowering::lower_attention(const Target& target) {
 
   Scope scope;
   builder.coordinates(scope, "query", query);
+  std::string first_key = "0";
   if (cache < 0) {
     scope.line("const int keys = " + builder.extent(weighting.key) + ";");
   } else {
@@ -226,6 +227,7 @@ void RegionLowering::lower_attention(const Target& target) {
                scope.coordinate.at(record.pos) + ");");
     scope.line("const int keys = seq >= 0 && seq < (int)" + sequences + " ? weft_load_i32(" +
                builder.memory({MemoryRef::Kind::lengths, c}) + ", seq) : 0;");
+    first_key = "(keys > 0 ? weft_load_i32(" + builder.memory({MemoryRef::Kind::first_keys, c}) + ", seq) : 0)";
   }
   Scope score = scope.inner(4);
   score.coordinate[weighting.key] = "key";
@@ -258,6 +260,7 @@ void RegionLowering::lower_attention(const Target& target) {
              {"arguments", arguments},
              {"prologue", prologue},
              {"query_code", scope.code},
+             {"first_key", first_key},
              {"score_code", score.code},
              {"score", result},
              {"value_row", row.valid == "true" ? row.offset : row.valid + " ? " + row.offset + " : -1"},

@@ -79,6 +79,7 @@ GpuSpan OpenClStep::place(const MemoryRef& ref, const GpuArgs& args) const {
     case MemoryRef::Kind::scratch: return {args.scratch.buffer, args.scratch.offset + ref.index};
     case MemoryRef::Kind::pages: return args.pages[ref.index].pages;
     case MemoryRef::Kind::lengths: return args.pages[ref.index].length;
+    case MemoryRef::Kind::first_keys: return args.pages[ref.index].first;
     case MemoryRef::Kind::constants: break;
   }
   return {};

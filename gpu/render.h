@@ -20,11 +20,12 @@ namespace weft {
 // A place in device memory that a kernel reads or writes.
 struct MemoryRef {
   enum class Kind : uint8_t {
-    value,     // index: ValueId
-    scratch,   // index: byte offset in the step's scratch
-    pages,     // index: cache; its page table
-    lengths,   // index: cache
-    constants  // index: into the step's constant buffers
+    value,       // index: ValueId
+    scratch,     // index: byte offset in the step's scratch
+    pages,       // index: cache; its page table
+    lengths,     // index: cache
+    first_keys,  // index: cache
+    constants    // index: into the step's constant buffers
   };
   Kind kind = Kind::value;
   size_t index = 0;
@@ -131,7 +132,7 @@ class KernelBuilder {
   int temporaries_ = 0;
 };
 
-// "f32", "q8_0" ...: as the functions of gpu/common.cl are named.
+// "f32", "q8_0" ...: as the functions of gpu/common.cl and blocks.cl are named.
 std::string format_suffix(Format format);
 const char* c_type(Element element);  // "float" or "int"
 Element element_of(Format format);

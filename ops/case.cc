@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "ops/random_blocks.h"
 
 namespace weft {
 namespace {
@@ -63,6 +64,12 @@ std::vector<std::byte> random_bytes(Format format, int64_t elements, const Fill&
   std::vector<std::byte> bytes(row_bytes(format, count));
   if (format == Format::bool8) {
     for (std::byte& x : bytes) x = static_cast<std::byte>(random.next() & 1);
+    return bytes;
+  }
+  if (info(format).block_elements > 1) {
+    const double magnitude = std::max(std::fabs(fill.low), std::fabs(fill.high));
+    random_blocks(format, count, static_cast<float>(magnitude), fill.nonfinite, [&] { return random.next(); },
+                  bytes.data());
     return bytes;
   }
   std::vector<float> floats(count);
@@ -176,8 +183,10 @@ CaseCache CaseBuilder::cache(const CacheSpec& spec) {
   int32_t pages = 0;
   for (const CaseSequence& sequence : spec.sequences) {
     if (sequence.rows > sequence.length || sequence.shared_pages > pages_of(sequence) ||
-        sequence.shared_pages > pages_of(spec.sequences.front())) {
-      throw Error("case '" + step_.name + "', cache '" + spec.name + "': rows or shared pages beyond the length");
+        sequence.shared_pages > pages_of(spec.sequences.front()) ||
+        sequence.gone_pages * spec.page_size > sequence.length - sequence.rows ||
+        (sequence.shared_pages > sequence.gone_pages && spec.sequences.front().gone_pages > sequence.gone_pages)) {
+      throw Error("case '" + step_.name + "', cache '" + spec.name + "': rows, shared or gone pages that cannot be");
     }
     pool.max_pages = std::max(pool.max_pages, pages_of(sequence) + 1);
     pages += pages_of(sequence);
@@ -194,7 +203,8 @@ CaseCache CaseBuilder::cache(const CacheSpec& spec) {
   for (int32_t s = 0; s < sequences; ++s) {
     const CaseSequence& sequence = spec.sequences[static_cast<size_t>(s)];
     pool.lengths.push_back(sequence.length);
-    for (int32_t p = 0; p < pages_of(sequence); ++p) {
+    pool.first.push_back(sequence.gone_pages * spec.page_size);
+    for (int32_t p = sequence.gone_pages; p < pages_of(sequence); ++p) {
       const bool shared = s > 0 && p < sequence.shared_pages;
       pool.table[static_cast<size_t>(s * pool.max_pages + p)] =
           shared ? pool.table[static_cast<size_t>(p)] : order[taken++];
@@ -364,7 +374,7 @@ std::vector<std::byte> CaseBuilder::filled_cache(ValueId value) const {
   for (int32_t s = 0; s < static_cast<int32_t>(pool.spec.sequences.size()); ++s) {
     const CaseSequence& sequence = pool.spec.sequences[static_cast<size_t>(s)];
     const int32_t present = sequence.length - (step_.kind == StepKind::append ? sequence.rows : 0);
-    for (int32_t token = 0; token < present; ++token) {
+    for (int32_t token = pool.first[static_cast<size_t>(s)]; token < present; ++token) {
       const auto slot = static_cast<size_t>(pool.slot(s, token));
       positions[slot] = pool.spec.first_position + token;
       const std::vector<std::byte> row =
@@ -408,11 +418,13 @@ StepCase CaseBuilder::build() {
     key = std::max<int64_t>(key, longest);
     result.page_storage.push_back(std::make_shared<std::vector<int32_t>>(pool.table));
     result.page_storage.push_back(std::make_shared<std::vector<int32_t>>(pool.lengths));
-    result.pages.push_back({.pages = result.page_storage[result.page_storage.size() - 2]->data(),
-                            .length = result.page_storage.back()->data(),
+    result.page_storage.push_back(std::make_shared<std::vector<int32_t>>(pool.first));
+    result.pages.push_back({.pages = result.page_storage[result.page_storage.size() - 3]->data(),
+                            .length = result.page_storage[result.page_storage.size() - 2]->data(),
                             .sequences = static_cast<int32_t>(pool.lengths.size()),
                             .max_pages = pool.max_pages,
-                            .page_size = pool.spec.page_size});
+                            .page_size = pool.spec.page_size,
+                            .first = result.page_storage.back()->data()});
   }
   for (ValueId v = 0; v < graph_.values.size(); ++v) {
     ValueRecord& record = result.graph.values[v];

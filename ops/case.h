@@ -71,7 +71,7 @@ struct StepCase {
 // coin.
 struct Fill {
   double low = -1, high = 1;
-  double nonfinite = 0;  // share of elements that are NaN, inf or -inf (not of block formats)
+  double nonfinite = 0;  // share of elements (of blocks, where there are some) that are NaN, inf or -inf
 };
 
 // A sequence of a paged cache.
@@ -79,6 +79,7 @@ struct CaseSequence {
   int32_t length = 0;        // cached tokens, those of this step's rows included
   int32_t rows = 0;          // coordinates on `pos` that belong to it: its last tokens
   int32_t shared_pages = 0;  // leading pages that are those of sequence 0
+  int32_t gone_pages = 0;    // leading pages that the sequence has left behind: whole, before its rows
 };
 
 struct CacheSpec {
@@ -172,7 +173,7 @@ class CaseBuilder {
   struct Pool {  // of one cache
     CacheSpec spec;
     std::vector<int32_t> table;    // [sequences][max_pages]
-    std::vector<int32_t> lengths;  // by sequence
+    std::vector<int32_t> lengths, first;  // by sequence
     int32_t max_pages = 0;
     int32_t pool_pages = 0;
     int32_t slot(int32_t sequence, int32_t token) const;

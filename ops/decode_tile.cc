@@ -7,107 +7,97 @@
 #define HWY_TARGET_INCLUDE "ops/decode_tile.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
+#include "ops/quants-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {
 namespace HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
 
-constexpr size_t kBlock = 32;
-
-float BlockScale(const std::byte* block) {
-  uint16_t bits;
-  std::memcpy(&bits, block, sizeof bits);
-  return f16_to_f32(bits);
-}
-
-// One block of 32: the scale, then 32 int8.
-HWY_INLINE void DecodeQ8(const std::byte* block, float* out) {
-  const hn::CappedTag<float, kBlock> df;
-  const hn::RebindToSigned<decltype(df)> di;
-  const hn::Rebind<int8_t, decltype(df)> d8;
-  const auto scale = hn::Set(df, BlockScale(block));
-  const auto* q = reinterpret_cast<const int8_t*>(block + 2);
-  for (size_t i = 0; i < kBlock; i += hn::Lanes(df)) {
-    hn::StoreU(hn::Mul(scale, hn::ConvertTo(df, hn::PromoteTo(di, hn::LoadU(d8, q + i)))), df, out + i);
-  }
-}
-
-// One block of 32: the scale, then 16 bytes whose low nibbles are the first half.
-HWY_INLINE void DecodeQ4(const std::byte* block, float* out) {
-  const hn::CappedTag<float, kBlock / 2> df;
-  const hn::RebindToSigned<decltype(df)> di;
-  const hn::Rebind<uint8_t, decltype(df)> d8;
-  const auto scale = hn::Set(df, BlockScale(block));
-  const auto eight = hn::Set(di, 8);
-  const auto* q = reinterpret_cast<const uint8_t*>(block + 2);
-  for (size_t i = 0; i < kBlock / 2; i += hn::Lanes(df)) {
-    const auto both = hn::PromoteTo(di, hn::LoadU(d8, q + i));
-    const auto low = hn::Sub(hn::And(both, hn::Set(di, 15)), eight);
-    const auto high = hn::Sub(hn::ShiftRight<4>(both), eight);
-    hn::StoreU(hn::Mul(scale, hn::ConvertTo(df, low)), df, out + i);
-    hn::StoreU(hn::Mul(scale, hn::ConvertTo(df, high)), df, out + kBlock / 2 + i);
-  }
-}
-
-void DecodeBlocks(Format format, const std::byte* data, size_t first, size_t count, float* out) {
-  const size_t elements = info(format).block_elements, bytes = info(format).block_bytes;
-  const auto decode = [&](size_t block, float* to) HWY_ATTR {
-    const std::byte* from = data + block * bytes;
-    if (format == Format::q8_0) {
-      DecodeQ8(from, to);
-    } else if (format == Format::q4_0) {
-      DecodeQ4(from, to);
-    } else {
-      decode_row(format, from, elements, to);
+// A block: its bytes, then each times its scale.
+template <Format kFormat>
+HWY_INLINE void decode_block(const uint8_t* block, float* out) {
+  using Q = Quants<kFormat>;
+  constexpr int64_t kScales = Q::kElements / Q::kGrain;
+  static_assert(kLanes <= Q::kGrain);
+  using Byte = std::conditional_t<Q::kSigned, int8_t, uint8_t>;
+  const DF df;
+  const hn::Rebind<Byte, DF> d8;
+  HWY_ALIGN float scale[kScales], minimum[kScales];
+  HWY_ALIGN uint8_t bytes[Q::kElements];
+  Q::scales(block, scale, minimum);
+  WEFT_UNROLL
+  for (int64_t run = 0; run < Q::kElements / kRun; ++run) {
+    WEFT_UNROLL
+    for (int64_t part = 0; part < kParts; ++part) {
+      hn::Store(Q::get(block, run, part), D8(), bytes + run * kRun + part * kPart);
     }
-  };
+  }
+  for (int64_t i = 0; i < Q::kElements; i += kLanes) {
+    const auto byte = hn::LoadU(d8, reinterpret_cast<const Byte*>(bytes) + i);
+    const VF value = hn::ConvertTo(df, hn::PromoteTo(hn::RebindToSigned<DF>(), byte));
+    const VF by = hn::Set(df, scale[i / Q::kGrain]);
+    if constexpr (Q::kMinimum) {
+      hn::StoreU(hn::MulSub(value, by, hn::Set(df, minimum[i / Q::kGrain])), df, out + i);
+    } else {
+      hn::StoreU(hn::Mul(value, by), df, out + i);
+    }
+  }
+}
+
+template <Format kFormat>
+void decode_blocks_of(const uint8_t* data, size_t first, size_t count, float* out) {
+  using Q = Quants<kFormat>;
+  constexpr size_t kElements = Q::kElements;
+  const uint8_t* block = data + first / kElements * Q::kBytes;
   const auto partly = [&](size_t skip, size_t n) HWY_ATTR {
-    float whole[kMaxBlockElements];
-    decode(first / elements, whole);
+    float whole[kElements];
+    decode_block<kFormat>(block, whole);
     std::copy_n(whole + skip, n, out);
-    first += n;
+    block += Q::kBytes;
     out += n;
     count -= n;
   };
-  if (first % elements != 0) partly(first % elements, std::min(count, elements - first % elements));
-  for (; count >= elements; first += elements, out += elements, count -= elements) decode(first / elements, out);
+  if (const size_t skip = first % kElements; skip != 0) partly(skip, std::min(count, kElements - skip));
+  for (; count >= kElements; block += Q::kBytes, out += kElements, count -= kElements) {
+    decode_block<kFormat>(block, out);
+  }
   if (count > 0) partly(0, count);
 }
 
-void DecodeF16(const uint16_t* in, size_t count, float* out) {
-  const hn::ScalableTag<float> df;
-  const hn::Rebind<hwy::float16_t, decltype(df)> d16;
-  const size_t lanes = hn::Lanes(df);
+// Formats without blocks.
+template <Format kFormat>
+void decode_plain(const uint8_t* data, size_t first, size_t count, float* out) {
+  using U = Unit<kFormat>;
+  data += row_bytes(kFormat, first);
   size_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    hn::StoreU(hn::PromoteTo(df, hn::LoadU(d16, reinterpret_cast<const hwy::float16_t*>(in + i))), df, out + i);
+  for (; i + kUnit <= count; i += kUnit, data += U::kBytes) {
+    const U unit(data);
+    WEFT_UNROLL
+    for (int64_t j = 0; j < kVectors; ++j) hn::StoreU(unit.get(j), DF(), out + i + static_cast<size_t>(j * kLanes));
   }
-  for (; i < count; ++i) out[i] = f16_to_f32(in[i]);
+  if (i < count) decode_row(kFormat, data, count - i, out + i);
 }
 
-void DecodeBf16(const uint16_t* in, size_t count, float* out) {
-  const hn::ScalableTag<float> df;
-  const hn::Rebind<uint16_t, decltype(df)> d16;
-  const hn::RebindToUnsigned<decltype(df)> du;
-  const size_t lanes = hn::Lanes(df);
-  size_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    hn::StoreU(hn::BitCast(df, hn::ShiftLeft<16>(hn::PromoteTo(du, hn::LoadU(d16, in + i)))), df, out + i);
-  }
-  for (; i < count; ++i) out[i] = bf16_to_f32(in[i]);
-}
-
-void DecodeElements(Format format, const std::byte* data, int64_t first, int64_t count, float* out) {
-  const auto at = static_cast<size_t>(first);
-  const auto n = static_cast<size_t>(count);
+void decode_any(Format format, const uint8_t* data, size_t first, size_t count, float* out) {
   switch (format) {
-    case Format::f32: std::memcpy(out, data + 4 * at, 4 * n); break;
-    case Format::f16: DecodeF16(reinterpret_cast<const uint16_t*>(data) + at, n, out); break;
-    case Format::bf16: DecodeBf16(reinterpret_cast<const uint16_t*>(data) + at, n, out); break;
+    case Format::f32: std::memcpy(out, data + 4 * first, 4 * count); return;
+    case Format::f16: return decode_plain<Format::f16>(data, first, count, out);
+    case Format::bf16: return decode_plain<Format::bf16>(data, first, count, out);
+    case Format::q8_0: return decode_blocks_of<Format::q8_0>(data, first, count, out);
+    case Format::q4_0: return decode_blocks_of<Format::q4_0>(data, first, count, out);
+    case Format::q4_1: return decode_blocks_of<Format::q4_1>(data, first, count, out);
+    case Format::q5_0: return decode_blocks_of<Format::q5_0>(data, first, count, out);
+    case Format::q5_1: return decode_blocks_of<Format::q5_1>(data, first, count, out);
+    case Format::q2_k: return decode_blocks_of<Format::q2_k>(data, first, count, out);
+    case Format::q3_k: return decode_blocks_of<Format::q3_k>(data, first, count, out);
+    case Format::q4_k: return decode_blocks_of<Format::q4_k>(data, first, count, out);
+    case Format::q5_k: return decode_blocks_of<Format::q5_k>(data, first, count, out);
+    case Format::q6_k: return decode_blocks_of<Format::q6_k>(data, first, count, out);
+    case Format::q8_k: return decode_blocks_of<Format::q8_k>(data, first, count, out);
+    case Format::iq4_nl: return decode_blocks_of<Format::iq4_nl>(data, first, count, out);
+    case Format::iq4_xs: return decode_blocks_of<Format::iq4_xs>(data, first, count, out);
     case Format::i32:
-    case Format::bool8: break;  // not float formats
-    default: DecodeBlocks(format, data, at, n, out); break;
+    case Format::bool8: return;  // not float formats
   }
 }
 
@@ -119,10 +109,12 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace weft {
 
-HWY_EXPORT(DecodeElements);
+HWY_EXPORT(decode_any);
 
 void decode_elements(Format format, const std::byte* data, int64_t first, int64_t count, float* out) {
-  if (count > 0) HWY_DYNAMIC_DISPATCH(DecodeElements)(format, data, first, count, out);
+  if (count <= 0) return;
+  HWY_DYNAMIC_DISPATCH(decode_any)
+  (format, reinterpret_cast<const uint8_t*>(data), static_cast<size_t>(first), static_cast<size_t>(count), out);
 }
 
 }  // namespace weft

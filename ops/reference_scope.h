@@ -45,6 +45,12 @@ struct Scope {
     return s < 0 ? 0 : pages().length[s];
   }
 
+  // Where an axis begins: for the key axis of a cache, behind the tokens whose pages are gone.
+  int64_t begin(AxisId axis) const {
+    const int64_t s = is_cached_key(axis) ? sequence() : -1;
+    return s < 0 ? 0 : pages().first_of(s);
+  }
+
   // The largest that extent(axis) becomes.
   int64_t max_extent(AxisId axis) const {
     if (!is_cached_key(axis)) return args.extents[axis];
@@ -63,7 +69,7 @@ void for_each(Scope& scope, std::span<const AxisId> axes, const Visit& visit) {
   }
   int64_t& at = scope.coordinate[axes.front()];
   const int64_t extent = scope.extent(axes.front());
-  for (at = 0; at < extent; ++at) for_each(scope, axes.subspan(1), visit);
+  for (at = scope.begin(axes.front()); at < extent; ++at) for_each(scope, axes.subspan(1), visit);
   at = 0;
 }
 

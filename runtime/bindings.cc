@@ -82,8 +82,6 @@ void PlanState::check(const Bindings& bindings) {
 // Kernels trust slots, sequences and pages, so an index outside the pool must not get past here.
 void PlanState::check_pages(const Bindings& bindings) const {
   const GraphRecord& records = *graph;
-  const PageTable* before = nullptr;
-  const CacheRecord* cache_before = nullptr;
   for (size_t c = 0; c < records.caches.size(); ++c) {
     const CacheRecord& cache = records.caches[c];
     const PageTable& table = bindings.pages_[c];
@@ -94,16 +92,15 @@ void PlanState::check_pages(const Bindings& bindings) const {
     if (table.page_size <= 0 || table.pages == nullptr || table.length == nullptr)
       fail("no page table is bound to it");
     // Layers share page tables: look at each once.
-    const bool same = before != nullptr && before->pages == table.pages && before->length == table.length &&
-                      before->sequences == table.sequences && before->max_pages == table.max_pages &&
-                      before->page_size == table.page_size && cache_before->seq == cache.seq &&
-                      cache_before->slots == cache.slots && cache_before->key == cache.key &&
-                      cache_before->pos == cache.pos;
-    before = &table;
-    cache_before = &cache;
-    if (same) continue;
+    bool seen = false;
+    for (size_t b = 0; b < c && !seen; ++b) {
+      const CacheRecord& other = records.caches[b];
+      seen = bindings.pages_[b] == table && other.seq == cache.seq && other.slots == cache.slots &&
+             other.key == cache.key && other.pos == cache.pos && other.group == cache.group;
+    }
+    if (seen) continue;
 
-    const int64_t slots = bindings.pool_->slots();
+    const int64_t slots = bindings.pool_->slots(cache.group);
     const int64_t rows = current[cache.pos];
     const auto* sequence = static_cast<const int32_t*>(bindings.data_[cache.seq]);
     const auto* slot = static_cast<const int32_t*>(bindings.data_[cache.slots]);
@@ -124,8 +121,13 @@ void PlanState::check_pages(const Bindings& bindings) const {
         fail("sequence " + std::to_string(s) + " has " + std::to_string(length) + " tokens; at most " +
              std::to_string(longest) + " fit");
       }
+      const int32_t first = table.first_of(s);
+      if (first < 0 || first > length) {
+        fail("sequence " + std::to_string(s) + " lacks its first " + std::to_string(first) + " tokens of " +
+             std::to_string(length));
+      }
       const int32_t* pages = table.pages + int64_t{s} * table.max_pages;
-      for (int32_t p = 0; p < (length + table.page_size - 1) / table.page_size; ++p) {
+      for (int32_t p = first / table.page_size; p < (length + table.page_size - 1) / table.page_size; ++p) {
         if (pages[p] < 0 || (int64_t{pages[p]} + 1) * table.page_size > slots) {
           fail("sequence " + std::to_string(s) + " has page " + std::to_string(pages[p]) + ", outside the pool");
         }

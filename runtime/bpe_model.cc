@@ -30,32 +30,19 @@ BpeModel::BpeModel(TextIndex ids, const std::vector<Merge>& merges, const BpeOpt
     byte_ids_[byte] = find(text).value_or(-1);
   }
 
-  struct Ranked {
-    Merge merge;
-    uint32_t rank;
-  };
-  std::vector<Ranked> ranked;
-  ranked.reserve(merges.size());
-  int32_t last_left = -1;
-  for (size_t i = 0; i < merges.size(); ++i) {
-    ranked.push_back({merges[i], static_cast<uint32_t>(i)});
-    last_left = std::max(last_left, merges[i].left);
-  }
-  std::sort(ranked.begin(), ranked.end(), [](const Ranked& a, const Ranked& b) {
-    if (a.merge.left != b.merge.left) return a.merge.left < b.merge.left;
-    if (a.merge.right != b.merge.right) return a.merge.right < b.merge.right;
-    return a.rank > b.rank;
+  std::vector<Merge> sorted = merges;
+  std::sort(sorted.begin(), sorted.end(), [](const Merge& a, const Merge& b) {
+    if (a.left != b.left) return a.left < b.left;
+    return a.right != b.right ? a.right < b.right : a.rank > b.rank;
   });
-  const auto same_pair = [](const Ranked& a, const Ranked& b) {
-    return a.merge.left == b.merge.left && a.merge.right == b.merge.right;
-  };
-  ranked.erase(std::unique(ranked.begin(), ranked.end(), same_pair), ranked.end());
+  const auto same_pair = [](const Merge& a, const Merge& b) { return a.left == b.left && a.right == b.right; };
+  sorted.erase(std::unique(sorted.begin(), sorted.end(), same_pair), sorted.end());
 
-  first_rule_.resize(static_cast<size_t>(last_left) + 2);
-  rules_.reserve(ranked.size());
-  for (const Ranked& r : ranked) {
-    ++first_rule_[static_cast<size_t>(r.merge.left) + 1];
-    rules_.push_back({r.merge.right, r.rank, r.merge.result});
+  first_rule_.resize(sorted.empty() ? 1 : static_cast<size_t>(sorted.back().left) + 2);
+  rules_.reserve(sorted.size());
+  for (const Merge& merge : sorted) {
+    ++first_rule_[static_cast<size_t>(merge.left) + 1];
+    rules_.push_back({merge.right, merge.rank, merge.result});
   }
   for (size_t i = 1; i < first_rule_.size(); ++i) first_rule_[i] += first_rule_[i - 1];
 }

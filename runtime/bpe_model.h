@@ -26,6 +26,7 @@ class BpeModel {
  public:
   struct Merge {
     int32_t left, right, result;
+    uint32_t rank;  // the lowest merges first
   };
   // What one call needs and the next may use again.
   struct Work {
@@ -43,7 +44,7 @@ class BpeModel {
   };
 
   // `ids`: of the tokens that text can become, by their text (byte_level: by the bytes they stand for). Ids are not
-  // negative. `merges` in the order of rank, best first; of merges of the same pair the last one counts.
+  // negative. Of merges of the same pair the one of the highest rank counts.
   BpeModel(TextIndex ids, const std::vector<Merge>& merges, const BpeOptions& options);
 
   // Appends the ids of a word, which is UTF-8 unless byte_level: symbols merge, the pair of best rank first, of equal

@@ -77,7 +77,8 @@ void add_merge(std::string_view left, std::string_view right, const TextIndex& i
     return found->second;
   };
   const int32_t left_id = id_of(left), right_id = id_of(right);
-  merges.push_back({left_id, right_id, id_of(std::string(left) + std::string(right))});
+  const int32_t result = id_of(std::string(left) + std::string(right));
+  merges.push_back({left_id, right_id, result, static_cast<uint32_t>(merges.size())});
 }
 
 void add_merge(std::string_view both, const TextIndex& ids, std::vector<BpeModel::Merge>& merges) {

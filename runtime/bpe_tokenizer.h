@@ -41,7 +41,7 @@ struct BpeParts {
 std::unique_ptr<Tokenizer> make_bpe_tokenizer(BpeParts parts);
 
 // The words of a merge as files write it, "Ġ t": two tokens with a space between; the first may begin with one.
-// Adds the merge. Throws Error, saying which token, for one that is not in `ids`.
+// Adds the merge, ranked behind those there are. Throws Error, saying which token, for one that is not in `ids`.
 void add_merge(std::string_view left, std::string_view right, const TextIndex& ids,
                std::vector<BpeModel::Merge>& merges);
 void add_merge(std::string_view both, const TextIndex& ids, std::vector<BpeModel::Merge>& merges);

@@ -16,13 +16,14 @@ namespace {
 
 class CpuCachePool final : public CachePool {
  public:
-  CpuCachePool(const GraphRecord& graph, int64_t slots, const int64_t* extents)
+  CpuCachePool(const GraphRecord& graph, std::span<const int64_t> slots_of_group, const int64_t* extents)
       : graph_(&graph), fields_(graph.values.size()), row_bytes_(graph.values.size()) {
-    slots_ = slots;
+    slots_.assign(slots_of_group.begin(), slots_of_group.end());
     for (const CacheRecord& cache : graph.caches) {
+      const auto rows = static_cast<size_t>(slots(cache.group));
       for (const ValueId value : cache_values(cache)) {
         row_bytes_[value] = cache_row_bytes(graph, value, extents);
-        fields_[value] = AlignedBytes(row_bytes_[value] * static_cast<size_t>(slots));
+        fields_[value] = AlignedBytes(row_bytes_[value] * rows);
         bytes_ += fields_[value].size();
       }
     }
@@ -116,8 +117,8 @@ class CpuExecutor final : public Executor {
 
   const void* read(ValueId value, size_t) override { return data_[value]; }
 
-  std::shared_ptr<CachePool> make_cache_pool(int64_t slots, const int64_t* extents) override {
-    return std::make_shared<CpuCachePool>(graph_, slots, extents);
+  std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group, const int64_t* extents) override {
+    return std::make_shared<CpuCachePool>(graph_, slots_of_group, extents);
   }
 
  private:

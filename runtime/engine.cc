@@ -58,7 +58,8 @@ Engine::Engine(LanguageModel model, const Device& device, const EngineOptions& o
     : model_(std::move(model)),
       options_(complete(options, model_)),
       plan_(compile_model(model_, device, options_)),
-      cache_(plan_, {options_.sequences, options_.context, options_.cache_tokens, options_.page_size}),
+      cache_(plan_, {options_.sequences, options_.context, options_.cache_tokens, options_.page_size, options_.batch,
+                     model_.windows}),
       bindings_(plan_.bindings()),
       slots_(static_cast<size_t>(cache_.groups())),
       slot_cursors_(slots_.size()),
@@ -73,7 +74,10 @@ Engine::Engine(LanguageModel model, const Device& device, const EngineOptions& o
       slot_inputs_.push_back(input);
     }
   }
-  if (slot_inputs_.empty() && model_.slots != kNoValue) slot_inputs_.emplace_back(model_.slots, 0);
+  // An input wants data also where no cache reads it.
+  const bool used = std::any_of(slot_inputs_.begin(), slot_inputs_.end(),
+                                [this](const auto& input) { return input.first == model_.slots; });
+  if (!used && model_.slots != kNoValue) slot_inputs_.emplace_back(model_.slots, 0);
 }
 
 void Engine::add(int32_t sequence, std::span<const int32_t> tokens, WantLogits want) {
@@ -138,6 +142,9 @@ void Engine::run() {
     }
     std::fill(in_step_.begin(), in_step_.end(), 0);
     throw;
+  }
+  for (size_t sequence = 0; sequence < in_step_.size(); ++sequence) {
+    if (in_step_[sequence] != 0) cache_.release_passed(static_cast<int32_t>(sequence));
   }
   std::fill(in_step_.begin(), in_step_.end(), 0);
 }

@@ -36,7 +36,8 @@ class Executor {
   virtual void run(const RunArgs& args, StepInfo* profile) = 0;
   // The first `bytes` of an intermediate value, after a run; valid until the next.
   virtual const void* read(ValueId value, size_t bytes) = 0;
-  virtual std::shared_ptr<CachePool> make_cache_pool(int64_t slots, const int64_t* extents) = 0;
+  virtual std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group,
+                                                     const int64_t* extents) = 0;
 };
 
 std::unique_ptr<Executor> make_cpu_executor(const GraphRecord& graph, int threads);

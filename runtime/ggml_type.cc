@@ -1,5 +1,9 @@
 #include "runtime/ggml_type.h"
 
+#include <string>
+
+#include "core/error.h"
+
 namespace weft {
 namespace {
 
@@ -45,6 +49,13 @@ const GgmlType* find_ggml_type(uint32_t id) {
     if (type.id == id) return &type;
   }
   return nullptr;
+}
+
+uint32_t ggml_type_id(Format format) {
+  for (const GgmlType& type : kTypes) {
+    if (type.format == format) return type.id;
+  }
+  throw Error("GGUF files have no type for format " + std::string(name(format)));
 }
 
 }  // namespace weft

@@ -20,4 +20,7 @@ struct GgmlType {
 // Null for an id that ggml does not have (or has retired).
 const GgmlType* find_ggml_type(uint32_t id);
 
+// The id of a format that holds floats. Throws Error for one that GGUF files do not have.
+uint32_t ggml_type_id(Format format);
+
 }  // namespace weft

@@ -16,13 +16,15 @@ size_t round_up(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * k
 
 class GpuCachePool final : public CachePool {
  public:
-  GpuCachePool(const GraphRecord& graph, std::shared_ptr<GpuDevice> device, int64_t slots, const int64_t* extents)
+  GpuCachePool(const GraphRecord& graph, std::shared_ptr<GpuDevice> device, std::span<const int64_t> slots_of_group,
+               const int64_t* extents)
       : graph_(&graph), device_(std::move(device)), fields_(graph.values.size()), row_bytes_(graph.values.size()) {
-    slots_ = slots;
+    slots_.assign(slots_of_group.begin(), slots_of_group.end());
     for (const CacheRecord& cache : graph.caches) {
+      const auto rows = static_cast<size_t>(slots(cache.group));
       for (const ValueId value : cache_values(cache)) {
         row_bytes_[value] = cache_row_bytes(graph, value, extents);
-        const size_t bytes = row_bytes_[value] * static_cast<size_t>(slots);
+        const size_t bytes = row_bytes_[value] * rows;
         if (bytes == 0) continue;
         fields_[value] = device_->allocate(bytes);
         device_->fill_zero(fields_[value], 0, bytes);
@@ -131,13 +133,13 @@ class GpuExecutor final : public Executor {
     return host.data();
   }
 
-  std::shared_ptr<CachePool> make_cache_pool(int64_t slots, const int64_t* extents) override {
-    return std::make_shared<GpuCachePool>(graph_, device_, slots, extents);
+  std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group, const int64_t* extents) override {
+    return std::make_shared<GpuCachePool>(graph_, device_, slots_of_group, extents);
   }
 
  private:
   struct DeviceTable {
-    GpuBuffer pages, length;
+    GpuBuffer pages, length, first;
   };
 
   void upload_weights() {
@@ -158,11 +160,7 @@ class GpuExecutor final : public Executor {
   GpuPageTable upload_pages(size_t cache, const PageTable* tables) {
     const PageTable& table = tables[cache];
     for (size_t before = 0; before < cache; ++before) {
-      const PageTable& other = tables[before];
-      if (other.pages == table.pages && other.length == table.length && other.sequences == table.sequences &&
-          other.max_pages == table.max_pages && other.page_size == table.page_size) {
-        return args_pages_[before];
-      }
+      if (tables[before] == table) return args_pages_[before];
     }
     const auto upload = [this](GpuBuffer& buffer, const int32_t* from, size_t count) {
       const size_t bytes = count * sizeof(int32_t);
@@ -173,7 +171,10 @@ class GpuExecutor final : public Executor {
     const auto sequences = static_cast<size_t>(table.sequences);
     upload(on_device.pages, table.pages, sequences * static_cast<size_t>(table.max_pages));
     upload(on_device.length, table.length, sequences);
-    return {{&on_device.pages, 0}, {&on_device.length, 0}, table.sequences, table.max_pages, table.page_size};
+    if (table.first == nullptr) zeros_.resize(std::max(zeros_.size(), sequences));
+    upload(on_device.first, table.first != nullptr ? table.first : zeros_.data(), sequences);
+    return {{&on_device.pages, 0}, {&on_device.length, 0}, table.sequences,
+            table.max_pages,       table.page_size,        {&on_device.first, 0}};
   }
 
   const GraphRecord& graph_;
@@ -185,12 +186,20 @@ class GpuExecutor final : public Executor {
   std::vector<size_t> input_offsets_;     // by ValueId
   std::vector<DeviceTable> tables_;       // by cache
   std::vector<GpuPageTable> args_pages_;  // by cache, of the current run
+  std::vector<int32_t> zeros_;
   std::map<ValueId, std::vector<std::byte>> results_;
 };
 
 }  // namespace
 
 std::unique_ptr<Executor> make_gpu_executor(const GraphRecord& graph, std::shared_ptr<GpuDevice> device) {
+  for (const ValueRecord& value : graph.values) {
+    const bool has = info(value.format).block_elements == 1 || value.format == Format::q8_0 || value.format == Format::q4_0;
+    if (!has) {
+      throw Error("weight '" + value.name + "': the OpenCL backend has no decoder for " + std::string(name(value.format)) +
+                  " yet; the CPU has");
+    }
+  }
   return std::make_unique<GpuExecutor>(graph, std::move(device));
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "core/error.h"
 
@@ -15,16 +16,24 @@ int32_t pages_of(int64_t tokens, int32_t page_size) {
 
 }  // namespace
 
-PageBook::PageBook(int32_t pages, int32_t page_size, int32_t sequences, int32_t max_length)
+PageBook::PageBook(int32_t pages, int32_t page_size, int32_t sequences, int32_t max_length, int32_t window)
     : page_size_(page_size),
       max_pages_(pages_of(max_length, page_size)),
       max_length_(max_length),
+      window_(window),
       table_(static_cast<size_t>(sequences) * static_cast<size_t>(max_pages_)),
       length_(static_cast<size_t>(sequences)),
+      first_(static_cast<size_t>(sequences)),
       references_(static_cast<size_t>(pages)),
       free_(static_cast<size_t>(pages)) {
   // Taken from the back: low pages first.
   for (int32_t page = 0; page < pages; ++page) free_[static_cast<size_t>(pages - 1 - page)] = page;
+}
+
+int64_t PageBook::pages_of_window(int64_t window, int64_t batch, int64_t sequences, int64_t page_size) {
+  // A sequence that appends n tokens holds those, window - 1 before them and up to page_size - 1 in front of these,
+  // from the beginning of a page on: at most ceil((n + window - 2) / page_size) + 1 pages. Summed over all n:
+  return sequences + (batch + sequences * (window - 2 + page_size - 1)) / page_size;
 }
 
 int32_t& PageBook::page_at(int32_t sequence, int32_t index) {
@@ -45,8 +54,7 @@ int32_t PageBook::pages_needed(int32_t sequence, int32_t count) const {
   return needed;
 }
 
-PageBook::Copy PageBook::append(int32_t sequence, std::span<int32_t> slots) {
-  const auto count = static_cast<int32_t>(slots.size());
+void PageBook::check_room(int32_t sequence, int32_t count) const {
   const int32_t before = length(sequence);
   if (int64_t{before} + count > max_length_) {
     throw Error("the context is full: " + std::to_string(before) + " + " + std::to_string(count) +
@@ -58,6 +66,12 @@ PageBook::Copy PageBook::append(int32_t sequence, std::span<int32_t> slots) {
                 " more pages of " + std::to_string(page_size_) + " tokens, " + std::to_string(free_pages()) +
                 " are free");
   }
+}
+
+PageBook::Copy PageBook::append(int32_t sequence, std::span<int32_t> slots) {
+  const auto count = static_cast<int32_t>(slots.size());
+  const int32_t before = length(sequence);
+  check_room(sequence, count);
   const auto take = [this] {
     const int32_t page = free_.back();
     free_.pop_back();
@@ -87,27 +101,55 @@ PageBook::Copy PageBook::append(int32_t sequence, std::span<int32_t> slots) {
 
 void PageBook::share(int32_t from, int32_t to, int32_t count) {
   if (length(to) != 0) throw Error("sequence " + std::to_string(to) + " is not empty");
-  if (count < 0 || count > length(from)) {
-    throw Error("sequence " + std::to_string(from) + " has " + std::to_string(length(from)) + " tokens, not " +
-                std::to_string(count) + " to share");
-  }
-  for (int32_t i = 0; i < pages_of(count, page_size_); ++i) {
+  check_cut(from, count, "share");
+  const int32_t passed = pages_passed(count);
+  for (int32_t i = 0; i < passed; ++i) page_at(to, i) = -1;
+  for (int32_t i = passed; i < pages_of(count, page_size_); ++i) {
     const int32_t page = page_at(from, i);
     ++references_[static_cast<size_t>(page)];
     page_at(to, i) = page;
   }
   length_[static_cast<size_t>(to)] = count;
+  first_[static_cast<size_t>(to)] = passed * page_size_;
 }
 
 void PageBook::trim(int32_t sequence, int32_t count) {
   const int32_t before = length(sequence);
-  if (count < 0 || count > before) {
-    throw Error("sequence " + std::to_string(sequence) + " has " + std::to_string(before) + " tokens, not " +
-                std::to_string(count) + " to keep");
-  }
-  for (int32_t i = pages_of(count, page_size_); i < pages_of(before, page_size_); ++i)
+  check_cut(sequence, count, "keep");
+  int32_t& first = first_[static_cast<size_t>(sequence)];
+  for (int32_t i = std::max(pages_of(count, page_size_), first / page_size_); i < pages_of(before, page_size_); ++i)
     release(page_at(sequence, i));
   length_[static_cast<size_t>(sequence)] = count;
+  if (count == 0) first = 0;
+}
+
+// Whole pages that no token from position `length` on sees: that one sees window tokens, itself included.
+int32_t PageBook::pages_passed(int32_t length) const {
+  return window_ == 0 ? 0 : std::max(length + 1 - window_, 0) / page_size_;
+}
+
+int32_t PageBook::shortest(int32_t sequence) const {
+  return first(sequence) == 0 ? std::min(1, length(sequence)) : first(sequence) + window_ - 1;
+}
+
+void PageBook::check_cut(int32_t sequence, int32_t count, const char* purpose) const {
+  const std::string name = "sequence " + std::to_string(sequence);
+  if (count < 0 || count > length(sequence)) {
+    throw Error(name + " has " + std::to_string(length(sequence)) + " tokens, not " + std::to_string(count) + " to " +
+                purpose);
+  }
+  if (count != 0 && count < shortest(sequence)) {
+    throw Error(name + " cannot " + purpose + " " + std::to_string(count) + " tokens: its window of " +
+                std::to_string(window_) + " has left the first " + std::to_string(first(sequence)) +
+                " behind, so at least " + std::to_string(shortest(sequence)) + " stay");
+  }
+}
+
+void PageBook::release_passed(int32_t sequence) {
+  int32_t& first = first_[static_cast<size_t>(sequence)];
+  const int32_t passed = pages_passed(length(sequence));
+  for (int32_t i = first / page_size_; i < passed; ++i) release(std::exchange(page_at(sequence, i), -1));
+  first = std::max(first, passed * page_size_);
 }
 
 void PageBook::release(int32_t page) {
@@ -115,12 +157,13 @@ void PageBook::release(int32_t page) {
 }
 
 PageTable PageBook::table() const {
-  return {table_.data(), length_.data(), static_cast<int32_t>(length_.size()), max_pages_, page_size_};
+  return {table_.data(), length_.data(), static_cast<int32_t>(length_.size()), max_pages_, page_size_, first_.data()};
 }
 
 KvCache::KvCache(const Plan& plan, const KvCacheOptions& options)
     : sequences_(options.sequences), max_length_(options.max_length) {
-  if (options.sequences < 1 || options.max_length < 1 || options.page_size < 1 || options.tokens < 0) {
+  if (options.sequences < 1 || options.max_length < 1 || options.page_size < 1 || options.tokens < 0 ||
+      options.batch < 0) {
     throw Error("a KV cache needs sequences, tokens and a page size above 0");
   }
   // Room for `tokens` in whole pages; every sequence may leave its last page partly empty.
@@ -128,17 +171,26 @@ KvCache::KvCache(const Plan& plan, const KvCacheOptions& options)
   const int64_t pages = options.tokens == 0
                             ? per_sequence * options.sequences
                             : (options.tokens + options.page_size - 1) / options.page_size + options.sequences - 1;
-  const int64_t slots = pages * options.page_size;
-  if (slots > std::numeric_limits<int32_t>::max()) {
-    throw Error("a KV cache of " + std::to_string(slots) + " tokens is too large");
-  }
   int groups = 1;
   for (const CacheRecord& cache : plan.graph().caches) {
     group_of_cache_.push_back(cache.group);
     groups = std::max(groups, cache.group + 1);
   }
-  for (int group = 0; group < groups; ++group) {
-    books_.emplace_back(static_cast<int32_t>(pages), options.page_size, options.sequences, options.max_length);
+  std::vector<int64_t> slots;
+  for (size_t group = 0; group < static_cast<size_t>(groups); ++group) {
+    int32_t window = group < options.windows.size() ? options.windows[group] : 0;
+    if (window < 0) throw Error("a window of " + std::to_string(window) + " tokens");
+    if (window >= options.max_length) window = 0;
+    int64_t of_group = pages;
+    if (window != 0) {
+      const int64_t batch = options.batch == 0 ? options.max_length : options.batch;
+      of_group = std::min(of_group, PageBook::pages_of_window(window, batch, options.sequences, options.page_size));
+    }
+    slots.push_back(of_group * options.page_size);
+    if (slots.back() > std::numeric_limits<int32_t>::max()) {
+      throw Error("a KV cache of " + std::to_string(slots.back()) + " tokens is too large");
+    }
+    books_.emplace_back(static_cast<int32_t>(of_group), options.page_size, options.sequences, options.max_length, window);
   }
   taken_.resize(static_cast<size_t>(options.sequences));
   pool_ = plan.make_cache_pool(slots);
@@ -177,7 +229,20 @@ void KvCache::close(int32_t sequence) {
 
 void KvCache::trim(int32_t sequence, int32_t count) {
   check(sequence);
+  for (const PageBook& book : books_) book.check_cut(sequence, count, "keep");
   for (PageBook& book : books_) book.trim(sequence, count);
+}
+
+int32_t KvCache::shortest(int32_t sequence) const {
+  check(sequence);
+  int32_t longest = 0;
+  for (const PageBook& book : books_) longest = std::max(longest, book.shortest(sequence));
+  return longest;
+}
+
+void KvCache::release_passed(int32_t sequence) {
+  check(sequence);
+  for (PageBook& book : books_) book.release_passed(sequence);
 }
 
 int32_t KvCache::length(int32_t sequence) const {
@@ -187,7 +252,8 @@ int32_t KvCache::length(int32_t sequence) const {
 
 void KvCache::append(int32_t sequence, int32_t count, std::span<int32_t* const> slots_of_group) {
   check(sequence);
-  // Groups keep the same tokens, so where one has room all have.
+  release_passed(sequence);
+  for (const PageBook& book : books_) book.check_room(sequence, count);
   for (size_t group = 0; group < books_.size(); ++group) {
     const PageBook::Copy copy =
         books_[group].append(sequence, {slots_of_group[group], static_cast<size_t>(count)});

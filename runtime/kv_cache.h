@@ -14,9 +14,17 @@ namespace weft {
 
 // Pages of one pool, shared by reference counting, and the page tables of the sequences that use them. Bookkeeping
 // only: it knows slots, not bytes. Allocates nothing after construction.
+//
+// With a window W, a token sees W tokens, itself included. Then `release_passed` gives back the pages that the next
+// token and all after it cannot see: their entries in the table become -1, and first(sequence) says where the rest begins.
 class PageBook {
  public:
-  PageBook(int32_t pages, int32_t page_size, int32_t sequences, int32_t max_length);
+  // `window` 0: a token sees all before it.
+  PageBook(int32_t pages, int32_t page_size, int32_t sequences, int32_t max_length, int32_t window = 0);
+
+  // The most pages that `sequences` hold at a time where released pages are given back before each append and a step
+  // appends `batch` tokens at most to all of them together.
+  static int64_t pages_of_window(int64_t window, int64_t batch, int64_t sequences, int64_t page_size);
 
   int32_t page_size() const { return page_size_; }
   int32_t free_pages() const { return static_cast<int32_t>(free_.size()); }
@@ -24,6 +32,10 @@ class PageBook {
   int32_t max_length() const { return max_length_; }
   int32_t references(int32_t page) const { return references_[static_cast<size_t>(page)]; }
   std::span<const int32_t> pages(int32_t sequence) const;
+  // Tokens in front whose pages are gone: a multiple of the page size.
+  int32_t first(int32_t sequence) const { return first_[static_cast<size_t>(sequence)]; }
+  // The smallest length above 0 that the sequence can be cut to: every token that the next one sees must be there.
+  int32_t shortest(int32_t sequence) const;
 
   // Pages that appending `count` tokens would take from the free ones (a copy of a shared page included).
   int32_t pages_needed(int32_t sequence, int32_t count) const;
@@ -33,25 +45,35 @@ class PageBook {
     int32_t from_slot = 0, to_slot = 0, count = 0;  // count 0: nothing to copy
   };
 
+  // Throws Error where there is no room for `count` more tokens.
+  void check_room(int32_t sequence, int32_t count) const;
   // Makes room for slots.size() more tokens and writes their slots. The caller copies the slots returned before
   // anything is written. Throws Error, changing nothing, where there is no room.
   Copy append(int32_t sequence, std::span<int32_t> slots);
 
-  // `to`, which must be empty, becomes the first `count` tokens of `from`, in the same pages.
+  // `to`, which must be empty, becomes the first `count` tokens of `from`, in the same pages: those that the next token
+  // sees. Throws Error where check_cut does.
   void share(int32_t from, int32_t to, int32_t count);
 
-  // Keeps the first `count` tokens.
+  // Throws Error where `count` is neither 0 nor from shortest to length: not that many tokens are there to `purpose`.
+  void check_cut(int32_t sequence, int32_t count, const char* purpose) const;
+  // Keeps the first `count` tokens, which check_cut must allow.
   void trim(int32_t sequence, int32_t count);
+
+  // Gives back the pages that no later token sees.
+  void release_passed(int32_t sequence);
 
   PageTable table() const;
 
  private:
   int32_t& page_at(int32_t sequence, int32_t index);
   void release(int32_t page);
+  int32_t pages_passed(int32_t length) const;
 
-  int32_t page_size_, max_pages_, max_length_;
+  int32_t page_size_, max_pages_, max_length_, window_;
   std::vector<int32_t> table_;       // [sequences][max_pages_]
   std::vector<int32_t> length_;      // [sequences]
+  std::vector<int32_t> first_;       // [sequences]
   std::vector<int32_t> references_;  // [pages]
   std::vector<int32_t> free_;        // a stack
 };
@@ -61,9 +83,12 @@ struct KvCacheOptions {
   int32_t max_length = 0;  // tokens per sequence
   int64_t tokens = 0;      // of all sequences together; 0: sequences * max_length
   int32_t page_size = 32;  // slots
+  int32_t batch = 0;       // tokens that one step appends at most, to all sequences together; 0: any number
+  std::vector<int32_t> windows = {};  // by group: tokens that a query sees, itself included; 0 or absent: all
 };
 
-// The caches of a graph: memory on the plan's device, and page tables per layer group.
+// The caches of a graph: memory on the plan's device, and page tables per layer group. A group with a window has no more
+// memory than its windows and one step need.
 class KvCache {
  public:
   KvCache(const Plan& plan, const KvCacheOptions& options);
@@ -77,15 +102,21 @@ class KvCache {
 
   // A sequence without tokens. Throws Error where all are taken.
   int32_t open();
-  // A new sequence that begins with the first `count` tokens of `sequence`, in the same pages.
+  // A new sequence that begins with the first `count` tokens of `sequence`, in the same pages. `count` as for trim.
   int32_t fork(int32_t sequence, int32_t count);
   void close(int32_t sequence);
+  // Keeps the first `count` tokens: 0, or from shortest to length. Throws Error, changing nothing, for other counts.
   void trim(int32_t sequence, int32_t count);
   int32_t length(int32_t sequence) const;
+  // The smallest length above 0 that the sequence can be cut to; above 1 only where windows have left pages behind.
+  int32_t shortest(int32_t sequence) const;
 
   // Room for `count` more tokens of the sequence: writes their slots to slots_of_group[group][0 ... count). Throws
-  // Error where they do not fit, and changes nothing then.
+  // Error where they do not fit; of the sequence nothing changes then.
   void append(int32_t sequence, int32_t count, std::span<int32_t* const> slots_of_group);
+
+  // Gives back the pages that windows have left behind; `append` does so too.
+  void release_passed(int32_t sequence);
 
   // Pool and page tables, for a run.
   void bind(Bindings& bindings) const;

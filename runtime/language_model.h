@@ -28,6 +28,10 @@ struct LanguageModel {
 
   ValueId logits = kNoValue;  // result, f32 [rows, vocab]
 
+  // By group of the caches: how many tokens a query sees, itself included; 0 or absent: all. What a mask in the graph
+  // lets a query see must lie within; the cache forgets the rest.
+  std::vector<int32_t> windows;
+
   AxisId pos_axis = kNoAxis;   // tokens of a step
   AxisId rows_axis = kNoAxis;  // rows of logits
   int64_t vocab = 0;
@@ -35,9 +39,6 @@ struct LanguageModel {
   // Rotary frequencies of a context longer than that, where they depend on its length ("dynamic" scaling); empty: they do
   // not. An engine takes those of the context that it is made for, so that no cached key ever has to turn again.
   std::function<std::vector<float>(int64_t context)> frequencies;
-
-  // By group of caches: how many tokens a query sees back, itself included; 0: all.
-  std::vector<int32_t> windows;
 };
 
 }  // namespace weft

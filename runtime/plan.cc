@@ -187,8 +187,14 @@ const ExtentTable& Plan::limits() const { return state_->limits; }
 
 Bindings Plan::bindings() const { return Bindings(state_->graph); }
 
-std::shared_ptr<CachePool> Plan::make_cache_pool(int64_t slots) const {
-  return state_->executor->make_cache_pool(slots, state_->known.data());
+std::shared_ptr<CachePool> Plan::make_cache_pool(std::span<const int64_t> slots_of_group) const {
+  for (const CacheRecord& cache : state_->graph->caches) {
+    if (static_cast<size_t>(cache.group) >= slots_of_group.size()) {
+      throw Error("cache '" + cache.name + "' belongs to group " + std::to_string(cache.group) + ", and slots are given for " +
+                  std::to_string(slots_of_group.size()) + " groups");
+    }
+  }
+  return state_->executor->make_cache_pool(slots_of_group, state_->known.data());
 }
 
 void Plan::run(const Bindings& bindings) {

@@ -21,12 +21,12 @@ struct PlanOptions {
   bool print_passes = false;  // each pass prints itself on stderr; so does the environment's WEFT_PRINT_PASSES=1
 };
 
-// Memory of a graph's caches on a plan's device: for every cache, `slots` rows per field and as many positions.
-// Zero at first.
+// Memory of a graph's caches on a plan's device: for every cache, as many rows per field, and positions, as its group has
+// slots. Zero at first.
 class CachePool {
  public:
   virtual ~CachePool() = default;
-  int64_t slots() const { return slots_; }
+  int64_t slots(int group) const { return slots_[static_cast<size_t>(group)]; }
   size_t bytes() const { return bytes_; }
   // Copies rows [from, from + count) to [to, ...) in every field of the caches of `group`.
   virtual void copy_slots(int group, int64_t from, int64_t to, int64_t count) = 0;
@@ -34,7 +34,7 @@ class CachePool {
   virtual void read_slots(ValueId field, int64_t first, int64_t count, std::byte* to) const = 0;
 
  protected:
-  int64_t slots_ = 0;
+  std::vector<int64_t> slots_;  // by group
   size_t bytes_ = 0;
 };
 
@@ -110,7 +110,7 @@ class Plan {
   const PlanOptions& options() const;
 
   Bindings bindings() const;
-  std::shared_ptr<CachePool> make_cache_pool(int64_t slots) const;
+  std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group) const;
 
   // Checks the bindings (extents that disagree, limits, pages and slots out of range: Error) and runs all steps.
   // Allocates nothing.

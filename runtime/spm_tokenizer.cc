@@ -207,13 +207,16 @@ void SpmTokenizer::append_character(std::string_view character, std::vector<int3
 
 }  // namespace
 
+std::unique_ptr<Tokenizer> make_spm_tokenizer(Vocabulary vocabulary, bool space_prefix) {
+  std::vector<std::string> bytes = decoded_bytes(vocabulary);
+  return std::make_unique<SpmTokenizer>(std::move(vocabulary), std::move(bytes), space_prefix);
+}
+
 std::unique_ptr<Tokenizer> load_spm_tokenizer(const GgufFile& file) {
   const VocabularyDefaults defaults{.add_bos = true, .add_eos = false, .bos = 1, .eos = 2, .unknown = 0};
   Vocabulary vocabulary = read_vocabulary(file, defaults);
   if (vocabulary.scores.empty()) file.fail("tokenizer.ggml.scores", "is absent");
-  std::vector<std::string> bytes = decoded_bytes(vocabulary);
-  const bool space_prefix = file.get_bool("tokenizer.ggml.add_space_prefix", true);
-  return std::make_unique<SpmTokenizer>(std::move(vocabulary), std::move(bytes), space_prefix);
+  return make_spm_tokenizer(std::move(vocabulary), file.get_bool("tokenizer.ggml.add_space_prefix", true));
 }
 
 }  // namespace weft

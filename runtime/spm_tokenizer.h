@@ -1,10 +1,11 @@
-// SentencePiece's byte-pair encoding, as llama.cpp applies it to a GGUF vocabulary ("llama").
+// SentencePiece's byte-pair encoding: tokenizer.model, and GGUF vocabularies ("llama") as llama.cpp applies it.
 #pragma once
 
 #include <memory>
 
 #include "runtime/gguf.h"
 #include "runtime/tokenizer.h"
+#include "runtime/vocabulary.h"
 
 namespace weft {
 
@@ -14,5 +15,9 @@ namespace weft {
 // the unknown token. Control, unknown and byte tokens never come out of a merge, as in SentencePiece: text
 // that spells "</s>" does not make one.
 std::unique_ptr<Tokenizer> load_spm_tokenizer(const GgufFile& file);
+
+// The same for a vocabulary with scores, from whatever file. `space_prefix`: text begins with a space that
+// decoding takes away.
+std::unique_ptr<Tokenizer> make_spm_tokenizer(Vocabulary vocabulary, bool space_prefix);
 
 }  // namespace weft

@@ -84,9 +84,4 @@ std::unique_ptr<Tokenizer> load_tokenizer(const GgufFile& file) {
   file.fail(kModel, "is " + in_quotes(model) + ", a tokenizer which this build does not have; it has 'llama', 'gpt2'");
 }
 
-std::unique_ptr<Tokenizer> load_tokenizer(const Checkpoint& checkpoint) {
-  if (const GgufFile* file = checkpoint.gguf()) return load_tokenizer(*file);
-  throw Error(checkpoint.path() + ": tokenizers of directories are not read yet");
-}
-
 }  // namespace weft

@@ -1,5 +1,6 @@
 #include "tests/case_writer.h"
 
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 
@@ -26,10 +27,11 @@ std::string fill_text(const Fill& fill) {
          ", .nonfinite = " + number(fill.nonfinite) + "}";
 }
 
-const char* format_text(Format format) {
-  constexpr const char* kNames[kFormatCount] = {"Format::f32",  "Format::i32",  "Format::bool8", "Format::f16",
-                                                "Format::bf16", "Format::q8_0", "Format::q4_0"};
-  return kNames[static_cast<size_t>(format)];
+std::string format_text(Format format) {
+  if (format == Format::bool8) return "Format::bool8";
+  std::string text(name(format));
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return "Format::" + text;
 }
 
 const char* element_text(Element element) {
@@ -142,7 +144,7 @@ CaseCache CaseWriter::cache(const CacheSpec& spec) {
   std::string sequences, fields;
   for (const CaseSequence& s : spec.sequences) {
     sequences += (sequences.empty() ? "{" : ", {") + std::to_string(s.length) + ", " + std::to_string(s.rows) +
-                 ", " + std::to_string(s.shared_pages) + "}";
+                 ", " + std::to_string(s.shared_pages) + ", " + std::to_string(s.gone_pages) + "}";
   }
   for (const std::vector<AxisId>& axes : spec.fields) fields += (fields.empty() ? "" : ", ") + list(axes);
   line("const CaseCache " + spec.name + " = c.cache({.name = " + quoted(spec.name) +

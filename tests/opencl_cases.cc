@@ -1,5 +1,6 @@
 #include "tests/opencl_cases.h"
 
+#include <algorithm>
 #include <limits>
 #include <string>
 
@@ -64,7 +65,9 @@ StepCase bools(bool nonfinite) {
 
 StepCase gathers(Format format) {
   CaseBuilder c(StepKind::map, "gather " + std::string(name(format)));
-  const AxisId row = c.axis("row", 5), group = c.axis("group", 2), vocab = c.axis("vocab", 9), d = c.axis("d", 64);
+  const int64_t block = info(format).block_elements;
+  const AxisId row = c.axis("row", 5), group = c.axis("group", 2), vocab = c.axis("vocab", 9);
+  const AxisId d = c.axis("d", std::max<int64_t>(64, block));
   const AxisId part = c.axis("part", 7), k = c.axis("k", 4);
   const ValueId table = c.weight("table", {vocab, d}, format);
   const int ids = c.operand(c.ids("ids", {row, group}, -2, 11));
@@ -74,6 +77,22 @@ StepCase gathers(Format format) {
   const Scalar first = s.load(c.operand(table, {gathered(vocab, ids), sliced(part, d, 31)}));
   const Scalar second = s.load(c.operand(table, {gathered(vocab, through), sliced(part, d, 3)}));
   c.body({row, group, k, part}, s.finish(first + second * 2.0f));
+  return c.build();
+}
+
+// Each element of a few blocks of every format.
+StepCase every_block_format(double nonfinite) {
+  CaseBuilder c(StepKind::map, "elements of every block format" + std::string(nonfinite > 0 ? ", nonfinite" : ""));
+  const AxisId n = c.axis("n", 6 * static_cast<int64_t>(kMaxBlockElements));
+  ScalarBuilder s;
+  Scalar sum = s.constant(0.0f);
+  float factor = 1;
+  for (const Format format : kBlockFormats) {
+    const int x = c.operand(c.weight(std::string(name(format)), {n}, format, {.nonfinite = nonfinite}));
+    sum = sum + s.load(x) * factor;
+    factor += 0.25f;
+  }
+  c.body({n}, s.finish(sum));
   return c.build();
 }
 
@@ -174,7 +193,9 @@ std::vector<StepCase> opencl_map_cases() {
   cases.push_back(casts());
   cases.push_back(bools(false));
   cases.push_back(bools(true));
-  for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q4_0}) {
+  cases.push_back(every_block_format(0));
+  cases.push_back(every_block_format(0.05));
+  for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q4_0, Format::q6_k}) {
     cases.push_back(gathers(format));
   }
   for (const int64_t n : {0, 1, 3}) cases.push_back(views(n));

@@ -230,6 +230,9 @@ std::vector<StepCase> opencl_contract_cases() {
     cases.push_back(experts(3, format, false));
     cases.push_back(experts(3, format, true));
   }
+  for (const Format format : kBlockFormats) {
+    cases.push_back(linear(format, 5, 9, 3 * static_cast<int64_t>(info(format).block_elements)));
+  }
   for (const int64_t depth : {0, 1, 31, 33, 100}) cases.push_back(linear(Format::f32, 4, 3, depth));
   cases.push_back(linear(Format::f16, 0, 3, 32));
   cases.push_back(linear(Format::f16, 2, 0, 32));

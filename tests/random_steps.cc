@@ -146,8 +146,8 @@ class Generator : public AttentionParts {
     Format format = Format::f32;
     switch (random_.below(7)) {
       case 0:
-      case 1: format = fits_blocks(stored) && !nonfinite_ ? Format::q8_0 : Format::f16; break;
-      case 2: format = fits_blocks(stored) && !nonfinite_ ? Format::q4_0 : Format::bf16; break;
+      case 1:
+      case 2: format = block_format(stored, Format::f16); break;
       case 3: format = Format::f16; break;
       case 4: format = Format::bf16; break;
       default: break;
@@ -160,7 +160,7 @@ class Generator : public AttentionParts {
   AxisList contracted_axes(int64_t limit) {
     AxisList over;
     if (random_.chance(0.2)) over.push_back(axis("k", 5));
-    static const std::vector<int64_t> kBlocks = {32, 64, 96, 128, 256, 288};
+    static const std::vector<int64_t> kBlocks = {32, 64, 96, 128, 256, 288, 512};
     over.push_back(random_.chance(0.5) ? c_.axis("k", random_.pick(kBlocks)) : axis("k", limit));
     return over;
   }
@@ -221,8 +221,7 @@ class Generator : public AttentionParts {
     const Number product = mul(x, gate);
     const int its_lhs = c_.lhs({m, choice, k}, lhs.finish(product.scalar));
     const int ids = c_.operand(c_.ids("ids", {m, choice}, 0, 4));
-    Format format = c_.extent(k) % 32 == 0 && !nonfinite_ && random_.chance(0.6) ? Format::q8_0 : Format::f32;
-    if (c_.extent(k) == 0) format = Format::f32;
+    const Format format = random_.chance(0.6) ? block_format({k}, Format::f32) : Format::f32;
     block_weights_ = info(format).block_elements > 1;
     const ValueId weight = c_.weight("w", {expert, n, k}, format, fill());
     c_.contraction(its_lhs, c_.operand(weight, {gathered(expert, ids), whole(n), whole(k)}), {choice, k});

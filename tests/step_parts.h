@@ -96,22 +96,28 @@ class StepParts {
 
   ValueId value(const AxisList& stored, Format format, Fill its_fill) {
     if (format == Format::i32) return c_.ids("ints", stored, -9, 10);
-    if (random_.chance(0.5) || format == Format::q8_0 || format == Format::q4_0) {
+    if (random_.chance(0.5) || info(format).block_elements > 1) {
       return c_.weight("w", stored, format, its_fill);
     }
     return c_.input("x", stored, format, its_fill);
   }
 
-  bool fits_blocks(const AxisList& stored) const {
-    return !stored.empty() && c_.extent(stored.back()) > 0 && c_.extent(stored.back()) % 32 == 0;
+  // One of the formats whose blocks a row of `stored` holds whole, or `otherwise`. The common ones most often.
+  Format block_format(const AxisList& stored, Format otherwise) {
+    const int64_t row = stored.empty() ? 0 : c_.extent(stored.back());
+    if (row == 0 || row % 32 != 0 || nonfinite_) return otherwise;
+    if (random_.chance(0.4)) return random_.chance(0.5) ? Format::q8_0 : Format::q4_0;
+    static const std::vector<Format> kAll(std::begin(kBlockFormats), std::end(kBlockFormats));
+    const Format format = random_.pick(kAll);
+    return row % static_cast<int64_t>(info(format).block_elements) == 0 ? format : Format::q8_0;
   }
 
   Format leaf_format(const AxisList& stored) {
     switch (random_.below(8)) {
       case 0: return Format::f16;
       case 1: return Format::bf16;
-      case 2: return fits_blocks(stored) && !nonfinite_ ? Format::q8_0 : Format::f32;
-      case 3: return fits_blocks(stored) && !nonfinite_ ? Format::q4_0 : Format::f32;
+      case 2:
+      case 3: return block_format(stored, Format::f32);
       default: return Format::f32;
     }
   }
@@ -354,6 +360,13 @@ class StepParts {
         const int32_t first = (spec.sequences[0].length - spec.sequences[0].rows) / spec.page_size;
         sequence.shared_pages = std::min(mine, first);
       }
+      if (random_.chance(0.3)) {  // a window that has left pages behind
+        sequence.gone_pages =
+            static_cast<int32_t>(random_.below((sequence.length - sequence.rows) / spec.page_size + 1));
+        if (s > 0) sequence.gone_pages = std::max(sequence.gone_pages, spec.sequences[0].gone_pages);
+        if (sequence.gone_pages * spec.page_size > sequence.length - sequence.rows) sequence.gone_pages = 0;
+      }
+      if (s > 0 && sequence.gone_pages < spec.sequences[0].gone_pages) sequence.shared_pages = 0;
       rows += sequence.rows;
       spec.sequences.push_back(sequence);
     }

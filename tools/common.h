@@ -139,5 +139,6 @@ void add_inspect(CLI::App& app);
 void add_explain(CLI::App& app);
 void add_tokenize(CLI::App& app);
 void add_perplexity(CLI::App& app);
+void add_quantize(CLI::App& app);
 
 }  // namespace weft::tools

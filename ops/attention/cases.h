@@ -57,6 +57,7 @@ inline std::string label(const AttentionShape& shape) {
   std::string text = shape.paged ? "paged" : "dense";
   for (const CaseSequence& sequence : shape.sequences) {
     text += " " + std::to_string(sequence.rows) + "/" + std::to_string(sequence.length);
+    if (sequence.gone_pages != 0) text += " without " + std::to_string(sequence.gone_pages) + " pages";
   }
   text += " heads " + std::to_string(shape.heads) + "x" + std::to_string(shape.group) + " dims " +
           std::to_string(shape.head_dim) + "/" + std::to_string(shape.value_dim);
@@ -197,6 +198,13 @@ inline std::vector<StepCase> attention_case_table() {
     add({.sequences = ragged, .score = kWindow | kAlibi, .shuffled = shuffled, .page_size = 16});
   }
   add({.sequences = {{3, 2}, {0, 0}, {5, 5}}});
+  // Pages that a window has left behind: some, all but the last, and beside sequences that have all of theirs.
+  const std::vector<CaseSequence> windowed = {{71, 7, 0, 3}, {64, 64}, {9, 1, 0, 2}, {66, 1, 5, 3}, {200, 20, 0, 43}};
+  for (const bool shuffled : {false, true}) {
+    add({.sequences = windowed, .shuffled = shuffled});
+    add({.sequences = windowed, .score = kWindow | kAlibi, .shuffled = shuffled});
+  }
+  add({.sequences = {{1500, 1, 0, 40}}, .heads = 1, .page_size = 16});
   add({.sequences = {{40, 5}}, .latent = true, .two_scores = true});
   add({.sequences = {{40, 5}, {9, 1}}, .group = 12, .value_dim = 10, .score = kCausal | kAlibi, .latent = true});
   add({.sequences = {{40, 5}, {9, 1}}, .two_scores = true, .group_first = true});

@@ -225,7 +225,7 @@ void AttentionKernel::score_block(const Tile& tile, int64_t first, int64_t count
   softmax_block(scores, rows, count, *thread.state);
 }
 
-// Keys [first, last) of a tile, from the beginning: leaves sums and state.
+// Keys [first, last) of a tile, with nothing seen before: leaves sums and state.
 void AttentionKernel::process(const Tile& tile, int64_t first, int64_t last, bool careful, Thread& thread) const {
   const int64_t rows = tile.rows();
   reset(*thread.state, rows);
@@ -287,9 +287,9 @@ void AttentionKernel::run(const StepArgs& args, const Team& team) const {
     for (int64_t part = 0; part < parts; ++part) {
       if ((index * parts + part) % team.threads != team.thread) continue;
       if (!std::exchange(entered, true)) enter(tile, thread);
-      const int64_t blocks = (tile.keys + kBlockKeys - 1) / kBlockKeys;
-      const int64_t first = blocks * part / parts * kBlockKeys;
-      const int64_t last = std::min(blocks * (part + 1) / parts * kBlockKeys, tile.keys);
+      const int64_t blocks = (tile.keys - tile.first + kBlockKeys - 1) / kBlockKeys;
+      const int64_t first = tile.first + blocks * part / parts * kBlockKeys;
+      const int64_t last = std::min(tile.first + blocks * (part + 1) / parts * kBlockKeys, tile.keys);
       process(tile, first, last, false, thread);
       if (parts == 1) {
         for (int64_t r = 0; r < tile.rows(); ++r) {

@@ -9,7 +9,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "ops/vector_math-inl.h"
-#include "ops/contract/decode-inl.h"
+#include "ops/decode-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {

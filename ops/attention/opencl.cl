@@ -19,7 +19,7 @@ ${query_code}
   for (int d = weft_lane; d < count; d += WEFT_LANES) acc[d] = 0.0f;
   float largest = -INFINITY;
   float total = 0.0f;
-  for (int block = 0; block < keys; block += WEFT_KEYS) {
+  for (int block = ${first_key}; block < keys; block += WEFT_KEYS) {
     const int block_keys = min(keys - block, WEFT_KEYS);
     for (int i = weft_lane; i < block_keys; i += WEFT_LANES) {
       const int key = block + i;

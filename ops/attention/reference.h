@@ -15,27 +15,27 @@ inline Table<double> attend(Scope& scope, Table<double>& scores, const Weighting
   const AxisId key = weighting.key;
   const std::vector<AxisId> query = without(scores.axes, key);
   for_each(scope, query, [&] {
-    const int64_t keys = scope.extent(key);
+    const int64_t first = scope.begin(key), keys = scope.extent(key);
     int64_t& j = scope.coordinate[key];
     double largest = kNever;
-    for (j = 0; j < keys; ++j) largest = std::fmax(largest, scores.at(scope));
+    for (j = first; j < keys; ++j) largest = std::fmax(largest, scores.at(scope));
     double sum = 0;
-    for (j = 0; j < keys; ++j) {
+    for (j = first; j < keys; ++j) {
       double& score = scores.at(scope);
       score = score == kNever ? 0 : std::exp(score - largest);
       sum += score;
     }
-    for (j = 0; j < keys; ++j) {
+    for (j = first; j < keys; ++j) {
       if (scores.at(scope) != 0) scores.at(scope) /= sum;
     }
     j = 0;
   });
   Table<double> result(scope, axes);
   for_each(scope, axes, [&] {
-    const int64_t keys = scope.extent(key);
+    const int64_t first = scope.begin(key), keys = scope.extent(key);
     int64_t& j = scope.coordinate[key];
     double sum = 0;
-    for (j = 0; j < keys; ++j) {
+    for (j = first; j < keys; ++j) {
       const double weight = scores.at(scope);
       if (weight != 0) sum += weight * read_operand(scope, weighting.value).f;
     }

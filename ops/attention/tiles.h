@@ -41,7 +41,7 @@ struct AttentionKernel::Tile {
   int64_t pos, pos_count;    // with pages: positions of one sequence
   int64_t rest, rest_count;  // flat coordinates on the other axes
   int64_t sequence;          // -1: without pages
-  int64_t keys;
+  int64_t first, keys;       // keys [first, keys) are there
   int64_t rows() const { return pos_count * rest_count; }
 };
 
@@ -60,7 +60,7 @@ class AttentionKernel::Tiles {
     }
     for_each([this](int64_t, const Tile& tile) {
       ++count_;
-      longest_ = std::max(longest_, tile.keys);
+      longest_ = std::max(longest_, tile.keys - tile.first);
     });
   }
   int64_t count() const { return count_; }
@@ -72,7 +72,7 @@ class AttentionKernel::Tiles {
     int64_t index = 0;
     for (int64_t batch = 0; batch < batches_; ++batch) {
       for (int64_t pos = 0; pos < positions_;) {
-        Tile tile{batch, pos, 1, 0, 0, -1, 0};
+        Tile tile{batch, pos, 1, 0, 0, -1, 0, 0};
         if (pages_ != nullptr) {
           tile.sequence = seq_[pos];
           while (tile.pos_count < tile_positions_ && pos + tile.pos_count < positions_ &&
@@ -80,6 +80,7 @@ class AttentionKernel::Tiles {
             ++tile.pos_count;
           }
           const bool known = tile.sequence >= 0 && tile.sequence < pages_->sequences;
+          tile.first = known ? pages_->first_of(tile.sequence) : 0;
           tile.keys = known ? pages_->length[tile.sequence] : 0;
         } else {
           tile.keys = args_.extents[kernel_.key_];

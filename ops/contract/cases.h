@@ -2,6 +2,7 @@
 // every form of prologue, epilogue and right-hand side.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -11,14 +12,14 @@ namespace weft {
 
 // out[pos, out] = x[pos, k] . w[out, k], as plain as can be.
 inline StepCase linear_case(int64_t rows, int64_t outputs, int64_t k, Format format, uint64_t seed = 1,
-                            Fill fill = {}) {
+                            Fill fill = {}, Fill weight_fill = {}) {
   CaseBuilder c(StepKind::contract,
-                "linear " + std::string(name(format)) + " " + std::to_string(rows) + "x" +
+                (weight_fill.nonfinite > 0 ? "nonfinite weight " : "linear ") + std::string(name(format)) + " " + std::to_string(rows) + "x" +
                     std::to_string(outputs) + "x" + std::to_string(k),
                 seed);
   const AxisId pos = c.axis("pos", rows), out = c.axis("out", outputs), in = c.axis("in", k);
   const int x = c.operand(c.input("x", {pos, in}, Format::f32, fill));
-  const int w = c.operand(c.weight("w", {out, in}, format));
+  const int w = c.operand(c.weight("w", {out, in}, format, weight_fill));
   ScalarBuilder s;
   const int sum = c.contraction(c.lhs(x), w, {in});
   c.body({pos, out}, s.finish(s.contraction(sum)));
@@ -26,6 +27,12 @@ inline StepCase linear_case(int64_t rows, int64_t outputs, int64_t k, Format for
 }
 
 namespace contract_cases {
+
+// An extent of 32, or one that together with 6 more is whole blocks: so that blocks span axes.
+inline int64_t part_of_rows(Format format) { return info(format).block_elements > 32 ? 128 : 32; }
+inline int64_t block_or(int64_t least, Format format) {
+  return std::max(least, static_cast<int64_t>(info(format).block_elements));
+}
 
 inline Scalar silu(const Scalar& x) { return x * sigmoid(x); }
 
@@ -97,7 +104,8 @@ inline StepCase rotated(int64_t rows, int64_t heads, int64_t group, int64_t head
 inline StepCase transposed(int64_t rows, Format format, bool weight) {
   CaseBuilder c(StepKind::contract, std::string("transposed ") + (weight ? "weight " : "input ") +
                                         std::string(name(format)) + " rows " + std::to_string(rows));
-  const AxisId pos = c.axis("pos", rows), a = c.axis("a", 5), b = c.axis("b", 32), in = c.axis("in", 37);
+  const AxisId pos = c.axis("pos", rows), a = c.axis("a", 5), b = c.axis("b", block_or(32, format)),
+               in = c.axis("in", 37);
   const int x = c.operand(c.input("x", {pos, in}));
   const int w = c.operand(weight ? c.weight("w", {a, in, b}, format) : c.input("w", {a, in, b}, format));
   ScalarBuilder s;
@@ -111,7 +119,7 @@ inline StepCase batched(int64_t rows, int64_t heads, Format format, bool leading
   CaseBuilder c(StepKind::contract, std::string("batched ") + (leading ? "leading " : "") +
                                         std::string(name(format)) + " " + std::to_string(rows) + "x" +
                                         std::to_string(heads));
-  const AxisId pos = c.axis("pos", rows), head = c.axis("head", heads), in = c.axis("in", 64),
+  const AxisId pos = c.axis("pos", rows), head = c.axis("head", heads), in = c.axis("in", block_or(64, format)),
                out = c.axis("out", 19);
   const std::vector<AxisId> row = leading ? std::vector<AxisId>{head, pos} : std::vector<AxisId>{pos, head};
   const int x = c.operand(c.input("x", {row[0], row[1], in}));
@@ -129,7 +137,7 @@ inline StepCase experts(int64_t rows, int64_t choices, int64_t count, Format for
                                         std::string(name(format)) + " " + std::to_string(rows) + "x" +
                                         std::to_string(choices) + " of " + std::to_string(count));
   const AxisId pos = c.axis("pos", rows), choice = c.axis("choice", choices), expert = c.axis("expert", count),
-               in = c.axis("in", 64), out = c.axis("out", 33);
+               in = c.axis("in", block_or(64, format)), out = c.axis("out", 33);
   const int ids = c.operand(c.ids("ids", {pos, choice}, -1, static_cast<int32_t>(count) + 1));
   const int w =
       c.operand(c.weight("w", {expert, out, in}, format), {gathered(expert, ids), whole(out), whole(in)});
@@ -168,10 +176,11 @@ inline StepCase chosen_outputs(int64_t rows) {
 // Rows of a fused weight: a slice along outputs, and one along contracted elements.
 inline StepCase sliced_weight(int64_t rows, Format format) {
   CaseBuilder c(StepKind::contract, "sliced " + std::string(name(format)) + " rows " + std::to_string(rows));
-  const AxisId pos = c.axis("pos", rows), all = c.axis("all", 40), out = c.axis("out", 18), in = c.axis("in", 64),
-               wide = c.axis("wide", 128);
+  const AxisId pos = c.axis("pos", rows), all = c.axis("all", 40), out = c.axis("out", 18);
+  const int64_t block = block_or(32, format);
+  const AxisId in = c.axis("in", 2 * block), wide = c.axis("wide", 4 * block);
   const int x = c.operand(c.input("x", {pos, in}));
-  const int w = c.operand(c.weight("w", {all, wide}, format), {sliced(out, all, 21), sliced(in, wide, 32)});
+  const int w = c.operand(c.weight("w", {all, wide}, format), {sliced(out, all, 21), sliced(in, wide, block)});
   ScalarBuilder s;
   c.contraction(c.lhs(x), w, {in});
   c.body({pos, out}, s.finish(s.contraction()));
@@ -181,8 +190,8 @@ inline StepCase sliced_weight(int64_t rows, Format format) {
 // Several contracted axes; the left-hand side has them in another order, and is a product of two values.
 inline StepCase several_axes(int64_t rows, Format format) {
   CaseBuilder c(StepKind::contract, "several axes " + std::string(name(format)) + " rows " + std::to_string(rows));
-  const AxisId pos = c.axis("pos", rows), h = c.axis("h", 3), g = c.axis("g", 2), d = c.axis("d", 32),
-               out = c.axis("out", 21);
+  const AxisId pos = c.axis("pos", rows), h = c.axis("h", 3), g = c.axis("g", 2),
+               d = c.axis("d", part_of_rows(format)), out = c.axis("out", 21);
   const int x = c.operand(c.input("x", {pos, d, h, g})), y = c.operand(c.input("y", {pos, h}));
   const int w = c.operand(c.weight("w", {out, h, g, d}, format));
   ScalarBuilder s, p;
@@ -288,6 +297,22 @@ inline std::vector<StepCase> contract_case_table() {
       cases.push_back(rotated(rows, 2, 8, 16, format, false, false));
     }
   }
+  for (const Format format : kBlockFormats) {
+    const int64_t block = info(format).block_elements;
+    if (format == Format::q8_0 || format == Format::q4_0) continue;  // above
+    for (const int64_t rows : {1, 2, 3, 4, 30}) {
+      cases.push_back(linear_case(rows, 35, block, format));
+      cases.push_back(linear_case(rows, 5, 3 * block, format));
+    }
+    cases.push_back(gated(1, 50, 2 * block, format, Format::q6_k == format ? Format::q8_0 : Format::f16));
+    for (const int64_t rows : {1, 30}) {
+      cases.push_back(experts(rows, 3, 4, format, true));
+      cases.push_back(several_axes(rows, format));
+      cases.push_back(sliced_weight(rows, format));
+      cases.push_back(transposed(rows, format, true));
+    }
+  }
+  cases.push_back(linear_case(30, 70, 1280, Format::q4_k));  // more than a panel
   cases.push_back(linear_case(270, 20, 40, Format::f32));
   cases.push_back(linear_case(300, 70, 544, Format::q8_0));
   cases.push_back(experts(100, 2, 3, Format::q8_0, true));
@@ -321,6 +346,9 @@ inline std::vector<StepCase> contract_case_table() {
   for (const int64_t rows : {1, 4, 30}) {
     cases.push_back(linear_case(rows, 33, 64, Format::q8_0, 2, {.nonfinite = 0.01}));
     cases.push_back(linear_case(rows, 33, 65, Format::f16, 3, {.nonfinite = 0.01}));
+  }
+  for (const Format format : kBlockFormats) {
+    for (const int64_t rows : {1, 30}) cases.push_back(linear_case(rows, 9, 512, format, 4, {}, {.nonfinite = 0.1}));
   }
   return cases;
 }

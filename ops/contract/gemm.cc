@@ -10,7 +10,7 @@
 #define HWY_TARGET_INCLUDE "ops/contract/gemm.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/contract/decode-inl.h"
+#include "ops/decode-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {

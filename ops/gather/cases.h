@@ -43,6 +43,11 @@ inline std::vector<StepCase> gather_cases() {
     cases.push_back(gather_case({3, 2}, 9, {3, 32}, format));
     cases.push_back(gather_case({}, 9, {64}, format));
   }
+  for (const Format format : kBlockFormats) {
+    const int64_t block = info(format).block_elements;
+    for (const int64_t blocks : {1, 3}) cases.push_back(gather_case({5}, 9, {blocks * block}, format));
+    cases.push_back(gather_case({3, 2}, 9, {3, 2, block / 2}, format));  // blocks that span axes
+  }
   for (const int64_t row : {1, 5, 17, 257}) {
     cases.push_back(gather_case({5}, 9, {row}, Format::f32));
     cases.push_back(gather_case({5}, 9, {row}, Format::f16));

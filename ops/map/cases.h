@@ -173,6 +173,12 @@ inline std::vector<StepCase> map_cases() {
     cases.push_back(transposed_case(32, 5, format));
     cases.push_back(transposed_case(64, 130, format));
   }
+  for (const Format format : kBlockFormats) {
+    const int64_t block = info(format).block_elements;
+    cases.push_back(broadcast_case(3, 3 * block, format));
+    cases.push_back(gathered_case(4, block, format, false));
+    cases.push_back(transposed_case(block, 5, format));
+  }
   for (const int64_t groups : {1, 7, 8}) {
     for (const int64_t dim : {1, 4, 33, 128}) {
       cases.push_back(nested_case(1, 2, groups, dim));

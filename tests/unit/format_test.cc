@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <random>
+#include <utility>
 #include <vector>
 
 #include "tests/errors.h"
@@ -177,6 +179,100 @@ TEST(Format, QuantizingErrs) {
       EXPECT_NEAR(out[i], values[i], step + largest * 0x1p-11f) << name(format) << " " << i;
     }
   }
+}
+
+// A format's name is GGUF's, its block as many bytes as one element after the other can be told apart.
+TEST(Format, EveryBlockFormat) {
+  const std::pair<Format, size_t> kRows[] = {
+      {Format::q8_0, 8 * 34},  {Format::q4_0, 8 * 18}, {Format::q4_1, 8 * 20}, {Format::q5_0, 8 * 22},
+      {Format::q5_1, 8 * 24},  {Format::q2_k, 84},     {Format::q3_k, 110},    {Format::q4_k, 144},
+      {Format::q5_k, 176},     {Format::q6_k, 210},    {Format::q8_k, 292},    {Format::iq4_nl, 8 * 18},
+      {Format::iq4_xs, 136}};
+  EXPECT_EQ(std::size(kRows), std::size(kBlockFormats));
+  for (const auto& [format, bytes] : kRows) {
+    SCOPED_TRACE(name(format));
+    EXPECT_EQ(row_bytes(format, 256), bytes);
+    std::mt19937 random(5);
+    std::vector<uint8_t> blocks(row_bytes(format, 1024));
+    for (uint8_t& byte : blocks) byte = static_cast<uint8_t>(random());
+    std::vector<float> row(1024);
+    decode_row(format, blocks.data(), 1024, row.data());
+    for (size_t i = 0; i < row.size(); ++i) {
+      const float one = decode_element(format, blocks.data(), i);
+      EXPECT_TRUE(std::isnan(row[i]) ? std::isnan(one) : same_bits(one, row[i])) << i;
+    }
+  }
+}
+
+void set_half(std::vector<uint8_t>& block, size_t at, float value) {
+  const uint16_t bits = f32_to_f16(value);
+  std::memcpy(block.data() + at, &bits, 2);
+}
+
+// Blocks written by hand from ggml's description of its formats: element 37 (run 1, place 5) has a known number, its
+// scale and minimum are known, everything else is zero.
+TEST(Format, BlocksByHand) {
+  const auto element_37 = [](Format format, const std::vector<uint8_t>& block) {
+    return decode_element(format, block.data(), 37);
+  };
+  std::vector<uint8_t> q4(144);  // f16 d, f16 dmin, 12 bytes of scales, 128 bytes
+  set_half(q4, 0, 0.5f);
+  set_half(q4, 2, 0.25f);
+  q4[4 + 1] = 33;      // scale of run 1
+  q4[8 + 1] = 7;       // minimum of run 1
+  q4[16 + 5] = 0xb0;   // high nibble: run 1
+  EXPECT_EQ(element_37(Format::q4_k, q4), 0.5f * 33 * 11 - 0.25f * 7);
+
+  std::vector<uint8_t> q5(176);  // as Q4_K, with 32 bytes of fifth bits before the nibbles
+  set_half(q5, 0, 0.5f);
+  set_half(q5, 2, 0.25f);
+  q5[4 + 1] = 33;
+  q5[8 + 1] = 7;
+  q5[16 + 5] = 1 << 1;
+  q5[48 + 5] = 0xb0;
+  EXPECT_EQ(element_37(Format::q5_k, q5), 0.5f * 33 * 27 - 0.25f * 7);
+
+  std::vector<uint8_t> q6(210);  // 128 low nibbles, 64 bytes of bit pairs, 16 int8 scales, f16 d
+  set_half(q6, 208, 0.5f);
+  q6[192 + 2] = static_cast<uint8_t>(-9);
+  q6[32 + 5] = 0x0d;
+  q6[128 + 5] = 3 << 2;
+  EXPECT_EQ(element_37(Format::q6_k, q6), 0.5f * -9 * (13 + 48 - 32));
+
+  std::vector<uint8_t> q2(84);  // 16 bytes of scales, 64 bytes of bit pairs, f16 d, f16 dmin
+  set_half(q2, 80, 0.5f);
+  set_half(q2, 82, 0.25f);
+  q2[2] = 0x5c;
+  q2[16 + 5] = 2 << 2;
+  EXPECT_EQ(element_37(Format::q2_k, q2), 0.5f * 12 * 2 - 0.25f * 5);
+
+  std::vector<uint8_t> q3(110);  // 32 bytes of high bits, 64 of bit pairs, 12 of scales, f16 d
+  set_half(q3, 108, 0.5f);
+  q3[5] = 1 << 1;
+  q3[32 + 5] = 3 << 2;
+  q3[96 + 2] = 0x0a;    // low bits of scale 2
+  q3[104 + 2] = 3;      // its high bits
+  EXPECT_EQ(element_37(Format::q3_k, q3), 0.5f * (10 + 48 - 32) * 3);
+
+  std::vector<uint8_t> xs(136);  // f16 d, 16 bits and 4 bytes of scales, 128 bytes
+  set_half(xs, 0, 0.5f);
+  xs[2] = 2 << 2;
+  xs[4] = 0x50;
+  xs[8 + 16 + 5] = 0x0e;
+  EXPECT_EQ(element_37(Format::iq4_xs, xs), 0.5f * (5 + 32 - 32) * 89);
+
+  std::vector<uint8_t> q8(292);  // f32 d, 256 int8, sums
+  const float scale = 0.125f;
+  std::memcpy(q8.data(), &scale, 4);
+  q8[4 + 37] = static_cast<uint8_t>(-100);
+  EXPECT_EQ(element_37(Format::q8_k, q8), -12.5f);
+
+  std::vector<uint8_t> q51(24);  // f16 d, f16 m, 32 fifth bits, 16 bytes; element 21: high nibble 5
+  set_half(q51, 0, 0.5f);
+  set_half(q51, 2, -3);
+  q51[4 + 2] = 1 << 5;
+  q51[8 + 5] = 0x90;
+  EXPECT_EQ(decode_element(Format::q5_1, q51.data(), 21), 0.5f * 25 - 3);
 }
 
 TEST(Format, IntegersAreNoFloats) {

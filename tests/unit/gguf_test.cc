@@ -88,6 +88,7 @@ GgufWriter all_types() {
       .tensor("q8", {64, 3}, 8, std::string(6 * 34, 'd'))
       .tensor("q4", {32}, 2, std::string(18, 'e'))
       .tensor("k", {256, 2}, 14, std::string(2 * 210, 'f'))
+      .tensor("other", {256}, 19, std::string(50, 'f'))
       .tensor("ints", {4}, 26, std::string(16, 'g'));
   return writer;
 }
@@ -188,7 +189,7 @@ TEST(Gguf, Tensors) {
   const TempFile temp(all_types().bytes());
   GgufFile opened = GgufFile::open(temp.path());
   const GgufFile file = std::move(opened);  // views stay valid
-  ASSERT_EQ(file.tensors().size(), 7u);
+  ASSERT_EQ(file.tensors().size(), 8u);
   const GgufTensor& plain = file.tensors()[0];
   EXPECT_EQ(plain.name, "plain");
   EXPECT_EQ(shape_of(plain), (Extents{3u, 2u}));
@@ -208,8 +209,9 @@ TEST(Gguf, Tensors) {
   EXPECT_EQ(file.find_tensor("nothing"), nullptr);
   const std::string name = temp.path().string();
   EXPECT_EQ(error_of([&] { file.tensor("nothing"); }), name + ": there is no tensor 'nothing'");
-  EXPECT_EQ(error_of([&] { file.format(file.tensor("k")); }),
-            name + ": tensor 'k' is stored as Q6_K, which this build does not read");
+  EXPECT_EQ(error_of([&] { file.format(file.tensor("other")); }),
+            name + ": tensor 'other' is stored as IQ1_S, which this build does not read");
+  EXPECT_EQ(file.format(file.tensor("k")), Format::q6_k);
   EXPECT_CONTAINS(error_of([&] { file.format(file.tensor("ints")); }), "tensor 'ints' is stored as I32");
 }
 

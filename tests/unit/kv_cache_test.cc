@@ -162,6 +162,104 @@ TEST(PageBook, RandomOperationsKeepEverySequence) {
   EXPECT_GT(shared, 500);
 }
 
+// Against a simple model: each sequence is a list of tokens, and a page is there if and only if it holds a token that the
+// next one sees, or one after that. Steps release before and after, as an engine does.
+TEST(PageBook, RandomOperationsWithAWindow) {
+  constexpr int32_t kSequences = 4, kPageSize = 4, kLength = 1000, kBatch = 9;
+  for (const int32_t window : {1, 2, 4, 5, 11}) {
+    const auto pages = static_cast<int32_t>(PageBook::pages_of_window(window, kBatch, kSequences, kPageSize));
+    PageBook book(pages, kPageSize, kSequences, kLength, window);
+    std::vector<int> memory(static_cast<size_t>(pages * kPageSize), -1);
+    std::vector<std::vector<int>> want(kSequences);
+    std::mt19937 random(3);
+    int next = 0, shared = 0, refused = 0, trimmed = 0, longest = 0;
+    for (int round = 0; round < 3000; ++round) {
+      const auto s = static_cast<int32_t>(random() % kSequences);
+      std::vector<int>& tokens = want[static_cast<size_t>(s)];
+      const auto length = static_cast<int32_t>(tokens.size());
+      const auto allowed = [&](int32_t count) {  // by the model: what the next token sees is there
+        return count == 0 || std::max(count + 1 - window, 0) >= book.first(s);
+      };
+      switch (random() % 6) {
+        default: {  // a step of one or two sequences
+          int32_t room = kBatch;
+          for (int32_t q = s; q < std::min(s + 2, kSequences); ++q) {
+            std::vector<int>& text = want[static_cast<size_t>(q)];
+            const auto count = std::min<int32_t>({static_cast<int32_t>(random() % (kBatch + 1)), room,
+                                                  kLength - static_cast<int32_t>(text.size())});
+            room -= count;
+            std::vector<int32_t> slots(static_cast<size_t>(count));
+            book.release_passed(q);
+            const PageBook::Copy copy = book.append(q, slots);  // there is always room
+            for (int32_t i = 0; i < copy.count; ++i) {
+              memory[static_cast<size_t>(copy.to_slot + i)] = memory[static_cast<size_t>(copy.from_slot + i)];
+            }
+            for (const int32_t slot : slots) {
+              memory[static_cast<size_t>(slot)] = next;
+              text.push_back(next++);
+            }
+          }
+          for (int32_t q = s; q < std::min(s + 2, kSequences); ++q) book.release_passed(q);
+          break;
+        }
+        case 0: {
+          const auto keep = random() % 3 == 0 ? 0 : std::max(length - static_cast<int32_t>(random() % 8), 0);
+          if (!allowed(keep)) {
+            EXPECT_NE(error_of([&] { book.trim(s, keep); }), "");
+            ++refused;
+            break;
+          }
+          book.trim(s, keep);
+          tokens.resize(static_cast<size_t>(keep));
+          ++trimmed;
+          break;
+        }
+        case 1: {
+          const auto to = static_cast<int32_t>(random() % kSequences);
+          const auto count = std::max(length - static_cast<int32_t>(random() % 8), 0);
+          if (to == s) break;
+          book.trim(to, 0);
+          want[static_cast<size_t>(to)].clear();
+          if (!allowed(count)) {
+            EXPECT_NE(error_of([&] { book.share(s, to, count); }), "");
+            ++refused;
+            break;
+          }
+          book.share(s, to, count);
+          want[static_cast<size_t>(to)].assign(tokens.begin(), tokens.begin() + count);
+          ++shared;
+        }
+      }
+      const PageTable table = book.table();
+      std::map<int32_t, int32_t> references;
+      for (int32_t q = 0; q < kSequences; ++q) {
+        const std::vector<int>& expected = want[static_cast<size_t>(q)];
+        const auto size = static_cast<int32_t>(expected.size());
+        longest = std::max(longest, size);
+        ASSERT_EQ(table.length[q], size);
+        ASSERT_LE(table.first[q], std::max(size + 1 - window, 0)) << "the next token sees what is gone";
+        ASSERT_EQ(table.first[q] % kPageSize, 0);
+        for (int32_t i = 0; i < size; ++i) {
+          const int32_t page = table.pages[q * table.max_pages + i / kPageSize];
+          if (i < table.first[q]) {
+            ASSERT_EQ(page, -1);
+            continue;
+          }
+          if (i % kPageSize == 0) ++references[page];
+          ASSERT_EQ(memory[static_cast<size_t>(page * kPageSize + i % kPageSize)], expected[static_cast<size_t>(i)])
+              << "window " << window << ", round " << round << ", sequence " << q << ", token " << i;
+        }
+      }
+      for (const auto& [page, count] : references) ASSERT_EQ(book.references(page), count);
+      ASSERT_EQ(book.free_pages(), pages - static_cast<int32_t>(references.size()));
+    }
+    EXPECT_GT(shared, 50);
+    EXPECT_GT(trimmed, 50);
+    EXPECT_GT(refused, 20);
+    EXPECT_GT(longest, 100);
+  }
+}
+
 class KvCacheTest : public testing::Test {
  protected:
   KvCacheTest()

@@ -1,11 +1,11 @@
 // Weight formats as vectors of f32. What the bits mean is said by decode_row (core/format.h); tests hold every
 // format and target to it bit for bit.
 
-#if defined(WEFT_OPS_CONTRACT_DECODE_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef WEFT_OPS_CONTRACT_DECODE_INL_H_
-#undef WEFT_OPS_CONTRACT_DECODE_INL_H_
+#if defined(WEFT_OPS_DECODE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef WEFT_OPS_DECODE_INL_H_
+#undef WEFT_OPS_DECODE_INL_H_
 #else
-#define WEFT_OPS_CONTRACT_DECODE_INL_H_
+#define WEFT_OPS_DECODE_INL_H_
 #endif
 
 #include <cstdint>

@@ -1,0 +1,53 @@
+// Byte products by VNNI, for which the packaged Highway has no operation: a target of its own on top of Highway's
+// AVX-512, taken where processor and operating system offer it. rounded.cc is the fallback, and the cross-check.
+#include "ops/contract/rounded.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/contract/rounded_vnni.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "ops/quants-inl.h"
+
+#if HWY_ARCH_X86 && HWY_TARGET == HWY_AVX3
+
+HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512vnni")
+namespace weft {
+namespace HWY_NAMESPACE {
+
+#include "ops/contract/rounded-inl.h"
+
+struct Vnni {
+  template <bool kSigned>
+  static HWY_INLINE VI add(VI sums, V8 bytes, V8 values) {
+    if (!kSigned) return VI{_mm256_dpbusd_epi32(sums.raw, bytes.raw, values.raw)};
+    // Of signed bytes the magnitude, with the sign on the other side.
+    return VI{_mm256_dpbusd_epi32(sums.raw, _mm256_abs_epi8(bytes.raw), _mm256_sign_epi8(values.raw, bytes.raw))};
+  }
+};
+
+}  // namespace HWY_NAMESPACE
+
+void dot_rounded_vnni(Format format, RowPointers rows, int64_t count, const RoundedRow* lhs, int lhs_rows, int64_t k,
+                      float* const* out) {
+  HWY_NAMESPACE::dot_rounded_with<HWY_NAMESPACE::Vnni>(format, rows, count, lhs, lhs_rows, k, out);
+}
+
+}  // namespace weft
+HWY_POP_ATTRIBUTES
+
+#endif
+
+#if HWY_ONCE
+namespace weft {
+
+bool has_vnni() {
+#if HWY_ARCH_X86
+  static const bool has = __builtin_cpu_supports("avx512vnni") != 0;
+  return has;
+#else
+  return false;
+#endif
+}
+
+}  // namespace weft
+#endif

@@ -1,0 +1,82 @@
+// A value in a JSON file together with the way to it, for messages. For .cc files.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/error.h"
+#include "runtime/json.h"
+#include "runtime/utf8.h"
+
+namespace weft {
+
+class JsonNode {
+ public:
+  // `source` and `value` must outlive the node.
+  JsonNode(const Json& value, const std::string& source) : value_(&value), source_(&source) {}
+
+  const Json& value() const { return *value_; }
+  bool is_null() const { return value_->is_null(); }
+
+  // "FILE: model.merges[3]: reason".
+  [[noreturn]] void fail(const std::string& reason) const {
+    throw Error(*source_ + ": " + (path_.empty() ? "" : path_ + ": ") + reason);
+  }
+
+  // A member, which may be absent: then the node is null.
+  JsonNode at(std::string_view key) const {
+    static const Json null;
+    if (!value_->is_object()) fail("is no object");
+    const Json* member = find(*value_, key);
+    return JsonNode(member != nullptr ? *member : null, *source_,
+                    path_ + (path_.empty() ? "" : ".") + std::string(key));
+  }
+
+  // fun(JsonNode) for every element of an array; none for null.
+  template <class Fun>
+  void each(Fun fun) const {
+    if (is_null()) return;
+    if (!value_->is_array()) fail("is no array");
+    for (size_t i = 0; i < value_->size(); ++i) {
+      fun(JsonNode((*value_)[i], *source_, path_ + "[" + std::to_string(i) + "]"));
+    }
+  }
+
+  // fun(key, JsonNode) for every member of an object; none for null.
+  template <class Fun>
+  void each_member(Fun fun) const {
+    if (is_null()) return;
+    if (!value_->is_object()) fail("is no object");
+    for (const auto& [key, member] : value_->items()) {
+      fun(key, JsonNode(member, *source_, path_ + "[" + in_quotes(key) + "]"));
+    }
+  }
+
+  const std::string& text() const {
+    if (!value_->is_string()) fail(is_null() ? "is absent" : "is no string");
+    return value_->get_ref<const std::string&>();
+  }
+  bool flag(bool fallback) const {
+    if (is_null()) return fallback;
+    if (!value_->is_boolean()) fail("is neither true nor false");
+    return value_->get<bool>();
+  }
+  // From 0 to 2^31 - 1.
+  int32_t id() const {
+    if (!value_->is_number_integer()) fail(is_null() ? "is absent" : "is no whole number");
+    const bool negative = value_->is_number_integer() && !value_->is_number_unsigned() && value_->get<int64_t>() < 0;
+    if (negative || value_->get<uint64_t>() > INT32_MAX) fail("is " + value_->dump() + ", wanted 0 to 2^31 - 1");
+    return value_->get<int32_t>();
+  }
+
+ private:
+  JsonNode(const Json& value, const std::string& source, std::string path)
+      : value_(&value), source_(&source), path_(std::move(path)) {}
+
+  const Json* value_;
+  const std::string* source_;
+  std::string path_;
+};
+
+}  // namespace weft

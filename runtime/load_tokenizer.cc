@@ -1,0 +1,166 @@
+// Tokenizers from the files that models come with.
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "core/error.h"
+#include "runtime/bpe_tokenizer.h"
+#include "runtime/checkpoint.h"
+#include "runtime/json_node.h"
+#include "runtime/mapped_file.h"
+#include "runtime/spm_tokenizer.h"
+#include "runtime/tokenizer.h"
+#include "runtime/tokenizer_config.h"
+#include "runtime/tokenizer_json.h"
+#include "runtime/tokenizer_model.h"
+#include "runtime/unicode.h"
+
+namespace weft {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+std::string_view text_of(const MappedFile& file) {
+  return {reinterpret_cast<const char*>(file.data()), file.size()};
+}
+
+// BOS and EOS around the text, as tokenizer_config.json wants them.
+void add_ends(const TokenizerConfig& config, bool usual_bos, Vocabulary& vocabulary) {
+  if (config.add_bos.value_or(usual_bos) && vocabulary.bos) vocabulary.prefix = {*vocabulary.bos};
+  if (config.add_eos.value_or(false) && vocabulary.eos) vocabulary.suffix = {*vocabulary.eos};
+}
+
+// Takes tokens in that only tokenizer_config.json has.
+void apply_config(const TokenizerConfig& config, BpeParts& parts) {
+  for (AddedToken& token : apply_config(config, parts.vocabulary)) {
+    const auto i = static_cast<size_t>(token.id);
+    parts.bytes.resize(parts.vocabulary.size());
+    parts.bytes[i] = token.special ? std::string() : token.text;
+    parts.added.push_back(std::move(token));
+  }
+}
+
+std::unique_ptr<Tokenizer> from_tokenizer_json(const fs::path& file) {
+  BpeParts parts = read_tokenizer_json(file);
+  apply_config(read_tokenizer_config(file.parent_path()), parts);
+  Vocabulary& vocabulary = parts.vocabulary;
+  if (!vocabulary.bos && vocabulary.prefix.size() == 1) vocabulary.bos = vocabulary.prefix[0];
+  return make_bpe_tokenizer(std::move(parts));
+}
+
+std::unique_ptr<Tokenizer> from_tokenizer_model(const fs::path& path) {
+  const MappedFile file(path);
+  const TokenizerConfig config = read_tokenizer_config(path.parent_path());
+  if (is_sentencepiece(text_of(file))) {
+    SentencePieceModel model = read_sentencepiece(text_of(file), file.path());
+    apply_config(config, model.vocabulary);
+    add_ends(config, true, model.vocabulary);
+    return make_spm_tokenizer(std::move(model.vocabulary), model.space_prefix);
+  }
+  BpeParts parts = read_tiktoken(text_of(file), file.path());
+  apply_config(config, parts);
+  add_ends(config, true, parts.vocabulary);
+  return make_bpe_tokenizer(std::move(parts));
+}
+
+// vocab.json says nothing of the pattern: the class of the tokenizer or of the model does.
+void choose_pattern(const TokenizerConfig& config, BpeParts& parts) {
+  const std::string& kind = config.tokenizer_class;
+  const bool qwen2 = kind.starts_with("Qwen2") || (kind.empty() && config.model_type.starts_with("qwen2"));
+  const bool gpt2 = kind.starts_with("GPT2") || (kind.empty() && config.model_type == "gpt2");
+  if (!qwen2 && !gpt2) {
+    throw Error(config.source + ": tokenizer_class: is " + in_quotes(kind) +
+                "; for vocab.json and merges.txt this build knows Qwen2Tokenizer and GPT2Tokenizer");
+  }
+  if (config.add_prefix_space) parts.pre_tokenizers.push_back(prefix_space());
+  if (qwen2) parts.normalizers.push_back([](std::string_view text) { return normalize(text, NormalForm::nfc); });
+  parts.pre_tokenizers.push_back(split_at(Regex(qwen2 ? kQwen2Pattern : kGpt2Pattern), SplitBehavior::isolated, false));
+}
+
+TextIndex read_vocab_json(const fs::path& path, Vocabulary& vocabulary) {
+  const std::string source = path.string();
+  const Json json = read_json(path);
+  const JsonNode root(json, source);
+  if (json.empty() || !json.is_object()) root.fail("is no object with tokens");
+  vocabulary.source = source;
+  vocabulary.texts.resize(json.size());
+  vocabulary.types.resize(json.size(), TokenType::normal);
+  TextIndex ids;
+  ids.reserve(json.size());
+  root.each_member([&](const std::string& text, const JsonNode& node) {
+    const auto id = static_cast<size_t>(node.id());
+    if (id >= json.size()) {
+      node.fail("is " + std::to_string(id) + ", but there are " + std::to_string(json.size()) + " tokens");
+    }
+    if (text.empty()) node.fail("is an empty token");
+    if (!vocabulary.texts[id].empty()) {
+      node.fail("is " + std::to_string(id) + ", as that of " + in_quotes(vocabulary.texts[id]) + " is");
+    }
+    vocabulary.texts[id] = text;
+    ids.emplace(text, node.id());
+  });
+  return ids;
+}
+
+std::vector<BpeModel::Merge> read_merges_txt(const fs::path& path, const TextIndex& ids) {
+  const MappedFile file(path);
+  std::vector<BpeModel::Merge> merges;
+  std::string_view text = text_of(file);
+  for (size_t line = 1; !text.empty(); ++line) {
+    std::string_view row = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(row.size() + 1, text.size()));
+    if (row.ends_with('\r')) row.remove_suffix(1);
+    if (row.empty() || row.starts_with("#version")) continue;
+    try {
+      add_merge(row, ids, merges);
+    } catch (const Error& error) {
+      throw Error(file.path() + ": line " + std::to_string(line) + ": " + error.what());
+    }
+  }
+  return merges;
+}
+
+std::unique_ptr<Tokenizer> from_vocab_json(const fs::path& directory) {
+  const TokenizerConfig config = read_tokenizer_config(directory);
+  BpeParts parts;
+  const TextIndex ids = read_vocab_json(directory / "vocab.json", parts.vocabulary);
+  parts.merges = read_merges_txt(directory / "merges.txt", ids);
+  parts.ids = byte_level_ids(ids);
+  parts.options.byte_level = true;
+  choose_pattern(config, parts);
+  parts.bytes = byte_level_bytes(parts.vocabulary);
+  apply_config(config, parts);
+  add_ends(config, false, parts.vocabulary);
+  return make_bpe_tokenizer(std::move(parts));
+}
+
+std::unique_ptr<Tokenizer> from_directory(const fs::path& directory) {
+  if (is_there(directory / "tokenizer.json")) return from_tokenizer_json(directory / "tokenizer.json");
+  if (is_there(directory / "tokenizer.model")) return from_tokenizer_model(directory / "tokenizer.model");
+  if (is_there(directory / "vocab.json") && is_there(directory / "merges.txt")) return from_vocab_json(directory);
+  throw Error(directory.string() + ": holds no tokenizer: neither tokenizer.json nor tokenizer.model nor vocab.json "
+                                   "and merges.txt");
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& path) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) return from_directory(path);
+  if (path.filename() == "vocab.json" || path.filename() == "merges.txt") return from_vocab_json(path.parent_path());
+  if (path.extension() == ".json") return from_tokenizer_json(path);
+  if (text_of(MappedFile(path)).starts_with("GGUF")) return load_tokenizer(GgufFile::open(path));
+  return from_tokenizer_model(path);
+}
+
+std::unique_ptr<Tokenizer> load_tokenizer(const Checkpoint& checkpoint) {
+  if (const GgufFile* file = checkpoint.gguf()) return load_tokenizer(*file);
+  return from_directory(checkpoint.directory());
+}
+
+}  // namespace weft

@@ -1,0 +1,36 @@
+// Tensors from one storage format to another, a piece at a time: the memory needed does not depend on their size.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+
+#include "core/format.h"
+
+namespace weft {
+
+// Consecutive elements in a file; a multiple of both formats' blocks.
+struct Piece {
+  const std::byte* data;
+  size_t elements;
+};
+
+// The elements of `count` pieces, one after another, as a tensor.
+struct ReencodeJob {
+  std::string what;  // "FILE: tensor 'T'", for errors
+  Format from, to;
+  size_t count;
+  std::function<Piece(size_t)> piece;
+};
+
+// All of a tensor as it lies in its file.
+ReencodeJob whole_tensor(std::string what, Format from, Format to, const std::byte* data, size_t elements);
+
+// Calls sink(bytes) with the encoded pieces in order, some at a time; the work is shared by `threads` threads. Where
+// the formats are the same, bytes are passed on as they are. Throws Error, naming the element, for a value that is not
+// finite, or that F16 does not reach.
+void reencode(const ReencodeJob& job, int threads, const std::function<void(std::span<const uint8_t>)>& sink);
+
+}  // namespace weft

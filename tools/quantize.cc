@@ -1,0 +1,189 @@
+// weft quantize: a GGUF file in another number format.
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <thread>
+
+#include "runtime/ggml_type.h"
+#include "runtime/gguf_writer.h"
+#include "runtime/quantize_mix.h"
+#include "runtime/reencode.h"
+#include "runtime/utf8.h"
+#include "tools/common.h"
+#include "tools/interrupt.h"
+
+namespace weft::tools {
+
+namespace {
+
+struct QuantizeFlags {
+  std::string input, output, type;
+  int threads = 0;
+  bool allow_requantize = false;
+};
+
+std::string target_names() {
+  std::string names;
+  for (const QuantizeTarget& target : quantize_targets()) {
+    names += (names.empty() ? "" : ", ") + std::string(target.name);
+  }
+  return names;
+}
+
+// What becomes of a tensor of the input.
+struct TensorTask {
+  const GgufTensor* tensor;
+  size_t elements;
+  std::optional<Format> from;  // nothing: its bytes are copied
+  Format to = Format::f32;
+};
+
+std::vector<TensorTask> plan_tensors(const GgufFile& file, const QuantizeTarget& target, bool allow_requantize,
+                                     std::string& fallbacks) {
+  const MixFacts facts = mix_facts(file);
+  std::vector<TensorTask> tasks;
+  for (const GgufTensor& tensor : file.tensors()) {
+    TensorTask task{&tensor, 1, {}};
+    for (const size_t extent : tensor.shape()) task.elements *= extent;
+    if (is_quantized(tensor)) {
+      const FormatChoice choice = choose_format(target, facts, tensor.name, tensor.shape()[0]);
+      if (choice.format != choice.wanted) {
+        fallbacks += format("  %s: rows of %zu do not divide into blocks of %s: %s\n", std::string(tensor.name).c_str(),
+                            tensor.shape()[0], std::string(name(choice.wanted)).c_str(),
+                            std::string(name(choice.format)).c_str());
+      }
+      const Format from = file.format(tensor);
+      if (!info(from).is_float) {
+        throw Error(file.path() + ": tensor " + in_quotes(tensor.name) + " is of type " + std::string(name(from)) +
+                    ", which holds no weights");
+      }
+      if (info(from).block_elements > 1 && from != choice.format && !allow_requantize) {
+        throw Error(file.path() + ": tensor " + in_quotes(tensor.name) + " is quantized already, as " +
+                    std::string(name(from)) +
+                    "; what that lost is lost, so start from F32, F16 or BF16, or say --allow-requantize");
+      }
+      task.from = from;
+      task.to = choice.format;
+    }
+    tasks.push_back(task);
+  }
+  return tasks;
+}
+
+std::string bar(double part) {
+  constexpr size_t kWidth = 24;
+  const auto full = static_cast<size_t>(part * kWidth);
+  return "[" + std::string(full, '#') + std::string(kWidth - full, '.') + "]";
+}
+
+void run(const QuantizeFlags& flags) {
+  const QuantizeTarget& target = *find_quantize_target(flags.type);
+  std::error_code ignored;
+  if (std::filesystem::equivalent(flags.input, flags.output, ignored)) {
+    throw Error(flags.output + ": is the input; write to another file");
+  }
+  const GgufFile file = GgufFile::open(flags.input);
+  if (file.find("split.count") != nullptr && file.get_u32("split.count") > 1) {
+    throw Error(file.path() + ": key 'split.count': is one of several files of a model; join them first");
+  }
+  std::string fallbacks;
+  const std::vector<TensorTask> tasks = plan_tensors(file, target, flags.allow_requantize, fallbacks);
+
+  GgufMetadata metadata;
+  for (const GgufEntry& entry : file.metadata()) metadata.set(entry.key, entry.value);
+  metadata.set("general.quantization_version", uint32_t{2});
+  if (target.file_type) {
+    metadata.set("general.file_type", *target.file_type);
+  } else {
+    metadata.erase("general.file_type");
+  }
+  std::vector<GgufTensorPlan> plans;
+  for (const TensorTask& task : tasks) {
+    const auto shape = task.tensor->shape();
+    plans.push_back({std::string(task.tensor->name),
+                     {shape.begin(), shape.end()},
+                     task.from ? ggml_type_id(task.to) : task.tensor->type});
+  }
+
+  const int threads =
+      flags.threads > 0 ? flags.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  GgufWriter writer(flags.output, metadata, std::move(plans));
+  const RemoveOnSignal guard(writer.file().temporary());
+  const Stopwatch watch;
+  Progress progress;
+  size_t whole = 0, elements = 0, bytes_in = 0, bytes_out = 0, done = 0;
+  std::map<std::string, int, std::less<>> kinds;
+  for (const TensorTask& task : tasks) whole += task.tensor->bytes;
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    const TensorTask& task = tasks[i];
+    const GgufTensor& tensor = *task.tensor;
+    const auto show = [&](size_t part) {
+      const double share = static_cast<double>(done + part) / static_cast<double>(std::max<size_t>(whole, 1));
+      progress.show(format("%s %3.0f %%  %zu/%zu  %s", bar(share).c_str(), 100 * share, i + 1, tasks.size(),
+                           std::string(tensor.name).c_str()));
+    };
+    const uint64_t before = writer.file().written();
+    if (task.from) {
+      size_t written = 0;
+      const size_t total = row_bytes(task.to, task.elements);
+      reencode(whole_tensor(file.path() + ": tensor " + in_quotes(tensor.name), *task.from, task.to,
+                            reinterpret_cast<const std::byte*>(tensor.data), task.elements),
+               threads, [&](std::span<const uint8_t> part) {
+                 writer.write(part);
+                 written += part.size();
+                 show(static_cast<size_t>(static_cast<double>(tensor.bytes) * static_cast<double>(written) /
+                                          static_cast<double>(total)));
+               });
+    } else {
+      writer.write({tensor.data, tensor.bytes});
+      show(tensor.bytes);
+    }
+    file.file().drop(tensor.offset, tensor.bytes);
+    ++kinds[task.from ? std::string(name(task.to)) : std::string(tensor.type_name)];
+    done += tensor.bytes;
+    elements += task.elements;
+    bytes_in += tensor.bytes;
+    bytes_out += static_cast<size_t>(writer.file().written() - before);
+  }
+  writer.finish();
+  progress.clear();
+
+  std::string counts;
+  for (const auto& [kind, count] : kinds) counts += format("%s%d %s", counts.empty() ? "" : ", ", count, kind.c_str());
+  if (!fallbacks.empty()) std::fprintf(stderr, "other formats where rows do not divide:\n%s", fallbacks.c_str());
+  std::fprintf(stderr, "%s: %s: %s; %.1f -> %.1f MB, %.2f bits per weight, %.1f s\n", flags.output.c_str(),
+               std::string(target.name).c_str(), counts.c_str(), static_cast<double>(bytes_in) / 1e6,
+               static_cast<double>(bytes_out) / 1e6,
+               8 * static_cast<double>(bytes_out) / static_cast<double>(std::max<size_t>(elements, 1)),
+               watch.seconds());
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app) {
+  auto flags = std::make_shared<QuantizeFlags>();
+  CLI::App* command = app.add_subcommand("quantize", "Store a model's matrices in another number format");
+  command->footer(
+      "Types ending in _S, _M and _L are mixes, which give some tensors more bits, as llama.cpp does (its Q2_K is\n"
+      "Q2_K_M here); the others are one format for all matrices. Norms, biases and the routers of experts stay as they\n"
+      "are. Rows that do not divide into blocks of a type get another one; they are listed.");
+  command->add_option("IN", flags->input, "Model file, GGUF")->required()->type_name("FILE");
+  command->add_option("OUT", flags->output, "File to write; it appears when it is complete")
+      ->required()
+      ->type_name("FILE");
+  command->add_option("--type", flags->type, "What to make: " + target_names())
+      ->required()
+      ->check([](const std::string& type) {
+        return find_quantize_target(type) != nullptr ? std::string()
+                                                     : "no type '" + type + "': there are " + target_names();
+      })
+      ->type_name("TYPE");
+  command->add_option("-t,--threads", flags->threads, "Threads (default: all cores)")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N");
+  command->add_flag("--allow-requantize", flags->allow_requantize,
+                    "Take a file whose matrices are quantized already, and lose precision twice");
+  command->callback([flags] { run(*flags); });
+}
+
+}  // namespace weft::tools
