@@ -79,11 +79,15 @@ void TraceComparison::begin(const std::vector<TracedValue>& values, std::span<co
     throw Error(recording_.path() + ": was made with other tokens");
   }
   for (const TracedValue& value : values) {
-    ComparedValue compared{value, ComparedValue::State::compared, value.name, {}, 0, {}, {}, 0};
+    ComparedValue compared{value, ComparedValue::State::compared, {}, {}, 0, {}, {}, 0};
     std::optional<Alignment> alignment = align(compared);
     if (!alignment) alignment.emplace();
     alignments_.push_back(std::move(*alignment));
     values_.push_back(std::move(compared));
+  }
+  const auto is_there = [](const ComparedValue& value) { return !value.recorded_as.empty(); };
+  if (std::none_of(values_.begin(), values_.end(), is_there)) {
+    throw Error(recording_.path() + ": has none of the values of this model; a map (--map) can say under which names");
   }
 }
 

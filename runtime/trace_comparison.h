@@ -25,7 +25,7 @@ struct Difference {
 struct ComparedValue {
   TracedValue value;
   enum class State : uint8_t { compared, absent, left_out, misfit } state = State::compared;
-  std::string recorded_as;  // name in the recording
+  std::string recorded_as;  // name in the recording; empty if it is absent or left out
   std::string reason;       // misfit: why the two cannot be compared
   double scale = 0;         // largest |element| of the recording
   Difference largest, first;  // of all; the first beyond the tolerance, in the order of elements
@@ -39,6 +39,7 @@ class TraceComparison final : public TraceSink {
   TraceComparison(const Recording& recording, const TraceMap* map, double tolerance)
       : recording_(recording), map_(map), tolerance_(tolerance) {}
 
+  // Throws Error where the recording was made with other tokens, or has none of the values.
   void begin(const std::vector<TracedValue>& values, std::span<const int32_t> tokens) override;
   void take(size_t value, int64_t first, int64_t count, std::span<const std::byte> data) override;
 

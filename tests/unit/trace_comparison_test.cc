@@ -130,15 +130,24 @@ TEST_F(Comparing, RotaryPairsAreReordered) {
 TEST_F(Comparing, WhatCannotBeComparedSaysWhy) {
   const TracedValue value = value_of("x", {"pos", "embed"}, {2, 2});
   const Floats elements = {1, 2, 3, 4};
-  EXPECT_EQ(compare(recorded("y", {4}, elements), value, elements).state, State::absent);
+  const Recording of_x = recorded("x", {4}, elements);
+  TraceComparison comparison(of_x, nullptr, kTolerance);
+  comparison.begin({value_of("y", {"embed"}, {4}), value}, kTokens);
+  EXPECT_EQ(comparison.values()[0].state, State::absent);
+  EXPECT_FALSE(comparison.values()[0].differs());
+  const auto compare_nothing = [&] { compare(recorded("y", {4}, elements), value, elements); };
+  EXPECT_CONTAINS(test::error_of(compare_nothing), "has none of the values of this model");
   const ComparedValue other_axes = compare(recorded("x", {4}, elements, {{"axes:x", "pos x head"}}), value, elements);
   EXPECT_EQ(other_axes.state, State::misfit);
   EXPECT_TRUE(other_axes.differs());
   EXPECT_CONTAINS(other_axes.reason, "recorded over 'pos x head'");
   const ComparedValue longer = compare(recorded("x", {5}, {1, 2, 3, 4, 5}), value, elements);
   EXPECT_CONTAINS(longer.reason, "recorded with extents [5], wanted [2, 2]");
-  const TraceMap map = TraceMap::parse(R"({"values": {"x": null}})", "map");
-  EXPECT_EQ(compare(recorded("x", {4}, {9, 9, 9, 9}), value, elements, &map).state, State::left_out);
+  const TraceMap map = TraceMap::parse(R"({"values": {"y": null}})", "map");
+  TraceComparison mapped(of_x, &map, kTolerance);
+  mapped.begin({value_of("y", {"embed"}, {4}), value}, kTokens);
+  EXPECT_EQ(mapped.values()[0].state, State::left_out);
+  EXPECT_EQ(mapped.values()[1].state, State::compared);
 }
 
 TEST_F(Comparing, ChoicesAgreeOrDoNot) {
@@ -168,7 +177,7 @@ TEST_F(Comparing, TokensMustBeTheSame) {
   const Recording recording = Recording::open(path());
   EXPECT_EQ(recording.tokens(), tokens);
   TraceComparison comparison(recording, nullptr, kTolerance);
-  EXPECT_CONTAINS(test::error_of([&] { comparison.begin({}, kTokens); }), "recording.safetensors: was made with other tokens");
+  EXPECT_CONTAINS(test::error_of([&] { comparison.begin({value_of("x", {"pos"}, {2})}, kTokens); }), "recording.safetensors: was made with other tokens");
 }
 
 TEST(ComparingWithTheReference, AnErrorOfTheStepItself) {
