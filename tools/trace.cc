@@ -40,7 +40,7 @@ std::string described(const ComparedValue& compared, double tolerance, const cha
     return format("  %s at %s: %.9g here, %.9g %s; difference %.3g, %.3g of the largest\n", which,
                   coordinates_text(value, d.at).c_str(), d.here, d.recorded, other, d.absolute, d.relative);
   };
-  text += format(": %lld of %lld elements differ by more than %g of the largest, which is %.6g\n",
+  text += format("\n  %lld of %lld elements differ by more than %g of the largest, which is %.6g\n",
                  static_cast<long long>(compared.beyond), static_cast<long long>(value.elements()), tolerance, compared.scale);
   text += line("first", compared.first);
   return compared.first.at == compared.largest.at ? text : text + line("most", compared.largest);

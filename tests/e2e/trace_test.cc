@@ -165,7 +165,7 @@ TEST_F(Trace, ADifferenceSaysWhereAndHowMuch) {
   wrong.write(model);
   const Result result = against(wrong.path(), "right.safetensors");
   EXPECT_EQ(result.code, 1);
-  EXPECT_CONTAINS(result.out, "first difference: embedding (pos x embed): 1 of 224 elements differ by more than 0.0001");
+  EXPECT_CONTAINS(result.out, "first difference: embedding (pos x embed)\n  1 of 224 elements differ by more than 0.0001");
   EXPECT_CONTAINS(result.out, "first at pos 2, embed 7: ");
   EXPECT_CONTAINS(result.out, "difference 0.5, ");
   EXPECT_EQ(against(wrong.path(), "right.safetensors", {"--tolerance", "100"}).code, 0);

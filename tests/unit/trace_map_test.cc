@@ -100,6 +100,14 @@ TEST(TraceMap, TheOneOfHuggingFaceServes) {
   EXPECT_EQ(found(map, "logits"), Names{"lm_head"});
 }
 
+TEST(TraceMap, TheOneOfTheReadmeToo) {
+  const std::string readme = test::read_file(test::source_dir() / "README.md"), fence = "```json\n";
+  const size_t begin = readme.find(fence + "{\"values\"");
+  ASSERT_NE(begin, readme.npos);
+  const TraceMap map = TraceMap::parse(readme.substr(begin + fence.size(), readme.find("```", begin + 3) - begin - fence.size()), "README.md");
+  EXPECT_EQ(found(map, "blk.0.q"), Names{"model.layers.0.self_attn.query"});
+}
+
 TEST(Glob, StarsStandForAnyText) {
   EXPECT_TRUE(matches_glob("*", ""));
   EXPECT_TRUE(matches_glob("blk.*.q", "blk.1.q"));
