@@ -61,12 +61,14 @@ std::vector<std::byte> random_bytes(Format format, int64_t elements, const Fill&
     for (int32_t& x : ints) x = static_cast<int32_t>(low + random.below(std::max<int64_t>(high - low, 1)));
     return bytes_of(ints);
   }
-  std::vector<std::byte> bytes(row_bytes(format, count));
+  // Whole blocks, also where the elements cut one: that is for the step to refuse.
+  const size_t block = info(format).block_elements;
+  std::vector<std::byte> bytes(row_bytes(format, (count + block - 1) / block * block));
   if (format == Format::bool8) {
     for (std::byte& x : bytes) x = static_cast<std::byte>(random.next() & 1);
     return bytes;
   }
-  if (info(format).block_elements > 1) {
+  if (block > 1) {
     const double magnitude = std::max(std::fabs(fill.low), std::fabs(fill.high));
     random_blocks(format, count, static_cast<float>(magnitude), fill.nonfinite, [&] { return random.next(); },
                   bytes.data());

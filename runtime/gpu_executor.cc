@@ -193,13 +193,6 @@ class GpuExecutor final : public Executor {
 }  // namespace
 
 std::unique_ptr<Executor> make_gpu_executor(const GraphRecord& graph, std::shared_ptr<GpuDevice> device) {
-  for (const ValueRecord& value : graph.values) {
-    const bool has = info(value.format).block_elements == 1 || value.format == Format::q8_0 || value.format == Format::q4_0;
-    if (!has) {
-      throw Error("weight '" + value.name + "': the OpenCL backend has no decoder for " + std::string(name(value.format)) +
-                  " yet; the CPU has");
-    }
-  }
   return std::make_unique<GpuExecutor>(graph, std::move(device));
 }
 

@@ -63,6 +63,11 @@ void Sampler::accept(int32_t id) {
   window_next_ = (window_next_ + 1) % window_.size();
 }
 
+void Sampler::forget() {
+  std::fill(occurrences_.begin(), occurrences_.end(), 0);
+  window_next_ = window_count_ = 0;
+}
+
 int32_t Sampler::sample(std::span<const float> logits) {
   gather(logits);
   if (options_.temp <= 0) return greedy();

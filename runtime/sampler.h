@@ -36,6 +36,9 @@ class Sampler {
   // Throws Error if id is outside [0, vocab).
   void accept(int32_t id);
 
+  // Empties that window: what is accepted next belongs to another text.
+  void forget();
+
   const SamplerOptions& options() const { return options_; }
 
  private:

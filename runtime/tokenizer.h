@@ -93,7 +93,6 @@ class StreamDecoder {
 // byte-level BPE with the pattern that tokenizer.ggml.pre names. The result does not refer to the file. Throws Error,
 // naming file and key, for other models and bad metadata.
 std::unique_ptr<Tokenizer> load_tokenizer(const GgufFile& file);
-std::unique_ptr<Tokenizer> load_tokenizer(const Checkpoint& checkpoint);
 
 // From what a path leads to: a GGUF file; a directory with tokenizer.json, else tokenizer.model (SentencePiece, or
 // Llama-3's list of base64 tokens), else vocab.json and merges.txt; or one of those files itself. Beside them
@@ -101,8 +100,6 @@ std::unique_ptr<Tokenizer> load_tokenizer(const Checkpoint& checkpoint);
 // added tokens. tokenizer.json encodes exactly as Hugging Face tokenizers do, with parse_special; the others follow
 // SentencePiece, llama.cpp and tiktoken. Throws Error, naming file and place.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path);
-
-class Checkpoint;
 
 // The tokenizer in a checkpoint's GGUF file or directory.
 std::unique_ptr<Tokenizer> load_tokenizer(const Checkpoint& checkpoint);

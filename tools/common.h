@@ -134,6 +134,7 @@ struct AnswerIsNo {};
 
 void add_run(CLI::App& app);
 void add_trace(CLI::App& app);
+void add_chat(CLI::App& app);
 void add_logits(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_explain(CLI::App& app);

@@ -43,6 +43,7 @@ int main(int argc, char** argv) {
     return "weft: error: " + std::string(error.what()) + "\nTry 'weft --help' or 'weft COMMAND --help'.\n";
   });
   weft::tools::add_run(app);
+  weft::tools::add_chat(app);
   weft::tools::add_logits(app);
   weft::tools::add_inspect(app);
   weft::tools::add_explain(app);

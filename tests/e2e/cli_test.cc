@@ -41,7 +41,7 @@ TEST(Cli, HelpIsComplete) {
   const Result all = run_weft({"--help"});
   EXPECT_EQ(all.code, 0);
   EXPECT_EQ(all.err, "");
-  for (const char* command : {"run", "logits", "inspect", "explain", "tokenize", "perplexity"}) {
+  for (const char* command : {"run", "chat", "logits", "inspect", "explain", "tokenize", "perplexity"}) {
     EXPECT_CONTAINS(all.out, command);
     const Result help = run_weft({command, "--help"});
     EXPECT_EQ(help.code, 0);

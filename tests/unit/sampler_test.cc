@@ -133,6 +133,10 @@ TEST(Sampler, RepetitionPenalty) {
   sampler.accept(2);                     // 0 has left the window
   EXPECT_EQ(sampler.sample(logits), 0);
   EXPECT_EQ(sampler.sample(std::vector<float>{-9, -9, -1, -1.5f}), 3);  // a negative logit is multiplied
+  sampler.accept(0);
+  EXPECT_EQ(sampler.sample(logits), 1);
+  sampler.forget();
+  EXPECT_EQ(sampler.sample(logits), 0);
 }
 
 TEST(Sampler, RepetitionWindowSizes) {

@@ -1,9 +1,7 @@
-// Llama models from files against logits of independent implementations: on the CPU in both precisions and on OpenCL,
-// at once, token by token and in chunks; several sequences in one step; the shipped model.
+// The shipped model and a trained one against logits that others computed; several sequences in one step.
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cctype>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -24,20 +22,6 @@ using test::shipped_model;
 using test::source_dir;
 using Ids = std::vector<int32_t>;
 
-struct Golden {
-  std::filesystem::path model;
-  Ids tokens;
-  std::vector<float> logits;  // [tokens][vocab]
-};
-
-// The entry of `file` in a golden folder, if it is there.
-std::optional<Golden> golden(const std::string& folder, const std::string& file) {
-  const auto path = shared_data("data/golden/" + folder);
-  if (!path) return std::nullopt;
-  const auto expected = nlohmann::json::parse(std::ifstream(*path / "expected.json"))[file];
-  return Golden{*path / file, expected["tokens"].get<Ids>(), read_floats(*path / expected["logits"])};
-}
-
 // Logits of every position, feeding `chunk` tokens at a time (0: all at once).
 std::vector<float> run(const std::filesystem::path& path, const Ids& tokens, const Device& device, Precision precision,
                        size_t chunk = 0) {
@@ -56,72 +40,6 @@ std::vector<float> run(const std::filesystem::path& path, const Ids& tokens, con
   }
   return logits;
 }
-
-struct File {
-  const char* folder;
-  const char* file;
-  double fast;  // tolerance of `fast`, as the golden models' description gives it
-};
-
-void PrintTo(const File& file, std::ostream* out) { *out << file.file; }
-
-class GoldenLlama : public testing::TestWithParam<File> {
- protected:
-  void SetUp() override {
-    golden_ = golden(GetParam().folder, GetParam().file);
-    if (!golden_) GTEST_SKIP() << "no shared data: golden/" << GetParam().folder;
-  }
-  std::optional<Golden> golden_;
-};
-
-TEST_P(GoldenLlama, ExactOnTheCpu) {
-  const auto logits = run(golden_->model, golden_->tokens, Device::cpu(2), Precision::exact);
-  EXPECT_LE(relative_error(logits, golden_->logits), 1e-4);
-}
-
-// In chunks of few rows, activations are rounded.
-TEST_P(GoldenLlama, FastOnTheCpu) {
-  for (const size_t chunk : {0, 1, 7}) {
-    const auto logits = run(golden_->model, golden_->tokens, Device::cpu(2), Precision::fast, chunk);
-    EXPECT_LE(relative_error(logits, golden_->logits), GetParam().fast) << "chunks of " << chunk;
-  }
-}
-
-TEST_P(GoldenLlama, OnOpenCl) {
-  const auto device = test::opencl_device();
-  if (!device) GTEST_SKIP() << "no OpenCL device";
-  const auto logits = run(golden_->model, golden_->tokens, *device, Precision::exact);
-  EXPECT_LE(relative_error(logits, golden_->logits), 1e-4);
-  for (const size_t chunk : {1, 7, 64}) {
-    EXPECT_LE(relative_error(run(golden_->model, golden_->tokens, *device, Precision::exact, chunk), logits), 1e-5) << chunk;
-  }
-}
-
-TEST_P(GoldenLlama, ChunksAndThreadsAgree) {
-  const auto at_once = run(golden_->model, golden_->tokens, Device::cpu(2), Precision::exact);
-  for (const size_t chunk : {1, 7, 64}) {
-    EXPECT_LE(relative_error(run(golden_->model, golden_->tokens, Device::cpu(2), Precision::exact, chunk), at_once), 1e-5)
-        << "chunks of " << chunk;
-  }
-  EXPECT_LE(relative_error(run(golden_->model, golden_->tokens, Device::cpu(1), Precision::exact), at_once), 1e-5);
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    Files, GoldenLlama,
-    testing::Values(File{"llama2-mha", "llama2-mha-F16.gguf", 1e-2}, File{"llama3-gqa", "llama3-gqa-F16.gguf", 1e-2},
-                    File{"llama3-gqa", "llama3-gqa-BF16.gguf", 1e-2}, File{"llama3-gqa", "llama3-gqa-Q8_0.gguf", 4e-2},
-                    File{"llama3-gqa", "llama3-gqa-Q4_0.gguf", 4e-2}, File{"llama3-gqa", "llama3-gqa-Q4_1.gguf", 4e-2},
-                    File{"llama3-gqa", "llama3-gqa-Q5_0.gguf", 4e-2}, File{"llama3-gqa", "llama3-gqa-Q5_1.gguf", 4e-2},
-                    File{"llama3-gqa", "llama3-gqa-Q2_K.gguf", 4e-2}, File{"llama3-gqa", "llama3-gqa-Q3_K_M.gguf", 4e-2},
-                    File{"llama3-gqa", "llama3-gqa-Q4_K_M.gguf", 4e-2},
-                    File{"llama3-gqa", "llama3-gqa-Q5_K_M.gguf", 4e-2}, File{"llama3-gqa", "llama3-gqa-Q6_K.gguf", 4e-2},
-                    File{"llama3-gqa", "llama3-gqa-IQ4_NL.gguf", 4e-2},
-                    File{"llama3-gqa", "llama3-gqa-IQ4_XS.gguf", 4e-2}),
-    [](const auto& test) {
-      std::string name = test.param.file;
-      std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
-      return name;
-    });
 
 TEST(ShippedModel, GivesTheLogitsThatItsTrainingScriptComputed) {
   const auto folder = source_dir() / "models/shipped";
