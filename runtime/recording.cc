@@ -32,9 +32,10 @@ void RecordingWriter::begin(const std::vector<TracedValue>& values, std::span<co
     tensors.push_back({value.name, value.format, value.extents});
     metadata_["axes:" + value.name] = value.axes_text();
     if (value.rotary < 0) continue;
-    metadata_["pairs:" + value.name] = value.axes[static_cast<size_t>(value.rotary)] +
-                                       (value.order.pairs == RopePairs::interleaved ? " interleaved " : " half_split ") +
-                                       std::to_string(value.order.rotated);
+    metadata_["pairs:" + value.name] =
+        value.axes[static_cast<size_t>(value.rotary)] +
+        (value.order.pairs == RopePairs::interleaved ? " interleaved " : " half_split ") +
+        std::to_string(value.order.rotated);
   }
   writer_ = std::make_unique<SafetensorsWriter>(path_, std::move(tensors), metadata_);
   writer_->write(0, 0, std::as_bytes(tokens));
@@ -63,7 +64,9 @@ std::vector<int32_t> Recording::tokens() const {
   const SafetensorsTensor* tensor = file_.find_tensor(kTokens);
   if (tensor == nullptr) return {};
   const auto fail = [&](const std::string& why) -> void { throw Error(path() + ": tensor 'tokens': " + why); };
-  if (tensor->type_name != "I32" && tensor->type_name != "I64") fail("is " + std::string(tensor->type_name) + ", wanted I32 or I64");
+  if (tensor->type_name != "I32" && tensor->type_name != "I64") {
+    fail("is " + std::string(tensor->type_name) + ", wanted I32 or I64");
+  }
   std::vector<int32_t> tokens(static_cast<size_t>(product(tensor->extents)));
   for (size_t i = 0; i < tokens.size(); ++i) {
     const double id = read_number(*tensor, static_cast<int64_t>(i));

@@ -1,10 +1,10 @@
 // Traces as files: safetensors, readable from Python in a line.
 //
-// A recording holds the ids of the prompt as the I32 tensor "tokens", and each traced value under its name, in the order
-// of the steps. Its metadata says what "model", "device" and "precision" it was made with, for each value its axes
-// ("axes:blk.0.q" = "pos x kv_head x group x head_dim"), and, where an axis holds rotary pairs, which and in what order
-// ("pairs:blk.0.q" = "head_dim interleaved 64"; see PairOrder). Recordings made elsewhere need none of that but names
-// that a map knows (runtime/trace_map.h).
+// A recording holds the ids of the prompt as the I32 tensor "tokens", and each traced value under its name, in the
+// order of the steps. Its metadata says what "model", "device" and "precision" it was made with, for each value its
+// axes ("axes:blk.0.q" = "pos x kv_head x group x head_dim"), and, where an axis holds rotary pairs, which and in
+// what order ("pairs:blk.0.q" = "head_dim interleaved 64"; see PairOrder). Recordings made elsewhere need none of
+// that but names that a map knows (runtime/trace_map.h).
 #pragma once
 
 #include <filesystem>

@@ -41,16 +41,22 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, std::vec
   std::set<std::string> names = {"\"__metadata__\""};
   std::vector<uint64_t> ends = {0};
   for (const Tensor& tensor : tensors_) {
-    const auto refuse = [&](const std::string& why) { throw Error(path_ + ": tensor " + in_quotes(tensor.name) + ": " + why); };
+    const auto refuse = [&](const std::string& why) {
+      throw Error(path_ + ": tensor " + in_quotes(tensor.name) + ": " + why);
+    };
     const std::string key = dumped(tensor.name);
     if (!names.insert(key).second) refuse("the name occurs twice");
     const char* type = type_name(tensor.format);
     if (type == nullptr) refuse("safetensors files hold no " + std::string(name(tensor.format)));
     uint64_t bytes = info(tensor.format).block_bytes, end = 0;
     for (const int64_t extent : tensor.extents) {
-      if (extent < 0 || __builtin_mul_overflow(bytes, static_cast<uint64_t>(extent), &bytes)) refuse("the extents overflow");
+      if (extent < 0 || __builtin_mul_overflow(bytes, static_cast<uint64_t>(extent), &bytes)) {
+        refuse("the extents overflow");
+      }
     }
-    if (__builtin_add_overflow(ends.back(), bytes, &end) || end > uint64_t{INT64_MAX} / 2) refuse("the file would be too large");
+    if (__builtin_add_overflow(ends.back(), bytes, &end) || end > uint64_t{INT64_MAX} / 2) {
+      refuse("the file would be too large");
+    }
     header += "," + key + ":" +
               dumped({{"dtype", type}, {"shape", tensor.extents}, {"data_offsets", {ends.back(), end}}});
     ends.push_back(end);
@@ -62,7 +68,9 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, std::vec
   for (const uint64_t end : ends) begin_.push_back(sizeof length + length + end);
 
   struct stat status {};
-  if (::stat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) throw Error(path_ + ": is not a regular file");
+  if (::stat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    throw Error(path_ + ": is not a regular file");
+  }
   temporary_ = path_ + ".partial.XXXXXX";
   file_ = ::mkstemp(temporary_.data());
   if (file_ < 0) fail("cannot make a file beside it", errno);
@@ -107,7 +115,8 @@ void SafetensorsWriter::write(size_t tensor, uint64_t offset, std::span<const st
 void SafetensorsWriter::finish() {
   for (size_t i = 0; i < tensors_.size(); ++i) {
     if (missing_[i] == 0) continue;
-    throw Error(path_ + ": tensor " + in_quotes(tensors_[i].name) + " lacks " + std::to_string(missing_[i]) + " bytes");
+    throw Error(path_ + ": tensor " + in_quotes(tensors_[i].name) + " lacks " + std::to_string(missing_[i]) +
+                " bytes");
   }
   // A file system may keep the news of a full disk until now.
   if (::close(std::exchange(file_, -1)) != 0) {

@@ -1,12 +1,13 @@
-// Writes safetensors files: the header first, then the bytes of the tensors, in any order and in pieces of any size. So
-// memory is what the caller hands over at a time.
+// Writes safetensors files: the header first, then the bytes of the tensors, in any order and in pieces of any
+// size. So memory is what the caller hands over at a time.
 //
 //   SafetensorsWriter writer("out.safetensors", {{"x", Format::f32, {2, 3}}}, {{"made_by", "..."}});
 //   writer.write(0, 0, std::as_bytes(std::span(x)));
 //   writer.finish();
 //
-// The file is made beside its place under another name, and takes its place when it is complete: what was there stays
-// until then, and a writer that goes without finish() leaves nothing. Errors read "FILE: what: the system's reason".
+// The file is made beside its place under another name, and takes its place when it is complete: what was there
+// stays until then, and a writer that goes without finish() leaves nothing. Errors read "FILE: what: the system's
+// reason".
 #pragma once
 
 #include <cstddef>

@@ -20,7 +20,8 @@ StepReference::StepReference(const LanguageModel& model, const GraphRecord& grap
     if (value != kNoValue) set(value, data.data());
   };
   if (model.tokens != kNoValue) set(model.tokens, tokens.data());
-  input(model.position, numbers_), input(model.slots, numbers_), input(model.last, numbers_), input(model.sequence, zeros_);
+  input(model.position, numbers_), input(model.slots, numbers_), input(model.last, numbers_),
+      input(model.sequence, zeros_);
   for (const CacheRecord& cache : graph_.caches) {
     input(cache.pos_values, numbers_), input(cache.slots, numbers_), input(cache.seq, zeros_);
     set(cache.positions, numbers_.data());
@@ -34,8 +35,8 @@ StepReference::StepReference(const LanguageModel& model, const GraphRecord& grap
   pages_.assign(graph_.caches.size(), table);
 }
 
-// A contraction reads each element of a weight many times: decoded one by one, that takes hours. What is gathered from
-// stays as it is: few rows of it are read, and tables are large.
+// A contraction reads each element of a weight many times: decoded one by one, that takes hours. What is gathered
+// from stays as it is: few rows of it are read, and tables are large.
 void StepReference::decode_weights(const Step& step) {
   for (const Region& region : step.regions) {
     for (const Contraction& contraction : region.contractions) {

@@ -1,4 +1,5 @@
-// Computes a step again, by the reference, from values that a device computed: what it is made of, and its results.
+// Computes a step again, by the reference, from values that a device computed: what it is made of, and
+// its results.
 #pragma once
 
 #include <cstddef>
@@ -16,12 +17,13 @@ namespace weft {
 class StepReference {
  public:
   // `graph`: the model's, as the plan has it. `extents`: of that run. `tokens` must outlive this.
-  StepReference(const LanguageModel& model, const GraphRecord& graph, std::span<const int32_t> tokens, const int64_t* extents);
+  StepReference(const LanguageModel& model, const GraphRecord& graph, std::span<const int32_t> tokens,
+                const int64_t* extents);
 
   // Where a value that the device computed lies: contiguous; of a cache's field, one row per token.
   void set(ValueId value, const void* data) { data_[value] = const_cast<void*>(data); }
 
-  // Every value that the step reads must have been set. Results are those of Step::outputs, each until the next run.
+  // Every value that the step reads must have been set. Results: of Step::outputs, each until the next run.
   void run(const Step& step, const VisitPart& visit);
   std::span<const std::byte> result(size_t output) const { return results_[output]; }
 

@@ -25,9 +25,12 @@ struct Source {
 
 class Tracer {
  public:
-  Tracer(const LanguageModel& model, const Device& device, std::span<const int32_t> tokens, const TraceOptions& options,
-         std::span<TraceSink* const> sinks)
-      : options_(options), tokens_(tokens), sinks_(sinks), engine_(with_results(model), device, engine_options(model)) {
+  Tracer(const LanguageModel& model, const Device& device, std::span<const int32_t> tokens,
+         const TraceOptions& options, std::span<TraceSink* const> sinks)
+      : options_(options),
+        tokens_(tokens),
+        sinks_(sinks),
+        engine_(with_results(model), device, engine_options(model)) {
     list_values();
   }
 
@@ -57,7 +60,8 @@ class Tracer {
     auto graph = std::make_shared<GraphRecord>(*model.graph);
     for (const Step& step : graph->steps) {
       for (const ValueId output : step.outputs) {
-        const bool is_result = std::find(graph->results.begin(), graph->results.end(), output) != graph->results.end();
+        const bool is_result =
+            std::find(graph->results.begin(), graph->results.end(), output) != graph->results.end();
         if (graph->values[output].kind == ValueKind::intermediate && !is_result) graph->results.push_back(output);
       }
     }
@@ -88,7 +92,9 @@ class Tracer {
     extents.apply_rules();
     size_t bytes = 1;
     for (size_t i = 0; i < graph.values.size(); ++i) {
-      if (graph.values[i].kind == ValueKind::intermediate) bytes += value_bytes(graph, static_cast<ValueId>(i), extents.data());
+      if (graph.values[i].kind == ValueKind::intermediate) {
+        bytes += value_bytes(graph, static_cast<ValueId>(i), extents.data());
+      }
     }
     return static_cast<int32_t>(std::clamp<size_t>(kChunkBytes / bytes, 1, kMaxChunk));
   }
@@ -98,11 +104,13 @@ class Tracer {
   void list_values() {
     ExtentTable extents = engine_.plan().known_extents();
     const auto count = static_cast<int64_t>(tokens_.size());
-    extents.set_by_caller(engine_.model().pos_axis, count), extents.set_by_caller(engine_.model().rows_axis, count);
+    extents.set_by_caller(engine_.model().pos_axis, count),
+        extents.set_by_caller(engine_.model().rows_axis, count);
     extents.apply_rules();
     extents_.assign(extents.data(), extents.data() + graph().axes.size());
     std::set<std::string> names;
-    const auto add = [&](std::string name, ValueId value, Format format, const std::vector<AxisId>& axes, const Region* region) {
+    const auto add = [&](std::string name, ValueId value, Format format, const std::vector<AxisId>& axes,
+                         const Region* region) {
       const std::string first = name;
       for (int i = 2; !names.insert(name).second; ++i) name = first + "#" + std::to_string(i);
       Source source{described(axes, region), value};
@@ -113,7 +121,8 @@ class Tracer {
       first_source_.push_back(sources_.size());
       if (expands(step)) {
         for (const StepPart& part : parts_of(graph(), step)) {
-          add(graph().values[part.value].name + "/" + part.name, kNoValue, Format::f32, part.axes, &region_of(step, part.value));
+          add(graph().values[part.value].name + "/" + part.name, kNoValue, Format::f32, part.axes,
+              &region_of(step, part.value));
         }
         for (const ValueId output : step.outputs) {
           const ValueRecord& value = graph().values[output];
@@ -139,8 +148,8 @@ class Tracer {
   TracedValue described(const std::vector<AxisId>& axes, const Region* region) const {
     TracedValue traced;
     for (size_t i = 0; i < axes.size(); ++i) {
-      // The rows of logits are all tokens of the prompt here, and so are the rows of a cache's field. A score has both
-      // its queries and its keys: there the keys keep their name.
+      // The rows of logits are all tokens of the prompt here, and so are the rows of a cache's field. A score has
+      // both its queries and its keys: there the keys keep their name.
       const bool key_beside_pos = is_key_axis(graph(), axes[i]) && i != 0;
       if (is_pos(axes[i]) && !key_beside_pos) traced.pos = static_cast<int>(i);
       traced.axes.push_back(is_pos(axes[i]) && !key_beside_pos ? kPos : graph().axes[axes[i]].name);
@@ -149,7 +158,8 @@ class Tracer {
         const Rotation& rotation = *region->rotation;
         const bool given = rotation.frequencies && !rotation.frequencies->empty();
         traced.rotary = static_cast<int>(i);
-        traced.order = {rotation.pairs, given ? 2 * static_cast<int64_t>(rotation.frequencies->size()) : traced.extents[i]};
+        traced.order = {rotation.pairs,
+                        given ? 2 * static_cast<int64_t>(rotation.frequencies->size()) : traced.extents[i]};
       }
     }
     return traced;
@@ -172,7 +182,8 @@ class Tracer {
     const ValueRecord& record = graph().values[value];
     if (record.kind == ValueKind::cache_field) return read_field(value, count, row_);
     const Output output = engine_.plan().output(value);
-    return {static_cast<const std::byte*>(output.data), row_bytes(output.format, static_cast<size_t>(output.elements()))};
+    return {static_cast<const std::byte*>(output.data),
+            row_bytes(output.format, static_cast<size_t>(output.elements()))};
   }
 
   // The rows that the last run appended, from the slots that it gave them.
@@ -194,11 +205,15 @@ class Tracer {
     StepReference reference(engine_.model(), graph(), tokens_, extents_.data());
     std::map<ValueId, std::vector<std::byte>> fields;
     for (const CacheRecord& cache : graph().caches) {
-      for (const ValueId field : cache.fields) reference.set(field, read_field(field, count, fields[field]).data());
+      for (const ValueId field : cache.fields) {
+        reference.set(field, read_field(field, count, fields[field]).data());
+      }
     }
     for (const Step& step : graph().steps) {
       for (const ValueId output : step.outputs) {
-        if (graph().values[output].kind == ValueKind::intermediate) reference.set(output, engine_.plan().output(output).data);
+        if (graph().values[output].kind == ValueKind::intermediate) {
+          reference.set(output, engine_.plan().output(output).data);
+        }
       }
     }
     for (size_t s = 0; s < graph().steps.size(); ++s) {
@@ -241,8 +256,8 @@ std::string TracedValue::axes_text() const {
   return text;
 }
 
-void trace(const LanguageModel& model, const Device& device, std::span<const int32_t> tokens, const TraceOptions& options,
-           std::span<TraceSink* const> sinks) {
+void trace(const LanguageModel& model, const Device& device, std::span<const int32_t> tokens,
+           const TraceOptions& options, std::span<TraceSink* const> sinks) {
   Tracer(model, device, tokens, options, sinks).run();
 }
 

@@ -1,8 +1,8 @@
 // Runs a prompt through a model and hands out every value that the graph materializes, step by step.
 //
-// A prompt goes through in chunks, whose results are handed out before the next chunk runs. So a trace needs the memory
-// of a plan in which no value's storage is reused, for one chunk; by default a chunk is as long as keeps that
-// below 256 MiB (and one token at least).
+// A prompt goes through in chunks, whose results are handed out before the next chunk runs. So a trace needs the
+// memory of a plan in which no value's storage is reused, for one chunk; by default a chunk is as long as keeps
+// that below 256 MiB (and one token at least).
 #pragma once
 
 #include <cstddef>
@@ -41,24 +41,25 @@ class TraceSink {
   virtual ~TraceSink() = default;
   // Once, before anything else: all values in the order of the steps, parts of a step before its results.
   virtual void begin(const std::vector<TracedValue>& values, std::span<const int32_t> tokens) = 0;
-  // `count` coordinates of the value along its tokens' axis, from `first` on (0 and 1 where it has none): contiguous,
-  // in the order of its axes.
+  // `count` coordinates of the value along its tokens' axis, from `first` on (0 and 1 where it has none):
+  // contiguous, in the order of its axes.
   virtual void take(size_t value, int64_t first, int64_t count, std::span<const std::byte> data) = 0;
 };
 
 struct TraceOptions {
   Precision precision = Precision::fast;
   int32_t chunk = 0;  // tokens at a time; 0: as many as fit (see above), at most 512
-  // Steps whose parts are computed too, by the reference (ops/reference.h) from the values that the device computed: a
-  // pattern in which * stands for any text. Each also gives "NAME/reference", its result as the reference has it.
-  // The prompt goes through in one chunk then. Slow, and a weight that a step reads is decoded to f32 as a whole.
+  // Steps whose parts are computed too, by the reference (ops/reference.h) from the values that the device
+  // computed: a pattern in which * stands for any text. Each also gives "NAME/reference", its result as the
+  // reference has it. The prompt goes through in one chunk then. Slow, and a weight that a step reads is decoded
+  // to f32 as a whole.
   std::optional<std::string> expand = {};
   int32_t longest_expanded = 512;  // tokens: scores take heads * tokens^2 doubles
 };
 
 // Throws Error for tokens that the model does not have or that do not fit it.
-void trace(const LanguageModel& model, const Device& device, std::span<const int32_t> tokens, const TraceOptions& options,
-           std::span<TraceSink* const> sinks);
+void trace(const LanguageModel& model, const Device& device, std::span<const int32_t> tokens,
+           const TraceOptions& options, std::span<TraceSink* const> sinks);
 
 // Does `text` match a pattern in which * stands for any text? Linear in their lengths' product.
 bool matches_glob(std::string_view pattern, std::string_view text);

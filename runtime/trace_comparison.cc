@@ -31,7 +31,8 @@ void note(ComparedValue& compared, int64_t at, double here, double recorded, dou
   double absolute = std::fabs(here - recorded);
   if (!std::isfinite(absolute)) absolute = std::numeric_limits<double>::infinity();
   const double scale = compared.scale > 0 ? compared.scale : 1;
-  const double relative = compared.value.format == Format::f32 ? absolute / scale : std::numeric_limits<double>::infinity();
+  const double relative =
+      compared.value.format == Format::f32 ? absolute / scale : std::numeric_limits<double>::infinity();
   const Difference difference{at, here, recorded, absolute, relative};
   if (compared.largest.at < 0 || relative > compared.largest.relative) compared.largest = difference;
   if (!(relative > tolerance)) return;
@@ -87,7 +88,8 @@ void TraceComparison::begin(const std::vector<TracedValue>& values, std::span<co
   }
   const auto is_there = [](const ComparedValue& value) { return !value.recorded_as.empty(); };
   if (std::none_of(values_.begin(), values_.end(), is_there)) {
-    throw Error(recording_.path() + ": has none of the values of this model; a map (--map) can say under which names");
+    throw Error(recording_.path() +
+                ": has none of the values of this model; a map (--map) can say under which names");
   }
 }
 
@@ -124,7 +126,8 @@ std::optional<TraceComparison::Alignment> TraceComparison::align(ComparedValue& 
   std::vector<int64_t> extents;
   std::vector<size_t> axis_at;
   for (const std::string& axis : order) {
-    axis_at.push_back(static_cast<size_t>(std::find(value.axes.begin(), value.axes.end(), axis) - value.axes.begin()));
+    axis_at.push_back(
+        static_cast<size_t>(std::find(value.axes.begin(), value.axes.end(), axis) - value.axes.begin()));
     extents.push_back(value.extents[axis_at.back()]);
   }
   if (!same_but_split(extents, tensor.extents)) {
@@ -135,7 +138,9 @@ std::optional<TraceComparison::Alignment> TraceComparison::align(ComparedValue& 
   std::optional<RopePairs> pairs;
   if (!own_pairs.axis.empty()) pairs = own_pairs.order;
   if (mapped && mapped->pairs) pairs = mapped->pairs;
-  if (mapped && mapped->pairs && value.rotary < 0) return misfit("the map states an order of pairs, but it has no rotary axis");
+  if (mapped && mapped->pairs && value.rotary < 0) {
+    return misfit("the map states an order of pairs, but it has no rotary axis");
+  }
   result.offsets.resize(value.axes.size());
   int64_t stride = 1;
   for (size_t i = order.size(); i-- > 0;) {
@@ -177,7 +182,8 @@ void TraceComparison::take(size_t index, int64_t first, int64_t count, std::span
       there += alignment.offsets[axis][static_cast<size_t>(at[axis])];
       here = here * value.extents[axis] + at[axis];
     }
-    note(compared, here, number(value.format, data.data(), element), read_number(*alignment.tensor, there), tolerance_);
+    note(compared, here, number(value.format, data.data(), element), read_number(*alignment.tensor, there),
+         tolerance_);
     size_t axis = rank;
     while (axis > 0 && ++at[axis - 1] == end[axis - 1]) at[axis - 1] = begin[axis - 1], --axis;
     if (axis == 0) break;
@@ -213,7 +219,8 @@ void ReferenceComparison::take(size_t index, int64_t, int64_t, std::span<const s
   if (value.name.ends_with(kReference)) kept_[index].assign(data.begin(), data.end());
   if (reference_of_[index] < 0) return;
   std::vector<std::byte>& reference = kept_[static_cast<size_t>(reference_of_[index])];
-  ComparedValue compared{value, ComparedValue::State::compared, value.name + std::string(kReference), {}, 0, {}, {}, 0};
+  ComparedValue compared{
+      value, ComparedValue::State::compared, value.name + std::string(kReference), {}, 0, {}, {}, 0};
   const int64_t elements = value.elements();
   for (int64_t i = 0; i < elements; ++i) {
     const double x = std::fabs(number(value.format, reference.data(), i));

@@ -1,8 +1,9 @@
 // Compares a trace with a recording, value by value, as it is made.
 //
-// The size of a difference is |a - b| over the largest finite |element| of the recorded value (over 1 where that is 0).
-// NaN equals NaN and an infinity equals itself; any other difference from something that is not finite is infinite, and
-// so is any difference of integers and truth values (ids of experts, say): these agree or they do not.
+// The size of a difference is |a - b| over the largest finite |element| of the recorded value (over 1 where that
+// is 0). NaN equals NaN and an infinity equals itself; any other difference from something that is not finite is
+// infinite, and so is any difference of integers and truth values (ids of experts, say): these agree or they do
+// not.
 #pragma once
 
 #include <cstdint>
@@ -50,7 +51,7 @@ class TraceComparison final : public TraceSink {
  private:
   struct Alignment {
     const SafetensorsTensor* tensor = nullptr;
-    std::vector<std::vector<int64_t>> offsets;  // by axis and coordinate: their sum is the element in the recording
+    std::vector<std::vector<int64_t>> offsets;  // by axis and coordinate: the element there is at their sum
   };
 
   std::optional<Alignment> align(ComparedValue& compared) const;
@@ -62,8 +63,8 @@ class TraceComparison final : public TraceSink {
   std::vector<Alignment> alignments_;  // by value
 };
 
-// Compares the results of expanded steps with what the reference makes of the same inputs ("NAME" with "NAME/reference"):
-// a difference that has its cause in this very step.
+// Compares the results of expanded steps with what the reference makes of the same inputs ("NAME" with
+// "NAME/reference"): a difference that has its cause in this very step.
 class ReferenceComparison final : public TraceSink {
  public:
   explicit ReferenceComparison(double tolerance) : tolerance_(tolerance) {}
@@ -71,7 +72,8 @@ class ReferenceComparison final : public TraceSink {
   void begin(const std::vector<TracedValue>& values, std::span<const int32_t> tokens) override;
   void take(size_t value, int64_t first, int64_t count, std::span<const std::byte> data) override;
 
-  const std::vector<ComparedValue>& values() const { return values_; }  // of expanded steps; "recorded": the reference
+  // Of expanded steps; "recorded": the reference.
+  const std::vector<ComparedValue>& values() const { return values_; }
 
  private:
   double tolerance_;

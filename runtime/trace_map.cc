@@ -14,7 +14,9 @@ namespace {
 constexpr uint64_t kMaxBytes = 1 << 20;
 constexpr size_t kMaxWildcards = 4;  // of one pattern: matching tries every division of the text
 
-bool is_wildcard(std::string_view pattern, size_t at) { return pattern[at] == '*' || pattern.substr(at, 2) == "{}"; }
+bool is_wildcard(std::string_view pattern, size_t at) {
+  return pattern[at] == '*' || pattern.substr(at, 2) == "{}";
+}
 size_t wildcard_length(std::string_view pattern, size_t at) { return pattern[at] == '*' ? 1 : 2; }
 
 size_t wildcards(std::string_view pattern) {
@@ -24,7 +26,8 @@ size_t wildcards(std::string_view pattern) {
 }
 
 bool is_number(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
 }
 
 // What the wildcards of `pattern` stand for in `text`, the shortest first; false where it does not match.
@@ -75,7 +78,9 @@ class Parser {
     const Json* from = &entry;
     if (entry.is_object()) {
       for (const auto& [member, content] : entry.items()) {
-        if (member != "from" && member != "order" && member != "pairs") fail(key, "has an unknown member " + in_quotes(member));
+        if (member != "from" && member != "order" && member != "pairs") {
+          fail(key, "has an unknown member " + in_quotes(member));
+        }
       }
       from = find(entry, "from");
       if (from == nullptr) fail(key, "does not say \"from\" where");
@@ -86,10 +91,13 @@ class Parser {
         else fail(key, "\"pairs\" is neither \"half_split\" nor \"interleaved\"");
       }
     }
-    value.from = from->is_string() ? std::vector<std::string>{from->get<std::string>()} : texts(key, *from, "from");
+    value.from =
+        from->is_string() ? std::vector<std::string>{from->get<std::string>()} : texts(key, *from, "from");
     for (const std::string& name : value.from) {
       if (name.empty()) fail(key, "names a tensor without a name");
-      if (wildcards(name) > wildcards(key)) fail(key, in_quotes(name) + " has more wildcards than the value's name");
+      if (wildcards(name) > wildcards(key)) {
+        fail(key, in_quotes(name) + " has more wildcards than the value's name");
+      }
     }
     return value;
   }
@@ -120,13 +128,17 @@ TraceMap TraceMap::parse(std::string_view text, const std::string& source) {
   const Parser parser(source);
   if (!json.is_object()) throw Error(source + ": is no object");
   for (const auto& [key, content] : json.items()) {
-    if (key != "values" && key != "comment") parser.fail(key, "is not known; there are \"values\" and \"comment\"");
+    if (key != "values" && key != "comment") {
+      parser.fail(key, "is not known; there are \"values\" and \"comment\"");
+    }
   }
   const Json* values = weft::find(json, "values");
   if (values == nullptr || !values->is_object()) parser.fail("values", "is missing, or no object");
   TraceMap map;
   for (const auto& [key, entry] : values->items()) {
-    if (wildcards(key) > kMaxWildcards) parser.fail(key, "has more than " + std::to_string(kMaxWildcards) + " wildcards");
+    if (wildcards(key) > kMaxWildcards) {
+      parser.fail(key, "has more than " + std::to_string(kMaxWildcards) + " wildcards");
+    }
     map.entries_.push_back({key, key.size() - wildcards(key), parser.read(key, entry)});
   }
   std::stable_sort(map.entries_.begin(), map.entries_.end(),

@@ -3,16 +3,17 @@
 //   {"values": {
 //     "embedding":           "model.embed_tokens",
 //     "blk.{}.attn_norm":    ["model.layers.{}.input_layernorm", "transformer.h.{}.ln_1"],
-//     "blk.{}.q":            {"from": "model.layers.{}.self_attn.query", "order": ["kv_head", "group", "pos", "head_dim"],
-//                             "pairs": "half_split"},
+//     "blk.{}.q":            {"from": "model.layers.{}.self_attn.query",
+//                             "order": ["kv_head", "group", "pos", "head_dim"], "pairs": "half_split"},
 //     "blk.{}.ffn_hidden":   null
 //   }}
 //
-// A name may hold {} for a number (of a layer) and * for any text; in the names of the recording, {} and * stand for what
-// was found, in the order in which they occur. Of several names, the first that the recording has is taken; null: the
-// value is not compared. Where several patterns match, the one with the most literal text holds. "order": the axes of
-// the value in the order in which the recording has them; dimensions that were split or merged need no mention. "pairs":
-// in what order the recording has the elements of rotary pairs on the value's rotary axis, "half_split" or "interleaved".
+// A name may hold {} for a number (of a layer) and * for any text; in the names of the recording, {} and * stand
+// for what was found, in the order in which they occur. Of several names, the first that the recording has is
+// taken; null: the value is not compared. Where several patterns match, the one with the most literal text holds.
+// "order": the axes of the value in the order in which the recording has them; dimensions that were split or
+// merged need no mention. "pairs": in what order the recording has the elements of rotary pairs on the value's
+// rotary axis, "half_split" or "interleaved".
 #pragma once
 
 #include <filesystem>

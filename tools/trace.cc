@@ -41,7 +41,8 @@ std::string described(const ComparedValue& compared, double tolerance, const cha
                   coordinates_text(value, d.at).c_str(), d.here, d.recorded, other, d.absolute, d.relative);
   };
   text += format("\n  %lld of %lld elements differ by more than %g of the largest, which is %.6g\n",
-                 static_cast<long long>(compared.beyond), static_cast<long long>(value.elements()), tolerance, compared.scale);
+                 static_cast<long long>(compared.beyond), static_cast<long long>(value.elements()), tolerance,
+                 compared.scale);
   text += line("first", compared.first);
   return compared.first.at == compared.largest.at ? text : text + line("most", compared.largest);
 }
@@ -59,7 +60,10 @@ std::string table(const std::vector<ComparedValue>& values, bool all) {
     }
     text += format("%-32s %-36s ", compared.value.name.c_str(), compared.value.axes_text().c_str());
     if (compared.state == State::misfit) text += format("%23s  <-", "does not fit");
-    else text += format("%11.3g %11.3g%s", compared.largest.absolute, compared.largest.relative, compared.differs() ? "  <-" : "");
+    else {
+      text += format("%11.3g %11.3g%s", compared.largest.absolute, compared.largest.relative,
+                     compared.differs() ? "  <-" : "");
+    }
     text += "\n";
   }
   if (left_out != 0) text += format("(and %zu parts of steps that agree; --all lists them)\n", left_out);
@@ -83,7 +87,9 @@ bool report(const TraceComparison& comparison, double tolerance, bool all) {
   }
   print(table(values, all));
   if (!absent.empty()) print("not in the recording: " + listed(absent) + "\n");
-  if (const auto unused = comparison.unused(); !unused.empty()) print("only in the recording: " + listed(unused) + "\n");
+  if (const auto unused = comparison.unused(); !unused.empty()) {
+    print("only in the recording: " + listed(unused) + "\n");
+  }
   const ComparedValue* first = first_that_differs(values);
   if (first != nullptr) {
     print("first difference: " + described(*first, tolerance, "recorded"));
@@ -96,7 +102,8 @@ bool report(const TraceComparison& comparison, double tolerance, bool all) {
 bool report_reference(const ReferenceComparison& comparison, double tolerance) {
   const ComparedValue* first = first_that_differs(comparison.values());
   if (first != nullptr) {
-    print("differs from the reference, given the same inputs: " + described(*first, tolerance, "by the reference"));
+    print("differs from the reference, given the same inputs: " +
+          described(*first, tolerance, "by the reference"));
     return false;
   }
   print(format("%zu results of expanded steps agree with the reference within %g of their largest element\n",
@@ -134,19 +141,20 @@ bool run(const TraceFlags& flags) {
   ReferenceComparison reference(tolerance);
   if (!flags.output.empty()) {
     const std::string precision(name(options.precision));
-    sinks.push_back(&writer.emplace(flags.output, std::map<std::string, std::string>{{"format", "weft trace 1"},
-                                                                                    {"model", open.file->path()},
-                                                                                    {"architecture", open.model.architecture},
-                                                                                    {"device", device.name()},
-                                                                                    {"precision", precision}}));
+    sinks.push_back(
+        &writer.emplace(flags.output, std::map<std::string, std::string>{{"format", "weft trace 1"},
+                                                                         {"model", open.file->path()},
+                                                                         {"architecture", open.model.architecture},
+                                                                         {"device", device.name()},
+                                                                         {"precision", precision}}));
   }
   if (recording) sinks.push_back(&comparison.emplace(*recording, map ? &*map : nullptr, tolerance));
   if (options.expand) sinks.push_back(&reference);
   waiting_for("tracing", [&] { return trace(open.model, device, tokens, options, sinks), 0; });
   if (writer) writer->finish();
 
-  std::fprintf(stderr, "%s%zu tokens (%s, precision %s)\n", writer ? (flags.output + ": ").c_str() : "", tokens.size(),
-               device.name().c_str(), std::string(name(options.precision)).c_str());
+  std::fprintf(stderr, "%s%zu tokens (%s, precision %s)\n", writer ? (flags.output + ": ").c_str() : "",
+               tokens.size(), device.name().c_str(), std::string(name(options.precision)).c_str());
   bool agree = true;
   if (comparison) agree = report(*comparison, tolerance, flags.all);
   if (options.expand) agree &= report_reference(reference, tolerance);
@@ -157,27 +165,36 @@ bool run(const TraceFlags& flags) {
 
 void add_trace(CLI::App& app) {
   auto flags = std::make_shared<TraceFlags>();
-  CLI::App* command = app.add_subcommand("trace", "Record every value of a prompt, or find the first that differs from a recording");
+  CLI::App* command = app.add_subcommand(
+      "trace", "Record every value of a prompt, or find the first that differs from a recording");
   command->footer(
-      "A recording is a safetensors file with every value that the model's graph materializes, the logits of all positions\n"
-      "and the tokens. --against runs and compares: the exit code is 1 where a value differs by more than the tolerance\n"
-      "times the largest element of the recorded one. Without a prompt, the recording's tokens are taken. A prompt goes\n"
-      "through in chunks, so that memory does not grow with its length.");
+      "A recording is a safetensors file with every value that the model's graph materializes, the logits of all\n"
+      "positions and the tokens. --against runs and compares: the exit code is 1 where a value differs by more than\n"
+      "the tolerance times the largest element of the recorded one. Without a prompt, the recording's tokens are\n"
+      "taken. A prompt goes through in chunks, so that memory does not grow with its length.");
   add_model_flag(*command, flags->model);
   add_prompt_flags(*command, flags->prompt, kPromptText | kPromptFile | kPromptTokens);
   command->add_option("-o,--output", flags->output, "Recording to write")->type_name("OUT.safetensors");
-  CLI::Option* against = command->add_option("--against", flags->against, "Recording to compare with")->type_name("REC.safetensors");
+  CLI::Option* against =
+      command->add_option("--against", flags->against, "Recording to compare with")->type_name("REC.safetensors");
   command->add_option("--map", flags->map, "Names of the values in a recording made elsewhere (see tools/trace/)")
       ->needs(against)
       ->type_name("FILE.json");
-  command->add_option("--tolerance", flags->tolerance, "Largest difference allowed (default: 1e-4 where both are exact, else 5e-2)")
+  command
+      ->add_option("--tolerance", flags->tolerance,
+                   "Largest difference allowed (default: 1e-4 where both are exact, else 5e-2)")
       ->check(CLI::NonNegativeNumber)
       ->type_name("X");
   flags->expand_option =
-      command->add_option("--expand", flags->expand, "Also the parts inside of steps (all, or those of such names: 'blk.3.*'), by the reference; slow")
+      command
+          ->add_option(
+              "--expand", flags->expand,
+              "Also the parts inside of steps (all, or those of such names: 'blk.3.*'), by the reference; slow")
           ->expected(0, 1)
           ->type_name("STEPS");
-  command->add_option("--chunk", flags->chunk, "Tokens that are processed at a time (default: as many as 256 MiB hold values of)")
+  command
+      ->add_option("--chunk", flags->chunk,
+                   "Tokens that are processed at a time (default: as many as 256 MiB hold values of)")
       ->check(CLI::Range(1, 1 << 20))
       ->type_name("N");
   command->add_flag("--all", flags->all, "List parts of steps that agree, too");

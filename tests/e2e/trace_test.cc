@@ -1,4 +1,5 @@
-// `weft trace`: an error that is planted in a model is found where it is, on either device, in recordings of any origin.
+// `weft trace`: an error that is planted in a model is found where it is, on either device, in recordings of any
+// origin.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -53,7 +54,9 @@ std::vector<float> floats_of(const Recording& recording, const std::string& name
   const SafetensorsTensor* tensor = recording.file().find_tensor(name);
   if (tensor == nullptr) throw Error("no tensor " + name);
   std::vector<float> values(tensor->bytes / sizeof(float));
-  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(read_number(*tensor, static_cast<int64_t>(i)));
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<float>(read_number(*tensor, static_cast<int64_t>(i)));
+  }
   return values;
 }
 
@@ -73,7 +76,8 @@ TEST_F(Trace, RecordsEveryValueAndTheLogits) {
   const Recording recording = Recording::open(path("all.safetensors"));
   std::vector<std::string> names = {"embedding", "output_norm", "logits", "tokens"};
   for (const char* layer : {"blk.0.", "blk.1."}) {
-    for (const char* name : {"attn_norm", "q", "k", "v", "attn", "attn_out", "ffn_norm", "ffn_hidden", "ffn_out"}) {
+    for (const char* name :
+         {"attn_norm", "q", "k", "v", "attn", "attn_out", "ffn_norm", "ffn_hidden", "ffn_out"}) {
       names.push_back(std::string(layer) + name);
     }
   }
@@ -83,8 +87,8 @@ TEST_F(Trace, RecordsEveryValueAndTheLogits) {
   EXPECT_EQ(recording.axes("blk.0.q"), (std::vector<std::string>{"pos", "kv_head", "group", "head_dim"}));
   EXPECT_EQ(recording.file().find_tensor("logits")->extents, (std::vector<int64_t>{kCount, HfModel::kVocab}));
 
-  const Result logits = run_weft({"logits", "-m", model.path().string(), "--tokens", kTokens, "-o", path("logits.f32"),
-                                  "--precision", "exact"});
+  const Result logits = run_weft({"logits", "-m", model.path().string(), "--tokens", kTokens, "-o",
+                                  path("logits.f32"), "--precision", "exact"});
   ASSERT_EQ(logits.code, 0) << logits.err;
   EXPECT_EQ(floats_of(recording, "logits"), test::read_floats(path("logits.f32")));
 }
@@ -125,20 +129,21 @@ struct Planted {
   const char *type, *tensor, *value, *part;
 };
 
-// One weight of the second layer is changed: the value that reads it is the first to differ, and of the parts of its step
-// the one that reads it.
+// One weight of the second layer is changed: the value that reads it is the first to differ, and of the parts of
+// its step the one that reads it.
 TEST_F(Trace, APlantedErrorIsFoundWhereItIs) {
   const std::string layer = "model.layers.1.";
-  for (const Planted& planted : {Planted{"llama", "input_layernorm.weight", "blk.1.attn_norm", "blk.1.attn_norm/reference"},
-                                 {"llama", "self_attn.q_proj.weight", "blk.1.q", "blk.1.q/contraction.0"},
-                                 {"qwen2", "self_attn.q_proj.bias", "blk.1.q", "blk.1.q/body"},
-                                 {"llama", "self_attn.k_proj.weight", "blk.1.k", "blk.1.k/contraction.0"},
-                                 {"llama", "self_attn.v_proj.weight", "blk.1.v", "blk.1.v/contraction.0"},
-                                 {"llama", "self_attn.o_proj.weight", "blk.1.attn_out", "blk.1.attn_out/contraction.0"},
-                                 {"llama", "mlp.gate_proj.weight", "blk.1.ffn_hidden", "blk.1.ffn_hidden/contraction.0"},
-                                 {"llama", "mlp.up_proj.weight", "blk.1.ffn_hidden", "blk.1.ffn_hidden/contraction.1"},
-                                 {"mixtral", "block_sparse_moe.gate.weight", "blk.1.router", "blk.1.router/contraction.0"},
-                                 {"llama", "mlp.down_proj.weight", "blk.1.ffn_out", "blk.1.ffn_out/contraction.0"}}) {
+  for (const Planted& planted :
+       {Planted{"llama", "input_layernorm.weight", "blk.1.attn_norm", "blk.1.attn_norm/reference"},
+        {"llama", "self_attn.q_proj.weight", "blk.1.q", "blk.1.q/contraction.0"},
+        {"qwen2", "self_attn.q_proj.bias", "blk.1.q", "blk.1.q/body"},
+        {"llama", "self_attn.k_proj.weight", "blk.1.k", "blk.1.k/contraction.0"},
+        {"llama", "self_attn.v_proj.weight", "blk.1.v", "blk.1.v/contraction.0"},
+        {"llama", "self_attn.o_proj.weight", "blk.1.attn_out", "blk.1.attn_out/contraction.0"},
+        {"llama", "mlp.gate_proj.weight", "blk.1.ffn_hidden", "blk.1.ffn_hidden/contraction.0"},
+        {"llama", "mlp.up_proj.weight", "blk.1.ffn_hidden", "blk.1.ffn_hidden/contraction.1"},
+        {"mixtral", "block_sparse_moe.gate.weight", "blk.1.router", "blk.1.router/contraction.0"},
+        {"llama", "mlp.down_proj.weight", "blk.1.ffn_out", "blk.1.ffn_out/contraction.0"}}) {
     HfModel model = HfModel::random(planted.type);
     const TempDirectory right, wrong;
     right.write(model);
@@ -165,7 +170,8 @@ TEST_F(Trace, ADifferenceSaysWhereAndHowMuch) {
   wrong.write(model);
   const Result result = against(wrong.path(), "right.safetensors");
   EXPECT_EQ(result.code, 1);
-  EXPECT_CONTAINS(result.out, "first difference: embedding (pos x embed)\n  1 of 224 elements differ by more than 0.0001");
+  EXPECT_CONTAINS(result.out,
+                  "first difference: embedding (pos x embed)\n  1 of 224 elements differ by more than 0.0001");
   EXPECT_CONTAINS(result.out, "first at pos 2, embed 7: ");
   EXPECT_CONTAINS(result.out, "difference 0.5, ");
   EXPECT_EQ(against(wrong.path(), "right.safetensors", {"--tolerance", "100"}).code, 0);
@@ -197,17 +203,21 @@ TEST_F(Trace, AMappedRecordingOfAnotherProgram) {
     for (size_t head = 0; head < kHeads; ++head) {
       for (size_t pair = 0; pair < kDim / 2; ++pair) {
         for (const size_t second : {0u, 1u}) {
-          query[(head * kCount + pos) * kDim + second * kDim / 2 + pair] = q[(pos * kHeads + head) * kDim + 2 * pair + second];
+          query[(head * kCount + pos) * kDim + second * kDim / 2 + pair] =
+              q[(pos * kHeads + head) * kDim + 2 * pair + second];
         }
       }
     }
   }
-  const std::string header = R"({"model.layers.1.self_attn.query":{"dtype":"F32","shape":[4,7,8],"data_offsets":[0,896]},)"
-                             R"("lm_head":{"dtype":"F32","shape":[1,7,40],"data_offsets":[896,2016]}})";
-  std::ofstream(path("theirs.safetensors")) << test::safetensors_bytes(header, test::float_bytes(query) + test::float_bytes(logits));
+  const std::string header =
+      R"({"model.layers.1.self_attn.query":{"dtype":"F32","shape":[4,7,8],"data_offsets":[0,896]},)"
+      R"("lm_head":{"dtype":"F32","shape":[1,7,40],"data_offsets":[896,2016]}})";
+  std::ofstream(path("theirs.safetensors"))
+      << test::safetensors_bytes(header, test::float_bytes(query) + test::float_bytes(logits));
   const std::string map = (test::source_dir() / "tools/trace/hugging_face.json").string();
   for (const auto& file : {directory.path(), gguf.path() / "model.gguf"}) {
-    const Arguments arguments = {"-m", file.string(), "--against", path("theirs.safetensors"), "--tokens", kTokens};
+    const Arguments arguments = {"-m",       file.string(), "--against", path("theirs.safetensors"),
+                                 "--tokens", kTokens};
     Arguments mapped = arguments;
     mapped.insert(mapped.end(), {"--map", map});
     const Result result = trace(mapped);
@@ -218,11 +228,15 @@ TEST_F(Trace, AMappedRecordingOfAnotherProgram) {
     EXPECT_CONTAINS(unmapped.err, "theirs.safetensors: has none of the values of this model");
   }
   query[1] += 1;
-  std::ofstream(path("theirs.safetensors")) << test::safetensors_bytes(header, test::float_bytes(query) + test::float_bytes(logits));
-  const Result result = against(gguf.path() / "model.gguf", "theirs.safetensors", {"--tokens", kTokens, "--map", map});
+  std::ofstream(path("theirs.safetensors"))
+      << test::safetensors_bytes(header, test::float_bytes(query) + test::float_bytes(logits));
+  const Result result =
+      against(gguf.path() / "model.gguf", "theirs.safetensors", {"--tokens", kTokens, "--map", map});
   EXPECT_EQ(result.code, 1);
   EXPECT_EQ(first_difference(result), "blk.1.q");
-  EXPECT_CONTAINS(result.out, "first at pos 0, kv_head 0, group 0, head_dim 2: ");  // element 1 of the halves is that of pair 1
+  EXPECT_CONTAINS(
+      result.out,
+      "first at pos 0, kv_head 0, group 0, head_dim 2: ");  // element 1 of the halves is that of pair 1
 }
 
 TEST_F(Trace, HostileFilesAreErrors) {
@@ -242,18 +256,24 @@ TEST_F(Trace, HostileFilesAreErrors) {
   fails(test::safetensors_bytes("{}", "", &huge), "byte 0", {});
   fails(test::safetensors_bytes("{}", ""), "holds no tokens", {});
   fails(test::safetensors_bytes("{}", ""), "has none of the values", {"--tokens", kTokens});
-  fails(test::safetensors_bytes(R"({"tokens":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "abcd"), "wanted I32 or I64", {});
-  fails(test::safetensors_bytes(R"({"tokens":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}})", "\xff\xff\xff\xff"), "entry 0", {});
-  fails(test::safetensors_bytes(R"({"tokens":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}})", std::string("\1\0\0\0", 4)),
+  fails(test::safetensors_bytes(R"({"tokens":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "abcd"),
+        "wanted I32 or I64", {});
+  fails(test::safetensors_bytes(R"({"tokens":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}})",
+                                "\xff\xff\xff\xff"),
+        "entry 0", {});
+  fails(test::safetensors_bytes(R"({"tokens":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}})",
+                                std::string("\1\0\0\0", 4)),
         "made with other tokens", {"--tokens", "2"});
   // A value that does not fit is a difference, not an error.
-  std::ofstream(path("odd")) << test::safetensors_bytes(R"({"logits":{"dtype":"U8","shape":[3],"data_offsets":[0,3]}})", "abc");
+  std::ofstream(path("odd")) << test::safetensors_bytes(
+      R"({"logits":{"dtype":"U8","shape":[3],"data_offsets":[0,3]}})", "abc");
   const Result odd = against(model.path(), "odd", {"--tokens", kTokens});
   EXPECT_EQ(odd.code, 1);
   EXPECT_CONTAINS(odd.out, "first difference: logits (pos x vocab): its elements are U8");
 
   record(model.path(), "good.safetensors");
-  for (const char* map : {"", "[]", R"({"values":{"q":5}})", R"({"values":{"q":{"from":"a","pairs":1}}})", "{\"values\":{\"\xff\":\"a\"}}"}) {
+  for (const char* map : {"", "[]", R"({"values":{"q":5}})", R"({"values":{"q":{"from":"a","pairs":1}}})",
+                          "{\"values\":{\"\xff\":\"a\"}}"}) {
     std::ofstream(path("map.json")) << map;
     const Result result = against(model.path(), "good.safetensors", {"--map", path("map.json")});
     EXPECT_EQ(result.code, 1);
@@ -309,18 +329,22 @@ TEST_F(Trace, GoldenModelsHaveTheirLogits) {
     EXPECT_LE(test::relative_error(logits, test::read_floats(folder / expected["logits"])), 1e-4);
     Arguments devices = {"cpu"};
     if (test::opencl_device()) devices.push_back("opencl");
-    for (const std::string& device : devices) EXPECT_EQ(against(folder / "hf", "golden", {"--device", device}).code, 0) << device;
+    for (const std::string& device : devices) {
+      EXPECT_EQ(against(folder / "hf", "golden", {"--device", device}).code, 0) << device;
+    }
   }
 }
 
 // tools/verify, where there is a Python with torch and transformers: build/verify-venv, or $WEFT_VERIFY_PYTHON.
 TEST_F(Trace, TransformersAgree) {
   const char* given = std::getenv("WEFT_VERIFY_PYTHON");
-  const std::string python = given != nullptr ? given : (test::source_dir() / "build/verify-venv/bin/python").string();
+  const std::string python =
+      given != nullptr ? given : (test::source_dir() / "build/verify-venv/bin/python").string();
   if (!std::filesystem::exists(python)) GTEST_SKIP() << "no Python with torch and transformers (see tools/verify)";
   WEFT_SHARED_OR_SKIP(folder, "data/golden/qwen2/hf");
-  const std::string command = (test::source_dir() / "tools/verify").string() + " " + folder.string() + " --python " + python +
-                              " --weft " + test::weft_binary().string() + " > " + path("out") + " 2>&1";
+  const std::string command = (test::source_dir() / "tools/verify").string() + " " + folder.string() +
+                              " --python " + python + " --weft " + test::weft_binary().string() + " > " +
+                              path("out") + " 2>&1";
   EXPECT_EQ(std::system(command.c_str()), 0) << test::read_file(path("out"));
 }
 

@@ -1,5 +1,5 @@
-// config.json, and behind a line "---" model.safetensors.index.json, of a directory whose tensors are those of a small
-// model: the model that they describe, or an Error. Without an index the directory has one file of tensors.
+// config.json, and behind a line "---" model.safetensors.index.json, of a directory whose tensors are those of a
+// small model: the model that they describe, or an Error. Without an index the directory has one file of tensors.
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,7 +30,9 @@ void require(bool condition) {
 // Two layers: 8 wide, 2 heads and 1 for keys and values, 6 hidden, 5 tokens.
 Tensors tensors_of(std::string_view architecture) {
   const Format f32 = Format::f32;
-  Tensors tensors = {{"model.embed_tokens.weight", f32, {5, 8}}, {"model.norm.weight", f32, {8}}, {"lm_head.weight", f32, {5, 8}}};
+  Tensors tensors = {{"model.embed_tokens.weight", f32, {5, 8}},
+                     {"model.norm.weight", f32, {8}},
+                     {"lm_head.weight", f32, {5, 8}}};
   for (const char* layer : {"0", "1"}) {
     const std::string at = "model.layers." + std::string(layer) + ".";
     tensors.push_back({at + "input_layernorm.weight", f32, {8}});
@@ -43,11 +45,15 @@ Tensors tensors_of(std::string_view architecture) {
     if (architecture == "mixtral") {
       tensors.push_back({at + "block_sparse_moe.gate.weight", f32, {2, 8}});
       for (const char* expert : {"experts.0.", "experts.1."}) {
-        for (const char* name : {"w1", "w3"}) tensors.push_back({at + "block_sparse_moe." + expert + name + ".weight", f32, {6, 8}});
+        for (const char* name : {"w1", "w3"}) {
+          tensors.push_back({at + "block_sparse_moe." + expert + name + ".weight", f32, {6, 8}});
+        }
         tensors.push_back({at + "block_sparse_moe." + expert + "w2.weight", f32, {8, 6}});
       }
     } else {
-      for (const char* name : {"gate", "up"}) tensors.push_back({at + "mlp." + name + "_proj.weight", f32, {6, 8}});
+      for (const char* name : {"gate", "up"}) {
+        tensors.push_back({at + "mlp." + name + "_proj.weight", f32, {6, 8}});
+      }
       tensors.push_back({at + "mlp.down_proj.weight", f32, {8, 6}});
     }
   }

@@ -1,5 +1,5 @@
-// Arbitrary bytes as a safetensors file: its tensors lie in the file, next to each other, and what a recording says of
-// tokens and axes can be read; or an Error.
+// Arbitrary bytes as a safetensors file: its tensors lie in the file, next to each other, and what a recording
+// says of tokens and axes can be read; or an Error.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -32,7 +32,9 @@ uint64_t check(const SafetensorsFile& file, const SafetensorsTensor& tensor) {
   else for (const int64_t extent : tensor.extents) elements *= static_cast<uint64_t>(extent);
   require(elements <= tensor.bytes * 8);
   if (!is_readable(tensor) || elements == 0) return tensor.offset + tensor.bytes;
-  for (const uint64_t at : {uint64_t{0}, elements / 2, elements - 1}) checksum += read_number(tensor, static_cast<int64_t>(at));
+  for (const uint64_t at : {uint64_t{0}, elements / 2, elements - 1}) {
+    checksum += read_number(tensor, static_cast<int64_t>(at));
+  }
   return tensor.offset + tensor.bytes;
 }
 

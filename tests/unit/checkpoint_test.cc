@@ -59,7 +59,9 @@ Shapes llama_tensors() {
 
 class Directory : public testing::Test {
  protected:
-  void write(const std::string& name, const std::string& bytes) { std::ofstream(folder_ / name, std::ios::binary) << bytes; }
+  void write(const std::string& name, const std::string& bytes) {
+    std::ofstream(folder_ / name, std::ios::binary) << bytes;
+  }
   void write_json(const std::string& name, const json& content) { write(name, content.dump()); }
   fs::path path() const { return folder_ / ""; }
   std::string error() const {
@@ -148,7 +150,8 @@ TEST_F(Directory, HyperparametersThatCannotBe) {
   EXPECT_CONTAINS(with("hidden_size", json::parse("1e30")), "is no integer");
   EXPECT_CONTAINS(with("hidden_size", json::parse("100000000000000000000000")), "is no integer");
   EXPECT_CONTAINS(with("num_hidden_layers", 1000000), "is more than the file has tensors");
-  EXPECT_CONTAINS(with("num_attention_heads", 3), "q_proj.weight' is [8, 8], expected kv_head 1 x group 3 x head_dim 2");
+  EXPECT_CONTAINS(with("num_attention_heads", 3),
+                  "q_proj.weight' is [8, 8], expected kv_head 1 x group 3 x head_dim 2");
   EXPECT_CONTAINS(with("num_key_value_heads", 3), "'num_attention_heads': must be a multiple");
   EXPECT_CONTAINS(with("rms_norm_eps", 0), "'rms_norm_eps': is not a finite number above 0");
   EXPECT_CONTAINS(with("rms_norm_eps", 1e300), "'rms_norm_eps': is not a finite number above 0");
@@ -180,7 +183,9 @@ TEST_F(Directory, TensorsThatDoNotFitAreAllListed) {
   write_json("config.json", llama_config());
   write("model.safetensors", shard_of(tensors));
   const std::string error = load_error();
-  for (const char* part : {"model.norm.weight", "model.layers.0.extra", "self_attn.q_proj.weight"}) EXPECT_CONTAINS(error, part);
+  for (const char* part : {"model.norm.weight", "model.layers.0.extra", "self_attn.q_proj.weight"}) {
+    EXPECT_CONTAINS(error, part);
+  }
 }
 
 TEST_F(Directory, TensorsOfTypesWithoutArithmeticAreNamed) {
@@ -235,16 +240,20 @@ TEST_F(Shards, AreReadByTheirIndex) {
   EXPECT_EQ(load_model(file).vocab, 5);
   // A single file holds over an index.
   write("model.safetensors", shard_of(llama_tensors()));
-  EXPECT_EQ(Checkpoint::open(path())->find("model.norm.weight")->file->path(), (folder_ / "model.safetensors").string());
+  EXPECT_EQ(Checkpoint::open(path())->find("model.norm.weight")->file->path(),
+            (folder_ / "model.safetensors").string());
 }
 
 TEST_F(Shards, IndexesThatAreNone) {
   EXPECT_CONTAINS(error(), "model.safetensors: cannot open");
   for (const auto& [text, part] : std::vector<std::pair<std::string, std::string>>{
-           {"{}", "'weight_map' is missing"}, {"[]", "'weight_map' is missing"},
-           {R"({"weight_map":[]})", "'weight_map' is missing, or no object"}, {R"({"weight_map":{}})", "names no file"},
+           {"{}", "'weight_map' is missing"},
+           {"[]", "'weight_map' is missing"},
+           {R"({"weight_map":[]})", "'weight_map' is missing, or no object"},
+           {R"({"weight_map":{}})", "names no file"},
            {R"({"weight_map":{"x":1}})", "tensor 'x': is not mapped to a file name"},
-           {R"({"weight_map":{"x":"a","x":"b"}})", "'x' appears twice"}, {"{", "is not JSON"}}) {
+           {R"({"weight_map":{"x":"a","x":"b"}})", "'x' appears twice"},
+           {"{", "is not JSON"}}) {
     write("model.safetensors.index.json", text);
     EXPECT_CONTAINS(error(), "model.safetensors.index.json: ") << text;
     EXPECT_CONTAINS(error(), part) << text;
@@ -252,7 +261,8 @@ TEST_F(Shards, IndexesThatAreNone) {
 }
 
 TEST_F(Shards, NamesDoNotLeaveTheDirectory) {
-  for (const char* name : {"../a.safetensors", "/etc/passwd", "sub/a.safetensors", "..", ".", "", "./a.safetensors"}) {
+  for (const char* name :
+       {"../a.safetensors", "/etc/passwd", "sub/a.safetensors", "..", ".", "", "./a.safetensors"}) {
     json map = map_;
     map["model.norm.weight"] = name;
     EXPECT_CONTAINS(error_with(map), "is no name of a file in this directory") << name;
@@ -310,8 +320,10 @@ TEST(CheckpointFile, GgufErrorsNameTheByte) {
   EXPECT_EQ(error.rfind(file.path().string() + ": byte ", 0), 0u) << error;
   EXPECT_CONTAINS(error, "key 'llama.embedding_length': is no number");
   EXPECT_CONTAINS(error_of([&] { checkpoint->fail("absent", "is missing"); }), ": key 'llama.absent': is missing");
-  EXPECT_CONTAINS(error_of([] { Checkpoint::open("/nonexistent/model.gguf"); }), "/nonexistent/model.gguf: cannot open");
-  EXPECT_CONTAINS(error_of([] { Checkpoint::open("/nonexistent/model.safetensors"); }), "/nonexistent/config.json: cannot open");
+  EXPECT_CONTAINS(error_of([] { Checkpoint::open("/nonexistent/model.gguf"); }),
+                  "/nonexistent/model.gguf: cannot open");
+  EXPECT_CONTAINS(error_of([] { Checkpoint::open("/nonexistent/model.safetensors"); }),
+                  "/nonexistent/config.json: cannot open");
 }
 
 }  // namespace

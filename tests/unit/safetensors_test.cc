@@ -1,4 +1,5 @@
-// safetensors files: what the reader takes, what it refuses and how it says so, and that the writer's files are read.
+// safetensors files: what the reader takes, what it refuses and how it says so, and that the writer's files are
+// read.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -86,8 +87,10 @@ TEST(Safetensors, RefusesHeadersThatDoNotFit) {
   for (const std::string& bytes : {std::string(), std::string("short"), std::string(7, '\0')}) {
     EXPECT_CONTAINS(error_of([&] { opened(bytes); }), "fewer than a header");
   }
-  for (const uint64_t length : {uint64_t{3}, uint64_t{99'999'999}, uint64_t{100'000'001}, uint64_t{1} << 63, ~uint64_t{0}}) {
-    EXPECT_CONTAINS(error_of([&] { opened(safetensors_bytes("{}", "", &length)); }), "byte 0: a header of " + std::to_string(length));
+  for (const uint64_t length :
+       {uint64_t{3}, uint64_t{99'999'999}, uint64_t{100'000'001}, uint64_t{1} << 63, ~uint64_t{0}}) {
+    EXPECT_CONTAINS(error_of([&] { opened(safetensors_bytes("{}", "", &length)); }),
+                    "byte 0: a header of " + std::to_string(length));
   }
   const uint64_t empty = 0, half = 1;
   EXPECT_CONTAINS(error_of([&] { opened(safetensors_bytes("", "", &empty)); }), "is not JSON");
@@ -95,7 +98,9 @@ TEST(Safetensors, RefusesHeadersThatDoNotFit) {
   // Cut at any byte.
   const std::string whole =
       safetensors_bytes(R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", float_bytes({1, 2}));
-  for (size_t size = 0; size < whole.size(); ++size) EXPECT_NE(error_of([&] { opened(whole.substr(0, size)); }), "(no error)") << size;
+  for (size_t size = 0; size < whole.size(); ++size) {
+    EXPECT_NE(error_of([&] { opened(whole.substr(0, size)); }), "(no error)") << size;
+  }
   EXPECT_EQ(opened(whole).tensors().size(), 1u);
 }
 
@@ -110,7 +115,8 @@ TEST(Safetensors, RefusesWhatIsNoHeader) {
   EXPECT_CONTAINS(refused(R"({"__metadata__":[]})"), "'__metadata__': is no object");
   EXPECT_CONTAINS(refused(R"({"__metadata__":{"a":1}})"), "'a' is no string");
   EXPECT_CONTAINS(refused(std::string(100'000, '[')), "nested deeper");
-  EXPECT_CONTAINS(refused(R"({"x":{"shape":)" + std::string(1000, '[') + std::string(1000, ']') + "}}"), "nested deeper");
+  EXPECT_CONTAINS(refused(R"({"x":{"shape":)" + std::string(1000, '[') + std::string(1000, ']') + "}}"),
+                  "nested deeper");
 }
 
 TEST(Safetensors, RefusesDuplicates) {
@@ -118,7 +124,8 @@ TEST(Safetensors, RefusesDuplicates) {
   EXPECT_CONTAINS(refused("{\"x\":" + entry + ",\"x\":" + entry + "}", "1234"), "'x' appears twice");
   EXPECT_CONTAINS(refused("{\"x\":" + entry + R"(,"\u0078":)" + entry + "}", "1234"), "'x' appears twice");
   EXPECT_CONTAINS(refused(R"({"__metadata__":{"a":"1","a":"2"}})"), "'a' appears twice");
-  EXPECT_CONTAINS(refused(R"({"x":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "1234"), "'dtype' appears twice");
+  EXPECT_CONTAINS(refused(R"({"x":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "1234"),
+                  "'dtype' appears twice");
 }
 
 TEST(Safetensors, RefusesEntriesThatAreNotTensors) {
@@ -130,31 +137,38 @@ TEST(Safetensors, RefusesEntriesThatAreNotTensors) {
   EXPECT_CONTAINS(refused(R"({"x":{"shape":[1],"data_offsets":[0,4]}})", "1234"), "dtype is missing");
   EXPECT_CONTAINS(refused(R"({"x":{"dtype":"F32","data_offsets":[0,4]}})", "1234"), "shape is missing");
   EXPECT_CONTAINS(refused(R"({"x":{"dtype":"F32","shape":[1]}})", "1234"), "data_offsets is missing");
-  EXPECT_CONTAINS(refused(R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"strides":[1]}})", "1234"), "unknown field 'strides'");
+  EXPECT_CONTAINS(refused(R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"strides":[1]}})", "1234"),
+                  "unknown field 'strides'");
   for (const char* shape : {"[-1]", "[1.0]", "[\"1\"]", "[null]", "[[1]]", "[1e3]", "[18446744073709551616]"}) {
-    EXPECT_CONTAINS(refused(entry("\"F32\"", shape, "[0,4]"), "1234"), "shape holds something that is no extent") << shape;
+    EXPECT_CONTAINS(refused(entry("\"F32\"", shape, "[0,4]"), "1234"), "shape holds something that is no extent")
+        << shape;
   }
   EXPECT_CONTAINS(refused(entry("\"F32\"", "{}", "[0,4]"), "1234"), "shape is missing, or no list");
   EXPECT_CONTAINS(refused(entry("\"F32\"", "[1,1,1,1,1,1,1,1,1]", "[0,4]"), "1234"), "more than 8 extents");
   for (const char* offsets : {"[]", "[0]", "[0,4,8]", "[-4,0]", "[0,4.0]", "\"0-4\"", "[\"0\",4]", "{}"}) {
-    EXPECT_CONTAINS(refused(entry("\"F32\"", "[1]", offsets), "1234"), "data_offsets is missing, or no pair") << offsets;
+    EXPECT_CONTAINS(refused(entry("\"F32\"", "[1]", offsets), "1234"), "data_offsets is missing, or no pair")
+        << offsets;
   }
 }
 
 TEST(Safetensors, RefusesShapesThatOverflow) {
   for (const char* shape : {"[18446744073709551615]", "[9223372036854775808]", "[4294967296,4294967296]",
                             "[4611686018427387904,4]", "[2,2,2,2305843009213693952]", "[4611686018427387905]"}) {
-    const std::string error = refused(std::string(R"({"x":{"dtype":"F32","shape":)") + shape + R"(,"data_offsets":[0,4]}})", "1234");
+    const std::string error =
+        refused(std::string(R"({"x":{"dtype":"F32","shape":)") + shape + R"(,"data_offsets":[0,4]}})", "1234");
     EXPECT_CONTAINS(error, "shape overflows") << shape;
   }
   // 2^61 elements of 8 bytes come to 0 bytes in 64 bits, and so do 2^62 of 4.
-  EXPECT_CONTAINS(refused(R"({"x":{"dtype":"F64","shape":[2305843009213693952],"data_offsets":[0,0]}})"), "shape overflows");
-  EXPECT_CONTAINS(refused(R"({"x":{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,0]}})"), "shape overflows");
+  EXPECT_CONTAINS(refused(R"({"x":{"dtype":"F64","shape":[2305843009213693952],"data_offsets":[0,0]}})"),
+                  "shape overflows");
+  EXPECT_CONTAINS(refused(R"({"x":{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,0]}})"),
+                  "shape overflows");
 }
 
 TEST(Safetensors, RefusesRangesThatDoNotCoverTheData) {
   const auto two = [](const std::string& a, const std::string& b) {
-    return R"({"a":{"dtype":"U8","shape":[4],"data_offsets":)" + a + R"(},"b":{"dtype":"U8","shape":[4],"data_offsets":)" + b + "}}";
+    return R"({"a":{"dtype":"U8","shape":[4],"data_offsets":)" + a +
+           R"(},"b":{"dtype":"U8","shape":[4],"data_offsets":)" + b + "}}";
   };
   EXPECT_EQ(opened(safetensors_bytes(two("[4,8]", "[0,4]"), "12345678")).tensors()[0].name, "b");
   EXPECT_CONTAINS(refused(two("[0,4]", "[0,4]"), "1234"), "overlaps");
@@ -162,7 +176,8 @@ TEST(Safetensors, RefusesRangesThatDoNotCoverTheData) {
   EXPECT_CONTAINS(refused(two("[0,4]", "[5,9]"), "123456789"), "after a gap");
   EXPECT_CONTAINS(refused(two("[1,5]", "[5,9]"), "123456789"), "after a gap");
   EXPECT_CONTAINS(refused(two("[0,4]", "[4,8]"), "123456789"), "belong to no tensor");
-  EXPECT_CONTAINS(refused(two("[0,4]", "[4,8]"), "1234567"), "tensor 'b': data_offsets [4, 8) are outside the data of 7 bytes");
+  EXPECT_CONTAINS(refused(two("[0,4]", "[4,8]"), "1234567"),
+                  "tensor 'b': data_offsets [4, 8) are outside the data of 7 bytes");
   EXPECT_CONTAINS(refused(two("[0,4]", "[8,4]"), "12345678"), "outside");
   EXPECT_CONTAINS(refused(two("[0,4]", "[18446744073709551612,18446744073709551615]"), "12345678"), "outside");
   EXPECT_CONTAINS(refused(two("[0,4]", "[4,7]"), "1234567"), "hold 3 bytes, but the shape has 4");
@@ -170,7 +185,8 @@ TEST(Safetensors, RefusesRangesThatDoNotCoverTheData) {
 }
 
 TEST(Safetensors, FilesThatCannotBeMapped) {
-  EXPECT_CONTAINS(error_of([] { SafetensorsFile::open("/nonexistent/x.safetensors"); }), "x.safetensors: cannot open: No such file");
+  EXPECT_CONTAINS(error_of([] { SafetensorsFile::open("/nonexistent/x.safetensors"); }),
+                  "x.safetensors: cannot open: No such file");
   EXPECT_CONTAINS(error_of([] { SafetensorsFile::open("/tmp"); }), "is a directory");
 }
 
@@ -182,7 +198,11 @@ TEST(SafetensorsWriter, WritesPiecesInAnyOrder) {
   std::vector<float> x(600);
   std::iota(x.begin(), x.end(), 0.0f);
   const std::vector<int32_t> ids = {3, 1, 4};
-  SafetensorsWriter writer(path, {{"z", Format::f32, {20, 30}}, {"ids \"\u00e9\"\n", Format::i32, {3}}, {"none", Format::f16, {0, 7}}, {"one", Format::bool8}},
+  SafetensorsWriter writer(path,
+                           {{"z", Format::f32, {20, 30}},
+                            {"ids \"\u00e9\"\n", Format::i32, {3}},
+                            {"none", Format::f16, {0, 7}},
+                            {"one", Format::bool8}},
                            {{"model", "m"}, {"broken", "\xff"}});
   const auto bytes = std::as_bytes(std::span(x));
   const uint8_t yes = 1;
@@ -202,7 +222,8 @@ TEST(SafetensorsWriter, WritesPiecesInAnyOrder) {
   EXPECT_EQ(file.find_tensor("z")->offset % 8, 0u);
   EXPECT_EQ(file.metadata().at("model"), "m");
   EXPECT_EQ(file.metadata().at("broken"), "\xEF\xBF\xBD");
-  EXPECT_EQ(std::distance(fs::directory_iterator(path.parent_path()), fs::directory_iterator()), 1);  // nothing beside it
+  EXPECT_EQ(std::distance(fs::directory_iterator(path.parent_path()), fs::directory_iterator()),
+            1);  // nothing beside it
 }
 
 TEST(SafetensorsWriter, LeavesWhatWasThereUntilItIsComplete) {
@@ -215,7 +236,8 @@ TEST(SafetensorsWriter, LeavesWhatWasThereUntilItIsComplete) {
     writer.write(0, 0, std::as_bytes(std::span(&one, 1)));
     EXPECT_CONTAINS(error_of([&] { writer.finish(); }), "tensor 'x' lacks 4 bytes");
     EXPECT_CONTAINS(error_of([&] { writer.write(0, 6, std::as_bytes(std::span(&one, 1))); }), "'x' has 8 bytes");
-    EXPECT_CONTAINS(error_of([&] { writer.write(0, ~uint64_t{0}, std::as_bytes(std::span(&one, 1))); }), "'x' has 8 bytes");
+    EXPECT_CONTAINS(error_of([&] { writer.write(0, ~uint64_t{0}, std::as_bytes(std::span(&one, 1))); }),
+                    "'x' has 8 bytes");
   }
   EXPECT_EQ(test::read_file(path), "before");
   EXPECT_EQ(std::distance(fs::directory_iterator(path.parent_path()), fs::directory_iterator()), 1);
@@ -236,7 +258,8 @@ TEST(SafetensorsWriter, RefusesWhatTheFormatCannotHold) {
   EXPECT_CONTAINS(error({{"__metadata__", Format::f32, {1}}}), "occurs twice");
   EXPECT_CONTAINS(error({{"x", Format::f32, {int64_t{1} << 40, int64_t{1} << 40}}}), "overflow");
   EXPECT_CONTAINS(error({{"x", Format::f32, {-1}}}), "overflow");
-  EXPECT_CONTAINS(error({{"x", Format::f32, {int64_t{1} << 59}}, {"y", Format::f32, {int64_t{1} << 60}}}), "too large");
+  EXPECT_CONTAINS(error({{"x", Format::f32, {int64_t{1} << 59}}, {"y", Format::f32, {int64_t{1} << 60}}}),
+                  "too large");
 }
 
 TEST(SafetensorsWriter, NamesTheFileAndTheSystemsReason) {

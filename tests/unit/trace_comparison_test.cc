@@ -44,7 +44,8 @@ class Comparing : public testing::Test {
                                const TraceMap* map = nullptr) {
     TraceComparison comparison(recording, map, kTolerance);
     comparison.begin({value}, kTokens);
-    comparison.take(0, 0, value.pos < 0 ? 1 : value.extents[static_cast<size_t>(value.pos)], std::as_bytes(std::span(elements)));
+    comparison.take(0, 0, value.pos < 0 ? 1 : value.extents[static_cast<size_t>(value.pos)],
+                    std::as_bytes(std::span(elements)));
     return comparison.values().front();
   }
 
@@ -75,7 +76,8 @@ TEST_F(Comparing, WhatIsNotFiniteMustBeTheSame) {
   const TracedValue value = value_of("x", {"embed"}, {3});
   const Recording recording = recorded("x", {3}, {kNan, kInfinity, 1});
   EXPECT_FALSE(compare(recording, value, {kNan, kInfinity, 1}).differs());
-  for (const Floats& other : {Floats{0, kInfinity, 1}, {kNan, -kInfinity, 1}, {kNan, 7, 1}, {kNan, kInfinity, kNan}}) {
+  for (const Floats& other :
+       {Floats{0, kInfinity, 1}, {kNan, -kInfinity, 1}, {kNan, 7, 1}, {kNan, kInfinity, kNan}}) {
     const ComparedValue compared = compare(recording, value, other);
     EXPECT_EQ(compared.beyond, 1);
     EXPECT_TRUE(std::isinf(compared.largest.relative));
@@ -101,8 +103,10 @@ TEST_F(Comparing, OrdersOfAxesAreThoseOfTheRecordingOrItsMap) {
   const TracedValue value = value_of("q", {"pos", "head", "element"}, {2, 3, 1});
   const Floats here = {0, 1, 2, 10, 11, 12}, there = {0, 10, 1, 11, 2, 12};  // head x pos x element
   EXPECT_TRUE(compare(recorded("q", {3, 2, 1}, there, {}), value, here).differs());
-  EXPECT_FALSE(compare(recorded("q", {3, 2, 1}, there, {{"axes:q", "head x pos x element"}}), value, here).differs());
-  const TraceMap map = TraceMap::parse(R"({"values": {"q": {"from": "query", "order": ["head", "pos", "element"]}}})", "map");
+  EXPECT_FALSE(
+      compare(recorded("q", {3, 2, 1}, there, {{"axes:q", "head x pos x element"}}), value, here).differs());
+  const TraceMap map =
+      TraceMap::parse(R"({"values": {"q": {"from": "query", "order": ["head", "pos", "element"]}}})", "map");
   EXPECT_FALSE(compare(recorded("query", {3, 2}, there), value, here, &map).differs());  // ones need no mention
   // Dimensions may be split or merged, as long as they stay in their order.
   const TracedValue wide = value_of("q", {"pos", "head", "element"}, {1, 2, 3});
@@ -120,9 +124,11 @@ TEST_F(Comparing, RotaryPairsAreReordered) {
   EXPECT_FALSE(compare(recorded("q", {1, 6}, interleaved), value, interleaved).differs());
   EXPECT_FALSE(compare(recorded("q", {1, 6}, halves), value, interleaved, &map).differs());
   EXPECT_TRUE(compare(recorded("q", {1, 6}, halves), value, interleaved).differs());
-  EXPECT_FALSE(compare(recorded("q", {1, 6}, halves, {{"pairs:q", "element half_split 4"}}), value, interleaved).differs());
+  EXPECT_FALSE(
+      compare(recorded("q", {1, 6}, halves, {{"pairs:q", "element half_split 4"}}), value, interleaved).differs());
   value.order.pairs = RopePairs::half_split;
-  EXPECT_FALSE(compare(recorded("q", {1, 6}, interleaved, {{"pairs:q", "element interleaved 4"}}), value, halves).differs());
+  EXPECT_FALSE(compare(recorded("q", {1, 6}, interleaved, {{"pairs:q", "element interleaved 4"}}), value, halves)
+                   .differs());
   value.rotary = -1;
   EXPECT_CONTAINS(compare(recorded("q", {1, 6}, halves), value, halves, &map).reason, "has no rotary axis");
 }
@@ -137,7 +143,8 @@ TEST_F(Comparing, WhatCannotBeComparedSaysWhy) {
   EXPECT_FALSE(comparison.values()[0].differs());
   const auto compare_nothing = [&] { compare(recorded("y", {4}, elements), value, elements); };
   EXPECT_CONTAINS(test::error_of(compare_nothing), "has none of the values of this model");
-  const ComparedValue other_axes = compare(recorded("x", {4}, elements, {{"axes:x", "pos x head"}}), value, elements);
+  const ComparedValue other_axes =
+      compare(recorded("x", {4}, elements, {{"axes:x", "pos x head"}}), value, elements);
   EXPECT_EQ(other_axes.state, State::misfit);
   EXPECT_TRUE(other_axes.differs());
   EXPECT_CONTAINS(other_axes.reason, "recorded over 'pos x head'");
@@ -177,7 +184,8 @@ TEST_F(Comparing, TokensMustBeTheSame) {
   const Recording recording = Recording::open(path());
   EXPECT_EQ(recording.tokens(), tokens);
   TraceComparison comparison(recording, nullptr, kTolerance);
-  EXPECT_CONTAINS(test::error_of([&] { comparison.begin({value_of("x", {"pos"}, {2})}, kTokens); }), "recording.safetensors: was made with other tokens");
+  EXPECT_CONTAINS(test::error_of([&] { comparison.begin({value_of("x", {"pos"}, {2})}, kTokens); }),
+                  "recording.safetensors: was made with other tokens");
 }
 
 TEST(ComparingWithTheReference, AnErrorOfTheStepItself) {

@@ -12,7 +12,9 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-TraceMap map_of(const std::string& values) { return TraceMap::parse(R"({"values": {)" + values + "}}", "map.json"); }
+TraceMap map_of(const std::string& values) {
+  return TraceMap::parse(R"({"values": {)" + values + "}}", "map.json");
+}
 
 Names found(const TraceMap& map, std::string_view value) {
   const auto mapped = map.find(value);
@@ -24,7 +26,8 @@ std::string error_in(const std::string& text) {
 }
 
 TEST(TraceMap, WildcardsStandForWhatTheyFound) {
-  const TraceMap map = map_of(R"("blk.{}.q": "layers.{}.query", "*.in.{}": "{}_of_*", "x": ["a", "b"], "out": null)");
+  const TraceMap map =
+      map_of(R"("blk.{}.q": "layers.{}.query", "*.in.{}": "{}_of_*", "x": ["a", "b"], "out": null)");
   EXPECT_EQ(found(map, "blk.12.q"), (Names{"layers.12.query"}));
   EXPECT_EQ(found(map, "blk.12.k"), (Names{"(nothing)"}));
   EXPECT_EQ(found(map, "blk..q"), (Names{"(nothing)"}));     // {} is a number
@@ -39,7 +42,8 @@ TEST(TraceMap, WildcardsStandForWhatTheyFound) {
 }
 
 TEST(TraceMap, TheMostLiteralPatternHolds) {
-  const TraceMap map = map_of(R"("*": "any", "blk.*": "block", "blk.{}.ffn_out": "layer", "blk.0.ffn_out": "first")");
+  const TraceMap map =
+      map_of(R"("*": "any", "blk.*": "block", "blk.{}.ffn_out": "layer", "blk.0.ffn_out": "first")");
   EXPECT_EQ(found(map, "blk.0.ffn_out"), Names{"first"});
   EXPECT_EQ(found(map, "blk.1.ffn_out"), Names{"layer"});
   EXPECT_EQ(found(map, "blk.1.q"), Names{"block"});
@@ -47,7 +51,8 @@ TEST(TraceMap, TheMostLiteralPatternHolds) {
 }
 
 TEST(TraceMap, OrderAndPairs) {
-  const auto mapped = map_of(R"("q": {"from": "query", "order": ["head", "pos"], "pairs": "interleaved"})").find("q");
+  const auto mapped =
+      map_of(R"("q": {"from": "query", "order": ["head", "pos"], "pairs": "interleaved"})").find("q");
   ASSERT_TRUE(mapped);
   EXPECT_EQ(mapped->from, Names{"query"});
   EXPECT_EQ(mapped->order, (Names{"head", "pos"}));
@@ -84,7 +89,8 @@ TEST(TraceMap, FilesThatAreNoMaps) {
   EXPECT_CONTAINS(error_in(R"({"values": {}, "names": {}})"), "key 'names': is not known");
   EXPECT_CONTAINS(error_in(std::string(100000, '[')), "nested deeper");
   EXPECT_CONTAINS(error_in(std::string((1 << 20) + 1, ' ')), "has more than 1048576 bytes");
-  EXPECT_CONTAINS(test::error_of([] { TraceMap::open("/nonexistent/map.json"); }), "/nonexistent/map.json: cannot open");
+  EXPECT_CONTAINS(test::error_of([] { TraceMap::open("/nonexistent/map.json"); }),
+                  "/nonexistent/map.json: cannot open");
 }
 
 // As many wildcards as a pattern may have: every division of the name is tried.
@@ -104,7 +110,8 @@ TEST(TraceMap, TheOneOfTheReadmeToo) {
   const std::string readme = test::read_file(test::source_dir() / "README.md"), fence = "```json\n";
   const size_t begin = readme.find(fence + "{\"values\"");
   ASSERT_NE(begin, readme.npos);
-  const TraceMap map = TraceMap::parse(readme.substr(begin + fence.size(), readme.find("```", begin + 3) - begin - fence.size()), "README.md");
+  const TraceMap map = TraceMap::parse(
+      readme.substr(begin + fence.size(), readme.find("```", begin + 3) - begin - fence.size()), "README.md");
   EXPECT_EQ(found(map, "blk.0.q"), Names{"model.layers.0.self_attn.query"});
 }
 
