@@ -119,13 +119,11 @@ ScaleFit fit_scale(const Grid& grid, const float* x) {
   if (largest < 1e-15f) return {};  // its squares are nothing beside a block whose largest value is 0.5 or more
   ScaleFit best;
   float most = -1;  // of what the fit explains: sum x^2 - error = xq^2 / qq
-  float best_inverse = 0;
   const auto consider = [&](float inverse) {
     const ScaleSums sums = scale_sums<N>(grid, x, inverse);
     if (!(sums.qq > 0) || sums.xq * sums.xq <= most * sums.qq) return false;
     most = sums.xq * sums.xq / sums.qq;
     best = {sums.xq / sums.qq, sums.qq};
-    best_inverse = inverse;
     return true;
   };
   // From an extreme that is cut by an eighth to one that leaves a fifth of the levels unused, in both directions:

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <ctime>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -57,6 +58,13 @@ class ChatTemplate {
   struct Parsed;
   std::unique_ptr<const Parsed> parsed_;
 };
+
+struct ChatTemplateSource {
+  std::string text;
+  std::string name;  // where it is from, for messages
+};
+// The templates in a directory, by variant; "default" is that of no name. Files are those below.
+std::map<std::string, ChatTemplateSource> chat_template_sources(const std::filesystem::path& directory);
 
 // The template that a model comes with: GGUF metadata tokenizer.chat_template; or, in a directory,
 // chat_template.jinja, chat_template.json, or "chat_template" of tokenizer_config.json (text, or a list of named

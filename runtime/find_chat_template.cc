@@ -1,6 +1,4 @@
 // Where models keep their chat templates.
-#include <map>
-
 #include "core/error.h"
 #include "runtime/chat_template.h"
 #include "runtime/gguf.h"
@@ -17,15 +15,11 @@ constexpr std::string_view kKey = "tokenizer.chat_template";
 constexpr std::string_view kDefault = "default";
 constexpr uint64_t kMaxFile = uint64_t{1} << 20;
 
-struct Found {
-  std::string source;
-  std::string name;  // where it is from
-};
-using Templates = std::map<std::string, Found>;  // by variant
+using Templates = std::map<std::string, ChatTemplateSource>;  // by variant
 
 ChatTemplate choose(const Templates& templates, std::string_view variant, const std::string& model) {
   const auto found = templates.find(std::string(variant.empty() ? kDefault : variant));
-  if (found != templates.end()) return ChatTemplate(found->second.source, found->second.name);
+  if (found != templates.end()) return ChatTemplate(found->second.text, found->second.name);
   std::string others;
   for (const auto& [name, unused] : templates) others += (others.empty() ? "" : ", ") + in_quotes(name);
   const std::string wanted = variant.empty() ? "no chat template" : "no chat template " + in_quotes(variant);
@@ -48,7 +42,7 @@ void add_file(Templates& templates, const fs::path& path, const std::string& var
 void add_member(Templates& templates, const fs::path& path) {
   const Json json = read_json(path);
   const Json* member = find(json, "chat_template");
-  if (member == nullptr) return;
+  if (member == nullptr || member->is_null()) return;
   const std::string where = path.string() + ": chat_template";
   const auto text = [&](const Json* value, const char* what) {
     if (value == nullptr || !value->is_string()) throw Error(where + ": " + what + " is no string");
@@ -79,7 +73,7 @@ ChatTemplate find_chat_template(const GgufFile& file, std::string_view variant) 
   return choose(templates, variant, file.path());
 }
 
-ChatTemplate find_chat_template(const fs::path& directory, std::string_view variant) {
+std::map<std::string, ChatTemplateSource> chat_template_sources(const fs::path& directory) {
   Templates templates;
   for (const char* name : {"tokenizer_config.json", "chat_template.json"}) {
     if (is_file(directory / name)) add_member(templates, directory / name);
@@ -94,7 +88,11 @@ ChatTemplate find_chat_template(const fs::path& directory, std::string_view vari
       add_file(templates, it->path(), it->path().stem().string());
     }
   }
-  return choose(templates, variant, directory.string());
+  return templates;
+}
+
+ChatTemplate find_chat_template(const fs::path& directory, std::string_view variant) {
+  return choose(chat_template_sources(directory), variant, directory.string());
 }
 
 ChatTemplate find_chat_template(const Checkpoint& checkpoint, std::string_view variant) {

@@ -64,8 +64,11 @@ class ModelConfig {
   // Keys whose values this architecture has no use for.
   void ignore(std::initializer_list<std::string_view> keys) const;
 
-  // Describes the recorded graph: `logits` becomes its result. Throws Error that lists every option that was never
-  // asked for, unless it is known to change nothing or is switched off (false, 0, "none").
+  // Throws Error that lists every option that was never asked for, unless it is known to change nothing or is switched
+  // off (false, 0, "none").
+  void refuse_unknown() const;
+
+  // Describes the recorded graph: `logits` becomes its result. Refuses unknown options.
   template <Axis Rows, Axis Vocab>
   LanguageModel model(Graph& graph, const Batch& batch, const Value<f32, Rows, Vocab>& logits,
                       std::vector<int32_t> windows = {}) const {
@@ -79,7 +82,6 @@ class ModelConfig {
   const ConfigValue* find(std::string_view key) const;  // null if absent; remembers that it was asked for
   std::string_view given_name(std::string_view key) const;
   [[noreturn]] void fail(std::string_view key, std::string_view reason) const;
-  void refuse_unknown() const;
   LanguageModel describe(Graph& graph, const Batch& batch, ValueId logits, AxisId rows, AxisId vocab) const;
 
   std::shared_ptr<const Checkpoint> checkpoint_;

@@ -176,6 +176,12 @@ void Progress::clear() {
   shown_ = false;
 }
 
+std::string progress_bar(double part) {
+  constexpr size_t kWidth = 24;
+  const auto full = std::min(static_cast<size_t>(part * kWidth), kWidth);
+  return "[" + std::string(full, '#') + std::string(kWidth - full, '.') + "]" + format(" %3.0f %%", 100 * part);
+}
+
 Waiting::Waiting(std::string what) {
   if (::isatty(STDERR_FILENO) != 1) return;
   watcher_ = std::thread([this, text = std::move(what)] {

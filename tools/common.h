@@ -91,6 +91,9 @@ class Progress {
   Clock::time_point begin_, last_;
 };
 
+// "[######......]  50 %"
+std::string progress_bar(double part);
+
 // The same for one call that takes long: what is waited for, and the seconds, until the object goes.
 class Waiting {
  public:
@@ -141,5 +144,6 @@ void add_explain(CLI::App& app);
 void add_tokenize(CLI::App& app);
 void add_perplexity(CLI::App& app);
 void add_quantize(CLI::App& app);
+void add_convert(CLI::App& app);
 
 }  // namespace weft::tools

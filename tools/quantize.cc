@@ -48,9 +48,9 @@ std::vector<TensorTask> plan_tensors(const GgufFile& file, const QuantizeTarget&
     if (is_quantized(tensor)) {
       const FormatChoice choice = choose_format(target, facts, tensor.name, tensor.shape()[0]);
       if (choice.format != choice.wanted) {
-        fallbacks += format("  %s: rows of %zu do not divide into blocks of %s: %s\n", std::string(tensor.name).c_str(),
-                            tensor.shape()[0], std::string(name(choice.wanted)).c_str(),
-                            std::string(name(choice.format)).c_str());
+        fallbacks += format("  %s: rows of %zu do not divide into blocks of %s: %s\n",
+                            std::string(tensor.name).c_str(), tensor.shape()[0],
+                            std::string(name(choice.wanted)).c_str(), std::string(name(choice.format)).c_str());
       }
       const Format from = file.format(tensor);
       if (!info(from).is_float) {
@@ -70,17 +70,14 @@ std::vector<TensorTask> plan_tensors(const GgufFile& file, const QuantizeTarget&
   return tasks;
 }
 
-std::string bar(double part) {
-  constexpr size_t kWidth = 24;
-  const auto full = static_cast<size_t>(part * kWidth);
-  return "[" + std::string(full, '#') + std::string(kWidth - full, '.') + "]";
-}
-
 void run(const QuantizeFlags& flags) {
   const QuantizeTarget& target = *find_quantize_target(flags.type);
   std::error_code ignored;
   if (std::filesystem::equivalent(flags.input, flags.output, ignored)) {
     throw Error(flags.output + ": is the input; write to another file");
+  }
+  if (std::filesystem::is_directory(flags.input, ignored)) {
+    throw Error(flags.input + ": is a directory; make a GGUF file of it with `weft convert`");
   }
   const GgufFile file = GgufFile::open(flags.input);
   if (file.find("split.count") != nullptr && file.get_u32("split.count") > 1) {
@@ -119,7 +116,7 @@ void run(const QuantizeFlags& flags) {
     const GgufTensor& tensor = *task.tensor;
     const auto show = [&](size_t part) {
       const double share = static_cast<double>(done + part) / static_cast<double>(std::max<size_t>(whole, 1));
-      progress.show(format("%s %3.0f %%  %zu/%zu  %s", bar(share).c_str(), 100 * share, i + 1, tasks.size(),
+      progress.show(format("%s  %zu/%zu  %s", progress_bar(share).c_str(), i + 1, tasks.size(),
                            std::string(tensor.name).c_str()));
     };
     const uint64_t before = writer.file().written();
@@ -149,7 +146,9 @@ void run(const QuantizeFlags& flags) {
   progress.clear();
 
   std::string counts;
-  for (const auto& [kind, count] : kinds) counts += format("%s%d %s", counts.empty() ? "" : ", ", count, kind.c_str());
+  for (const auto& [kind, count] : kinds) {
+    counts += format("%s%d %s", counts.empty() ? "" : ", ", count, kind.c_str());
+  }
   if (!fallbacks.empty()) std::fprintf(stderr, "other formats where rows do not divide:\n%s", fallbacks.c_str());
   std::fprintf(stderr, "%s: %s: %s; %.1f -> %.1f MB, %.2f bits per weight, %.1f s\n", flags.output.c_str(),
                std::string(target.name).c_str(), counts.c_str(), static_cast<double>(bytes_in) / 1e6,
@@ -164,9 +163,10 @@ void add_quantize(CLI::App& app) {
   auto flags = std::make_shared<QuantizeFlags>();
   CLI::App* command = app.add_subcommand("quantize", "Store a model's matrices in another number format");
   command->footer(
-      "Types ending in _S, _M and _L are mixes, which give some tensors more bits, as llama.cpp does (its Q2_K is\n"
-      "Q2_K_M here); the others are one format for all matrices. Norms, biases and the routers of experts stay as they\n"
-      "are. Rows that do not divide into blocks of a type get another one; they are listed.");
+      "Types ending in _S, _M and _L are mixes, which give some tensors more bits, as llama.cpp does (its Q2_K\n"
+      "is Q2_K_M here); the others are one format for all matrices. Norms, biases and the routers of experts\n"
+      "stay as they are. Rows that do not divide into blocks of a type get another one; they are listed.\n"
+      "llama.cpp runs all of these but Q8_K, which it has for activations only.");
   command->add_option("IN", flags->input, "Model file, GGUF")->required()->type_name("FILE");
   command->add_option("OUT", flags->output, "File to write; it appears when it is complete")
       ->required()

@@ -51,6 +51,7 @@ int main(int argc, char** argv) {
   weft::tools::add_tokenize(app);
   weft::tools::add_perplexity(app);
   weft::tools::add_quantize(app);
+  weft::tools::add_convert(app);
 
   // CLI11 would only say that a command is missing.
   const auto is_wanted = [&](const CLI::App* command) { return command->get_name() == argv[1]; };

@@ -234,9 +234,8 @@ TEST_F(Trace, AMappedRecordingOfAnotherProgram) {
       against(gguf.path() / "model.gguf", "theirs.safetensors", {"--tokens", kTokens, "--map", map});
   EXPECT_EQ(result.code, 1);
   EXPECT_EQ(first_difference(result), "blk.1.q");
-  EXPECT_CONTAINS(
-      result.out,
-      "first at pos 0, kv_head 0, group 0, head_dim 2: ");  // element 1 of the halves is that of pair 1
+  // Element 1 of the halves is the first of pair 1.
+  EXPECT_CONTAINS(result.out, "first at pos 0, kv_head 0, group 0, head_dim 2: ");
 }
 
 TEST_F(Trace, HostileFilesAreErrors) {

@@ -1,13 +1,17 @@
 // Quantizers against the errors that llama.cpp's leave on the same weights.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "core/error.h"
 #include "runtime/gguf.h"
 #include "runtime/json.h"
+#include "tests/command.h"
 #include "tests/test_data.h"
 
 namespace weft::test {
@@ -35,13 +39,24 @@ double error_of_coding(Format format, const std::vector<float>& values) {
   return std::sqrt(error / whole);
 }
 
+// The model's weights as they were before quantization.
+GgufFile original(const std::filesystem::path& folder, const std::string& model) {
+  if (model != "mixtral") return GgufFile::open(folder / (model + "-BF16.gguf"));
+  // Only its directory has them.
+  const TemporaryFolder scratch;
+  const CommandResult run = run_weft({"convert", (folder / "hf").string(), (scratch / "mixtral.gguf").string()});
+  if (run.code != 0) throw Error(run.err);
+  return GgufFile::open(scratch / "mixtral.gguf");
+}
+
 class QuantizationError : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(QuantizationError, IsAtMostThatOfLlamaCpp) {
   const std::string model = GetParam();
   WEFT_SHARED_OR_SKIP(folder, "data/golden/" + model);
-  const GgufFile file = GgufFile::open(folder / (model + "-BF16.gguf"));
+  const GgufFile file = original(folder, model);
   const Json expected = read_json(folder / "quantization_error.json");
+  std::map<std::string, double> worst;  // by type: our error over theirs
   int compared = 0;
   for (const auto& [mix, tensors] : expected.items()) {
     for (const auto& [tensor_name, entry] : tensors.items()) {
@@ -56,14 +71,22 @@ TEST_P(QuantizationError, IsAtMostThatOfLlamaCpp) {
       const double theirs = entry.at(1);
       // Better than the 1.02 that is asked for: what has been reached is held.
       EXPECT_LE(ours, theirs * 1.001) << model << " " << mix << " " << tensor_name << " as " << type;
+      worst[type] = std::max(worst[type], ours / theirs);
       ++compared;
     }
+  }
+  for (const auto& [type, ratio] : worst) {
+    std::printf("%s %s: %.4f of llama.cpp's error\n", model.c_str(), type.c_str(), ratio);
   }
   EXPECT_GT(compared, 20);
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, QuantizationError, ::testing::Values("llama3-gqa", "qwen2"),
-                         [](const auto& model) { return model.index == 0 ? "Llama3Gqa" : "Qwen2"; });
+INSTANTIATE_TEST_SUITE_P(Golden, QuantizationError, ::testing::Values("llama3-gqa", "qwen2", "mixtral"),
+                         [](const auto& model) {
+                           std::string name = model.param;
+                           std::erase(name, '-');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace weft::test

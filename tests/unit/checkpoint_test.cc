@@ -38,7 +38,8 @@ std::string shard_of(const std::vector<std::pair<std::string, std::vector<int64_
 json llama_config() {
   return json::parse(R"({"model_type":"llama","hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,
     "num_key_value_heads":1,"intermediate_size":6,"vocab_size":5,"rms_norm_eps":1e-5,"max_position_embeddings":64,
-    "rope_theta":10000.0,"rope_scaling":null,"torch_dtype":"float32","hidden_act":"silu","tie_word_embeddings":true})");
+    "rope_theta":10000.0,"rope_scaling":null,"torch_dtype":"float32","hidden_act":"silu",
+    "tie_word_embeddings":true})");
 }
 
 using Shapes = std::vector<std::pair<std::string, std::vector<int64_t>>>;

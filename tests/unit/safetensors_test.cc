@@ -41,7 +41,8 @@ TEST(Safetensors, ReadsTensorsInTheOrderOfTheirData) {
   const std::string data = float_bytes({1, 2, 3, 4, 5, 6}) + std::string("\x80\x3f\x00\x40", 4) + float_bytes({7});
   const auto file = opened(safetensors_bytes(
       R"({"z":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"__metadata__":{"a":"b","":""},)"
-      R"("scalar":{"dtype":"F32","shape":[],"data_offsets":[28,32]},"half":{"dtype":"BF16","shape":[2],"data_offsets":[24,28]}})",
+      R"("scalar":{"dtype":"F32","shape":[],"data_offsets":[28,32]},)"
+      R"("half":{"dtype":"BF16","shape":[2],"data_offsets":[24,28]}})",
       data));
   ASSERT_EQ(file.tensors().size(), 3u);
   EXPECT_EQ(file.tensors()[0].name, "z");

@@ -1,0 +1,62 @@
+// From a directory of safetensors to a GGUF file, as llama.cpp's converter does it: the families Llama, Mistral,
+// Mixtral and Qwen2. https://github.com/ggml-org/llama.cpp, convert_hf_to_gguf.py and docs of GGUF's keys.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/format.h"
+#include "runtime/checkpoint.h"
+#include "runtime/gguf_writer.h"
+
+namespace weft {
+
+// A tensor of the output and the rows that make it up.
+struct ConvertedTensor {
+  struct Rows {
+    const CheckpointTensor* tensor;
+    size_t first, count;
+  };
+
+  std::string name;
+  std::vector<size_t> shape;  // GGUF's order: the row length first
+  Format format;
+  std::vector<Rows> parts = {};  // one below the other
+  // Rows of a head that are rotated together are half a head apart in the directory, and neighbours in GGUF. This
+  // many rows are a head; 0: rows stay where they are.
+  size_t head_rows = 0;
+  std::vector<float> values = {};  // instead of parts
+
+  size_t elements() const;
+};
+
+// `type`: F32, F16 or BF16 for matrices, by default what most of them are stored as; vectors and routers become
+// F32. Throws Error that lists all tensors that are missing, left over or of a wrong shape.
+std::vector<ConvertedTensor> convert_tensors(const std::shared_ptr<const Checkpoint>& checkpoint,
+                                             std::optional<Format> type);
+
+// general.* and the architecture's keys. Tensors are those of convert_tensors. Throws Error that names an option
+// of config.json that GGUF or this program has no words for.
+GgufMetadata convert_config(const std::shared_ptr<const Checkpoint>& checkpoint,
+                            const std::vector<ConvertedTensor>& tensors);
+
+// tokenizer.*, from tokenizer.model (SentencePiece), tokenizer.json or tokenizer.model (tiktoken), and the chat
+// templates. `vocab`: rows of the embedding; ids without a token are filled up. Throws Error for a tokenizer that
+// GGUF has no name for.
+void convert_tokenizer(const std::filesystem::path& directory, size_t vocab, GgufMetadata& metadata);
+
+// Calls sink(bytes) with the tensor's data in order.
+void write_converted(const std::string& path, const ConvertedTensor& tensor, int threads,
+                     const std::function<void(std::span<const uint8_t>)>& sink);
+
+// Factors by which Llama 3.1's scaling divides each rotary frequency: GGUF's rope_freqs.weight, head_dim / 2
+// numbers. Empty where a checkpoint has no such scaling.
+std::vector<float> llama3_frequency_factors(const std::shared_ptr<const Checkpoint>& checkpoint);
+
+}  // namespace weft

@@ -1,0 +1,287 @@
+// `weft convert`: what comes out is the model that went in, and what llama.cpp's converter writes.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "runtime/gguf_writer.h"
+#include "runtime/tokenizer.h"
+#include "runtime/utf8.h"
+#include "tests/command.h"
+#include "tests/errors.h"
+#include "tests/hf_model.h"
+#include "tests/logits_error.h"
+#include "tests/model_logits.h"
+
+namespace weft::test {
+namespace {
+
+namespace fs = std::filesystem;
+using Ids = std::vector<int32_t>;
+using nlohmann::json;
+
+CommandResult convert(const fs::path& from, const fs::path& to, const std::string& type = "") {
+  std::vector<std::string> arguments = {"convert", from.string(), to.string()};
+  if (!type.empty()) arguments.insert(arguments.end(), {"--type", type});
+  return run_weft(arguments);
+}
+
+std::string files_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  std::string all;
+  for (const std::string& name : names) all += name + " ";
+  return all;
+}
+
+std::string bytes_of(const GgufTensor& tensor) {
+  return {reinterpret_cast<const char*>(tensor.data), tensor.bytes};
+}
+
+class ConvertGolden : public testing::TestWithParam<const char*> {};
+
+TEST_P(ConvertGolden, GivesTheSameLogitsAndIds) {
+  WEFT_SHARED_OR_SKIP(directory, "data/golden/" + std::string(GetParam()));
+  const TemporaryFolder folder;
+  const fs::path file = folder / "model.gguf";
+  const CommandResult run = convert(directory, file);
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(run.out, "");
+  const fs::path golden = directory.parent_path();
+  const json expected = json::parse(read_file(golden / "expected.json"))[directory.filename().string()];
+  const Ids tokens = expected["tokens"];
+  const std::vector<float> got = exact_logits(file, tokens);
+  EXPECT_LE(relative_error(got, read_floats(golden / expected["logits"])), 1e-4);
+  EXPECT_LE(relative_error(got, exact_logits(directory, tokens)), 1e-5);
+
+  const auto tokenizer = load_tokenizer(GgufFile::open(file));
+  const bool marks_spaces = GgufFile::open(file).get_string("tokenizer.ggml.model", "") == "llama";
+  size_t checked = 0;
+  for (const json& sample : json::parse(read_file(golden / "tokenizer_samples.json"))) {
+    const std::string text = sample["text"];
+    // Where spaces are marked, GGUF has no word for what these directories do: they put no space before text that
+    // has one already, or that follows a special token.
+    if (marks_spaces && (text.starts_with(' ') || text.find("<s>") != std::string::npos)) continue;
+    EXPECT_EQ(tokenizer->encode(text, true), sample["ids"].get<Ids>()) << in_quotes(text);
+    ++checked;
+  }
+  EXPECT_GE(checked, 14u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, ConvertGolden,
+                         testing::Values("llama2-mha/hf", "llama3-gqa/hf", "llama-linear/hf", "llama-yarn/hf",
+                                         "llama-fused/hf", "llama-fused/hf-fused", "mistral/hf",
+                                         "mistral-window/hf", "mixtral/hf", "qwen2/hf"),
+                         [](const auto& directory) {
+                           std::string name = directory.param;
+                           std::erase_if(name, [](char c) { return c == '-' || c == '/'; });
+                           return name;
+                         });
+
+// Every tensor byte for byte (rows of Q and K in their new order, rope_freqs among them), every key that llama.cpp
+// needs with the same value.
+TEST(Convert, WritesWhatLlamaCppWrites) {
+  for (const std::string name : {"llama2-mha/F16", "llama3-gqa/BF16", "llama3-gqa/F16", "llama-linear/BF16",
+                                 "llama-yarn/BF16", "mistral/BF16", "qwen2/BF16"}) {
+    SCOPED_TRACE(name);
+    const std::string model = name.substr(0, name.find('/')), type = name.substr(name.find('/') + 1);
+    WEFT_SHARED_OR_SKIP(reference, "data/golden/" + model + "/" + model + "-" + type + ".gguf");
+    const TemporaryFolder folder;
+    const CommandResult run = convert(reference.parent_path() / "hf", folder / "model.gguf", type);
+    ASSERT_EQ(run.code, 0) << run.err;
+    const GgufFile ours = GgufFile::open(folder / "model.gguf"), theirs = GgufFile::open(reference);
+    EXPECT_EQ(ours.tensors().size(), theirs.tensors().size());
+    for (const GgufTensor& tensor : theirs.tensors()) {
+      const GgufTensor* found = ours.find_tensor(tensor.name);
+      ASSERT_NE(found, nullptr) << tensor.name;
+      EXPECT_EQ(found->type, tensor.type) << tensor.name;
+      EXPECT_TRUE(std::ranges::equal(found->shape(), tensor.shape())) << tensor.name;
+      EXPECT_TRUE(bytes_of(*found) == bytes_of(tensor)) << tensor.name;
+    }
+    for (const GgufEntry& entry : theirs.metadata()) {
+      if (entry.key == "general.name" || entry.key == "tokenizer.ggml.add_sep_token") continue;
+      const GgufValue* found = ours.find(entry.key);
+      ASSERT_NE(found, nullptr) << entry.key;
+      weft::GgufMetadata a, b;
+      a.set(entry.key, *found), b.set(entry.key, entry.value);
+      EXPECT_EQ(a.entries()[0].second, b.entries()[0].second) << entry.key;
+    }
+  }
+}
+
+// A tokenizer for the small models.
+json small_tokenizer() {
+  json vocabulary;
+  for (int i = 0; i < 26; ++i) vocabulary[std::string(1, static_cast<char>('a' + i))] = i;
+  vocabulary["ab"] = 26;
+  return {{"added_tokens", json::array()},
+          {"normalizer", nullptr},
+          {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}}},
+          {"post_processor", nullptr},
+          {"decoder", {{"type", "ByteLevel"}}},
+          {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", {"a b"}}}}};
+}
+
+class ConvertSmall : public testing::Test {
+ protected:
+  // The bytes of the file that comes out; the error where none does.
+  std::string converted(const HfModel& model, const std::string& stored = "F32", int shards = 1,
+                        const std::string& type = "") {
+    const TempDirectory directory;
+    directory.write(model, stored, shards);
+    if (!tokenizer_.is_null()) directory.write("tokenizer.json", tokenizer_.dump());
+    for (const auto& [name, text] : more_) directory.write(name, text);
+    const fs::path file = folder_ / "out.gguf";
+    fs::remove(file);
+    if (!before_.empty()) std::ofstream(file) << before_;
+    const CommandResult run = convert(directory.path(), file, type);
+    EXPECT_EQ(files_in(folder_ / "."), run.code == 0 || !before_.empty() ? "out.gguf " : "");
+    EXPECT_LE(run.code, 1) << run.err;
+    if (run.code != 0 && !before_.empty()) {
+      EXPECT_EQ(read_file(file), before_);
+    }
+    std::string bytes = run.code == 0 ? read_file(file) : run.err;
+    // Directories differ in their names, which become general.name.
+    const std::string name = directory.path().filename().string();
+    if (const size_t at = bytes.find(name); run.code == 0 && at != std::string::npos) bytes.erase(at, name.size());
+    return bytes;
+  }
+
+  TemporaryFolder folder_;
+  json tokenizer_ = small_tokenizer();
+  std::map<std::string, std::string> more_;  // files of the directory
+  std::string before_;  // what is in the way of the output
+};
+
+TEST_F(ConvertSmall, PackagingMakesNoDifference) {
+  for (const char* type : {"llama", "qwen2", "mixtral"}) {
+    const HfModel plain = HfModel::random(type);
+    const std::string file = converted(plain);
+    ASSERT_EQ(file.substr(0, 4), "GGUF") << file;
+    EXPECT_TRUE(converted(plain, "F32", 3) == file) << type << " in shards";
+    HfModel packed = plain;
+    if (plain.config.contains("num_local_experts")) packed.stack_experts();
+    else packed.fuse();
+    EXPECT_TRUE(converted(packed) == file) << type << ", packed";
+  }
+}
+
+TEST_F(ConvertSmall, TypesOfMatricesAndVectors) {
+  const HfModel model = HfModel::random("mixtral");
+  for (const auto& [stored, asked, wanted] : {std::tuple{"F32", "", Format::f32}, {"F16", "", Format::f16},
+                                              {"BF16", "", Format::bf16}, {"BF16", "F32", Format::f32},
+                                              {"F32", "bf16", Format::bf16}}) {
+    ASSERT_EQ(converted(model, stored, 1, asked).substr(0, 4), "GGUF");
+    const GgufFile file = GgufFile::open(folder_ / "out.gguf");
+    for (const GgufTensor& tensor : file.tensors()) {
+      const bool plain = tensor.shape().size() == 1 || tensor.name.ends_with("ffn_gate_inp.weight");
+      EXPECT_EQ(file.format(tensor), plain ? Format::f32 : wanted) << tensor.name;
+    }
+  }
+}
+
+TEST_F(ConvertSmall, AllThatIsWrongWithTensorsInOneError) {
+  HfModel model = HfModel::random("llama");
+  model.tensors.erase("model.layers.1.self_attn.k_proj.weight");
+  model.tensors["model.layers.0.mlp.down_proj.weight"].shape = {HfModel::kHidden, HfModel::kEmbed};
+  model.tensors["model.layers.0.extra"] = {{1}, {0.0f}};
+  before_ = "an older file";
+  const std::string error = converted(model);
+  EXPECT_CONTAINS(error, "cannot be converted");
+  EXPECT_CONTAINS(error, "'model.layers.1.self_attn.k_proj.weight' is missing");
+  EXPECT_CONTAINS(error, "'model.layers.0.mlp.down_proj.weight' is [24, 32], expected [32, 24]");
+  EXPECT_CONTAINS(error, "'model.layers.0.extra' is not part of this architecture");
+}
+
+TEST_F(ConvertSmall, ConfigsThatGgufHasNoWordFor) {
+  const auto error_with = [&](const char* key, const json& value) {
+    HfModel model = HfModel::random("llama");
+    model.config[key] = value;
+    return converted(model);
+  };
+  EXPECT_CONTAINS(error_with("model_type", "gemma"), "gemma");
+  EXPECT_CONTAINS(error_with("hidden_act", "gelu"), "hidden_act");
+  EXPECT_CONTAINS(error_with("brand_new_option", 3), "brand_new_option");
+  EXPECT_CONTAINS(error_with("rope_scaling", {{"rope_type", "longrope"}, {"factor", 2.0}}), "longrope");
+  EXPECT_CONTAINS(error_with("partial_rotary_factor", 0.5), "partial_rotary_factor");
+  EXPECT_CONTAINS(error_with("num_hidden_layers", 3), "'model.layers.2.input_layernorm.weight' is missing");
+}
+
+TEST_F(ConvertSmall, TokenizersThatGgufHasNoWordFor) {
+  const HfModel model = HfModel::random("llama");
+  const auto error_with = [&](const char* key, const json& value) {
+    tokenizer_ = small_tokenizer();
+    tokenizer_[key] = value;
+    return converted(model);
+  };
+  const json digits = {{"type", "Digits"}, {"individual_digits", true}};
+  const json bytes = small_tokenizer()["pre_tokenizer"];
+  EXPECT_CONTAINS(error_with("pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {digits, bytes}}}),
+                  "pre_tokenizer.pretokenizers[0]: is 'Digits'");
+  EXPECT_CONTAINS(error_with("pre_tokenizer", digits), "which GGUF has no name for");
+  EXPECT_CONTAINS(error_with("normalizer", {{"type", "Lowercase"}}), "normalizer: is 'Lowercase'");
+  json many = small_tokenizer()["model"];
+  for (int i = 27; i <= HfModel::kVocab; ++i) many["vocab"]["token" + std::to_string(i)] = i;
+  EXPECT_CONTAINS(error_with("model", many), "has 41 tokens, but the model has rows for 40");
+  tokenizer_ = nullptr;
+  EXPECT_CONTAINS(converted(model), "neither tokenizer.model nor tokenizer.json");
+}
+
+// Rows of the embedding beyond the vocabulary get tokens that no text becomes.
+TEST_F(ConvertSmall, FillsUpTheVocabulary) {
+  ASSERT_EQ(converted(HfModel::random("qwen2")).substr(0, 4), "GGUF");
+  const auto tokenizer = load_tokenizer(GgufFile::open(folder_ / "out.gguf"));
+  EXPECT_EQ(tokenizer->vocab_size(), static_cast<size_t>(HfModel::kVocab));
+  EXPECT_EQ(tokenizer->encode("abba", false), (Ids{26, 1, 0}));
+}
+
+TEST_F(ConvertSmall, ChatTemplates) {
+  const HfModel model = HfModel::random("qwen2");
+  const auto file = [&] {
+    EXPECT_EQ(converted(model).substr(0, 4), "GGUF");
+    return GgufFile::open(folder_ / "out.gguf");
+  };
+  EXPECT_EQ(file().find("tokenizer.chat_template"), nullptr);
+  more_["tokenizer_config.json"] = json{{"chat_template", "one"}}.dump();
+  EXPECT_EQ(file().get_string("tokenizer.chat_template"), "one");
+  more_["tokenizer_config.json"] = json{{"chat_template", {{{"name", "default"}, {"template", "two"}},
+                                                           {{"name", "tool_use"}, {"template", "three"}}}}}.dump();
+  EXPECT_EQ(file().get_string("tokenizer.chat_template"), "two");
+  EXPECT_EQ(file().get_string("tokenizer.chat_template.tool_use"), "three");
+  EXPECT_EQ(file().get_string_array("tokenizer.chat_templates"), std::vector<std::string_view>{"tool_use"});
+  more_["chat_template.jinja"] = "four";
+  EXPECT_EQ(file().get_string("tokenizer.chat_template"), "four");
+}
+
+// The value that F16 does not reach is found when most of the file is written.
+TEST_F(ConvertSmall, FailingLateLeavesWhatWasThere) {
+  HfModel model = HfModel::random("llama");
+  model.tensors["lm_head.weight"].values[5] = 1e6f;
+  for (const char* before : {"", "an older file"}) {
+    before_ = before;
+    const std::string error = converted(model, "F32", 1, "F16");
+    EXPECT_CONTAINS(error, "tensor 'lm_head.weight'");
+    EXPECT_CONTAINS(error, "5");
+  }
+}
+
+TEST_F(ConvertSmall, OutputsThatCannotBe) {
+  const TempDirectory directory;
+  directory.write(HfModel::random("llama"));
+  directory.write("tokenizer.json", small_tokenizer().dump());
+  const fs::path shard = directory.path() / "model.safetensors";
+  const std::string before = read_file(shard);
+  EXPECT_CONTAINS(convert(directory.path(), shard).err, "is part of the input");
+  EXPECT_TRUE(read_file(shard) == before);
+  EXPECT_CONTAINS(convert(directory.path(), folder_ / "absent" / "out.gguf").err, "No such file");
+  EXPECT_CONTAINS(convert(directory.path(), directory.path()).err, "Is a directory");
+  EXPECT_CONTAINS(convert(shipped_model(), folder_ / "out.gguf").err, "is a GGUF file already");
+  EXPECT_EQ(convert(directory.path(), folder_ / "out.gguf", "Q4_0").code, 2);
+  EXPECT_EQ(files_in(folder_ / "."), "");
+}
+
+}  // namespace
+}  // namespace weft::test

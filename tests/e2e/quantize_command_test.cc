@@ -1,0 +1,292 @@
+// `weft quantize`: every type and mix, what it says, and what is left when it fails or is interrupted.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "runtime/gguf_writer.h"
+#include "runtime/quantize_mix.h"
+#include "tests/command.h"
+#include "tests/errors.h"
+#include "tests/gguf_writer.h"
+#include "tests/model_logits.h"
+
+namespace weft::test {
+namespace {
+
+namespace fs = std::filesystem;
+using Ids = std::vector<int32_t>;
+
+CommandResult quantize(const fs::path& from, const fs::path& to, const std::string& type,
+                       const std::vector<std::string>& more = {}) {
+  std::vector<std::string> arguments = {"quantize", from.string(), to.string(), "--type", type};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return run_weft(arguments);
+}
+
+std::map<std::string, std::string> types_of(const fs::path& path) {
+  std::map<std::string, std::string> types;
+  const GgufFile file = GgufFile::open(path);
+  for (const GgufTensor& tensor : file.tensors()) types[std::string(tensor.name)] = tensor.type_name;
+  return types;
+}
+
+// Root of the mean squared difference over that of the values.
+double rms_error(const std::vector<float>& got, const std::vector<float>& want) {
+  double difference = 0, whole = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    const auto w = static_cast<double>(want[i]), d = static_cast<double>(got.at(i)) - w;
+    difference += d * d, whole += w * w;
+  }
+  return std::sqrt(difference / whole);
+}
+
+// Quantized and run; where there is llama.cpp's file of that type, each tensor is of the type that it has there,
+// and logits are as far from those of the original as they are with that file.
+TEST(QuantizeCommand, EveryTypeRuns) {
+  WEFT_SHARED_OR_SKIP(golden, "data/golden/llama3-gqa");
+  const fs::path original = golden / "llama3-gqa-BF16.gguf";
+  const auto expected = nlohmann::json::parse(read_file(golden / "expected.json"));
+  const Ids tokens = expected["hf"]["tokens"];
+  const std::vector<float> exact = read_floats(golden / "logits-BF16.f32");
+  const TemporaryFolder folder;
+  int references = 0;
+  for (const QuantizeTarget& target : quantize_targets()) {
+    SCOPED_TRACE(target.name);
+    const std::string type(target.name), file = (folder / "out.gguf").string();
+    const CommandResult run = quantize(original, file, type);
+    ASSERT_EQ(run.code, 0) << run.err;
+    EXPECT_EQ(run.out, "");
+    EXPECT_CONTAINS(run.err, type);
+    EXPECT_CONTAINS(run.err, "bits per weight");
+    const double error = rms_error(exact_logits(file, tokens), exact);
+    if (target.mix == Mix::none) {
+      for (const auto& [tensor, kind] : types_of(file)) {
+        EXPECT_EQ(kind, tensor.find("norm") != std::string::npos || tensor == "rope_freqs.weight" ? "F32" : type);
+      }
+    }
+    const fs::path theirs = golden / ("llama3-gqa-" + type + ".gguf");
+    if (!fs::exists(theirs)) {
+      EXPECT_LE(error, 0.7);  // two bits of weights that are noise
+      continue;
+    }
+    ++references;
+    EXPECT_EQ(types_of(file), types_of(theirs));
+    const double allowed = rms_error(read_floats(golden / ("logits-" + type + ".f32")), exact);
+    EXPECT_LE(error, 1.1 * allowed + 1e-5);
+    std::printf("%s: %.2e, with llama.cpp's %.2e\n", type.c_str(), error, allowed);
+  }
+  EXPECT_EQ(references, 14);
+}
+
+// The mixes count layers and experts, and tied embeddings serve as output.
+TEST(QuantizeCommand, MixesAreThoseOfLlamaCpp) {
+  const TemporaryFolder folder;
+  for (const std::string model : {"qwen2", "mixtral"}) {
+    WEFT_SHARED_OR_SKIP(golden, "data/golden/" + model);
+    const fs::path original = folder / (model + ".gguf"), out = folder / "out.gguf";
+    const CommandResult converted = run_weft({"convert", (golden / "hf").string(), original.string()});
+    ASSERT_EQ(converted.code, 0) << converted.err;
+    for (const std::string type : {"Q4_K_M", "Q8_0"}) {
+      ASSERT_EQ(quantize(original, out, type).code, 0);
+      EXPECT_EQ(types_of(out), types_of(golden / (model + "-" + type + ".gguf"))) << model << " " << type;
+    }
+  }
+}
+
+TEST(QuantizeCommand, ListsRowsThatDoNotDivide) {
+  WEFT_SHARED_OR_SKIP(original, "data/golden/qwen2/qwen2-BF16.gguf");
+  const TemporaryFolder folder;
+  const std::vector<std::pair<std::string, std::string>> fallbacks = {
+      {"Q2_K", "IQ4_NL"}, {"Q3_K", "IQ4_NL"}, {"Q4_K", "Q5_0"}, {"Q5_K", "Q5_1"},
+      {"Q6_K", "Q8_0"},   {"Q8_K", "Q8_0"},   {"IQ4_XS", "IQ4_NL"}};
+  for (const auto& [type, fallback] : fallbacks) {
+    const CommandResult run = quantize(original, folder / "out.gguf", type);
+    ASSERT_EQ(run.code, 0) << run.err;
+    EXPECT_CONTAINS(run.err, "other formats where rows do not divide:\n");
+    const std::string reason = ": rows of 448 do not divide into blocks of " + type + ": " + fallback + "\n";
+    EXPECT_CONTAINS(run.err, "  blk.1.ffn_up.weight" + reason);
+    for (const auto& [tensor, kind] : types_of(folder / "out.gguf")) {
+      const bool matrix = kind != "F32";
+      EXPECT_EQ(run.err.find("  " + tensor + ": ") != std::string::npos, matrix) << tensor;
+      EXPECT_EQ(kind, matrix ? fallback : "F32") << tensor;
+    }
+  }
+  // Not even into blocks of 32.
+  GgufWriter odd;
+  odd.string("general.architecture", "llama");
+  odd.tensor("blk.0.ffn_up.weight", {40, 2}, 0, std::string(40 * 2 * 4, '\0'));
+  std::ofstream(folder / "odd.gguf", std::ios::binary) << odd.bytes();
+  EXPECT_CONTAINS(quantize(folder / "odd.gguf", folder / "out.gguf", "Q4_0").err, "blocks of Q4_0: F16");
+}
+
+TEST(QuantizeCommand, WhatItRefuses) {
+  const fs::path shipped = shipped_model();
+  const TemporaryFolder folder;
+  const fs::path out = folder / "out.gguf";
+  std::ofstream(out) << "an older file";
+  const auto refused = [&](const CommandResult& run, int code, const std::string& part) {
+    EXPECT_EQ(run.code, code);
+    EXPECT_CONTAINS(run.err, part);
+    EXPECT_EQ(read_file(out), "an older file");
+  };
+  refused(quantize(shipped, out, "Q4_0"), 1, "is quantized already, as Q8_0");
+  refused(quantize(shipped, out, "Q9_9"), 2, "no type 'Q9_9': there are F32, F16, BF16, Q4_0");
+  refused(quantize(folder / ".", out, "Q4_0"), 1, "weft convert");
+  refused(quantize(folder / "absent.gguf", out, "Q4_0"), 1, "No such file");
+  refused(quantize(out, out, "Q4_0"), 1, "is the input");
+
+  const CommandResult again = quantize(shipped, out, "q4_k_m", {"--allow-requantize", "-t", "1"});
+  EXPECT_EQ(again.code, 0) << again.err;
+  const CommandResult text = run_weft({"run", "-m", out.string(), "-p", "It was a", "-n", "4", "--temp", "0"});
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_CONTAINS(text.out, "It was a");
+}
+
+// A file of one matrix of 4096 rows, which takes a while.
+void write_large(const fs::path& path, float last) {
+  constexpr size_t kRow = 2048, kRows = 4096;
+  std::vector<float> values(kRow * kRows);
+  uint32_t state = 1;
+  for (float& value : values) {
+    state = state * 1664525u + 1013904223u;
+    value = static_cast<float>(static_cast<int32_t>(state));
+  }
+  values.back() = last;
+  GgufWriter writer;
+  writer.string("general.architecture", "llama");
+  writer.tensor("blk.0.ffn_up.weight", {kRow, kRows}, 0,
+                {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)});
+  std::ofstream(path, std::ios::binary) << writer.bytes();
+}
+
+size_t files_in(const fs::path& folder) {
+  return static_cast<size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+}
+
+TEST(QuantizeCommand, FailingLateLeavesWhatWasThere) {
+  const TemporaryFolder folder;
+  write_large(folder / "in.gguf", NAN);
+  std::ofstream(folder / "out.gguf") << "an older file";
+  const CommandResult run = quantize(folder / "in.gguf", folder / "out.gguf", "Q4_0");
+  EXPECT_EQ(run.code, 1);
+  EXPECT_CONTAINS(run.err, "tensor 'blk.0.ffn_up.weight'");
+  EXPECT_CONTAINS(run.err, "8388607");
+  EXPECT_EQ(read_file(folder / "out.gguf"), "an older file");
+  EXPECT_EQ(files_in(folder / "."), 2u);
+}
+
+TEST(QuantizeCommand, InterruptedLeavesWhatWasThere) {
+  const TemporaryFolder folder;
+  const std::string in = (folder / "in.gguf").string(), out = (folder / "out.gguf").string();
+  write_large(in, 0);
+  std::ofstream(out) << "an older file";
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    const std::string program = weft_binary().string();
+    const pid_t child = fork();
+    if (child == 0) {
+      execl(program.c_str(), program.c_str(), "quantize", in.c_str(), out.c_str(), "--type", "Q2_K", "-t", "1",
+            nullptr);
+      _exit(127);
+    }
+    // Once the file under its other name is there, the work has begun.
+    bool begun = false;
+    for (int i = 0; i < 10000 && !begun; ++i) {
+      begun = files_in(folder / ".") == 3;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    EXPECT_TRUE(begun);
+    // A moment later, signals are handled and bytes written.
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    kill(child, signal);
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == signal) << status;
+    EXPECT_EQ(files_in(folder / "."), 2u);
+    EXPECT_EQ(read_file(out), "an older file");
+  }
+}
+
+TEST(QuantizeCommand, MemoryDoesNotGrowWithTheFile) {
+  const TemporaryFolder folder;
+  const std::string in = (folder / "in.gguf").string(), out = (folder / "out.gguf").string();
+  constexpr size_t kTensors = 16, kTensorBytes = 16 << 20;
+  {
+    GgufMetadata metadata;
+    metadata.set("general.architecture", "llama");
+    std::vector<GgufTensorPlan> plans;
+    for (size_t i = 0; i < kTensors; ++i) {
+      plans.push_back({"blk." + std::to_string(i) + ".ffn_up.weight", {1024, 4096}, 0});
+    }
+    weft::GgufWriter writer(in, metadata, plans);
+    const std::vector<uint8_t> zeros(1 << 20);
+    for (size_t i = 0; i < kTensors * kTensorBytes / zeros.size(); ++i) writer.write(zeros);
+    writer.finish();
+  }
+  const std::string program = weft_binary().string();
+  const pid_t child = fork();
+  if (child == 0) {
+    execl(program.c_str(), program.c_str(), "quantize", in.c_str(), out.c_str(), "--type", "Q8_0", nullptr);
+    _exit(127);
+  }
+  int status = 0;
+  rusage used{};
+  wait4(child, &status, 0, &used);
+  EXPECT_EQ(status, 0);
+  EXPECT_LE(used.ru_maxrss, 128 << 10) << "KiB, for a file of 256 MiB";
+}
+
+// The words of a shell command, without its comment.
+std::vector<std::string> words_of(const std::string& line) {
+  std::vector<std::string> words;
+  bool in_word = false, quoted = false;
+  for (const char c : line) {
+    if (c == '#' && !quoted) break;
+    if (c == '"') {
+      quoted = !quoted;
+    } else if (c == ' ' && !quoted) {
+      in_word = false;
+    } else {
+      if (!in_word) words.emplace_back();
+      in_word = true;
+      words.back() += c;
+    }
+  }
+  return words;
+}
+
+// The commands of README.md, with a small model for the one they name.
+TEST(QuantizeCommand, ReadmeExample) {
+  WEFT_SHARED_OR_SKIP(directory, "data/golden/qwen2/hf");
+  const TemporaryFolder folder;
+  const std::string text = read_file(source_dir() / "README.md"), begin = "```sh\nweft convert";
+  const size_t at = text.find(begin);
+  ASSERT_NE(at, std::string::npos);
+  std::istringstream block(text.substr(at + 6, text.find("```", at + 6) - at - 6));
+  int commands = 0;
+  for (std::string line; std::getline(block, line); ++commands) {
+    std::vector<std::string> words = words_of(line);
+    ASSERT_GE(words.size(), 3u) << line;
+    EXPECT_EQ(words[0], "weft");
+    words.erase(words.begin());
+    for (std::string& word : words) {
+      if (word == "Qwen2.5-0.5B") word = directory.string();
+      if (word.ends_with(".gguf")) word = (folder / word).string();
+    }
+    const CommandResult run = run_weft(words);
+    EXPECT_EQ(run.code, 0) << line << "\n" << run.err;
+  }
+  EXPECT_EQ(commands, 3);
+}
+
+}  // namespace
+}  // namespace weft::test

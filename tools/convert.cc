@@ -1,0 +1,83 @@
+// weft convert: a directory of safetensors as a GGUF file.
+#include <cstdio>
+#include <filesystem>
+#include <thread>
+
+#include "runtime/convert.h"
+#include "runtime/ggml_type.h"
+#include "tools/common.h"
+#include "tools/interrupt.h"
+
+namespace weft::tools {
+
+namespace {
+
+struct ConvertFlags {
+  std::string input, output, type;
+  int threads = 0;
+};
+
+void run(const ConvertFlags& flags) {
+  const auto checkpoint = Checkpoint::open(flags.input);
+  if (checkpoint->convention() == Convention::gguf) throw Error(flags.input + ": is a GGUF file already");
+  for (const CheckpointTensor& tensor : checkpoint->tensors()) {
+    std::error_code ignored;
+    if (std::filesystem::equivalent(tensor.file->path(), flags.output, ignored)) {
+      throw Error(flags.output + ": is part of the input; write to another file");
+    }
+  }
+  std::optional<Format> type;
+  if (flags.type == "F32") type = Format::f32;
+  if (flags.type == "F16") type = Format::f16;
+  if (flags.type == "BF16") type = Format::bf16;
+  const std::vector<ConvertedTensor> tensors = convert_tensors(checkpoint, type);
+  GgufMetadata metadata = convert_config(checkpoint, tensors);
+  convert_tokenizer(checkpoint->directory(), tensors.front().shape.at(1), metadata);
+
+  std::vector<GgufTensorPlan> plans;
+  size_t whole = 0, done = 0;
+  for (const ConvertedTensor& tensor : tensors) {
+    plans.push_back({tensor.name, tensor.shape, ggml_type_id(tensor.format)});
+    whole += tensor_bytes(plans.back());
+  }
+  const int threads =
+      flags.threads > 0 ? flags.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  GgufWriter writer(flags.output, metadata, std::move(plans));
+  const RemoveOnSignal guard(writer.file().temporary());
+  const Stopwatch watch;
+  Progress progress;
+  for (const ConvertedTensor& tensor : tensors) {
+    write_converted(checkpoint->path(), tensor, threads, [&](std::span<const uint8_t> part) {
+      writer.write(part);
+      done += part.size();
+      progress.show(progress_bar(static_cast<double>(done) / static_cast<double>(whole)) + "  " + tensor.name);
+    });
+  }
+  writer.finish();
+  progress.clear();
+  std::fprintf(stderr, "%s: %zu tensors, %.1f MB, %.1f s\n", flags.output.c_str(), tensors.size(),
+               static_cast<double>(whole) / 1e6, watch.seconds());
+}
+
+}  // namespace
+
+void add_convert(CLI::App& app) {
+  auto flags = std::make_shared<ConvertFlags>();
+  CLI::App* command = app.add_subcommand("convert", "Make a GGUF file of a directory of safetensors");
+  command->footer("Tokenizer and chat template come along. Vectors and the routers of experts are stored as F32.");
+  command->add_option("DIR", flags->input, "Directory with config.json, safetensors and tokenizer")
+      ->required()
+      ->type_name("DIR");
+  command->add_option("OUT", flags->output, "GGUF file to write; it appears when it is complete")
+      ->required()
+      ->type_name("FILE");
+  command->add_option("--type", flags->type, "Of the matrices: F32, F16 or BF16 (default: what they are)")
+      ->transform(CLI::IsMember({"F32", "F16", "BF16"}, CLI::ignore_case))
+      ->type_name("TYPE");
+  command->add_option("-t,--threads", flags->threads, "Threads (default: all cores)")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N");
+  command->callback([flags] { run(*flags); });
+}
+
+}  // namespace weft::tools
