@@ -9,8 +9,8 @@
 (tools/verify does all of this in one call. torch takes some gigabytes of disk.)
 
 Every module's output is recorded under the module's path (model.layers.0.self_attn.q_proj), further outputs of a
-module that returns several as PATH.1, PATH.2; what goes into a module without modules of its own as PATH.input; the
-output of a linear layer before its bias as PATH.product. Rotated queries and keys, which no module returns, are
+module that returns several as PATH.1, PATH.2; what goes into a module without modules of its own as
+PATH.input; the output of a linear layer before its bias as PATH.product. Rotated queries and keys, which no module returns, are
 model.layers.N.self_attn.query and .key, in the order [head, position, element]. "tokens" holds the ids.
 The batch dimension of one is left out.
 
@@ -144,7 +144,7 @@ def main():
     what.add_argument("-p", "--prompt", help="text; special tokens are added as the tokenizer has it")
     what.add_argument("-f", "--file", help="a file with the text; one newline at its end is dropped")
     what.add_argument("--tokens", help="ids: 1,2,3")
-    what.add_argument("--ids", action="store_true", help="print ids of the texts on standard input, a JSON string a line")
+    what.add_argument("--ids", action="store_true", help="print ids of the texts, JSON strings, of standard input")
     parser.add_argument("-o", "--output", help="the safetensors file to write")
     parser.add_argument(
         "--dtype",
@@ -173,7 +173,8 @@ def main():
 
     model, torch = load_model(arguments.directory, arguments.dtype)
     if max(tokens) >= model.config.vocab_size:
-        raise SystemExit(f"record_hugging_face: token {max(tokens)} is outside the vocabulary of {model.config.vocab_size}")
+        vocabulary = model.config.vocab_size
+        raise SystemExit(f"record_hugging_face: token {max(tokens)} is outside the vocabulary of {vocabulary}")
     import safetensors.torch
     import transformers
 
