@@ -10,9 +10,9 @@
 
 Every module's output is recorded under the module's path (model.layers.0.self_attn.q_proj), further outputs of a
 module that returns several as PATH.1, PATH.2; what goes into a module without modules of its own as
-PATH.input; the output of a linear layer before its bias as PATH.product. Rotated queries and keys, which no module returns, are
-model.layers.N.self_attn.query and .key, in the order [head, position, element]. "tokens" holds the ids.
-The batch dimension of one is left out.
+PATH.input; the output of a linear layer before its bias as PATH.product. Rotated queries and keys, which no module
+returns, are model.layers.N.self_attn.query and .key, in the order [head, position, element]. "tokens" holds the
+ids. The batch dimension of one is left out.
 
 --ids prints the token ids of texts instead, as JSON: a list of ids for each line of JSON on standard input.
 """
