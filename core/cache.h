@@ -8,6 +8,7 @@
 // (Group, say) cannot be appended, which does not compile. What the pages hold is runtime/kv_cache.h's business.
 #pragma once
 
+#include <array>
 #include <string>
 
 #include "core/batch.h"
@@ -73,6 +74,11 @@ class Cache {
   Paged<F> paged(size_t field) const {
     const CacheRecord& record = recorder_->record()->caches[static_cast<size_t>(index_)];
     return {recorder_, record.fields[field], record.positions};
+  }
+  // How traces call the fields; without this, NAME.0, NAME.1.
+  void name_fields(const std::array<std::string, 1 + sizeof...(Rest)>& names) const {
+    GraphRecord& graph = *recorder_->record();
+    for (size_t i = 0; i < names.size(); ++i) graph.values[graph.caches[static_cast<size_t>(index_)].fields[i]].name = names[i];
   }
 
  private:

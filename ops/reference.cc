@@ -40,28 +40,82 @@ Table<ScalarValue> ordered(Scope& scope, const Table<ScalarValue>& from, const s
   return to;
 }
 
-std::vector<Table<double>> contractions(Scope& scope, bool absolute) {
+// Tells a visitor, if there is one, of the parts of one region.
+class Parts {
+ public:
+  Parts() = default;
+  Parts(ValueId value, const VisitPart& visit) : value_(value), visit_(&visit) {}
+
+  void operator()(const std::string& name, const Table<double>& table) const {
+    if (visit_ != nullptr && *visit_) (*visit_)({value_, name, table.axes, table.extents, table.elements});
+  }
+  void operator()(const std::string& name, const Table<ScalarValue>& table, Element element) const {
+    if (visit_ == nullptr || !*visit_) return;
+    const auto number = [element](const ScalarValue& x) { return element == Element::f32 ? x.f : x.i; };
+    (*this)(name, converted<ScalarValue, double>(table, number));
+  }
+  void reductions(const std::string& prefix, const Source& source, const std::vector<Table<ScalarValue>>& tables) const {
+    for (size_t i = 0; i < tables.size(); ++i) {
+      const Reduction& reduction = source.reductions[i];
+      const bool ids = reduction.op == ReduceOp::argmax;
+      (*this)(prefix + "reduction." + std::to_string(i), tables[i], ids ? Element::i32 : reduction.program.type());
+    }
+  }
+
+ private:
+  ValueId value_ = kNoValue;
+  const VisitPart* visit_ = nullptr;
+};
+
+// Reads one thing and gives it as it is.
+bool only_reads(const Source& source) { return source.reductions.empty() && source.program.code.size() == 1; }
+
+Table<ScalarValue> evaluate_source(Scope& scope, const Source& source, Results& results, const Parts& parts,
+                                   const std::string& prefix) {
+  return reference::evaluate_source(scope, source, results,
+                                    [&](const auto& tables) { parts.reductions(prefix, source, tables); });
+}
+
+std::vector<Table<double>> contractions(Scope& scope, bool absolute, const Parts& parts = {}) {
   std::vector<Table<ScalarValue>> lhs;
   Results results;
-  for (const Source& source : scope.region.lhs) lhs.push_back(evaluate_source(scope, source, results));
+  for (size_t i = 0; i < scope.region.lhs.size(); ++i) {
+    const Source& source = scope.region.lhs[i];
+    const std::string name = "lhs." + std::to_string(i);
+    lhs.push_back(evaluate_source(scope, source, results, parts, name + "."));
+    if (!only_reads(source)) parts(name, lhs.back(), source.program.type());
+  }
   std::vector<Table<double>> tables;
-  for (const Contraction& contraction : scope.region.contractions) {
+  for (size_t i = 0; i < scope.region.contractions.size(); ++i) {
+    const Contraction& contraction = scope.region.contractions[i];
     tables.push_back(contract(scope, lhs[static_cast<size_t>(contraction.lhs)], contraction, absolute));
+    parts("contraction." + std::to_string(i), tables.back());
   }
   return tables;
 }
 
 // The region's result before selection, over region.axes in that order.
-Table<ScalarValue> evaluate_region(Scope& scope) {
+Table<ScalarValue> evaluate_region(Scope& scope, const Parts& parts = {}) {
   const Region& region = scope.region;
   Results results;
-  results.contractions = contractions(scope, false);
-  Table<ScalarValue> result = evaluate_source(scope, region.body, results);
-  if (region.weighting) result = scalars(attend(scope, floats(result), *region.weighting, region.axes));
+  results.contractions = contractions(scope, false, parts);
+  Table<ScalarValue> result = evaluate_source(scope, region.body, results, parts, "");
+  const bool ends_here = !region.weighting && !region.rotation && !region.selection;
+  if (!ends_here) {
+    parts(region.weighting ? "score" : region.selection ? "candidates" : "body", result, region.body.program.type());
+  }
+  if (region.weighting) {
+    Table<double> weights = floats(result);
+    const Table<double> weighted = attend(scope, weights, *region.weighting, region.axes);
+    parts("softmax", weights);
+    if (region.rotation) parts("weighted", weighted);
+    result = scalars(weighted);
+  }
   if (region.rotation) {
     const Table<double> rotated = rotate(scope, floats(result), *region.rotation);
     result = scalars(rotated);
     if (!region.post.empty()) {
+      parts("rotated", rotated);
       results.rotated = &rotated;
       result = map(scope, region.axes, region.post, results);
     }
@@ -102,12 +156,16 @@ void store_selection(Scope& scope, const Step& step, const Table<ScalarValue>& r
 }  // namespace
 
 void run_reference(const GraphRecord& graph, const Step& step, const StepArgs& args) {
+  run_reference(graph, step, args, {});
+}
+
+void run_reference(const GraphRecord& graph, const Step& step, const StepArgs& args, const VisitPart& visit) {
   if (step.kind == StepKind::scan || step.kind == StepKind::custom) {
     throw Error("step '" + step.name + "': no reference for steps of kind " + std::string(name(step.kind)));
   }
   for (size_t i = 0; i < step.regions.size(); ++i) {
     Scope scope(graph, step.regions[i], args);
-    const Table<ScalarValue> result = evaluate_region(scope);
+    const Table<ScalarValue> result = evaluate_region(scope, Parts(step.outputs[i], visit));
     if (step.kind == StepKind::append) {
       append_rows(scope, graph.caches[static_cast<size_t>(step.cache)], result, step.outputs[i]);
     } else if (scope.region.selection) {
@@ -119,6 +177,24 @@ void run_reference(const GraphRecord& graph, const Step& step, const StepArgs& a
   if (step.kind == StepKind::append) {
     append_positions(graph, graph.caches[static_cast<size_t>(step.cache)], args);
   }
+}
+
+std::vector<StepPart> parts_of(const GraphRecord& graph, const Step& step) {
+  // A run over axes without extent visits the same parts, and computes and reads nothing.
+  const std::vector<int64_t> extents(graph.axes.size(), 0);
+  alignas(64) std::byte zeros[1024] = {};  // an operand without axes is read all the same: one block
+  const std::vector<void*> data(graph.values.size(), zeros);
+  const int32_t nothing = 0;
+  const std::vector<PageTable> pages(graph.caches.size(), PageTable{&nothing, &nothing, 0, 0, 1});
+  const StepArgs args{extents.data(), data.data(), pages.data(), nullptr};
+  std::vector<StepPart> parts;
+  for (size_t i = 0; i < step.regions.size(); ++i) {
+    Scope scope(graph, step.regions[i], args);
+    evaluate_region(scope, Parts(step.outputs[i], [&](const StepPart& part) {
+      parts.push_back({part.value, part.name, part.axes, {}, {}});
+    }));
+  }
+  return parts;
 }
 
 Outputs run_reference(const StepCase& step_case) {

@@ -46,6 +46,11 @@ class CpuCachePool final : public CachePool {
     }
   }
 
+  void read_slots(ValueId field, int64_t first, int64_t count, std::byte* to) const override {
+    const size_t row = row_bytes_[field];
+    std::memcpy(to, fields_[field].data() + static_cast<size_t>(first) * row, static_cast<size_t>(count) * row);
+  }
+
  private:
   const GraphRecord* graph_;
   std::vector<AlignedBytes> fields_;  // by ValueId

@@ -124,6 +124,7 @@ void Engine::run() {
   bind(model_.last, last_, rows);
   for (const auto& [value, group] : slot_inputs_) bind(value, slots_[static_cast<size_t>(group)], count);
   cache_.bind(bindings_);
+  run_count_ = count_;
   run_rows_ = rows_;
   logits_ = nullptr;
   count_ = 0;
@@ -132,6 +133,7 @@ void Engine::run() {
     if (count[0] != 0) plan_.run(bindings_);
   } catch (...) {
     // The step's tokens were given slots, but nothing was written there: forget them.
+    run_count_ = 0;
     run_rows_ = 0;
     for (size_t sequence = 0; sequence < in_step_.size(); ++sequence) {
       if (in_step_[sequence] == 0) continue;

@@ -54,6 +54,10 @@ class Engine {
   // Rows of the last run, in the order in which they were asked for; valid until the next run.
   int32_t rows() const { return run_rows_; }
   std::span<const float> logits(int32_t row);
+  // Where the last run wrote its tokens in the caches of `group`, in the order in which they were added.
+  std::span<const int32_t> slots(int group) const {
+    return std::span(slots_[static_cast<size_t>(group)]).first(static_cast<size_t>(run_count_));
+  }
 
   // All `tokens`, in chunks of at most `chunk` (0: the batch); returns the logits of the last.
   std::span<const float> prefill(int32_t sequence, std::span<const int32_t> tokens, int32_t chunk = 0);
@@ -74,7 +78,7 @@ class Engine {
   std::vector<int32_t*> slot_cursors_;                          // [groups]
   std::vector<std::pair<ValueId, int>> slot_inputs_;            // input, group
   std::vector<int32_t> in_step_;                                // [sequences]: tokens in the step being built
-  int32_t count_ = 0, rows_ = 0, run_rows_ = 0;
+  int32_t count_ = 0, rows_ = 0, run_count_ = 0, run_rows_ = 0;
   const float* logits_ = nullptr;
 };
 

@@ -48,6 +48,11 @@ class GpuCachePool final : public CachePool {
     }
   }
 
+  void read_slots(ValueId field, int64_t first, int64_t count, std::byte* to) const override {
+    const size_t row = row_bytes_[field], bytes = static_cast<size_t>(count) * row;
+    if (bytes != 0) device_->download(fields_[field], static_cast<size_t>(first) * row, to, bytes);
+  }
+
  private:
   const GraphRecord* graph_;
   std::shared_ptr<GpuDevice> device_;

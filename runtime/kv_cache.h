@@ -96,6 +96,7 @@ class KvCache {
   int32_t sequences() const { return sequences_; }
   int32_t max_length() const { return max_length_; }
   size_t bytes() const { return pool_ ? pool_->bytes() : 0; }
+  const CachePool& pool() const { return *pool_; }
   const PageBook& book(int group = 0) const { return books_[static_cast<size_t>(group)]; }
   int groups() const { return static_cast<int>(books_.size()); }
 

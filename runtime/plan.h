@@ -30,6 +30,8 @@ class CachePool {
   size_t bytes() const { return bytes_; }
   // Copies rows [from, from + count) to [to, ...) in every field of the caches of `group`.
   virtual void copy_slots(int group, int64_t from, int64_t to, int64_t count) = 0;
+  // Rows [first, first + count) of a field, after a run, to host memory.
+  virtual void read_slots(ValueId field, int64_t first, int64_t count, std::byte* to) const = 0;
 
  protected:
   std::vector<int64_t> slots_;  // by group

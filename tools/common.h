@@ -132,7 +132,11 @@ std::string format(const char* pattern, ...) __attribute__((format(printf, 1, 2)
 
 // --- commands: each adds its subcommand, whose callback does the work ---
 
+// Thrown by a command that has said what there was to say, and whose answer is no: the exit code is 1.
+struct AnswerIsNo {};
+
 void add_run(CLI::App& app);
+void add_trace(CLI::App& app);
 void add_chat(CLI::App& app);
 void add_logits(CLI::App& app);
 void add_inspect(CLI::App& app);

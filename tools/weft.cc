@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
   weft::tools::add_logits(app);
   weft::tools::add_inspect(app);
   weft::tools::add_explain(app);
+  weft::tools::add_trace(app);
   weft::tools::add_tokenize(app);
   weft::tools::add_perplexity(app);
   weft::tools::add_quantize(app);
@@ -65,6 +66,8 @@ int main(int argc, char** argv) {
     std::cout.flush();
     if (asked && !std::cout) return fail("cannot write to standard output");
     return asked ? 0 : 2;
+  } catch (const weft::tools::AnswerIsNo&) {
+    return 1;
   } catch (const weft::Error& error) {
     return fail(error.what());
   } catch (const std::bad_alloc&) {

@@ -60,6 +60,7 @@ LanguageModel load_decoder(const std::shared_ptr<const Checkpoint>& file, const 
   for (size_t i = 0; i < layers.size(); ++i) {
     const std::string name = "blk." + std::to_string(i) + ".";
     const KvCache cache(graph, batch, name + "kv", groups.of(windows[i]));
+    cache.name_fields({name + "k", name + "v"});
     x = layers[i].first.apply(x, options, batch, cache, windows[i], name);
     x = layers[i].second.apply(x, options.eps, name);
   }

@@ -8,8 +8,8 @@
 
 namespace weft::reference {
 
-// `scores` over query axes and key. A key with a score of -inf takes no part, whatever its value holds.
-inline Table<double> attend(Scope& scope, Table<double> scores, const Weighting& weighting,
+// `scores` over query axes and key; they become the weights. A key with a score of -inf takes no part, whatever its value holds.
+inline Table<double> attend(Scope& scope, Table<double>& scores, const Weighting& weighting,
                             const std::vector<AxisId>& axes) {
   constexpr double kNever = -std::numeric_limits<double>::infinity();
   const AxisId key = weighting.key;

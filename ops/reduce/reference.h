@@ -43,7 +43,9 @@ inline ScalarValue reduce_here(Scope& scope, ReduceOp op, const ScalarProgram& p
   return {0, at_largest};
 }
 
-inline Table<ScalarValue> evaluate_source(Scope& scope, const Source& source, Results& results) {
+// `visit` is told of the reductions before they go.
+template <class Visit>
+Table<ScalarValue> evaluate_source(Scope& scope, const Source& source, Results& results, const Visit& visit) {
   const std::vector<AxisId> outer = without(source.axes, source.reduced);
   results.reductions.clear();
   for (const Reduction& reduction : source.reductions) {
@@ -54,6 +56,7 @@ inline Table<ScalarValue> evaluate_source(Scope& scope, const Source& source, Re
     results.reductions.push_back(std::move(table));
   }
   Table<ScalarValue> result = map(scope, source.axes, source.program, results);
+  visit(results.reductions);
   results.reductions.clear();
   return result;
 }

@@ -1,0 +1,134 @@
+#include "runtime/safetensors_writer.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include "core/error.h"
+#include "runtime/json.h"
+#include "runtime/utf8.h"
+
+namespace weft {
+namespace {
+
+const char* type_name(Format format) {
+  switch (format) {
+    case Format::f32: return "F32";
+    case Format::f16: return "F16";
+    case Format::bf16: return "BF16";
+    case Format::i32: return "I32";
+    case Format::bool8: return "BOOL";
+    default: return nullptr;
+  }
+}
+
+// The file format wants UTF-8; names that come out of other files may be anything.
+std::string dumped(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+}  // namespace
+
+SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, std::vector<Tensor> tensors,
+                                     const std::map<std::string, std::string>& metadata)
+    : path_(path.string()), tensors_(std::move(tensors)) {
+  // Put together by hand: an object of the JSON library would sort the names.
+  std::string header = "{\"__metadata__\":" + dumped(Json(metadata));
+  std::set<std::string> names = {"\"__metadata__\""};
+  std::vector<uint64_t> ends = {0};
+  for (const Tensor& tensor : tensors_) {
+    const auto refuse = [&](const std::string& why) {
+      throw Error(path_ + ": tensor " + in_quotes(tensor.name) + ": " + why);
+    };
+    const std::string key = dumped(tensor.name);
+    if (!names.insert(key).second) refuse("the name occurs twice");
+    const char* type = type_name(tensor.format);
+    if (type == nullptr) refuse("safetensors files hold no " + std::string(name(tensor.format)));
+    uint64_t bytes = info(tensor.format).block_bytes, end = 0;
+    for (const int64_t extent : tensor.extents) {
+      if (extent < 0 || __builtin_mul_overflow(bytes, static_cast<uint64_t>(extent), &bytes)) {
+        refuse("the extents overflow");
+      }
+    }
+    if (__builtin_add_overflow(ends.back(), bytes, &end) || end > uint64_t{INT64_MAX} / 2) {
+      refuse("the file would be too large");
+    }
+    header += "," + key + ":" +
+              dumped({{"dtype", type}, {"shape", tensor.extents}, {"data_offsets", {ends.back(), end}}});
+    ends.push_back(end);
+    missing_.push_back(bytes);
+  }
+  header += "}";
+  header.resize((header.size() + 7) / 8 * 8, ' ');  // data begin at a multiple of 8
+  const uint64_t length = header.size();
+  for (const uint64_t end : ends) begin_.push_back(sizeof length + length + end);
+
+  struct stat status {};
+  if (::stat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    throw Error(path_ + ": is not a regular file");
+  }
+  temporary_ = path_ + ".partial.XXXXXX";
+  file_ = ::mkstemp(temporary_.data());
+  if (file_ < 0) fail("cannot make a file beside it", errno);
+  // mkstemp's files are for their owner alone; others follow the user's mask.
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  (void)::fchmod(file_, 0666 & ~mask);
+  put(0, std::as_bytes(std::span(&length, 1)));
+  put(sizeof length, std::as_bytes(std::span(header)));
+}
+
+SafetensorsWriter::~SafetensorsWriter() {
+  if (file_ < 0) return;
+  ::close(file_);
+  ::unlink(temporary_.c_str());
+}
+
+void SafetensorsWriter::fail(const std::string& what, int error) const {
+  throw Error(path_ + ": " + what + ": " + std::generic_category().message(error));
+}
+
+void SafetensorsWriter::put(uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(file_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail("cannot write", errno);
+    offset += static_cast<uint64_t>(written);
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+}
+
+void SafetensorsWriter::write(size_t tensor, uint64_t offset, std::span<const std::byte> bytes) {
+  const uint64_t begin = begin_.at(tensor), size = begin_.at(tensor + 1) - begin;
+  if (offset > size || bytes.size() > size - offset || bytes.size() > missing_[tensor]) {
+    throw Error(path_ + ": tensor " + in_quotes(tensors_[tensor].name) + " has " + std::to_string(size) +
+                " bytes; more were to be written");
+  }
+  put(begin + offset, bytes);
+  missing_[tensor] -= bytes.size();
+}
+
+void SafetensorsWriter::finish() {
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    if (missing_[i] == 0) continue;
+    throw Error(path_ + ": tensor " + in_quotes(tensors_[i].name) + " lacks " + std::to_string(missing_[i]) +
+                " bytes");
+  }
+  // A file system may keep the news of a full disk until now.
+  if (::close(std::exchange(file_, -1)) != 0) {
+    const int error = errno;
+    ::unlink(temporary_.c_str());
+    fail("cannot write", error);
+  }
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    const int error = errno;
+    ::unlink(temporary_.c_str());
+    fail("cannot put the complete file in its place", error);
+  }
+}
+
+}  // namespace weft

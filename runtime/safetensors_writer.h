@@ -1,0 +1,60 @@
+// Writes safetensors files: the header first, then the bytes of the tensors, in any order and in pieces of any
+// size. So memory is what the caller hands over at a time.
+//
+//   SafetensorsWriter writer("out.safetensors", {{"x", Format::f32, {2, 3}}}, {{"made_by", "..."}});
+//   writer.write(0, 0, std::as_bytes(std::span(x)));
+//   writer.finish();
+//
+// The file is made beside its place under another name, and takes its place when it is complete: what was there
+// stays until then, and a writer that goes without finish() leaves nothing. Errors read "FILE: what: the system's
+// reason".
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/format.h"
+
+namespace weft {
+
+class SafetensorsWriter {
+ public:
+  struct Tensor {
+    std::string name;
+    Format format = Format::f32;  // f32, f16, bf16, i32 or bool8
+    std::vector<int64_t> extents = {};
+  };
+
+  // Data lie in the file in the order of `tensors`. Throws Error for names that occur twice, formats that the file
+  // format lacks, extents that overflow, and a file that cannot be made.
+  SafetensorsWriter(const std::filesystem::path& path, std::vector<Tensor> tensors,
+                    const std::map<std::string, std::string>& metadata = {});
+  ~SafetensorsWriter();
+  SafetensorsWriter(const SafetensorsWriter&) = delete;
+  SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;
+
+  const std::vector<Tensor>& tensors() const { return tensors_; }
+
+  // Bytes of a tensor from `offset` on. Throws Error where they do not fit the tensor, or cannot be written.
+  void write(size_t tensor, uint64_t offset, std::span<const std::byte> bytes);
+
+  // Throws Error unless as many bytes were written to every tensor as it has.
+  void finish();
+
+ private:
+  [[noreturn]] void fail(const std::string& what, int error) const;
+  void put(uint64_t offset, std::span<const std::byte> bytes);
+
+  std::string path_, temporary_;
+  int file_ = -1;
+  std::vector<Tensor> tensors_;
+  std::vector<uint64_t> begin_;   // by tensor, in the file; one more for the end
+  std::vector<uint64_t> missing_; // by tensor: bytes still to be written
+};
+
+}  // namespace weft
