@@ -1,9 +1,9 @@
-// Quantizers: f32 rows to the blocks of a storage format. `encode_row` (core/format.h) is what callers use; these are
-// its parts, one per format. What the bits of a block mean is said by `decode_row`.
+// Quantizers: f32 rows to the blocks of a storage format. `encode_row` (core/format.h) is what callers use; these
+// are its parts, one per format. What the bits of a block mean is said by `decode_row`.
 //
-// Each searches for the scales (and offsets) that leave the least sum of squared errors in its block, measured with the
-// scales as they will be stored. Deterministic. Values must be finite; what no scale of the format reaches is
-// clamped (an f16 scale ends at 65504).
+// Each searches for the scales (and offsets) that leave the least sum of squared errors in its block, measured
+// with the scales as they will be stored. Deterministic. Values must be finite; what no scale of the format
+// reaches is clamped (an f16 scale ends at 65504).
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// Formats of 256 elements whose groups have an integer scale and an integer minimum each, times a scale and a minimum
-// of the block: an element is d * s * q - dmin * m, with nothing below zero but the whole.
+// Formats of 256 elements whose groups have an integer scale and an integer minimum each, times a scale and a
+// minimum of the block: an element is d * s * q - dmin * m, with nothing below zero but the whole.
 #include <cstring>
 
 #include "core/quantize.h"
@@ -163,7 +163,9 @@ void put_pairs(const OffsetBlock<8>& block, uint8_t* to) {
 // The low four bits of 256 levels: of each 64, the first 32 below the others.
 void put_low_bits(const std::array<int, kBlock>& levels, uint8_t* to) {
   for (size_t i = 0; i < kBlock; i += 64) {
-    for (size_t j = 0; j < 32; ++j) *to++ = static_cast<uint8_t>((levels[i + j] & 15) | (levels[i + j + 32] & 15) << 4);
+    for (size_t j = 0; j < 32; ++j) {
+      *to++ = static_cast<uint8_t>((levels[i + j] & 15) | (levels[i + j + 32] & 15) << 4);
+    }
   }
 }
 

@@ -19,8 +19,8 @@ struct ScaledBlock {
   std::array<int, kBlock> levels{};  // indices from the lowest level
 };
 
-// The integer scales of all groups for a given d, chosen from the neighbours of each group's fitted scale by the error
-// that is left, and that error.
+// The integer scales of all groups for a given d, chosen from the neighbours of each group's fitted scale by the
+// error that is left, and that error.
 template <int N, class Grid, size_t Groups>
 float choose_scales(const Grid& grid, const float* x, const std::array<ScaleFit, Groups>& fits, float d, float low,
                     float high, std::array<int, Groups>& chosen) {
@@ -43,7 +43,8 @@ float choose_scales(const Grid& grid, const float* x, const std::array<ScaleFit,
   return total;
 }
 
-// The d that fits the groups' scales best, each rounded to an integer multiple of it: by the parabolas around them.
+// The d that fits the groups' scales best, each rounded to an integer multiple of it: by the parabolas around
+// them.
 template <size_t Groups>
 float search_block_scale(const std::array<ScaleFit, Groups>& fits, float low, float high) {
   float extreme = 0;

@@ -1,7 +1,8 @@
 // What the quantizers share: grids of levels, least-squares fits, and the search for a scale.
 //
 // A block is first multiplied by a power of two so that its largest magnitude is in [0.5, 1): sums of squares then
-// neither overflow nor vanish, whatever the weights' size. Scales are found there and rounded to what f16 can hold.
+// neither overflow nor vanish, whatever the weights' size. Scales are found there and rounded to what f16 can
+// hold.
 #pragma once
 
 #include <algorithm>

@@ -23,7 +23,8 @@ uint32_t put_nibbles(const std::array<int, kBlock>& levels, uint8_t* to) {
   return fifth;
 }
 
-// Finds the stored scale, of the fitted one and its neighbours, that leaves the least error, and the levels' indices.
+// Finds the stored scale, of the fitted one and its neighbours, that leaves the least error, and the levels'
+// indices.
 template <class Grid>
 uint16_t scaled_block(const Grid& grid, const float* in, std::array<int, kBlock>& levels) {
   const Normalized<kBlock> block(in);

@@ -136,7 +136,9 @@ size_t tensor_bytes(const GgufTensorPlan& tensor) {
   }
   size_t bytes = tensor.shape[0] / type->block_elements;
   bool overflow = __builtin_mul_overflow(bytes, type->block_bytes, &bytes);
-  for (size_t d = 1; d < tensor.shape.size(); ++d) overflow |= __builtin_mul_overflow(bytes, tensor.shape[d], &bytes);
+  for (size_t d = 1; d < tensor.shape.size(); ++d) {
+    overflow |= __builtin_mul_overflow(bytes, tensor.shape[d], &bytes);
+  }
   if (overflow) return fail("the product of its extents is too large");
   return bytes;
 }

@@ -50,7 +50,8 @@ class GgufMetadata {
   void set_bytes(std::string_view key, std::string bytes);
 
   std::vector<std::pair<std::string, std::string>> entries_;
-  std::map<std::string, size_t, std::less<>> index_;  // keys may come from files: no hash that they could make collide
+  // Keys may come from files: no hash that they could make collide.
+  std::map<std::string, size_t, std::less<>> index_;
 };
 
 // What the table says of a tensor; its data follows in the order of the table.

@@ -25,7 +25,8 @@ OutputFile::OutputFile(const fs::path& path) : path_(path.string()), target_(pat
   const bool renames = !fs::exists(status) || fs::is_regular_file(status);
   if (renames) {
     const std::string own = target_ + ".partial." + std::to_string(::getpid());
-    // O_EXCL: a name that somebody else made is not written through. Left by a process that had this id: taken over.
+    // O_EXCL: a name that somebody else made is not written through. Left by a process that had this id: taken
+    // over.
     file_ = ::open(own.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file_ < 0 && errno == EEXIST && ::unlink(own.c_str()) == 0) {
       file_ = ::open(own.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);

@@ -9,8 +9,8 @@
 namespace weft {
 
 // What was there before stays until finish(), so a run that fails, or that reads the file which it replaces, loses
-// nothing. An existing target that is no regular file (a pipe, /dev/null) is written to directly. Every call throws
-// Error "PATH: reason of the system".
+// nothing. An existing target that is no regular file (a pipe, /dev/null) is written to directly. Every call
+// throws Error "PATH: reason of the system".
 class OutputFile {
  public:
   explicit OutputFile(const std::filesystem::path& path);

@@ -168,7 +168,8 @@ MixFacts mix_facts(const GgufFile& file) {
   const uint32_t kv_heads = number_or(file, architecture + ".attention.head_count_kv", heads);
   facts.heads_per_kv_head = kv_heads != 0 ? heads / kv_heads : 1;
   for (const GgufTensor& tensor : file.tensors()) {
-    facts.value_tensors += contains(tensor.name, "attn_v.weight") || contains(tensor.name, "attn_qkv.weight") ? 1 : 0;
+    const bool has_values = contains(tensor.name, "attn_v.weight") || contains(tensor.name, "attn_qkv.weight");
+    facts.value_tensors += has_values ? 1 : 0;
   }
   facts.is_70b = facts.layers == 80 && (architecture == "llama" ? heads != kv_heads : architecture == "qwen2");
   return facts;

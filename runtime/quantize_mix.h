@@ -1,7 +1,7 @@
 // What `weft quantize` can make, and which format each tensor gets.
 //
-// A target is a single format for all matrices, or a mix, which spends more bits where less would be felt: the rules
-// are those of llama.cpp (src/llama-quant.cpp), so that files of one name hold the same.
+// A target is a single format for all matrices, or a mix, which spends more bits where less would be felt: the
+// rules are those of llama.cpp (src/llama-quant.cpp), so that files of one name hold the same.
 #pragma once
 
 #include <cstdint>

@@ -71,7 +71,8 @@ TEST(Quantize, GaussianWeightsOfAnySize) {
     // Down to where scales of scales still have bits as f16; the smaller ones are below.
     for (const double size : {1.0, 0.02, 3000.0}) {
       const std::vector<float> values = gaussian(4096, size);
-      EXPECT_LT(relative_error(values, coded(format, values)), gaussian_bound(format)) << name(format) << " " << size;
+      EXPECT_LT(relative_error(values, coded(format, values)), gaussian_bound(format))
+          << name(format) << " " << size;
     }
   }
 }
@@ -121,8 +122,8 @@ TEST(Quantize, FarFromZero) {
   }
 }
 
-// Smaller than f16 scales resolve, down to subnormal f32, and larger than they reach: finite, and no farther off than
-// the value itself.
+// Smaller than f16 scales resolve, down to subnormal f32, and larger than they reach: finite, and no farther off
+// than the value itself.
 TEST(Quantize, BeyondTheScalesRange) {
   for (const Format format : kBlockFormats) {
     for (const double size : {1e-44, 1e-38, 1e-20, 1e-9, 1e-7, 1e-5, 1e7, 1e20, 5e37}) {
@@ -143,7 +144,8 @@ TEST(Quantize, BeyondTheScalesRange) {
 // Values on a format's own grid, whose extremes are taken and whose scales f16 holds, come back as they were.
 TEST(Quantize, OwnValuesComeBack) {
   std::mt19937 random(7);
-  for (const Format format : {Format::q4_0, Format::q4_1, Format::q5_0, Format::q5_1, Format::q8_0, Format::q8_k}) {
+  for (const Format format :
+       {Format::q4_0, Format::q4_1, Format::q5_0, Format::q5_1, Format::q8_0, Format::q8_k}) {
     const bool offset = format == Format::q4_1 || format == Format::q5_1;
     const bool four = format == Format::q4_0 || format == Format::q4_1;
     const bool eight = format == Format::q8_0 || format == Format::q8_k;
@@ -158,8 +160,8 @@ TEST(Quantize, OwnValuesComeBack) {
     }
     EXPECT_EQ(coded(format, values), values) << name(format);
   }
-  for (const Format format : {Format::iq4_nl, Format::iq4_xs, Format::q2_k, Format::q3_k, Format::q4_k, Format::q5_k,
-                              Format::q6_k}) {
+  for (const Format format : {Format::iq4_nl, Format::iq4_xs, Format::q2_k, Format::q3_k, Format::q4_k,
+                              Format::q5_k, Format::q6_k}) {
     // A block whose scales and levels take their extremes, made by hand: coded twice, it does not change again.
     const std::vector<float> once = coded(format, gaussian(1024, 1));
     EXPECT_LT(relative_error(once, coded(format, once)), 0.02) << name(format);
