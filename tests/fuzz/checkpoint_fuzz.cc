@@ -65,7 +65,8 @@ void write(const fs::path& path, const Tensors& tensors) {
   for (size_t i = 0; i < tensors.size(); ++i) {
     size_t elements = 1;
     for (const int64_t extent : tensors[i].extents) elements *= static_cast<size_t>(extent);
-    writer.write(i, 0, std::as_bytes(std::span(std::vector<float>(elements, 0.5f))));
+    const std::vector<float> values(elements, 0.5f);
+    writer.write(i, 0, std::as_bytes(std::span(values)));
   }
   writer.finish();
 }
