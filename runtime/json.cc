@@ -38,12 +38,9 @@ class StrictSax : public nlohmann::detail::json_sax_dom_parser<Json> {
     if (!keys_.back().insert(name).second) throw Error(source_ + ": key " + in_quotes(name) + " appears twice in one object");
     return Base::key(name);
   }
-  // Without nlohmann's own prefix: "parse error at line 1, column 5: ...".
   template <class Exception>
   bool parse_error(std::size_t position, const std::string&, const Exception& error) {
-    std::string_view what = error.what();
-    if (const size_t at = what.find("parse error"); at != what.npos) what.remove_prefix(at);
-    throw Error(source_ + ": byte " + std::to_string(position) + ": is not JSON: " + std::string(what));
+    fail_not_json(source_, position, error);
   }
 
  private:
@@ -65,6 +62,13 @@ Json parse_json(std::string_view text, const std::string& source) {
   StrictSax sax(result, source);
   Json::sax_parse(text.begin(), text.end(), &sax);
   return result;
+}
+
+void fail_not_json(const std::string& source, size_t position, const std::exception& error) {
+  // Without nlohmann's own prefix: "parse error at line 1, column 5: ...". It quotes bytes that may be no UTF-8.
+  std::string_view what = error.what();
+  if (const size_t at = what.find("parse error"); at != what.npos) what.remove_prefix(at);
+  throw Error(source + ": byte " + std::to_string(position) + ": is not JSON: " + make_utf8(what));
 }
 
 Json read_json(const std::filesystem::path& path, uint64_t limit) {

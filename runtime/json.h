@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -17,6 +18,8 @@ inline constexpr int kMaxJsonDepth = 64;
 // The whole of `text` as one JSON value. Throws Error "SOURCE: byte N: reason" for text that is no JSON, is nested
 // deeper than kMaxJsonDepth, names a key twice in one object, or has strings that are not UTF-8.
 Json parse_json(std::string_view text, const std::string& source);
+// For nlohmann's handlers of events: throws Error "SOURCE: byte 5: is not JSON: ..." for its parse error.
+[[noreturn]] void fail_not_json(const std::string& source, size_t position, const std::exception& error);
 
 // A file of at most `limit` bytes. Throws Error for one that cannot be read, is larger, or is not as above.
 Json read_json(const std::filesystem::path& path, uint64_t limit = uint64_t{256} << 20);

@@ -43,9 +43,7 @@ class Builder {
   }
   template <class Exception>
   bool parse_error(size_t position, const std::string&, const Exception& error) {
-    std::string_view what = error.what();
-    if (const size_t at = what.find("parse error"); at != what.npos) what.remove_prefix(at);
-    throw Error(source_ + ": byte " + std::to_string(position) + ": is not JSON: " + std::string(what));
+    fail_not_json(source_, position, error);
   }
 
   Value take() { return std::move(result_); }

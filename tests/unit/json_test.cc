@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "runtime/utf8.h"
 #include "tests/errors.h"
 #include "tests/test_data.h"
 
@@ -20,8 +21,10 @@ TEST(Json, ReadsValues) {
 }
 
 TEST(Json, RefusesWhatIsNoneAndSaysWhere) {
-  for (const char* bad : {"", "{", "[1,", "{\"a\":1}x", "\"\xff\"", "nul", "[1e]", "{'a':1}"}) {
-    EXPECT_CONTAINS(test::error_of([&] { parse_json(bad, "file.json"); }), "file.json: byte ");
+  for (const char* bad : {"", "{", "[1,", "{\"a\":1}x", "\"\xff\"", "nul", "nul\xc3\xa9", "[1e]", "{'a':1}"}) {
+    const std::string message = test::error_of([&] { parse_json(bad, "file.json"); });
+    EXPECT_CONTAINS(message, "file.json: byte ");
+    EXPECT_TRUE(is_utf8(message)) << message;
   }
 }
 
