@@ -91,6 +91,10 @@ std::string PromptFlags::prompt_text() const {
   return content;
 }
 
+int thread_count(int flag) {
+  return flag > 0 ? flag : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
 std::vector<int32_t> parse_ids(const std::string& text, std::string_view flag) {
   std::vector<int32_t> ids;
   const std::string blanks = " \t\n";

@@ -53,6 +53,9 @@ struct PromptFlags {
 enum PromptSource { kPromptText = 1, kPromptFile = 2, kPromptTokens = 4 };
 void add_prompt_flags(CLI::App& app, PromptFlags& flags, int sources);
 
+// What -t says; for 0 all threads of the machine.
+int thread_count(int flag);
+
 // "1,2,3" or "1 2 3" to ids. Throws CLI11's ValidationError (wrong usage), naming `flag`, for anything else.
 std::vector<int32_t> parse_ids(const std::string& text, std::string_view flag);
 

@@ -1,7 +1,6 @@
 // weft convert: a directory of safetensors as a GGUF file.
 #include <cstdio>
 #include <filesystem>
-#include <thread>
 
 #include "runtime/convert.h"
 #include "runtime/ggml_type.h"
@@ -40,8 +39,7 @@ void run(const ConvertFlags& flags) {
     plans.push_back({tensor.name, tensor.shape, ggml_type_id(tensor.format)});
     whole += tensor_bytes(plans.back());
   }
-  const int threads =
-      flags.threads > 0 ? flags.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int threads = thread_count(flags.threads);
   GgufWriter writer(flags.output, metadata, std::move(plans));
   const RemoveOnSignal guard(writer.file().temporary());
   const Stopwatch watch;

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
-#include <thread>
 
 #include "runtime/ggml_type.h"
 #include "runtime/gguf_writer.h"
@@ -102,8 +101,7 @@ void run(const QuantizeFlags& flags) {
                      task.from ? ggml_type_id(task.to) : task.tensor->type});
   }
 
-  const int threads =
-      flags.threads > 0 ? flags.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int threads = thread_count(flags.threads);
   GgufWriter writer(flags.output, metadata, std::move(plans));
   const RemoveOnSignal guard(writer.file().temporary());
   const Stopwatch watch;

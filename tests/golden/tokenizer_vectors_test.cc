@@ -8,24 +8,13 @@
 #include <sstream>
 
 #include "runtime/tokenizer.h"
-#include "runtime/utf8.h"
+#include "tests/stream_text.h"
 #include "tests/test_data.h"
 
 namespace weft::test {
 namespace {
 
 using Ids = std::vector<int32_t>;
-
-std::string stream(const Tokenizer& tokenizer, const Ids& ids) {
-  StreamDecoder decoder(tokenizer);
-  std::string text;
-  for (const int32_t id : ids) {
-    const std::string piece = decoder.push(id);
-    EXPECT_TRUE(is_utf8(piece));
-    text += piece;
-  }
-  return text + decoder.flush();
-}
 
 std::vector<std::string> split(const std::string& text, const std::string& separator) {
   std::vector<std::string> parts;
@@ -51,7 +40,7 @@ void check_vectors(const Tokenizer& tokenizer, const std::string& name) {
     const std::string& text = texts[checked];
     EXPECT_EQ(tokenizer.encode(text, false), wanted) << "text " << checked << ": " << in_quotes(text);
     EXPECT_EQ(tokenizer.decode(wanted), text);
-    EXPECT_EQ(stream(tokenizer, wanted), text);
+    EXPECT_EQ(test::stream_text(tokenizer, wanted), text);
   }
   EXPECT_EQ(checked, 46u);
 }
@@ -145,7 +134,7 @@ TEST(GoldenSamples, TokenizerJson) {
     for (const Sample& sample : read_samples(path.parent_path() / "tokenizer_samples.json")) {
       const Ids ids = tokenizer->encode(sample.text, true, true);
       EXPECT_EQ(ids, sample.ids) << in_quotes(sample.text);
-      EXPECT_EQ(stream(*tokenizer, ids), tokenizer->decode(ids));
+      EXPECT_EQ(test::stream_text(*tokenizer, ids), tokenizer->decode(ids));
       // Lossless but for normalization, special tokens, and a space that is taken for the one in front.
       const bool lossless = !normalizes && !sample.text.starts_with(' ') && without_special(sample.text) == sample.text;
       if (lossless) {
@@ -189,7 +178,7 @@ TEST(HuggingFaceSamples, OptionsOfTokenizerJson) {
       const Ids ids = sample["ids"];
       EXPECT_EQ(tokenizer->encode(text, true, true), ids) << in_quotes(text);
       EXPECT_EQ(tokenizer->decode(ids), sample["decoded"].get<std::string>());
-      EXPECT_EQ(stream(*tokenizer, ids), sample["decoded"].get<std::string>());
+      EXPECT_EQ(test::stream_text(*tokenizer, ids), sample["decoded"].get<std::string>());
     }
     ++files;
   }

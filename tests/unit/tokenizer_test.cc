@@ -10,6 +10,7 @@
 #include "runtime/utf8.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"
+#include "tests/stream_text.h"
 #include "tests/test_data.h"
 
 namespace weft::test {
@@ -28,17 +29,6 @@ std::unique_ptr<Tokenizer> load(const GgufWriter& writer) {
 std::unique_ptr<Tokenizer> load(const std::vector<Piece>& pieces) {
   GgufWriter writer;
   return load(add_spm_vocabulary(writer, pieces));
-}
-
-std::string stream(const Tokenizer& tokenizer, const Ids& ids, bool at_start = true) {
-  StreamDecoder decoder(tokenizer, at_start);
-  std::string text;
-  for (const int32_t id : ids) {
-    const std::string piece = decoder.push(id);
-    EXPECT_TRUE(is_utf8(piece));
-    text += piece;
-  }
-  return text + decoder.flush();
 }
 
 // "▁" is U+2581, the space mark.
@@ -210,7 +200,7 @@ TEST(StreamDecoder, EqualsDecodeForRandomIds) {
     const bool at_start = random() % 2 != 0;
     const std::string whole = tokenizer->decode(ids, at_start);
     EXPECT_TRUE(is_utf8(whole));
-    EXPECT_EQ(stream(*tokenizer, ids, at_start), whole);
+    EXPECT_EQ(test::stream_text(*tokenizer, ids, at_start), whole);
   }
 }
 
