@@ -9,9 +9,9 @@
 #include "runtime/convert.h"
 #include "runtime/json_node.h"
 #include "runtime/mapped_file.h"
-#include "runtime/tokenizer_config.h"
-#include "runtime/tokenizer_json.h"
-#include "runtime/tokenizer_model.h"
+#include "runtime/tokenizer/tokenizer_config.h"
+#include "runtime/tokenizer/tokenizer_json.h"
+#include "runtime/tokenizer/tokenizer_model.h"
 #include "runtime/utf8.h"
 
 namespace weft {

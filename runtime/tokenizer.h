@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "runtime/checkpoint.h"
-#include "runtime/vocabulary.h"
+#include "runtime/tokenizer/vocabulary.h"
 
 namespace weft {
 

@@ -7,11 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/bpe_tokenizer.h"
-#include "runtime/byte_alphabet.h"
-#include "runtime/spm_tokenizer.h"
+#include "runtime/tokenizer/bpe_tokenizer.h"
+#include "runtime/tokenizer/byte_alphabet.h"
+#include "runtime/tokenizer/spm_tokenizer.h"
 #include "runtime/tokenizer.h"
-#include "runtime/unicode.h"
+#include "runtime/tokenizer/unicode.h"
 #include "runtime/utf8.h"
 #include "tests/fuzz/tokenizer_checks.h"
 

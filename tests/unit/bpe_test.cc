@@ -3,14 +3,14 @@
 
 #include <random>
 
-#include "runtime/added_tokens.h"
-#include "runtime/bpe_model.h"
-#include "runtime/bpe_tokenizer.h"
-#include "runtime/byte_alphabet.h"
-#include "runtime/normalizer.h"
-#include "runtime/pre_tokenizer.h"
-#include "runtime/regex.h"
-#include "runtime/unicode.h"
+#include "runtime/tokenizer/added_tokens.h"
+#include "runtime/tokenizer/bpe_model.h"
+#include "runtime/tokenizer/bpe_tokenizer.h"
+#include "runtime/tokenizer/byte_alphabet.h"
+#include "runtime/tokenizer/normalizer.h"
+#include "runtime/tokenizer/pre_tokenizer.h"
+#include "runtime/tokenizer/regex.h"
+#include "runtime/tokenizer/unicode.h"
 #include "runtime/utf8.h"
 #include "tests/errors.h"
 

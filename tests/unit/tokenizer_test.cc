@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "runtime/special_text.h"
+#include "runtime/tokenizer/special_text.h"
 #include "runtime/utf8.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"

@@ -1,4 +1,4 @@
-#include "runtime/byte_alphabet.h"
+#include "runtime/tokenizer/byte_alphabet.h"
 
 #include <array>
 

@@ -1,9 +1,9 @@
-#include "runtime/added_tokens.h"
+#include "runtime/tokenizer/added_tokens.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "runtime/unicode.h"
+#include "runtime/tokenizer/unicode.h"
 #include "runtime/utf8.h"
 
 namespace weft {

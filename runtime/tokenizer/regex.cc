@@ -1,4 +1,4 @@
-#include "runtime/regex.h"
+#include "runtime/tokenizer/regex.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -9,7 +9,7 @@
 #include <limits>
 
 #include "core/error.h"
-#include "runtime/unicode_additions.h"
+#include "runtime/tokenizer/unicode_additions.h"
 #include "runtime/utf8.h"
 
 namespace weft {

@@ -1,5 +1,5 @@
 // Written by tools/unicode_additions.py.
-#include "runtime/unicode_additions.h"
+#include "runtime/tokenizer/unicode_additions.h"
 
 namespace weft {
 namespace {

@@ -1,10 +1,10 @@
-#include "runtime/tokenizer_json.h"
+#include "runtime/tokenizer/tokenizer_json.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "runtime/json_node.h"
-#include "runtime/unicode.h"
+#include "runtime/tokenizer/unicode.h"
 #include "runtime/utf8.h"
 
 namespace weft {

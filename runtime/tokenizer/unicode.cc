@@ -1,11 +1,11 @@
-#include "runtime/unicode.h"
+#include "runtime/tokenizer/unicode.h"
 
 #include <utf8proc.h>
 
 #include <algorithm>
 #include <vector>
 
-#include "runtime/unicode_additions.h"
+#include "runtime/tokenizer/unicode_additions.h"
 #include "runtime/utf8.h"
 
 namespace weft {

@@ -1,4 +1,4 @@
-#include "runtime/special_text.h"
+#include "runtime/tokenizer/special_text.h"
 
 #include <algorithm>
 #include <utility>

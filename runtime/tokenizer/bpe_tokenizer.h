@@ -6,13 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "runtime/added_tokens.h"
-#include "runtime/bpe_model.h"
+#include "runtime/tokenizer/added_tokens.h"
+#include "runtime/tokenizer/bpe_model.h"
 #include "runtime/gguf.h"
-#include "runtime/normalizer.h"
-#include "runtime/pre_tokenizer.h"
+#include "runtime/tokenizer/normalizer.h"
+#include "runtime/tokenizer/pre_tokenizer.h"
 #include "runtime/tokenizer.h"
-#include "runtime/vocabulary.h"
+#include "runtime/tokenizer/vocabulary.h"
 
 namespace weft {
 

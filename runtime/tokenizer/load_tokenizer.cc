@@ -4,16 +4,16 @@
 #include <utility>
 
 #include "core/error.h"
-#include "runtime/bpe_tokenizer.h"
+#include "runtime/tokenizer/bpe_tokenizer.h"
 #include "runtime/checkpoint.h"
 #include "runtime/json_node.h"
 #include "runtime/mapped_file.h"
-#include "runtime/spm_tokenizer.h"
+#include "runtime/tokenizer/spm_tokenizer.h"
 #include "runtime/tokenizer.h"
-#include "runtime/tokenizer_config.h"
-#include "runtime/tokenizer_json.h"
-#include "runtime/tokenizer_model.h"
-#include "runtime/unicode.h"
+#include "runtime/tokenizer/tokenizer_config.h"
+#include "runtime/tokenizer/tokenizer_json.h"
+#include "runtime/tokenizer/tokenizer_model.h"
+#include "runtime/tokenizer/unicode.h"
 
 namespace weft {
 namespace {

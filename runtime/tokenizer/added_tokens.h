@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/normalizer.h"
-#include "runtime/special_text.h"
+#include "runtime/tokenizer/normalizer.h"
+#include "runtime/tokenizer/special_text.h"
 
 namespace weft {
 

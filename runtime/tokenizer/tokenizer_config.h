@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "runtime/added_tokens.h"
-#include "runtime/vocabulary.h"
+#include "runtime/tokenizer/added_tokens.h"
+#include "runtime/tokenizer/vocabulary.h"
 
 namespace weft {
 

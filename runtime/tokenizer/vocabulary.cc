@@ -1,4 +1,4 @@
-#include "runtime/vocabulary.h"
+#include "runtime/tokenizer/vocabulary.h"
 
 #include <algorithm>
 #include <cmath>

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "runtime/bpe_tokenizer.h"
+#include "runtime/tokenizer/bpe_tokenizer.h"
 
 namespace weft {
 

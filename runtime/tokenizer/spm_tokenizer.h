@@ -5,7 +5,7 @@
 
 #include "runtime/gguf.h"
 #include "runtime/tokenizer.h"
-#include "runtime/vocabulary.h"
+#include "runtime/tokenizer/vocabulary.h"
 
 namespace weft {
 

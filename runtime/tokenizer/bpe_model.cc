@@ -1,4 +1,4 @@
-#include "runtime/bpe_model.h"
+#include "runtime/tokenizer/bpe_model.h"
 
 #include <algorithm>
 #include <limits>

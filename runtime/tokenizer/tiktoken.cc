@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "core/error.h"
-#include "runtime/byte_alphabet.h"
-#include "runtime/tokenizer_model.h"
+#include "runtime/tokenizer/byte_alphabet.h"
+#include "runtime/tokenizer/tokenizer_model.h"
 #include "runtime/utf8.h"
 
 namespace weft {

@@ -1,9 +1,9 @@
-#include "runtime/bpe_tokenizer.h"
+#include "runtime/tokenizer/bpe_tokenizer.h"
 
 #include <utility>
 
 #include "core/error.h"
-#include "runtime/byte_alphabet.h"
+#include "runtime/tokenizer/byte_alphabet.h"
 #include "runtime/utf8.h"
 
 namespace weft {

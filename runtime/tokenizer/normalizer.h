@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/regex.h"
+#include "runtime/tokenizer/regex.h"
 
 namespace weft {
 

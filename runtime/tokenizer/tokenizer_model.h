@@ -4,8 +4,8 @@
 #include <string>
 #include <string_view>
 
-#include "runtime/bpe_tokenizer.h"
-#include "runtime/vocabulary.h"
+#include "runtime/tokenizer/bpe_tokenizer.h"
+#include "runtime/tokenizer/vocabulary.h"
 
 namespace weft {
 

@@ -1,9 +1,9 @@
-#include "runtime/pre_tokenizer.h"
+#include "runtime/tokenizer/pre_tokenizer.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "runtime/unicode.h"
+#include "runtime/tokenizer/unicode.h"
 #include "runtime/utf8.h"
 
 namespace weft {

@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 #include "runtime/text_hash.h"
-#include "runtime/tokenizer_model.h"
+#include "runtime/tokenizer/tokenizer_model.h"
 #include "runtime/utf8.h"
 
 namespace weft {

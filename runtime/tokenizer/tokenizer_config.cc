@@ -1,4 +1,4 @@
-#include "runtime/tokenizer_config.h"
+#include "runtime/tokenizer/tokenizer_config.h"
 
 #include <charconv>
 #include <utility>

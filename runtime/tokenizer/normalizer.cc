@@ -1,4 +1,4 @@
-#include "runtime/normalizer.h"
+#include "runtime/tokenizer/normalizer.h"
 
 #include <utility>
 

@@ -1,4 +1,4 @@
-#include "runtime/spm_tokenizer.h"
+#include "runtime/tokenizer/spm_tokenizer.h"
 
 #include <algorithm>
 #include <array>
@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "core/error.h"
-#include "runtime/normalizer.h"
-#include "runtime/special_text.h"
+#include "runtime/tokenizer/normalizer.h"
+#include "runtime/tokenizer/special_text.h"
 #include "runtime/text_hash.h"
 #include "runtime/utf8.h"
 

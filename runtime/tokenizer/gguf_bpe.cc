@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "core/error.h"
-#include "runtime/bpe_tokenizer.h"
-#include "runtime/unicode.h"
+#include "runtime/tokenizer/bpe_tokenizer.h"
+#include "runtime/tokenizer/unicode.h"
 #include "runtime/utf8.h"
 
 namespace weft {
