@@ -94,8 +94,8 @@ void set_rope(const ModelConfig& config, const std::string& prefix, int64_t dims
 }
 
 // The window of all layers; 0 for none.
-int64_t common_window(const ModelConfig& config) {
-  const std::vector<int64_t> windows = config.windows();
+int64_t common_window(const ModelConfig& config, bool switches) {
+  const std::vector<int64_t> windows = config.windows(switches);
   const bool same = std::all_of(windows.begin(), windows.end(), [&](int64_t w) { return w == windows[0]; });
   config.require(same, "attention.sliding_window", "is not that of all layers, for which GGUF has no word");
   return windows.empty() ? 0 : windows[0];
@@ -163,7 +163,7 @@ GgufMetadata convert_config(const std::shared_ptr<const Checkpoint>& checkpoint,
     metadata.set(prefix + "expert_used_count", u32(config.count("expert_used_count")));
   }
   if (family != "llama") {
-    if (const int64_t window = common_window(config); window > 0) {
+    if (const int64_t window = common_window(config, family == "qwen2"); window > 0) {
       metadata.set(prefix + "attention.sliding_window", u32(window));
     }
   }
