@@ -5,6 +5,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "runtime/gguf_writer.h"
 #include "runtime/tokenizer.h"
@@ -294,6 +295,28 @@ TEST_F(ConvertSmall, FillsUpTheVocabulary) {
   const auto tokenizer = load_tokenizer(GgufFile::open(folder_ / "out.gguf"));
   EXPECT_EQ(tokenizer->vocab_size(), static_cast<size_t>(HfModel::kVocab));
   EXPECT_EQ(tokenizer->encode("abba", false), (Ids{26, 1, 0}));
+}
+
+// In a directory they are no text, and no obstacle.
+TEST_F(ConvertSmall, ADirectoryMayHaveMoreRowsThanItsTokenizerHasTokens) {
+  const TempDirectory directory;
+  directory.write(HfModel::random("qwen2"));
+  directory.write("tokenizer.json", tokenizer_.dump());
+  const auto run = [&](const char* flag, const char* prompt) {
+    return run_weft({"run", "-m", directory.path().string(), flag, prompt, "-n", "30", "--temp", "5", "-s", "1"});
+  };
+  const CommandResult ids = run("--tokens", "26,1,0"), text = run("-p", "abba");
+  std::istringstream chosen(ids.out);
+  std::string want;
+  bool beyond = false;
+  for (int id = 0; chosen >> id;) {
+    beyond = beyond || id > 26;
+    if (id < 26) want += static_cast<char>('a' + id);
+    if (id == 26) want += "ab";
+  }
+  EXPECT_TRUE(beyond) << ids.out;
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_EQ(text.out, want + "\n");
 }
 
 TEST_F(ConvertSmall, ChatTemplates) {
