@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <set>
 
 #include "core/error.h"
@@ -71,6 +72,18 @@ void flatten(const Json& object, const std::string& prefix, const std::string& f
     }
   }
 }
+
+// Keys that transformers' configuration classes give a value of their own when config.json leaves them out.
+struct Assumed {
+  std::string_view family, key;
+  ConfigValue value;
+};
+const Assumed kAssumed[] = {
+    {"mistral", "num_key_value_heads", int64_t{8}}, {"mistral", "sliding_window", int64_t{4096}},
+    {"mixtral", "num_key_value_heads", int64_t{8}}, {"mixtral", "rope_theta", 1e6},
+    {"qwen2", "num_key_value_heads", int64_t{32}},  {"qwen2", "sliding_window", int64_t{4096}},
+    {"qwen2", "use_sliding_window", false},         {"qwen2", "max_window_layers", int64_t{28}},
+};
 
 bool is_positive(const std::map<std::string, ConfigValue, std::less<>>& config, std::string_view key) {
   const auto at = config.find(key);
@@ -145,6 +158,9 @@ void Checkpoint::read_config() {
   const std::string* name = type == config_.end() ? nullptr : std::get_if<std::string>(&type->second);
   if (name == nullptr) throw Error(config_path_ + ": key 'model_type' is missing, or no text");
   architecture_ = *name;
+  for (const Assumed& assumed : kAssumed) {
+    if (assumed.family == architecture_ && !json.contains(assumed.key)) assumed_.emplace(assumed.key, assumed.value);
+  }
 }
 
 void Checkpoint::open_shards() {
@@ -236,6 +252,11 @@ const CheckpointTensor* Checkpoint::find(std::string_view tensor) const {
   const auto at = std::lower_bound(tensors_.begin(), tensors_.end(), tensor,
                                    [](const CheckpointTensor& t, std::string_view name) { return t.name < name; });
   return at != tensors_.end() && at->name == tensor ? &*at : nullptr;
+}
+
+bool same_values(const CheckpointTensor& a, const CheckpointTensor& b) {
+  return a.extents == b.extents && a.type_name == b.type_name && a.bytes == b.bytes &&
+         std::memcmp(a.data, b.data, a.bytes) == 0;
 }
 
 }  // namespace weft

@@ -61,6 +61,8 @@ class Checkpoint {
   // GGUF: keys that begin with the architecture, without it ("attention.head_count"). config.json: its keys, those of
   // nested objects joined by dots ("rope_scaling.factor"); what is null is absent.
   const std::map<std::string, ConfigValue, std::less<>>& config() const { return config_; }
+  // What Hugging Face transformers takes for keys that config.json does not have (not even as null).
+  const std::map<std::string, ConfigValue, std::less<>>& assumed() const { return assumed_; }
   // Throws Error for a key of `config`: "FILE: byte N: key 'K': reason", or "FILE: key 'K': reason".
   [[noreturn]] void fail(std::string_view key, std::string_view reason) const;
 
@@ -83,9 +85,13 @@ class Checkpoint {
   std::filesystem::path directory_;
   std::vector<SafetensorsFile> shards_;
   std::map<std::string, ConfigValue, std::less<>> config_;
+  std::map<std::string, ConfigValue, std::less<>> assumed_;
   std::string config_path_;   // the file to name for a key
   std::string gguf_prefix_;   // "llama."
   std::vector<CheckpointTensor> tensors_;  // sorted by name
 };
+
+// True for the same extents, type and bytes. Reads both.
+bool same_values(const CheckpointTensor& a, const CheckpointTensor& b);
 
 }  // namespace weft

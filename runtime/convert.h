@@ -36,8 +36,8 @@ struct ConvertedTensor {
   size_t elements() const;
 };
 
-// `type`: F32, F16 or BF16 for matrices, by default what most of them are stored as; vectors and routers become
-// F32. Throws Error that lists all tensors that are missing, left over or of a wrong shape.
+// `type`: F32, F16 or BF16 for matrices, by default what each is stored as (F32 where its parts differ); vectors and
+// routers become F32. Throws Error that lists all tensors that are missing, left over or of a wrong shape.
 std::vector<ConvertedTensor> convert_tensors(const std::shared_ptr<const Checkpoint>& checkpoint,
                                              std::optional<Format> type);
 

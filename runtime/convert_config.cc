@@ -94,8 +94,8 @@ void set_rope(const ModelConfig& config, const std::string& prefix, int64_t dims
 }
 
 // The window of all layers; 0 for none.
-int64_t common_window(const ModelConfig& config) {
-  const std::vector<int64_t> windows = config.windows();
+int64_t common_window(const ModelConfig& config, bool switches) {
+  const std::vector<int64_t> windows = config.windows(switches);
   const bool same = std::all_of(windows.begin(), windows.end(), [&](int64_t w) { return w == windows[0]; });
   config.require(same, "attention.sliding_window", "is not that of all layers, for which GGUF has no word");
   return windows.empty() ? 0 : windows[0];
@@ -111,7 +111,7 @@ std::vector<float> llama3_frequency_factors(const std::shared_ptr<const Checkpoi
   const float base = config.number("rope.freq_base", 10000.0f), factor = config.number("rope.scaling.factor");
   const float low = config.number("rope.scaling.low_freq_factor");
   const float high = config.number("rope.scaling.high_freq_factor");
-  const auto context = static_cast<float>(config.count("rope.scaling.original_context_length", 8192));
+  const auto context = static_cast<float>(config.count("rope.scaling.original_context_length", config.count("context_length")));
   config.require(high > low, "rope.scaling.high_freq_factor", "is not above low_freq_factor");
   std::vector<float> factors;
   for (int64_t i = 0; i < dims / 2; ++i) {
@@ -159,11 +159,13 @@ GgufMetadata convert_config(const std::shared_ptr<const Checkpoint>& checkpoint,
   const int64_t vocab = static_cast<int64_t>(tensors.front().shape.at(1));
   metadata.set(prefix + "vocab_size", u32(vocab));
   if (experts > 0) {
+    const int64_t chosen = config.count("expert_used_count");
+    config.require(chosen <= experts, "expert_used_count", "is more than there are experts");
     metadata.set(prefix + "expert_count", u32(experts));
-    metadata.set(prefix + "expert_used_count", u32(config.count("expert_used_count")));
+    metadata.set(prefix + "expert_used_count", u32(chosen));
   }
   if (family != "llama") {
-    if (const int64_t window = common_window(config); window > 0) {
+    if (const int64_t window = common_window(config, family == "qwen2"); window > 0) {
       metadata.set(prefix + "attention.sliding_window", u32(window));
     }
   }

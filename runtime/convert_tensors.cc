@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <map>
 #include <numeric>
 #include <set>
 
@@ -17,7 +16,7 @@ using Rows = ConvertedTensor::Rows;
 // Collects tensors, and what is wrong with them.
 class Collector {
  public:
-  Collector(const Checkpoint& checkpoint, Format type) : checkpoint_(checkpoint), type_(type) {}
+  Collector(const Checkpoint& checkpoint, std::optional<Format> type) : checkpoint_(checkpoint), type_(type) {}
 
   bool has(const std::string& source) const { return checkpoint_.find(source) != nullptr; }
   void ignore(const std::string& source) { used_.insert(source); }
@@ -38,7 +37,7 @@ class Collector {
     if (!is_vector) extents.push_back(wanted.columns);
     const CheckpointTensor* tensor = use(wanted.source, extents);
     if (tensor == nullptr) return;
-    ConvertedTensor out{wanted.name, {wanted.rows}, is_vector || wanted.is_plain ? Format::f32 : type_};
+    ConvertedTensor out{wanted.name, {wanted.rows}, is_vector || wanted.is_plain ? Format::f32 : format_of(*tensor)};
     if (!is_vector) out.shape = {wanted.columns, wanted.rows};
     out.parts = {{tensor, wanted.first, wanted.rows}};
     out.head_rows = wanted.head_rows;
@@ -54,7 +53,7 @@ class Collector {
     size_t share = 0;
   };
   void add_stack(const WantedStack& wanted) {
-    ConvertedTensor out{wanted.name, {wanted.columns, wanted.rows, wanted.experts}, type_};
+    ConvertedTensor out{wanted.name, {wanted.columns, wanted.rows, wanted.experts}, Format::f32};
     if (has(wanted.whole)) {
       const CheckpointTensor* tensor = use(wanted.whole, {wanted.experts, wanted.rows, wanted.columns});
       if (tensor == nullptr) return;
@@ -73,6 +72,10 @@ class Collector {
         if (tensor != nullptr) out.parts.push_back({tensor, 0, wanted.rows});
       }
     }
+    if (!out.parts.empty()) out.format = format_of(*out.parts.front().tensor);
+    for (const Rows& part : out.parts) {
+      if (format_of(*part.tensor) != out.format) out.format = Format::f32;
+    }
     tensors_.push_back(std::move(out));
   }
 
@@ -89,6 +92,11 @@ class Collector {
  private:
   void problem(std::string_view tensor, const std::string& what) {
     problems_.push_back("tensor " + in_quotes(tensor) + " " + what);
+  }
+
+  Format format_of(const CheckpointTensor& tensor) const {
+    if (type_) return *type_;
+    return info(*tensor.format).block_elements == 1 ? *tensor.format : Format::f32;
   }
 
   static std::string shape_text(const auto& extents) {
@@ -117,23 +125,11 @@ class Collector {
   }
 
   const Checkpoint& checkpoint_;
-  Format type_;
+  std::optional<Format> type_;  // of all matrices
   std::vector<ConvertedTensor> tensors_;
   std::set<std::string, std::less<>> used_;
   std::vector<std::string> problems_;
 };
-
-// What most elements of matrices are stored as; F32 where that is none of F32, F16 and BF16.
-Format usual_format(const Checkpoint& checkpoint) {
-  std::map<Format, size_t> bytes;
-  for (const CheckpointTensor& tensor : checkpoint.tensors()) {
-    if (tensor.format && tensor.extents.size() > 1) bytes[*tensor.format] += tensor.bytes;
-  }
-  const auto most = std::max_element(bytes.begin(), bytes.end(),
-                                     [](const auto& a, const auto& b) { return a.second < b.second; });
-  const bool is_plain = most != bytes.end() && info(most->first).block_elements == 1 && info(most->first).is_float;
-  return is_plain ? most->first : Format::f32;
-}
 
 struct Sizes {
   size_t embed, heads, kv_heads, head_dim, hidden;
@@ -228,7 +224,7 @@ std::vector<ConvertedTensor> convert_tensors(const std::shared_ptr<const Checkpo
   n.rotated_rows = is_qwen2 ? 0 : n.head_dim;
   config.require(n.head_dim % 2 == 0, "attention.key_length", "is odd");
 
-  Collector to(*checkpoint, type.value_or(usual_format(*checkpoint)));
+  Collector to(*checkpoint, type);
   const CheckpointTensor* embedding = checkpoint->find("model.embed_tokens.weight");
   const bool has_rows = embedding != nullptr && embedding->extents.size() == 2;
   const size_t vocab = extent(has_rows ? embedding->extents[0] : config.count("vocab_size"));
@@ -245,7 +241,9 @@ std::vector<ConvertedTensor> convert_tensors(const std::shared_ptr<const Checkpo
     }
   }
   to.add({"output_norm.weight", "model.norm.weight", n.embed, 0});
-  if (config.flag("tie_word_embeddings", false)) {
+  const CheckpointTensor* head = checkpoint->find("lm_head.weight");
+  const bool own = head != nullptr && embedding != nullptr && !same_values(*head, *embedding);
+  if (config.flag("tie_word_embeddings", false) && !own) {
     to.ignore("lm_head.weight");
   } else {
     to.add({"output.weight", "lm_head.weight", vocab, n.embed});

@@ -60,7 +60,7 @@ constexpr std::string_view kHarmless[] = {
     "num_beam_groups", "num_return_sequences", "chunk_size_feed_forward", "temperature", "top_k", "top_p", "typical_p",
     "do_sample", "max_length", "min_length", "length_penalty", "no_repeat_ngram_size", "diversity_penalty",
     "early_stopping", "repetition_penalty", "problem_type", "finetuning_task", "task_specific_params", "num_labels",
-    "max_window_layers", "model_max_length", "attn_implementation", "auto_map", "unsloth_version", "unsloth_fixed",
+    "max_window_layers", "use_sliding_window", "model_max_length", "attn_implementation", "auto_map", "unsloth_version", "unsloth_fixed",
 };
 constexpr std::string_view kHarmlessPrefixes[] = {"_", "id2label.", "label2id.", "task_specific_params.", "auto_map."};
 
@@ -99,8 +99,15 @@ const ConfigValue* ModelConfig::find(std::string_view key) const {
     used_.emplace(name);
     return &at->second;
   };
+  const auto assumed = [&](std::string_view name) -> const ConfigValue* {
+    const auto at = checkpoint_->assumed().find(name);
+    return at == checkpoint_->assumed().end() ? nullptr : &at->second;
+  };
   const auto translated = std::find_if(std::begin(kKeys), std::end(kKeys), [&](const KeyNames& k) { return k.gguf == key; });
-  if (checkpoint_->convention() == Convention::gguf || translated == std::end(kKeys)) return look(key);
+  if (checkpoint_->convention() == Convention::gguf || translated == std::end(kKeys)) {
+    const ConfigValue* value = look(key);
+    return value != nullptr ? value : assumed(key);
+  }
   const ConfigValue* found = nullptr;
   for (const std::string_view name : translated->json) {
     const ConfigValue* value = look(name);
@@ -109,7 +116,7 @@ const ConfigValue* ModelConfig::find(std::string_view key) const {
     }
     if (found == nullptr) found = value;
   }
-  return found;
+  return found != nullptr ? found : assumed(*translated->json.begin());
 }
 
 // The key as the file has it, or would have it.
@@ -186,10 +193,10 @@ size_t ModelConfig::layers() const {
   return layers;
 }
 
-std::vector<int64_t> ModelConfig::windows() const {
+std::vector<int64_t> ModelConfig::windows(bool switches) const {
   const size_t layers = this->layers();
   const auto kinds = texts("layer_types");
-  const int64_t first = has("max_window_layers") ? [&] {
+  const int64_t first = switches && has("max_window_layers") ? [&] {
     const ConfigValue& value = *find("max_window_layers");
     const int64_t* number = std::get_if<int64_t>(&value);
     require(number != nullptr && *number >= 0, "max_window_layers", "is no count of layers");
@@ -197,7 +204,7 @@ std::vector<int64_t> ModelConfig::windows() const {
   }() : 0;
   // 0 says "none", as GGUF files write it.
   const ConfigValue* given = find("attention.sliding_window");
-  const bool none = given == nullptr || *given == ConfigValue(int64_t{0}) || !flag("use_sliding_window", true);
+  const bool none = given == nullptr || *given == ConfigValue(int64_t{0}) || (switches && !flag("use_sliding_window", true));
   const int64_t window = none ? 0 : count("attention.sliding_window");
   require(kinds.empty() || kinds.size() == layers, "layer_types",
           "has " + std::to_string(kinds.size()) + " entries for " + std::to_string(layers) + " layers");
@@ -218,7 +225,12 @@ RopeOptions ModelConfig::rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoad
   const double part = number("rope.partial", 1.0f);
   require(part <= 1, "rope.partial", "is above 1");
   const int64_t dims = count("rope.dimension_count", static_cast<int64_t>(static_cast<double>(head_dim) * part));
-  require(dims % 2 == 0 && dims <= head_dim, "rope.dimension_count", "must be even and at most the head");
+  const std::string_view source = has("rope.dimension_count") ? "rope.dimension_count"
+                                  : has("rope.partial")       ? "rope.partial"
+                                                              : "attention.key_length";
+  require(dims % 2 == 0 && dims <= head_dim, source,
+          "makes " + std::to_string(dims) + " rotated elements of a head of " + std::to_string(head_dim) +
+              "; they must be even and no more than the head");
   scaling.dims = static_cast<int>(dims);
 
   const std::string type = text("rope.scaling.type", "none");
@@ -271,6 +283,10 @@ RopeOptions ModelConfig::rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoad
     if (!(factors[i] > 0)) throw Error(checkpoint_->path() + ": tensor '" + stretched + "' holds a factor that is not above 0");
     options.frequencies[i] /= factors[i];
   }
+  const bool finite = std::isfinite(options.scale) &&
+                      std::all_of(options.frequencies.begin(), options.frequencies.end(),
+                                  [](float frequency) { return std::isfinite(frequency); });
+  require(finite, "rope.freq_base", "and the scaling of the context give rotary frequencies that are not finite");
   return options;
 }
 

@@ -52,8 +52,8 @@ class ModelConfig {
   // block_count; at most the number of tensors, so that a wrong one costs nothing.
   size_t layers() const;
   // How far each layer's queries see back, themselves included; 0: everything. From attention.sliding_window, which
-  // Qwen2 switches by use_sliding_window and max_window_layers, and layer_types.
-  std::vector<int64_t> windows() const;
+  // layer_types; and, with `switches`, use_sliding_window and max_window_layers (others than Qwen2 have no such options).
+  std::vector<int64_t> windows(bool switches) const;
   // Rotary embedding for heads of `head_dim`: base, partial rotation, and scaled contexts (linear, ntk, dynamic, yarn,
   // llama3; or the file's tensor rope_freqs.weight). GGUF files have the rows of Q and K in the order of
   // `gguf_pairs`; config.json's models are half_split. Sources of the formulas are at rope_scaling.h.

@@ -81,6 +81,11 @@ std::string WeightLoader::first_of(std::initializer_list<std::string> tensors) c
   return found == tensors.end() ? *tensors.begin() : *found;
 }
 
+bool WeightLoader::differ(std::string_view a, std::string_view b) const {
+  const CheckpointTensor *one = checkpoint_->find(a), *other = checkpoint_->find(b);
+  return one != nullptr && other != nullptr && !same_values(*one, *other);
+}
+
 void WeightLoader::ignore(std::string_view name) {
   if (const CheckpointTensor* tensor = checkpoint_->find(name)) used_.insert(tensor->name);
 }
@@ -169,6 +174,9 @@ std::shared_ptr<const Storage> WeightLoader::fit_stack(const Stack& stack, const
     for (int64_t e = 0; e < experts; ++e) slices.push_back({tensor, (e * stack.shares + stack.share) * own, own});
   } else if (has(stack.whole) || !has(stack.each(0))) {
     return fit(stack.whole, axes);
+  } else if (static_cast<size_t>(experts) > checkpoint_->tensors().size()) {
+    problems_.push_back("tensor '" + stack.each(0) + "' is not one of " + std::to_string(experts));
+    return nullptr;
   } else {
     for (int64_t e = 0; e < experts; ++e) {
       const CheckpointTensor* tensor = use(stack.each(e), inner_extents, inner);

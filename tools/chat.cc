@@ -201,7 +201,7 @@ class Conversation {
         flags_.generation.predict,
         [&](int32_t id) { return tokenizer_.ends_generation(id) || id == tokenizer_.bos(); },
         [&](int32_t id) {
-          show(decoder.push(id));
+          show(decoded(decoder, tokenizer_, id));
           return interrupted == 0;
         });
     show(decoder.flush());

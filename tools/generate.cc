@@ -18,6 +18,10 @@ EngineOptions engine_options(const ModelFlags& flags, const GenerationFlags& gen
 
 }  // namespace
 
+std::string decoded(StreamDecoder& decoder, const Tokenizer& tokenizer, int32_t id) {
+  return static_cast<size_t>(id) < tokenizer.vocab_size() ? decoder.push(id) : std::string();
+}
+
 void add_predict_flag(CLI::App& app, GenerationFlags& flags, const std::string& help) {
   app.add_option("-n,--predict,--n-predict", flags.predict, help)
       ->check(CLI::Range(-1, 1 << 30))

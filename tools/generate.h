@@ -31,6 +31,10 @@ void complete(GenerationFlags& flags);
 // "17 tokens in 0.123 s, 138.2 tokens/s"
 std::string rate(size_t tokens, double seconds);
 
+// The text that a chosen token completes. Models may have more rows than their tokenizer has tokens (Qwen2's do); what
+// the tokenizer does not have is no text, as in Hugging Face tokenizers.
+std::string decoded(StreamDecoder& decoder, const Tokenizer& tokenizer, int32_t id);
+
 // Figures on stderr: device and precision, the seed where it matters, peak memory.
 void print_settings(const Device& device, const ModelFlags& model, const GenerationFlags& flags);
 void print_memory();

@@ -21,13 +21,13 @@ struct RunFlags {
 // What is printed: text, or ids where the prompt was given as ids.
 class Printer {
  public:
-  explicit Printer(const Tokenizer* tokenizer) {
+  explicit Printer(const Tokenizer* tokenizer) : tokenizer_(tokenizer) {
     if (tokenizer != nullptr) decoder_.emplace(*tokenizer);
   }
 
   void put(int32_t id, bool visible) {
     if (decoder_) {
-      const std::string text = decoder_->push(id);
+      const std::string text = decoded(*decoder_, *tokenizer_, id);
       if (visible) print(text);
     } else if (visible) {
       print((first_ ? "" : " ") + std::to_string(id));
@@ -38,6 +38,7 @@ class Printer {
   void end() { print((decoder_ ? decoder_->flush() : std::string()) + "\n"); }
 
  private:
+  const Tokenizer* tokenizer_;
   std::optional<StreamDecoder> decoder_;
   bool first_ = true;
 };

@@ -16,6 +16,7 @@ struct DecoderTraits {
   RopePairs gguf_pairs;   // in what order GGUF files have the rows of Q and K
   bool qkv_biases = false;
   bool windows = false;   // the options of sliding windows are its own
+  bool window_switches = false;  // so are use_sliding_window and max_window_layers
 };
 
 // FeedForward: extents(config, loader), load(loader, names, config), apply(x, eps, name) -> x + network(norm(x)).
@@ -25,8 +26,10 @@ LanguageModel load_decoder(const std::shared_ptr<const Checkpoint>& file, const 
   const int64_t heads = config.count("attention.head_count"), embed = config.count("embedding_length");
   const int64_t kv_heads = config.count("attention.head_count_kv", heads);
   const int64_t head_dim = config.count("attention.key_length", embed / heads);
-  config.require(heads % kv_heads == 0 && heads <= embed && head_dim <= embed, "attention.head_count",
-                 "must be a multiple of the KV heads and fit the embedding");
+  constexpr int64_t kMost = 1 << 15;  // so that no product of extents overflows before they are compared with tensors
+  config.require(heads % kv_heads == 0, "attention.head_count", "must be a multiple of the KV heads");
+  config.require(heads <= kMost, "attention.head_count", "is above 32768");
+  config.require(head_dim >= 1 && head_dim <= kMost, "attention.key_length", "is not between 1 and 32768");
   config.require(config.count("attention.value_length", head_dim) == head_dim, "attention.value_length", "differs from the keys'");
   config.require(config.text("hidden_act", "silu") == "silu", "hidden_act", "is not silu");
 
@@ -38,8 +41,9 @@ LanguageModel load_decoder(const std::shared_ptr<const Checkpoint>& file, const 
   FeedForward::extents(config, loader);
   const AttentionOptions options{config.number("attention.layer_norm_rms_epsilon"), 1 / std::sqrt(static_cast<float>(head_dim)),
                         config.rope(head_dim, traits.gguf_pairs, loader)};
-  const std::vector<int64_t> windows = traits.windows ? config.windows() : std::vector<int64_t>(config.layers(), 0);
-  const bool tied = config.flag("tie_word_embeddings", file->convention() == Convention::gguf && !loader.has(head));
+  const std::vector<int64_t> windows = traits.windows ? config.windows(traits.window_switches) : std::vector<int64_t>(config.layers(), 0);
+  const bool tied = config.flag("tie_word_embeddings", file->convention() == Convention::gguf && !loader.has(head)) &&
+                    !loader.differ(head, embeddings);
   const bool biases = config.flag("attention_bias", false);
 
   Weight<Vocab, Embed> embedding, output;

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "runtime/gguf_writer.h"
 #include "runtime/tokenizer.h"
@@ -183,6 +184,61 @@ TEST_F(ConvertSmall, TypesOfMatricesAndVectors) {
   }
 }
 
+// A directory of several formats loses nothing.
+TEST_F(ConvertSmall, MatricesKeepTheFormatThatEachHas) {
+  const HfModel model = HfModel::random("llama");
+  const TempDirectory directory;
+  HfTensors head = {{"lm_head.weight", model.tensors.at("lm_head.weight")}}, rest = model.tensors;
+  rest.erase("lm_head.weight");
+  json map;
+  for (const auto& [name, tensor] : rest) map[name] = "rest.safetensors";
+  map["lm_head.weight"] = "head.safetensors";
+  directory.write("config.json", model.config.dump());
+  directory.write("head.safetensors", safetensors_bytes(head, "F32"));
+  directory.write("rest.safetensors", safetensors_bytes(rest, "BF16"));
+  directory.write("model.safetensors.index.json", json{{"weight_map", map}}.dump());
+  directory.write("tokenizer.json", tokenizer_.dump());
+  const fs::path file = folder_ / "out.gguf";
+  ASSERT_EQ(convert(directory.path(), file).code, 0);
+  const GgufFile gguf = GgufFile::open(file);
+  for (const GgufTensor& tensor : gguf.tensors()) {
+    const bool plain = tensor.shape().size() == 1 || tensor.name == "output.weight";
+    EXPECT_EQ(gguf.format(tensor), plain ? Format::f32 : Format::bf16) << tensor.name;
+  }
+}
+
+TEST_F(ConvertSmall, AnOutputThatIsNotTheEmbeddingIsNotTied) {
+  HfModel model = HfModel::random("llama");
+  const std::string file = converted(model);
+  model.config["tie_word_embeddings"] = true;
+  EXPECT_TRUE(converted(model) == file);
+  model.tensors["lm_head.weight"] = model.tensors["model.embed_tokens.weight"];
+  ASSERT_EQ(converted(model).substr(0, 4), "GGUF");
+  EXPECT_EQ(GgufFile::open(folder_ / "out.gguf").find_tensor("output.weight"), nullptr);
+}
+
+// The length before stretching is that of the context, where a configuration does not state it.
+TEST_F(ConvertSmall, ScaledContextsWithoutTheirOriginalLength) {
+  HfModel model = HfModel::random("llama");
+  model.config["rope_scaling"] = {{"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 1.0},
+                                  {"high_freq_factor", 4.0}};
+  const std::string without = converted(model);
+  model.config["rope_scaling"]["original_max_position_embeddings"] = model.config["max_position_embeddings"];
+  ASSERT_EQ(without.substr(0, 4), "GGUF") << without;
+  EXPECT_TRUE(converted(model) == without);
+}
+
+TEST_F(ConvertSmall, DynamicScalingIsNoted) {
+  HfModel model = HfModel::random("llama");
+  model.config["rope_scaling"] = {{"rope_type", "dynamic"}, {"factor", 4.0}};
+  const TempDirectory directory;
+  directory.write(model);
+  directory.write("tokenizer.json", tokenizer_.dump());
+  const CommandResult run = convert(directory.path(), folder_ / "out.gguf");
+  EXPECT_EQ(run.code, 0);
+  EXPECT_CONTAINS(run.err, "note: GGUF has no word for dynamic scaling: the file is like the directory up to 128 tokens");
+}
+
 TEST_F(ConvertSmall, AllThatIsWrongWithTensorsInOneError) {
   HfModel model = HfModel::random("llama");
   model.tensors.erase("model.layers.1.self_attn.k_proj.weight");
@@ -208,6 +264,9 @@ TEST_F(ConvertSmall, ConfigsThatGgufHasNoWordFor) {
   EXPECT_CONTAINS(error_with("rope_scaling", {{"rope_type", "longrope"}, {"factor", 2.0}}), "longrope");
   EXPECT_CONTAINS(error_with("partial_rotary_factor", 0.5), "partial_rotary_factor");
   EXPECT_CONTAINS(error_with("num_hidden_layers", 3), "'model.layers.2.input_layernorm.weight' is missing");
+  HfModel model = HfModel::random("mixtral");
+  model.config["num_experts_per_tok"] = 5;
+  EXPECT_CONTAINS(converted(model), "key 'num_experts_per_tok': is more than there are experts");
 }
 
 TEST_F(ConvertSmall, TokenizersThatGgufHasNoWordFor) {
@@ -236,6 +295,28 @@ TEST_F(ConvertSmall, FillsUpTheVocabulary) {
   const auto tokenizer = load_tokenizer(GgufFile::open(folder_ / "out.gguf"));
   EXPECT_EQ(tokenizer->vocab_size(), static_cast<size_t>(HfModel::kVocab));
   EXPECT_EQ(tokenizer->encode("abba", false), (Ids{26, 1, 0}));
+}
+
+// In a directory they are no text, and no obstacle.
+TEST_F(ConvertSmall, ADirectoryMayHaveMoreRowsThanItsTokenizerHasTokens) {
+  const TempDirectory directory;
+  directory.write(HfModel::random("qwen2"));
+  directory.write("tokenizer.json", tokenizer_.dump());
+  const auto run = [&](const char* flag, const char* prompt) {
+    return run_weft({"run", "-m", directory.path().string(), flag, prompt, "-n", "30", "--temp", "5", "-s", "1"});
+  };
+  const CommandResult ids = run("--tokens", "26,1,0"), text = run("-p", "abba");
+  std::istringstream chosen(ids.out);
+  std::string want;
+  bool beyond = false;
+  for (int id = 0; chosen >> id;) {
+    beyond = beyond || id > 26;
+    if (id < 26) want += static_cast<char>('a' + id);
+    if (id == 26) want += "ab";
+  }
+  EXPECT_TRUE(beyond) << ids.out;
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_EQ(text.out, want + "\n");
 }
 
 TEST_F(ConvertSmall, ChatTemplates) {

@@ -149,6 +149,104 @@ TEST(Architectures, TiedOutput) {
   EXPECT_CONTAINS(error_of(model), "'lm_head.weight' is missing");
 }
 
+// An output of its own counts, whatever the configuration says.
+TEST(Architectures, AnOutputThatIsNotTheEmbeddingIsNotTied) {
+  HfModel model = HfModel::random("qwen2");
+  const auto want = logits_of(model);
+  model.config["tie_word_embeddings"] = true;
+  EXPECT_EQ(logits_of(model), want);
+}
+
+TEST(Architectures, HeadsMayBeWiderAndMoreThanTheEmbedding) {
+  HfModel model = HfModel::random("llama");
+  for (auto& [name, tensor] : model.tensors) {
+    if (name == "lm_head.weight" || name.find("layernorm") != name.npos || name.find("norm.") != name.npos) continue;
+    // The same rows in an embedding of 4 elements: 4 heads of 8.
+    if (tensor.shape.back() == HfModel::kEmbed && name.find("o_proj") == name.npos) tensor.shape.back() = 4;
+    if (tensor.shape.front() == HfModel::kEmbed && name.find("q_proj") == name.npos) tensor.shape.front() = 4;
+    size_t count = 1;
+    for (const int64_t extent : tensor.shape) count *= static_cast<size_t>(extent);
+    tensor.values.resize(count);
+  }
+  for (const char* name : {"lm_head.weight", "model.norm.weight", "model.layers.0.input_layernorm.weight",
+                           "model.layers.1.input_layernorm.weight", "model.layers.0.post_attention_layernorm.weight",
+                           "model.layers.1.post_attention_layernorm.weight"}) {
+    auto& tensor = model.tensors[name];
+    tensor.values.resize(tensor.values.size() / HfModel::kEmbed * 4);
+    tensor.shape.back() = 4;
+  }
+  model.config["hidden_size"] = 4, model.config["head_dim"] = HfModel::kHeadDim;
+  const auto want = logits_of(model);
+  EXPECT_EQ(want.size(), size_t{32 * HfModel::kVocab});
+  EXPECT_LE(relative_error(logits_of(model, Device::cpu(1), 7), want), 1e-5);
+  for (const auto& [key, value] : {std::pair{"head_dim", 1 << 16}, {"num_attention_heads", 1 << 16}}) {
+    HfModel huge = model;
+    huge.config[key] = value;
+    EXPECT_CONTAINS(error_of(huge), "key '" + std::string(key) + "'");
+  }
+}
+
+// What a configuration leaves out is what Hugging Face transformers takes then.
+TEST(Architectures, KeysThatAreLeftOut) {
+  HfModel mixtral = HfModel::random("mixtral");
+  mixtral.config["rope_theta"] = 1e6;
+  const auto want = logits_of(mixtral);
+  mixtral.config.erase("rope_theta");
+  EXPECT_EQ(logits_of(mixtral), want);
+  HfModel qwen2 = HfModel::random("qwen2");
+  const auto without = logits_of(qwen2);
+  qwen2.config["sliding_window"] = 5;  // but no use_sliding_window
+  EXPECT_EQ(logits_of(qwen2), without);
+  qwen2.config["use_sliding_window"] = true;  // from layer 28 on
+  EXPECT_EQ(logits_of(qwen2), without);
+  HfModel mistral = HfModel::random("mistral");
+  mistral.config.erase("num_key_value_heads");  // 8
+  EXPECT_CONTAINS(error_of(mistral), "key 'num_attention_heads': must be a multiple of the KV heads");
+  const auto windows_of = [](const HfModel& model) {
+    const TempDirectory directory;
+    directory.write(model);
+    return load_model(Checkpoint::open(directory.path())).windows;
+  };
+  mistral = HfModel::random("mistral");
+  EXPECT_EQ(windows_of(mistral), std::vector<int32_t>{4096});
+  mistral.config["sliding_window"] = nullptr;  // which is not left out
+  EXPECT_EQ(windows_of(mistral), std::vector<int32_t>{0});
+}
+
+// Switches of Qwen2 that others' configurations may hold: transformers does not look at them.
+TEST(Architectures, SwitchesOfWindowsAreQwensAlone) {
+  for (const char* type : {"mistral", "mixtral"}) {
+    HfModel model = HfModel::random(type);
+    model.config["sliding_window"] = 5;
+    const auto want = logits_of(model);
+    model.config["use_sliding_window"] = false, model.config["max_window_layers"] = 1;
+    EXPECT_EQ(logits_of(model), want) << type;
+  }
+}
+
+TEST(Architectures, ExpertsAreNotMoreThanTensors) {
+  HfModel model = HfModel::random("mixtral");
+  model.config["num_local_experts"] = 2000000000;
+  const std::string error = error_of(model);
+  EXPECT_CONTAINS(error, "gate.weight' is [4, 32], expected expert 2000000000");
+  EXPECT_CONTAINS(error, "experts.0.w1.weight' is not one of 2000000000");
+}
+
+TEST(Architectures, RotaryFrequenciesAreFinite) {
+  HfModel model = HfModel::random("llama");
+  model.config["rope_theta"] = 1.0, model.config["max_position_embeddings"] = 256;  // YaRN divides by log(rope_theta)
+  EXPECT_NO_THROW(logits_of(model));
+  model.config["rope_scaling"] = {{"rope_type", "yarn"}, {"factor", 4.0}};
+  EXPECT_CONTAINS(error_of(model), "key 'rope_theta': and the scaling of the context give rotary frequencies");
+  model.config["rope_theta"] = 10000.0;
+  EXPECT_NO_THROW(logits_of(model));
+  model.config["rope_scaling"] = {{"rope_type", "yarn"}, {"factor", 1e38}, {"mscale", 3e38}, {"mscale_all_dim", 1e-30}};
+  EXPECT_CONTAINS(error_of(model), "not finite");
+  model = HfModel::random("llama");
+  model.config["head_dim"] = 7;
+  EXPECT_CONTAINS(error_of(model), "key 'head_dim': makes 7 rotated elements of a head of 7; they must be even");
+}
+
 TEST(Architectures, ShardsAndTypes) {
   const HfModel model = HfModel::random("llama");
   const auto want = logits_of(model);

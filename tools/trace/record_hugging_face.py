@@ -123,8 +123,12 @@ def load_model(directory, dtype):
     kinds = {"float32": torch.float32, "float64": torch.float64, "native": "auto"}
     # The keyword has been renamed; the older name is refused or ignored by some versions, so both are never given.
     keyword = "dtype" if int(transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
+    options = {keyword: kinds[dtype]}
+    if hasattr(transformers.PreTrainedModel, "set_experts_implementation"):
+        # The default multiplies all experts in one call, which has no float64 and wants rows of multiples of 16 bytes.
+        options["experts_implementation"] = "eager"
     model = transformers.AutoModelForCausalLM.from_pretrained(
-        directory, attn_implementation="eager", local_files_only=True, **{keyword: kinds[dtype]}
+        directory, attn_implementation="eager", local_files_only=True, **options
     )
     return model.eval(), torch
 
