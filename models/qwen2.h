@@ -8,7 +8,8 @@
 namespace weft::qwen2 {
 
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
-  return load_decoder<GatedFeedForward>(file, {.gguf_pairs = RopePairs::half_split, .qkv_biases = true, .windows = true, .window_switches = true});
+  return load_decoder<GatedFeedForward>(
+      file, {.gguf_pairs = RopePairs::half_split, .qkv_biases = true, .windows = true, .window_switches = true});
 }
 
 }  // namespace weft::qwen2

@@ -111,7 +111,8 @@ std::vector<float> llama3_frequency_factors(const std::shared_ptr<const Checkpoi
   const float base = config.number("rope.freq_base", 10000.0f), factor = config.number("rope.scaling.factor");
   const float low = config.number("rope.scaling.low_freq_factor");
   const float high = config.number("rope.scaling.high_freq_factor");
-  const auto context = static_cast<float>(config.count("rope.scaling.original_context_length", config.count("context_length")));
+  const auto context =
+      static_cast<float>(config.count("rope.scaling.original_context_length", config.count("context_length")));
   config.require(high > low, "rope.scaling.high_freq_factor", "is not above low_freq_factor");
   std::vector<float> factors;
   for (int64_t i = 0; i < dims / 2; ++i) {

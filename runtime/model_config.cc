@@ -60,7 +60,8 @@ constexpr std::string_view kHarmless[] = {
     "num_beam_groups", "num_return_sequences", "chunk_size_feed_forward", "temperature", "top_k", "top_p", "typical_p",
     "do_sample", "max_length", "min_length", "length_penalty", "no_repeat_ngram_size", "diversity_penalty",
     "early_stopping", "repetition_penalty", "problem_type", "finetuning_task", "task_specific_params", "num_labels",
-    "max_window_layers", "use_sliding_window", "model_max_length", "attn_implementation", "auto_map", "unsloth_version", "unsloth_fixed",
+    "max_window_layers", "use_sliding_window", "model_max_length", "attn_implementation", "auto_map",
+    "unsloth_version", "unsloth_fixed",
 };
 constexpr std::string_view kHarmlessPrefixes[] = {"_", "id2label.", "label2id.", "task_specific_params.", "auto_map."};
 
@@ -204,7 +205,8 @@ std::vector<int64_t> ModelConfig::windows(bool switches) const {
   }() : 0;
   // 0 says "none", as GGUF files write it.
   const ConfigValue* given = find("attention.sliding_window");
-  const bool none = given == nullptr || *given == ConfigValue(int64_t{0}) || (switches && !flag("use_sliding_window", true));
+  const bool none = given == nullptr || *given == ConfigValue(int64_t{0}) ||
+                    (switches && !flag("use_sliding_window", true));
   const int64_t window = none ? 0 : count("attention.sliding_window");
   require(kinds.empty() || kinds.size() == layers, "layer_types",
           "has " + std::to_string(kinds.size()) + " entries for " + std::to_string(layers) + " layers");

@@ -41,7 +41,8 @@ LanguageModel load_decoder(const std::shared_ptr<const Checkpoint>& file, const 
   FeedForward::extents(config, loader);
   const AttentionOptions options{config.number("attention.layer_norm_rms_epsilon"), 1 / std::sqrt(static_cast<float>(head_dim)),
                         config.rope(head_dim, traits.gguf_pairs, loader)};
-  const std::vector<int64_t> windows = traits.windows ? config.windows(traits.window_switches) : std::vector<int64_t>(config.layers(), 0);
+  const std::vector<int64_t> windows =
+      traits.windows ? config.windows(traits.window_switches) : std::vector<int64_t>(config.layers(), 0);
   const bool tied = config.flag("tie_word_embeddings", file->convention() == Convention::gguf && !loader.has(head)) &&
                     !loader.differ(head, embeddings);
   const bool biases = config.flag("attention_bias", false);
