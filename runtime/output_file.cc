@@ -31,11 +31,11 @@ OutputFile::OutputFile(const fs::path& path) : path_(path.string()), target_(pat
     if (file_ < 0 && errno == EEXIST && ::unlink(own.c_str()) == 0) {
       file_ = ::open(own.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     }
-    if (file_ < 0) fail();
+    if (file_ < 0) fail("cannot make a file beside it");
     temporary_ = own;
   } else {
     file_ = ::open(target_.c_str(), O_WRONLY | O_CLOEXEC);
-    if (file_ < 0) fail();
+    if (file_ < 0) fail("cannot open");
   }
 }
 
@@ -49,19 +49,31 @@ void OutputFile::write(const void* bytes, size_t count) {
   while (count > 0) {
     const ssize_t done = ::write(file_, from, std::min(count, size_t{1} << 30));
     if (done < 0 && errno == EINTR) continue;
-    if (done < 0) fail();
+    if (done < 0) fail("cannot write");
     from += done;
     count -= static_cast<size_t>(done);
     written_ += static_cast<uint64_t>(done);
   }
 }
 
+void OutputFile::write_at(uint64_t offset, const void* bytes, size_t count) {
+  const auto* from = static_cast<const char*>(bytes);
+  while (count > 0) {
+    const ssize_t done = ::pwrite(file_, from, std::min(count, size_t{1} << 30), static_cast<off_t>(offset));
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) fail("cannot write");
+    from += done;
+    count -= static_cast<size_t>(done);
+    offset += static_cast<uint64_t>(done);
+  }
+}
+
 void OutputFile::finish() {
   // Pipes and devices know no fsync, and say so with EINVAL or EROFS.
-  if (!temporary_.empty() && ::fsync(file_) != 0) fail();
-  if (::close(std::exchange(file_, -1)) != 0) fail();
+  if (!temporary_.empty() && ::fsync(file_) != 0) fail("cannot write");
+  if (::close(std::exchange(file_, -1)) != 0) fail("cannot write");
   if (temporary_.empty()) return;
-  if (std::rename(temporary_.c_str(), target_.c_str()) != 0) fail();
+  if (std::rename(temporary_.c_str(), target_.c_str()) != 0) fail("cannot put the complete file in its place");
   temporary_.clear();
   // The new name is on the disk when its folder is; a file system that cannot say so loses at most the name.
   const fs::path folder = fs::path(target_).parent_path();
@@ -71,6 +83,8 @@ void OutputFile::finish() {
   ::close(directory);
 }
 
-void OutputFile::fail() const { throw Error(path_ + ": " + std::strerror(errno)); }
+void OutputFile::fail(const char* what) const {
+  throw Error(path_ + ": " + what + ": " + std::strerror(errno));
+}
 
 }  // namespace weft

@@ -10,7 +10,7 @@ namespace weft {
 
 // What was there before stays until finish(), so a run that fails, or that reads the file which it replaces, loses
 // nothing. An existing target that is no regular file (a pipe, /dev/null) is written to directly. Every call
-// throws Error "PATH: reason of the system".
+// throws Error "PATH: what: reason of the system".
 class OutputFile {
  public:
   explicit OutputFile(const std::filesystem::path& path);
@@ -19,8 +19,9 @@ class OutputFile {
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
 
-  void write(const void* bytes, size_t count);
-  uint64_t written() const { return written_; }  // bytes so far
+  void write(const void* bytes, size_t count);  // behind what was written so
+  void write_at(uint64_t offset, const void* bytes, size_t count);
+  uint64_t written() const { return written_; }  // bytes by write()
   // Waits until the bytes are on the disk, and gives the file its name.
   void finish();
 
@@ -29,7 +30,7 @@ class OutputFile {
   const std::string& temporary() const { return temporary_; }
 
  private:
-  [[noreturn]] void fail() const;
+  [[noreturn]] void fail(const char* what) const;
 
   std::string path_, target_, temporary_;
   int file_ = -1;

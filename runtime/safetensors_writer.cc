@@ -1,11 +1,5 @@
 #include "runtime/safetensors_writer.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdlib>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -67,39 +61,14 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, std::vec
   const uint64_t length = header.size();
   for (const uint64_t end : ends) begin_.push_back(sizeof length + length + end);
 
-  struct stat status {};
-  if (::stat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
-    throw Error(path_ + ": is not a regular file");
+  std::error_code ignored;
+  const auto status = std::filesystem::status(path, ignored);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    throw Error(path_ + ": is not a regular file");  // bytes come in any order
   }
-  temporary_ = path_ + ".partial.XXXXXX";
-  file_ = ::mkstemp(temporary_.data());
-  if (file_ < 0) fail("cannot make a file beside it", errno);
-  // mkstemp's files are for their owner alone; others follow the user's mask.
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  (void)::fchmod(file_, 0666 & ~mask);
-  put(0, std::as_bytes(std::span(&length, 1)));
-  put(sizeof length, std::as_bytes(std::span(header)));
-}
-
-SafetensorsWriter::~SafetensorsWriter() {
-  if (file_ < 0) return;
-  ::close(file_);
-  ::unlink(temporary_.c_str());
-}
-
-void SafetensorsWriter::fail(const std::string& what, int error) const {
-  throw Error(path_ + ": " + what + ": " + std::generic_category().message(error));
-}
-
-void SafetensorsWriter::put(uint64_t offset, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::pwrite(file_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail("cannot write", errno);
-    offset += static_cast<uint64_t>(written);
-    bytes = bytes.subspan(static_cast<size_t>(written));
-  }
+  file_.emplace(path);
+  file_->write(&length, sizeof length);
+  file_->write(header.data(), header.size());
 }
 
 void SafetensorsWriter::write(size_t tensor, uint64_t offset, std::span<const std::byte> bytes) {
@@ -108,7 +77,7 @@ void SafetensorsWriter::write(size_t tensor, uint64_t offset, std::span<const st
     throw Error(path_ + ": tensor " + in_quotes(tensors_[tensor].name) + " has " + std::to_string(size) +
                 " bytes; more were to be written");
   }
-  put(begin + offset, bytes);
+  file_->write_at(begin + offset, bytes.data(), bytes.size());
   missing_[tensor] -= bytes.size();
 }
 
@@ -118,17 +87,7 @@ void SafetensorsWriter::finish() {
     throw Error(path_ + ": tensor " + in_quotes(tensors_[i].name) + " lacks " + std::to_string(missing_[i]) +
                 " bytes");
   }
-  // A file system may keep the news of a full disk until now.
-  if (::close(std::exchange(file_, -1)) != 0) {
-    const int error = errno;
-    ::unlink(temporary_.c_str());
-    fail("cannot write", error);
-  }
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    const int error = errno;
-    ::unlink(temporary_.c_str());
-    fail("cannot put the complete file in its place", error);
-  }
+  file_->finish();
 }
 
 }  // namespace weft

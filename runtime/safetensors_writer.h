@@ -5,20 +5,20 @@
 //   writer.write(0, 0, std::as_bytes(std::span(x)));
 //   writer.finish();
 //
-// The file is made beside its place under another name, and takes its place when it is complete: what was there
-// stays until then, and a writer that goes without finish() leaves nothing. Errors read "FILE: what: the system's
-// reason".
+// The file appears when it is complete, as OutputFile has it, whose errors come through.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "core/format.h"
+#include "runtime/output_file.h"
 
 namespace weft {
 
@@ -34,9 +34,6 @@ class SafetensorsWriter {
   // format lacks, extents that overflow, and a file that cannot be made.
   SafetensorsWriter(const std::filesystem::path& path, std::vector<Tensor> tensors,
                     const std::map<std::string, std::string>& metadata = {});
-  ~SafetensorsWriter();
-  SafetensorsWriter(const SafetensorsWriter&) = delete;
-  SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;
 
   const std::vector<Tensor>& tensors() const { return tensors_; }
 
@@ -47,11 +44,8 @@ class SafetensorsWriter {
   void finish();
 
  private:
-  [[noreturn]] void fail(const std::string& what, int error) const;
-  void put(uint64_t offset, std::span<const std::byte> bytes);
-
-  std::string path_, temporary_;
-  int file_ = -1;
+  std::string path_;
+  std::optional<OutputFile> file_;  // opened when the header is known to be good
   std::vector<Tensor> tensors_;
   std::vector<uint64_t> begin_;   // by tensor, in the file; one more for the end
   std::vector<uint64_t> missing_; // by tensor: bytes still to be written
