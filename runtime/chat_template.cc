@@ -78,12 +78,9 @@ ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 
 const std::string& ChatTemplate::name() const { return parsed_->name; }
 
-namespace {
-
 // Calls make_messages(machine) for the conversation, and runs the template.
 template <class MakeMessages>
-std::string render_with(const std::string& name, const jinja::Block& block, const ChatOptions& options,
-                        MakeMessages make_messages) {
+std::string ChatTemplate::render_with(const ChatOptions& options, MakeMessages make_messages) const {
   jinja::Machine machine(options.now);
   jinja::Variables variables;
   try {
@@ -99,40 +96,34 @@ std::string render_with(const std::string& name, const jinja::Block& block, cons
       for (const auto& [key, value] : more.as_dict().entries) variables[key.as_string()] = value;
     }
   } catch (const jinja::Fault& fault) {
-    throw Error(name + ": " + fault.message);
+    throw Error(parsed_->name + ": " + fault.message);
   }
   jinja::Evaluator evaluator(machine, variables);
-  return evaluator.run(block);
-}
-
-}  // namespace
-
-std::string ChatTemplate::render(std::string_view messages, const ChatOptions& options) const {
   try {
-    return render_with(parsed_->name, parsed_->block, options, [&](jinja::Machine& machine) {
-      Value value = read_json_value(machine, messages, "messages");
-      if (!value.is_sequence(jinja::SequenceType::list)) throw Error("messages: is no JSON list");
-      return value;
-    });
+    return evaluator.run(parsed_->block);
   } catch (const jinja::LocatedFault& fault) {
     parsed_->fail(fault.at, fault.message);
   }
+}
+
+std::string ChatTemplate::render(std::string_view messages, const ChatOptions& options) const {
+  return render_with(options, [&](jinja::Machine& machine) {
+    Value value = read_json_value(machine, messages, "messages");
+    if (!value.is_sequence(jinja::SequenceType::list)) throw Error("messages: is no JSON list");
+    return value;
+  });
 }
 
 std::string ChatTemplate::render(std::span<const ChatMessage> messages, const ChatOptions& options) const {
-  try {
-    return render_with(parsed_->name, parsed_->block, options, [&](jinja::Machine& machine) {
-      jinja::Values all;
-      for (const ChatMessage& message : messages) {
-        if (!is_utf8(message.role) || !is_utf8(message.content)) throw Error("a message is not UTF-8");
-        all.push_back(machine.dict({{machine.text("role"), machine.text(message.role)},
-                                    {machine.text("content"), machine.text(message.content)}}));
-      }
-      return machine.list(std::move(all));
-    });
-  } catch (const jinja::LocatedFault& fault) {
-    parsed_->fail(fault.at, fault.message);
-  }
+  return render_with(options, [&](jinja::Machine& machine) {
+    jinja::Values all;
+    for (const ChatMessage& message : messages) {
+      if (!is_utf8(message.role) || !is_utf8(message.content)) throw Error("a message is not UTF-8");
+      all.push_back(machine.dict({{machine.text("role"), machine.text(message.role)},
+                                  {machine.text("content"), machine.text(message.content)}}));
+    }
+    return machine.list(std::move(all));
+  });
 }
 
 }  // namespace weft

@@ -56,6 +56,9 @@ class ChatTemplate {
 
  private:
   struct Parsed;
+  template <class MakeMessages>
+  std::string render_with(const ChatOptions& options, MakeMessages make_messages) const;
+
   std::unique_ptr<const Parsed> parsed_;
 };
 

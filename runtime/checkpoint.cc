@@ -254,9 +254,11 @@ const CheckpointTensor* Checkpoint::find(std::string_view tensor) const {
   return at != tensors_.end() && at->name == tensor ? &*at : nullptr;
 }
 
-bool same_values(const CheckpointTensor& a, const CheckpointTensor& b) {
-  return a.extents == b.extents && a.type_name == b.type_name && a.bytes == b.bytes &&
-         std::memcmp(a.data, b.data, a.bytes) == 0;
+bool Checkpoint::differ(std::string_view a, std::string_view b) const {
+  const CheckpointTensor *one = find(a), *other = find(b);
+  if (one == nullptr || other == nullptr) return false;
+  return one->extents != other->extents || one->type_name != other->type_name || one->bytes != other->bytes ||
+         std::memcmp(one->data, other->data, one->bytes) != 0;
 }
 
 }  // namespace weft

@@ -63,6 +63,9 @@ class Checkpoint {
   const std::map<std::string, ConfigValue, std::less<>>& config() const { return config_; }
   // What Hugging Face transformers takes for keys that config.json does not have (not even as null).
   const std::map<std::string, ConfigValue, std::less<>>& assumed() const { return assumed_; }
+  // True where both tensors are there, and are not the same extents, type and bytes. Reads both.
+  bool differ(std::string_view a, std::string_view b) const;
+
   // Throws Error for a key of `config`: "FILE: byte N: key 'K': reason", or "FILE: key 'K': reason".
   [[noreturn]] void fail(std::string_view key, std::string_view reason) const;
 
@@ -90,8 +93,5 @@ class Checkpoint {
   std::string gguf_prefix_;   // "llama."
   std::vector<CheckpointTensor> tensors_;  // sorted by name
 };
-
-// True for the same extents, type and bytes. Reads both.
-bool same_values(const CheckpointTensor& a, const CheckpointTensor& b);
 
 }  // namespace weft

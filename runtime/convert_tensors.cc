@@ -241,9 +241,8 @@ std::vector<ConvertedTensor> convert_tensors(const std::shared_ptr<const Checkpo
     }
   }
   to.add({"output_norm.weight", "model.norm.weight", n.embed, 0});
-  const CheckpointTensor* head = checkpoint->find("lm_head.weight");
-  const bool own = head != nullptr && embedding != nullptr && !same_values(*head, *embedding);
-  if (config.flag("tie_word_embeddings", false) && !own) {
+  if (config.flag("tie_word_embeddings", false) &&
+      !checkpoint->differ("lm_head.weight", "model.embed_tokens.weight")) {
     to.ignore("lm_head.weight");
   } else {
     to.add({"output.weight", "lm_head.weight", vocab, n.embed});

@@ -21,15 +21,6 @@ namespace fs = std::filesystem;
 
 constexpr float kAddedScore = -1000.0f;  // of tokens that no merge leads to, as llama.cpp's converter writes it
 
-bool is_there(const fs::path& path) {
-  std::error_code error;
-  return fs::exists(path, error);
-}
-
-std::string_view text_of(const MappedFile& file) {
-  return {reinterpret_cast<const char*>(file.data()), file.size()};
-}
-
 // fun(JsonNode) for each step of a normalizer or pre-tokenizer of tokenizer.json. `members`: what a sequence calls
 // its steps.
 template <class Fun>
@@ -143,7 +134,7 @@ void set_special_ids(const Vocabulary& vocabulary, GgufMetadata& metadata) {
 
 void from_sentencepiece(const MappedFile& file, const TokenizerConfig& config, size_t vocab,
                         GgufMetadata& metadata) {
-  SentencePieceModel model = read_sentencepiece(text_of(file), file.path());
+  SentencePieceModel model = read_sentencepiece(file.text(), file.path());
   Vocabulary& vocabulary = model.vocabulary;
   apply_config(config, vocabulary);
   vocabulary.scores.resize(vocabulary.size(), kAddedScore);
@@ -229,12 +220,12 @@ void convert_tokenizer(const fs::path& directory, size_t vocab, GgufMetadata& me
   const fs::path model = directory / "tokenizer.model", json = directory / "tokenizer.json";
   std::optional<MappedFile> file;
   if (is_there(model)) file.emplace(model);
-  if (file && is_sentencepiece(text_of(*file))) {
+  if (file && is_sentencepiece(file->text())) {
     from_sentencepiece(*file, config, vocab, metadata);
   } else if (is_there(json)) {
     from_bpe(read_tokenizer_json(json), json.string(), read_json(json), config, vocab, metadata);
   } else if (file) {
-    BpeParts parts = read_tiktoken(text_of(*file), file->path());
+    BpeParts parts = read_tiktoken(file->text(), file->path());
     if (parts.vocabulary.bos) parts.vocabulary.prefix = {*parts.vocabulary.bos};
     from_bpe(std::move(parts), file->path(), Json(), config, vocab, metadata);
   } else {

@@ -35,14 +35,14 @@ bool is_file(const fs::path& path) {
 void add_file(Templates& templates, const fs::path& path, const std::string& variant) {
   const MappedFile file(path);
   if (file.size() > kMaxFile) throw Error(file.path() + ": is too large for a chat template");
-  templates[variant] = {std::string(reinterpret_cast<const char*>(file.data()), file.size()), file.path()};
+  templates[variant] = {std::string(file.text()), file.path()};
 }
 
 // "chat_template" of a JSON file: text, or a list of {"name": ..., "template": ...}.
 void add_member(Templates& templates, const fs::path& path) {
   const Json json = read_json(path);
   const Json* member = find(json, "chat_template");
-  if (member == nullptr || member->is_null()) return;
+  if (member == nullptr) return;
   const std::string where = path.string() + ": chat_template";
   const auto text = [&](const Json* value, const char* what) {
     if (value == nullptr || !value->is_string()) throw Error(where + ": " + what + " is no string");

@@ -77,7 +77,7 @@ Json read_json(const std::filesystem::path& path, uint64_t limit) {
     throw Error(file.path() + ": has " + std::to_string(file.size()) + " bytes; JSON of at most " +
                 std::to_string(limit) + " is read");
   }
-  return parse_json({reinterpret_cast<const char*>(file.data()), file.size()}, file.path());
+  return parse_json(file.text(), file.path());
 }
 
 const Json* find(const Json& object, std::string_view key) {

@@ -148,7 +148,7 @@ TraceMap TraceMap::parse(std::string_view text, const std::string& source) {
 
 TraceMap TraceMap::open(const std::filesystem::path& path) {
   const MappedFile file(path);
-  return parse({reinterpret_cast<const char*>(file.data()), file.size()}, file.path());
+  return parse(file.text(), file.path());
 }
 
 std::optional<MappedValue> TraceMap::find(std::string_view value) const {

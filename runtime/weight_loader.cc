@@ -81,11 +81,6 @@ std::string WeightLoader::first_of(std::initializer_list<std::string> tensors) c
   return found == tensors.end() ? *tensors.begin() : *found;
 }
 
-bool WeightLoader::differ(std::string_view a, std::string_view b) const {
-  const CheckpointTensor *one = checkpoint_->find(a), *other = checkpoint_->find(b);
-  return one != nullptr && other != nullptr && !same_values(*one, *other);
-}
-
 void WeightLoader::ignore(std::string_view name) {
   if (const CheckpointTensor* tensor = checkpoint_->find(name)) used_.insert(tensor->name);
 }

@@ -62,9 +62,6 @@ class WeightLoader {
   int64_t rows(std::string_view tensor) const;
   // The first of these names that the file has; the first of all where it has none.
   std::string first_of(std::initializer_list<std::string> tensors) const;
-  // True if the file has both tensors and they hold different values. (A directory that declares its output tied to the
-  // embedding, and has an output of its own all the same, means the latter; so does Hugging Face transformers 5.)
-  bool differ(std::string_view a, std::string_view b) const;
   // A tensor that this architecture has no use for, if the file has it.
   void ignore(std::string_view tensor);
 

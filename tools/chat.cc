@@ -92,13 +92,7 @@ class LineReader {
 
   static std::string clean(std::string_view line) {
     if (line.ends_with('\r')) line.remove_suffix(1);
-    std::string text;
-    while (!line.empty()) {
-      const Utf8Sequence sequence = first_utf8_sequence(line);
-      text += sequence.kind == Utf8Kind::complete ? line.substr(0, sequence.length) : kReplacementCharacter;
-      line.remove_prefix(sequence.length);
-    }
-    return text;
+    return make_utf8(line);
   }
 
   bool terminal_;

@@ -43,8 +43,9 @@ LanguageModel load_decoder(const std::shared_ptr<const Checkpoint>& file, const 
                         config.rope(head_dim, traits.gguf_pairs, loader)};
   const std::vector<int64_t> windows =
       traits.windows ? config.windows(traits.window_switches) : std::vector<int64_t>(config.layers(), 0);
+  // Tied, with an output of its own all the same: that one counts, as in Hugging Face transformers 5.
   const bool tied = config.flag("tie_word_embeddings", file->convention() == Convention::gguf && !loader.has(head)) &&
-                    !loader.differ(head, embeddings);
+                    !file->differ(head, embeddings);
   const bool biases = config.flag("attention_bias", false);
 
   Weight<Vocab, Embed> embedding, output;

@@ -20,15 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_there(const fs::path& path) {
-  std::error_code error;
-  return fs::exists(path, error);
-}
-
-std::string_view text_of(const MappedFile& file) {
-  return {reinterpret_cast<const char*>(file.data()), file.size()};
-}
-
 // BOS and EOS around the text, as tokenizer_config.json wants them.
 void add_ends(const TokenizerConfig& config, bool usual_bos, Vocabulary& vocabulary) {
   if (config.add_bos.value_or(usual_bos) && vocabulary.bos) vocabulary.prefix = {*vocabulary.bos};
@@ -56,13 +47,13 @@ std::unique_ptr<Tokenizer> from_tokenizer_json(const fs::path& file) {
 std::unique_ptr<Tokenizer> from_tokenizer_model(const fs::path& path) {
   const MappedFile file(path);
   const TokenizerConfig config = read_tokenizer_config(path.parent_path());
-  if (is_sentencepiece(text_of(file))) {
-    SentencePieceModel model = read_sentencepiece(text_of(file), file.path());
+  if (is_sentencepiece(file.text())) {
+    SentencePieceModel model = read_sentencepiece(file.text(), file.path());
     apply_config(config, model.vocabulary);
     add_ends(config, true, model.vocabulary);
     return make_spm_tokenizer(std::move(model.vocabulary), model.space_prefix);
   }
-  BpeParts parts = read_tiktoken(text_of(file), file.path());
+  BpeParts parts = read_tiktoken(file.text(), file.path());
   apply_config(config, parts);
   add_ends(config, true, parts.vocabulary);
   return make_bpe_tokenizer(std::move(parts));
@@ -110,7 +101,7 @@ TextIndex read_vocab_json(const fs::path& path, Vocabulary& vocabulary) {
 std::vector<BpeModel::Merge> read_merges_txt(const fs::path& path, const TextIndex& ids) {
   const MappedFile file(path);
   std::vector<BpeModel::Merge> merges;
-  std::string_view text = text_of(file);
+  std::string_view text = file.text();
   for (size_t line = 1; !text.empty(); ++line) {
     std::string_view row = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(row.size() + 1, text.size()));
@@ -154,7 +145,7 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& path) {
   if (fs::is_directory(path, error)) return from_directory(path);
   if (path.filename() == "vocab.json" || path.filename() == "merges.txt") return from_vocab_json(path.parent_path());
   if (path.extension() == ".json") return from_tokenizer_json(path);
-  if (text_of(MappedFile(path)).starts_with("GGUF")) return load_tokenizer(GgufFile::open(path));
+  if (MappedFile(path).text().starts_with("GGUF")) return load_tokenizer(GgufFile::open(path));
   return from_tokenizer_model(path);
 }
 

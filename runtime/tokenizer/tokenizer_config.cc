@@ -4,15 +4,11 @@
 #include <utility>
 
 #include "runtime/json_node.h"
+#include "runtime/mapped_file.h"
 #include "runtime/text_hash.h"
 
 namespace weft {
 namespace {
-
-bool is_there(const std::filesystem::path& path) {
-  std::error_code error;
-  return std::filesystem::exists(path, error);
-}
 
 // "</s>" or {"content": "</s>", ...}
 std::optional<std::string> token_name(const JsonNode& node) {
