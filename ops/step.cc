@@ -20,7 +20,7 @@ void TeamBarrier::wait(int threads) {
     generation_.notify_all();
     return;
   }
-  for (int look = 0; look < kLooks; ++look) {
+  for (int look = 0; has_cpus_ && look < kLooks; ++look) {
     if (generation_.load(std::memory_order_acquire) != generation) return;
     hwy::Pause();
   }

@@ -44,9 +44,12 @@ struct StepArgs {
 // looks for so long that a machine with other work to do runs a small model a hundred times slower.)
 class TeamBarrier {
  public:
+  // `has_cpus`: each thread of the team has a CPU. Where they share CPUs, looking only keeps others from arriving.
+  explicit TeamBarrier(bool has_cpus = true) : has_cpus_(has_cpus) {}
   void wait(int threads);
 
  private:
+  bool has_cpus_;
   std::atomic<int32_t> arrived_{0};
   std::atomic<int32_t> generation_{0};
 };

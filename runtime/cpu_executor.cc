@@ -7,7 +7,9 @@
 
 #include "core/error.h"
 #include "runtime/aligned_bytes.h"
+#include "runtime/cpus.h"
 #include "runtime/executor.h"
+#include "runtime/team_size.h"
 #include "runtime/weight_packer.h"
 
 namespace weft {
@@ -59,8 +61,13 @@ class CpuCachePool final : public CachePool {
 
 class CpuExecutor final : public Executor {
  public:
-  CpuExecutor(const GraphRecord& graph, int threads)
-      : graph_(graph), threads_(threads), data_(graph.values.size()) {}
+  CpuExecutor(const GraphRecord& graph, int threads, TeamPolicy policy)
+      : graph_(graph),
+        threads_(threads),
+        is_adaptive_(policy == TeamPolicy::adaptive && threads > 1),
+        data_(graph.values.size()),
+        meeting_(threads <= usable_cpus()),
+        team_size_(threads, online_cpus()) {}
 
   std::vector<StepInfo> select_kernels(const ExtentTable& limits, Precision precision) override {
     weights_.emplace(graph_, limits.data());
@@ -104,15 +111,17 @@ class CpuExecutor final : public Executor {
       }
     }
     const StepArgs step_args{args.extents, data_.data(), args.pages, scratch_.data()};
-    if (threads_ == 1) {
-      run_steps(step_args, Team{}, profile);
+    // Profiles tell what a step takes with all threads.
+    if (!is_adaptive_ || profile != nullptr) {
+      run_team(step_args, threads_, profile);
       return;
     }
-#pragma omp parallel num_threads(threads_)
-    {
-      const int threads = omp_get_num_threads();
-      run_steps(step_args, Team{omp_get_thread_num(), threads, threads > 1 ? &meeting_ : nullptr}, profile);
-    }
+    const auto begin = Clock::now();
+    // After a pause the team sleeps, so that all that is ready is others'.
+    if (begin - ended_ > kReadingsApart) read_load(begin, 1, true);
+    run_team(step_args, team_size_.next(kind_of(args.extents)), nullptr);
+    ended_ = Clock::now();
+    team_size_.ran(std::chrono::duration<double>(ended_ - begin).count());
   }
 
   const void* read(ValueId value, size_t) override { return data_[value]; }
@@ -122,8 +131,34 @@ class CpuExecutor final : public Executor {
   }
 
  private:
-  void run_steps(const StepArgs& args, const Team& team, StepInfo* profile) const {
-    using Clock = std::chrono::steady_clock;
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::milliseconds kReadingsApart{1};
+
+  // Equal for runs whose run-time extents are.
+  uint64_t kind_of(const int64_t* extents) const {
+    uint64_t kind = 0xcbf29ce484222325;  // FNV-1a, by words
+    for (size_t i = 0; i < graph_.axes.size(); ++i) kind = (kind ^ static_cast<uint64_t>(extents[i])) * 0x100000001b3;
+    return kind;
+  }
+
+  void read_load(Clock::time_point now, int own, bool certain) {
+    read_ = now;
+    team_size_.saw_ready(ready_.count() - own, certain);
+  }
+
+  void run_team(const StepArgs& args, int threads, StepInfo* profile) {
+    if (threads == 1) {
+      run_steps(args, Team{}, profile);
+      return;
+    }
+#pragma omp parallel num_threads(threads)
+    {
+      const int started = omp_get_num_threads();
+      run_steps(args, Team{omp_get_thread_num(), started, started > 1 ? &meeting_ : nullptr}, profile);
+    }
+  }
+
+  void run_steps(const StepArgs& args, const Team& team, StepInfo* profile) {
     const bool timing = profile != nullptr && team.thread == 0;
     auto begin = timing ? Clock::now() : Clock::time_point();
     for (size_t i = 0; i < kernels_.size(); ++i) {
@@ -135,22 +170,30 @@ class CpuExecutor final : public Executor {
         profile[i].runs += 1;
         begin = end;
       }
+      // In the middle of a run all threads of the team are awake, and what reads this program's output has done so.
+      if (is_adaptive_ && team.thread == 0 && i == kernels_.size() / 2) {
+        if (const auto now = Clock::now(); now - read_ > kReadingsApart) read_load(now, team.threads, false);
+      }
     }
   }
 
   const GraphRecord& graph_;
   int threads_;
+  bool is_adaptive_;
   std::optional<PackedWeights> weights_;
   std::vector<std::unique_ptr<CpuKernel>> kernels_;
   AlignedBytes arena_, scratch_;
   std::vector<void*> data_;  // by ValueId
   TeamBarrier meeting_;
+  TeamSize team_size_;
+  ReadyTasks ready_;
+  Clock::time_point ended_, read_;  // of the last run, and of the last reading
 };
 
 }  // namespace
 
-std::unique_ptr<Executor> make_cpu_executor(const GraphRecord& graph, int threads) {
-  return std::make_unique<CpuExecutor>(graph, threads);
+std::unique_ptr<Executor> make_cpu_executor(const GraphRecord& graph, int threads, TeamPolicy policy) {
+  return std::make_unique<CpuExecutor>(graph, threads, policy);
 }
 
 }  // namespace weft

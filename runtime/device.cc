@@ -3,25 +3,28 @@
 #include <hwy/targets.h>
 #include <omp.h>
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "gpu/device.h"
+#include "runtime/cpus.h"
 
 namespace weft {
 
-Device Device::cpu(int threads) {
+Device Device::cpu(int threads, TeamPolicy policy) {
   if (threads < 0) throw Error("a CPU device with " + std::to_string(threads) + " threads");
-  return {threads == 0 ? omp_get_max_threads() : threads, nullptr};
+  return {threads == 0 ? std::min(omp_get_max_threads(), usable_cpus()) : threads, policy, nullptr};
 }
 
 Device Device::opencl(std::string_view selector) {
   GpuOptions options;
   options.device = selector;
-  return {1, GpuDevice::create(options)};
+  return {1, TeamPolicy::fixed, GpuDevice::create(options)};
 }
 
-Device Device::by_name(std::string_view name, int threads) {
+Device Device::by_name(std::string_view name, int threads, TeamPolicy policy) {
   constexpr std::string_view kOpenCl = "opencl";
-  if (name == "cpu") return cpu(threads);
+  if (name == "cpu") return cpu(threads, policy);
   if (name == kOpenCl) return opencl();
   if (name.starts_with("opencl:")) return opencl(name.substr(kOpenCl.size() + 1));
   throw Error("no device '" + std::string(name) + "': there are cpu, opencl and opencl:NAME");

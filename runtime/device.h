@@ -1,6 +1,7 @@
 // Where a plan runs.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -9,28 +10,36 @@ namespace weft {
 
 class GpuDevice;
 
+// fixed: every run of a plan uses all threads. adaptive: a run uses fewer where other programs use the CPUs, or where
+// fewer are faster. Results do not depend on it.
+enum class TeamPolicy : uint8_t { fixed, adaptive };
+
 // A cheap handle: copies share the device.
 class Device {
  public:
-  // `threads`: 0 takes what OpenMP offers (all cores of this process, or OMP_NUM_THREADS).
-  static Device cpu(int threads = 0);
+  // `threads`: 0 takes as many as there are CPUs that the process may use (affinity mask, quota of its control group),
+  // or OMP_NUM_THREADS if that is less.
+  static Device cpu(int threads = 0, TeamPolicy policy = TeamPolicy::fixed);
 
   // The OpenCL device whose platform or name contains `selector` (or the best one, where it is empty). Throws
   // Error where there is no such device, no driver, or this build has no OpenCL.
   static Device opencl(std::string_view selector = {});
 
-  // "cpu", "opencl", "opencl:SELECTOR". Throws Error for anything else.
-  static Device by_name(std::string_view name, int threads = 0);
+  // "cpu", "opencl", "opencl:SELECTOR"; `threads` and `policy` are for the CPU. Throws Error for anything else.
+  static Device by_name(std::string_view name, int threads = 0, TeamPolicy policy = TeamPolicy::fixed);
 
   bool is_cpu() const { return gpu_ == nullptr; }
   int threads() const { return threads_; }  // of the CPU; 1 for others
+  TeamPolicy team_policy() const { return policy_; }
   std::string name() const;                 // "cpu, 2 threads, AVX3_DL"
   const std::shared_ptr<GpuDevice>& gpu() const { return gpu_; }
 
  private:
-  Device(int threads, std::shared_ptr<GpuDevice> gpu) : threads_(threads), gpu_(std::move(gpu)) {}
+  Device(int threads, TeamPolicy policy, std::shared_ptr<GpuDevice> gpu)
+      : threads_(threads), policy_(policy), gpu_(std::move(gpu)) {}
 
   int threads_ = 1;
+  TeamPolicy policy_ = TeamPolicy::fixed;
   std::shared_ptr<GpuDevice> gpu_;
 };
 

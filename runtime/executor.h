@@ -40,7 +40,7 @@ class Executor {
                                                      const int64_t* extents) = 0;
 };
 
-std::unique_ptr<Executor> make_cpu_executor(const GraphRecord& graph, int threads);
+std::unique_ptr<Executor> make_cpu_executor(const GraphRecord& graph, int threads, TeamPolicy policy);
 std::unique_ptr<Executor> make_gpu_executor(const GraphRecord& graph, std::shared_ptr<GpuDevice> device);
 
 // Bytes of one slot's row of a cache value.

@@ -46,7 +46,7 @@ void bind_extents(PlanState& state, const Limits& limits) {
 
 void select_kernels(PlanState& state) {
   if (state.device.is_cpu()) {
-    state.executor = make_cpu_executor(*state.graph, state.device.threads());
+    state.executor = make_cpu_executor(*state.graph, state.device.threads(), state.device.team_policy());
   } else {
     state.executor = make_gpu_executor(*state.graph, state.device.gpu());
   }

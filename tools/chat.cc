@@ -244,7 +244,7 @@ void chat(ChatFlags flags) {
   const OpenModel open = open_model(flags.model);
   const ChatTemplate chat_template = open_template(flags, *open.file);
   const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(*open.file);
-  const Device device = Device::by_name(flags.model.device, flags.model.threads);
+  const Device device = open_device(flags.model);
   Generator generator(open.model, device, flags.model, flags.generation);
   Conversation conversation(flags, chat_template, *tokenizer, generator);
   catch_interrupts();

@@ -14,6 +14,7 @@
 #include <iterator>
 
 #include "models/registry.h"
+#include "runtime/cpus.h"
 
 namespace weft::tools {
 
@@ -45,7 +46,7 @@ void add_model_flag(CLI::App& app, ModelFlags& flags) {
 }
 
 void add_device_flags(CLI::App& app, ModelFlags& flags) {
-  app.add_option("-t,--threads", flags.threads, "Threads of the CPU (default: all cores)")
+  app.add_option("-t,--threads", flags.threads, "Threads of the CPU at most (default, and the limit: the CPUs that this process may use); runs use fewer where other programs are busy")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
   app.add_option("--device", flags.device, "Where to run: cpu, opencl, or opencl:NAME for a device of that name")
@@ -92,7 +93,16 @@ std::string PromptFlags::prompt_text() const {
 }
 
 int thread_count(int flag) {
-  return flag > 0 ? flag : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int cpus = usable_cpus();
+  if (flag <= cpus) return flag > 0 ? flag : cpus;
+  std::fprintf(stderr, "weft: -t %d is more than the CPUs that this process may use: %d %s taken\n", flag, cpus,
+               cpus == 1 ? "thread is" : "threads are");
+  return cpus;
+}
+
+Device open_device(const ModelFlags& flags) {
+  const bool counts = flags.device == "cpu" && flags.threads > 0;
+  return Device::by_name(flags.device, counts ? thread_count(flags.threads) : 0, TeamPolicy::adaptive);
 }
 
 std::vector<int32_t> parse_ids(const std::string& text, std::string_view flag) {

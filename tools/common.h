@@ -53,8 +53,11 @@ struct PromptFlags {
 enum PromptSource { kPromptText = 1, kPromptFile = 2, kPromptTokens = 4 };
 void add_prompt_flags(CLI::App& app, PromptFlags& flags, int sources);
 
-// What -t says; for 0 all threads of the machine.
+// What -t says, at most the CPUs that this process may use (more is said on stderr); for 0 all of those.
 int thread_count(int flag);
+
+// What --device and -t say.
+Device open_device(const ModelFlags& flags);
 
 // "1,2,3" or "1 2 3" to ids. Throws CLI11's ValidationError (wrong usage), naming `flag`, for anything else.
 std::vector<int32_t> parse_ids(const std::string& text, std::string_view flag);

@@ -78,7 +78,7 @@ void add_convert(CLI::App& app) {
   command->add_option("--type", flags->type, "Of the matrices: F32, F16 or BF16 (default: what they are)")
       ->transform(CLI::IsMember({"F32", "F16", "BF16"}, CLI::ignore_case))
       ->type_name("TYPE");
-  command->add_option("-t,--threads", flags->threads, "Threads (default: all cores)")
+  command->add_option("-t,--threads", flags->threads, "Threads (default, and at most: the CPUs that this process may use)")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
   command->callback([flags] { run(*flags); });

@@ -34,7 +34,7 @@ void run(const ExplainFlags& flags) {
   options.context = flags.context;
   options.batch = flags.batch;
   options.profile = flags.profile;
-  const Device device = Device::by_name(flags.model.device, flags.model.threads);
+  const Device device = open_device(flags.model);
   Engine engine = waiting_for("loading", [&] { return Engine(open.model, device, options); });
 
   if (flags.records) {

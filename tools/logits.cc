@@ -29,7 +29,7 @@ void run(const LogitsFlags& flags) {
   options.context = static_cast<int32_t>(ids.size());
   options.batch = flags.chunk > 0 ? flags.chunk : kDefaultChunk;
   options.logit_rows = options.batch;
-  const Device device = Device::by_name(flags.model.device, flags.model.threads);
+  const Device device = open_device(flags.model);
   Engine engine = waiting_for("loading", [&] { return Engine(open.model, device, options); });
   const int32_t sequence = engine.cache().open();
 

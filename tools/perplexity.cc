@@ -69,7 +69,7 @@ void run(const PerplexityFlags& flags) {
   const auto rows_kept = static_cast<int32_t>(
       std::clamp<int64_t>(kLogitBytes / (open.model.vocab * static_cast<int64_t>(sizeof(float))), 1, flags.batch));
   options.logit_rows = rows_kept;
-  const Device device = Device::by_name(flags.model.device, flags.model.threads);
+  const Device device = open_device(flags.model);
   Engine engine = waiting_for("loading", [&] { return Engine(open.model, device, options); });
   const auto window = static_cast<size_t>(engine.context());
   if (window < 4) throw Error("windows of fewer than 4 tokens have no second half to score (-c)");

@@ -176,7 +176,7 @@ void add_quantize(CLI::App& app) {
                                                      : "no type '" + type + "': there are " + target_names();
       })
       ->type_name("TYPE");
-  command->add_option("-t,--threads", flags->threads, "Threads (default: all cores)")
+  command->add_option("-t,--threads", flags->threads, "Threads (default, and at most: the CPUs that this process may use)")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
   command->add_flag("--allow-requantize", flags->allow_requantize,

@@ -61,7 +61,7 @@ void run(RunFlags flags) {
     tokenizer = load_tokenizer(*open.file);
     prompt = encode_prompt(flags.prompt, *tokenizer);
   }
-  const Device device = Device::by_name(flags.model.device, flags.model.threads);
+  const Device device = open_device(flags.model);
   Generator generator(open.model, device, flags.model, flags.generation);
   const double load_seconds = loading.seconds();
   if (prompt.size() > static_cast<size_t>(generator.context())) {

@@ -127,7 +127,7 @@ bool run(const TraceFlags& flags) {
   if (!flags.map.empty()) map.emplace(TraceMap::open(flags.map));
   const OpenModel open = open_model(flags.model);
   const std::vector<int32_t> tokens = prompt_tokens(flags, open, recording ? &*recording : nullptr);
-  const Device device = Device::by_name(flags.model.device, flags.model.threads);
+  const Device device = open_device(flags.model);
   TraceOptions options;
   options.precision = flags.model.precision_value();
   options.chunk = flags.chunk;

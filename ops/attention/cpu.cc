@@ -277,10 +277,11 @@ void AttentionKernel::run(const StepArgs& args, const Team& team) const {
   float* out =
       finish_.needed() ? finish_.body(args, args.scratch + finish_at_) : static_cast<float*>(args.data[output_]);
   const Tiles tiles(*this, args);
-  // Few tiles with many keys are split into parts, at most three per thread.
+  // Few tiles with many keys are split into parts, at most three per thread. The threads of the plan count, not those of
+  // this run's team: parts are added in another order than keys, and results must not depend on the team.
   int64_t parts = 1;
-  if (team.threads > 1 && tiles.count() > 0 && tiles.count() < 2 * team.threads) {
-    parts = std::clamp<int64_t>(tiles.longest() / kPartKeys, 1, 3 * team.threads / tiles.count());
+  if (threads_ > 1 && tiles.count() > 0 && tiles.count() < 2 * threads_) {
+    parts = std::clamp<int64_t>(tiles.longest() / kPartKeys, 1, 3 * threads_ / tiles.count());
   }
   tiles.for_each([&](int64_t index, const Tile& tile) {
     bool entered = false;

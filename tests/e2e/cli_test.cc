@@ -1,5 +1,6 @@
 // The `weft` command as a user meets it: exit codes, what goes to stdout and what to stderr, what its errors say.
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <cmath>
@@ -7,6 +8,7 @@
 #include <iterator>
 #include <sstream>
 
+#include "runtime/cpus.h"
 #include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/gpu_device.h"
@@ -295,6 +297,33 @@ TEST(Cli, TheShippedModelIsTheDefault) {
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(result.out.rfind("It was", 0), 0u) << result.out;
   EXPECT_GT(result.out.size(), std::strlen("It was") + 4);
+}
+
+TEST(Cli, MoreThreadsThanCpusAreCapped) {
+  const Result result = run_weft({"run", "--tokens", "1", "--temp", "0", "-n", "3", "-t", "1024"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  const int cpus = usable_cpus();
+  EXPECT_CONTAINS(result.err, "weft: -t 1024 is more than the CPUs that this process may use: " + std::to_string(cpus));
+  EXPECT_CONTAINS(result.err, "cpu, " + std::to_string(cpus) + " thread");
+  EXPECT_EQ(run_weft({"run", "--tokens", "1", "--temp", "0", "-n", "3", "-t", "1"}).err.find("more than"), std::string::npos);
+}
+
+// As `taskset` does.
+TEST(Cli, ThreadsAreCappedAtTheAffinityMask) {
+  cpu_set_t before, one;
+  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+  CPU_ZERO(&one);
+  size_t cpu = 0;
+  while (!CPU_ISSET(cpu, &before)) ++cpu;
+  CPU_SET(cpu, &one);
+  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+  const Result result = run_weft({"run", "--tokens", "1", "--temp", "0", "-n", "3", "-t", "2"});
+  const Result silent = run_weft({"run", "--tokens", "1", "--temp", "0", "-n", "3"});
+  ASSERT_EQ(sched_setaffinity(0, sizeof before, &before), 0);
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_CONTAINS(result.err, "weft: -t 2 is more than the CPUs that this process may use: 1 thread is taken");
+  EXPECT_CONTAINS(silent.err, "cpu, 1 thread,");
+  EXPECT_EQ(silent.err.find("more than"), std::string::npos) << silent.err;
 }
 
 }  // namespace

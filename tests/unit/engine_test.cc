@@ -214,5 +214,41 @@ TEST(Engine, RefusesWhatDoesNotFit) {
             "the context is full: 12 + 1 tokens, and a sequence has room for 12");
 }
 
+// An adaptive team runs with fewer threads where other programs are busy: equal seeds must give equal texts then too.
+TEST(Team, ResultsDoNotDependOnItsSize) {
+  const LanguageModel model = test::small_model({.kv_heads = 1, .group = 1});
+  const std::vector<int32_t> tokens = some_tokens(900, 5);  // enough keys to be split between threads
+  const auto logits = [&](bool alone) {
+    EngineOptions options;
+    options.context = 1000;
+    Engine engine(model, Device::cpu(3), options);
+    const int32_t sequence = engine.cache().open();
+    std::vector<float> result;
+    const auto run = [&] {
+      engine.prefill(sequence, tokens);
+      for (const int32_t token : {1, 2, 3}) {
+        const std::span<const float> row = engine.decode(sequence, token);
+        result.insert(result.end(), row.begin(), row.end());
+      }
+    };
+    if (alone) {
+      // Within a parallel region OpenMP gives the plan's team one thread.
+#pragma omp parallel num_threads(2)
+#pragma omp single
+      run();
+    } else {
+      run();
+    }
+    return result;
+  };
+  EXPECT_EQ(logits(true), logits(false));
+}
+
+TEST(Team, AdaptiveTeamsGiveTheSameLogits) {
+  const std::vector<int32_t> tokens = some_tokens(60, 6);
+  const LanguageModel model = test::small_model();
+  EXPECT_EQ(all_logits(model, tokens, 1, Device::cpu(3, TeamPolicy::adaptive)), all_logits(model, tokens, 1, Device::cpu(3)));
+}
+
 }  // namespace
 }  // namespace weft
