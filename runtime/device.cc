@@ -1,10 +1,10 @@
 #include "runtime/device.h"
 
-#include <hwy/targets.h>
 #include <omp.h>
 
 #include "core/error.h"
 #include "gpu/device.h"
+#include "ops/cpu_target.h"
 
 namespace weft {
 
@@ -29,10 +29,7 @@ Device Device::by_name(std::string_view name, int threads) {
 
 std::string Device::name() const {
   if (gpu_ != nullptr) return "opencl, " + gpu_->info().name + " (" + gpu_->info().platform + ")";
-  // The supported target with the lowest bit is the best one.
-  const int64_t targets = hwy::SupportedTargets();
-  return "cpu, " + std::to_string(threads_) + (threads_ == 1 ? " thread, " : " threads, ") +
-         hwy::TargetName(targets & -targets);
+  return "cpu, " + std::to_string(threads_) + (threads_ == 1 ? " thread, " : " threads, ") + cpu_target();
 }
 
 }  // namespace weft
