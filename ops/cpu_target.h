@@ -3,8 +3,8 @@
 
 namespace weft {
 
-// Name of the Highway target that every dispatch to a kernel takes now: "AVX3". It is the best one that kernels are
-// compiled for and the machine supports, which need not be the best that the machine supports.
+// Name of the Highway target that every dispatch to a kernel takes now: "AVX3". It is the best one that kernels
+// are compiled for and the machine supports, which need not be the best that the machine supports.
 const char* cpu_target();
 
 }  // namespace weft
