@@ -330,7 +330,9 @@ TEST(Cli, ExplainShowsEqualLayersOnce) {
   }
 
   const Result all = run_weft({"explain", "--all"});
-  for (int layer = 0; layer < 6; ++layer) EXPECT_CONTAINS(all.out, "  blk." + std::to_string(layer) + ".ffn_hidden  ");
+  for (const std::string layer : {"0", "1", "2", "3", "4", "5"}) {
+    EXPECT_CONTAINS(all.out, "  blk." + layer + ".ffn_hidden  ");
+  }
   EXPECT_EQ(steps_of(all.out), 0);
   EXPECT_EQ(std::count(all.out.begin(), all.out.end(), ']'),
             kSteps + 2 * 6);  // a shape for each, and the two kernels in the name of an append's
@@ -361,6 +363,19 @@ TEST(Cli, ExplainShowsEqualLayersOnce) {
   EXPECT_NEAR(std::stod(figures[2]), prefill, 0.6 * (kLayerSteps + 4));
   EXPECT_NEAR(std::stod(figures[5]), decode, 0.6 * (kLayerSteps + 4));
   EXPECT_GT(decode, 0);
+}
+
+TEST(Cli, ItIsInstalledWithItsModelAndItsLicences) {
+  const TemporaryFolder folder;
+  const fs::path to = folder / "weft";
+  const std::string command = "cmake --install " WEFT_BINARY_DIR " --prefix " + to.string() + " > /dev/null";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const fs::path notices = to / "share/doc/weft";
+  for (const char* name : {"LICENSE", "THIRD_PARTY_NOTICES.md"}) {
+    EXPECT_EQ(test::read_file(notices / name), test::read_file(test::source_dir() / name));
+  }
+  EXPECT_TRUE(fs::exists(to / "share/weft/models/CARD.md"));
+  EXPECT_EQ(std::system(((to / "bin/weft").string() + " run -p It -n 1 > /dev/null 2>&1").c_str()), 0);
 }
 
 // Every command that names the device says what its kernels run with.
