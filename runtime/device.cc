@@ -1,12 +1,12 @@
 #include "runtime/device.h"
 
-#include <hwy/targets.h>
 #include <omp.h>
 
 #include <algorithm>
 
 #include "core/error.h"
 #include "gpu/device.h"
+#include "ops/cpu_target.h"
 #include "runtime/cpus.h"
 
 namespace weft {
@@ -32,10 +32,7 @@ Device Device::by_name(std::string_view name, int threads, TeamPolicy policy) {
 
 std::string Device::name() const {
   if (gpu_ != nullptr) return "opencl, " + gpu_->info().name + " (" + gpu_->info().platform + ")";
-  // The supported target with the lowest bit is the best one.
-  const int64_t targets = hwy::SupportedTargets();
-  return "cpu, " + std::to_string(threads_) + (threads_ == 1 ? " thread, " : " threads, ") +
-         hwy::TargetName(targets & -targets);
+  return "cpu, " + std::to_string(threads_) + (threads_ == 1 ? " thread, " : " threads, ") + cpu_target();
 }
 
 }  // namespace weft

@@ -5,6 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "runtime/fold_steps.h"
 #include "runtime/plan_state.h"
 
 namespace weft {
@@ -136,57 +137,133 @@ std::string shape(const PlanState& state, const ValueRecord& value, const Extent
   return text + ">";
 }
 
+// What stays the same from run to run, in few letters: "[pos,2,4,32]", with the names of run-time axes only, and
+// the format where it is not f32.
+std::string short_shape(const PlanState& state, const ValueRecord& value) {
+  std::string text = value.format == Format::f32 ? "[" : std::string(name(value.format)) + "[";
+  for (size_t i = 0; i < value.axes.size(); ++i) {
+    const AxisId axis = value.axes[i];
+    if (i != 0) text += ",";
+    text += state.known.known(axis) ? std::to_string(state.known[axis]) : state.graph->axes[axis].name;
+  }
+  return text + "]";
+}
+
+// Shapes of a step's results; equal ones that follow each other once, with their number.
+std::string writes(const PlanState& state, const Step& step, std::span<const ExplainRun> runs) {
+  std::vector<std::pair<std::string, int>> shapes;
+  for (const ValueId output : step.outputs) {
+    const ValueRecord& value = state.graph->values[output];
+    std::string text = runs.size() == 1 ? shape(state, value, chosen_extents(state, runs[0].at), runs[0].at)
+                                        : short_shape(state, value);
+    if (shapes.empty() || shapes.back().first != text) shapes.emplace_back(std::move(text), 0);
+    ++shapes.back().second;
+  }
+  std::string text;
+  for (const auto& [one, times] : shapes) {
+    text += (text.empty() ? "" : " ") + (times > 1 ? std::to_string(times) + " " : std::string()) + one;
+  }
+  return text;
+}
+
 size_t columns(const std::string& text) {  // code points of UTF-8
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
+struct Column {
+  std::string title;
+  bool right = false;
+  size_t gap = 2;  // spaces before it
+};
+
 struct Table {
+  std::vector<Column> head;
+  std::vector<std::pair<size_t, std::string>> groups;  // first column, and a title above it
   std::vector<std::vector<std::string>> rows;
-  std::vector<bool> right;
 
   std::string text() const {
-    std::vector<size_t> widths(right.size());
-    for (const auto& row : rows) {
-      for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], columns(row[c]));
+    std::vector<size_t> widths;
+    for (size_t c = 0; c < head.size(); ++c) {
+      widths.push_back(columns(head[c].title));
+      for (const auto& row : rows) widths[c] = std::max(widths[c], columns(row[c]));
     }
-    std::string result;
-    for (const auto& row : rows) {
-      std::string line;
-      for (size_t c = 0; c < row.size(); ++c) {
-        const std::string pad(widths[c] - columns(row[c]), ' ');
-        if (c != 0) line += "  ";
-        line += right[c] ? pad + row[c] : row[c] + pad;
-      }
+    std::string result, line;
+    const auto pad_to = [&](size_t width) { line.append(width - std::min(width, columns(line)), ' '); };
+    const auto end_line = [&] {
       line.erase(line.find_last_not_of(' ') + 1);
       result += line + "\n";
+      line.clear();
+    };
+    const auto begin_of = [&](size_t column) {
+      size_t at = 0;
+      for (size_t c = 0; c < column; ++c) at += widths[c] + head[c + 1].gap;
+      return at;
+    };
+    for (const auto& [column, title] : groups) {
+      pad_to(begin_of(column));
+      line += title + " ";
     }
+    if (!groups.empty()) end_line();
+    const auto add = [&](const std::vector<std::string>& cells) {
+      for (size_t c = 0; c < cells.size(); ++c) {
+        pad_to(begin_of(c) + (head[c].right ? widths[c] - columns(cells[c]) : 0));
+        line += cells[c];
+      }
+      end_line();
+    };
+    std::vector<std::string> titles;
+    for (const Column& column : head) titles.push_back(column.title);
+    add(titles);
+    for (const auto& row : rows) add(row);
     return result;
   }
 };
 
-// Steps from one attention to the next, where these are equally far apart.
-int steps_per_layer(const GraphRecord& graph) {
-  int before = -1, distance = 0;
-  for (size_t i = 0; i < graph.steps.size(); ++i) {
-    if (graph.steps[i].kind != StepKind::attention) continue;
-    const auto at = static_cast<int>(i);
-    if (before >= 0) {
-      if (distance != 0 && at - before != distance) return 0;
-      distance = at - before;
-    }
-    before = at;
-  }
-  return distance;
+size_t attention_steps(const GraphRecord& graph) {
+  return static_cast<size_t>(std::count_if(graph.steps.begin(), graph.steps.end(),
+                                           [](const Step& step) { return step.kind == StepKind::attention; }));
 }
 
-int attention_steps(const GraphRecord& graph) {
-  return static_cast<int>(std::count_if(graph.steps.begin(), graph.steps.end(),
-                                        [](const Step& step) { return step.kind == StepKind::attention; }));
+// "67.4M": with_prefix in the width of a column.
+std::string figure(double number) {
+  std::string text = with_prefix(number);
+  std::erase(text, ' ');
+  return text;
 }
 
-std::string microseconds(const StepInfo& step) {
+std::string microseconds(double seconds) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.1f", step.seconds / static_cast<double>(step.runs) * 1e6);
+  std::snprintf(text, sizeof text, seconds < 999.95e-6 ? "%.1f" : "%.0f", seconds * 1e6);
+  return text;
+}
+
+std::vector<std::string> kernel_names(const PlanState& state) {
+  std::vector<std::string> names;
+  for (const StepInfo& step : state.steps) names.push_back(step.kernel);
+  return names;
+}
+
+// The device's line has said it.
+std::string without_device(const std::string& kernel) {
+  constexpr std::string_view kDevice = "opencl ";
+  return kernel.starts_with(kDevice) ? kernel.substr(kDevice.size()) : kernel;
+}
+
+// What the plan as a whole is and takes.
+std::string summary(const PlanState& state, bool folded) {
+  const GraphRecord& graph = *state.graph;
+  std::string text = "device     " + state.device.name() + ", precision " +
+                     std::string(name(state.options.precision)) + "\n" + "steps      " +
+                     std::to_string(graph.steps.size());
+  if (const size_t per_layer = steps_per_layer(graph); per_layer > 0) {
+    text += ": " + std::to_string(attention_steps(graph)) + " layers of " + std::to_string(per_layer) + " steps";
+  }
+  if (folded) text += "; equal ones share a line, which shows their sums";
+  text += "\nweights    " + byte_text(state.memory.weights) + " as stored, " +
+          byte_text(state.memory.packed_weights) + " in another layout beside that";
+  text += "\narena      " + byte_text(state.memory.arena) + " for " + byte_text(state.memory.intermediates) +
+          " of values";
+  text += "\nscratch    " + byte_text(state.memory.scratch) + "\n";
   return text;
 }
 
@@ -217,57 +294,60 @@ std::string byte_text(size_t bytes) {
   return number + (number.find(' ') == std::string::npos ? " B" : "B");
 }
 
-std::string Plan::explain(const Limits& at) const {
+std::string Plan::explain(const Limits& at, bool every_step) const {
+  const ExplainRun run{"", at, seconds_per_run()};
+  return explain_runs({&run, 1}, every_step);
+}
+
+std::string Plan::explain_runs(std::span<const ExplainRun> runs, bool every_step) const {
   const PlanState& state = *state_;
   const GraphRecord& graph = *state.graph;
-  const Extents extents = chosen_extents(state, at);
-  const bool timed =
-      std::any_of(state.steps.begin(), state.steps.end(), [](const StepInfo& s) { return s.runs > 0; });
+  std::vector<EqualSteps> lines;
+  if (every_step) {
+    for (size_t i = 0; i < graph.steps.size(); ++i) lines.push_back({graph.steps[i].name, {i}});
+  } else {
+    lines = fold_steps(graph, kernel_names(state), state.limits.data());
+  }
+  const bool folded = lines.size() < graph.steps.size();
 
   Table table;
-  table.right = {true, false, false, false, false, true, true};
-  table.rows.push_back({"#", "step", "kind", "kernel", "writes", "FLOPs", "bytes"});
-  if (timed) {
-    table.right.push_back(true);
-    table.rows.back().push_back("us/run");
+  table.head = {{every_step ? "#" : "", true}, {"step"}, {"kernel"}, {"writes"}};
+  for (const EqualSteps& line : lines) {
+    const size_t first = line.steps.front();
+    const std::string number = std::to_string(every_step ? first : line.steps.size());
+    table.rows.push_back({(every_step ? "" : "\u00d7") + number, line.name,
+                          without_device(state.steps[first].kernel), writes(state, graph.steps[first], runs)});
   }
-  StepCost total;
-  double seconds = 0;
-  for (size_t i = 0; i < graph.steps.size(); ++i) {
-    const Step& step = graph.steps[i];
-    const StepCost cost = step_cost(graph, step, extents);
-    total.flops += cost.flops;
-    total.bytes += cost.bytes;
-    std::string writes;
-    for (const ValueId output : step.outputs) {
-      writes += (writes.empty() ? "" : " ") + shape(state, graph.values[output], extents, at);
-    }
-    table.rows.push_back({std::to_string(i), step.name, std::string(name(step.kind)), state.steps[i].kernel,
-                          writes, with_prefix(cost.flops), with_prefix(cost.bytes)});
-    if (state.steps[i].runs > 0) {
-      table.rows.back().push_back(microseconds(state.steps[i]));
-      seconds += state.steps[i].seconds / static_cast<double>(state.steps[i].runs);
-    }
-  }
-  table.rows.push_back({"", "total", "", "", "", with_prefix(total.flops), with_prefix(total.bytes)});
-  if (timed) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.1f", seconds * 1e6);
-    table.rows.back().push_back(text);
-  }
+  table.rows.push_back({"", "total", "", ""});
 
-  std::string text = "device     " + state.device.name() + ", precision " +
-                     std::string(name(state.options.precision)) + "\n" + "steps      " +
-                     std::to_string(graph.steps.size());
-  if (const int per_layer = steps_per_layer(graph); per_layer > 0) {
-    text += ": " + std::to_string(attention_steps(graph)) + " layers of " + std::to_string(per_layer) + " steps";
+  for (const ExplainRun& run : runs) {
+    const Extents extents = chosen_extents(state, run.at);
+    const bool timed = !run.seconds.empty();
+    if (!run.title.empty()) table.groups.emplace_back(table.head.size(), run.title);
+    table.head.insert(table.head.end(), {{"FLOPs", true}, {"bytes", true, 1}});
+    if (timed) table.head.push_back({"us/run", true, 1});
+    if (timed && folded) table.head.push_back({"each", true, 1});
+    StepCost total;
+    double total_seconds = 0;
+    const auto add = [&](std::vector<std::string>& row, const StepCost& cost, double seconds, size_t steps) {
+      row.insert(row.end(), {figure(cost.flops), figure(cost.bytes)});
+      if (timed) row.push_back(microseconds(seconds));
+      if (timed && folded) row.push_back(steps > 1 ? microseconds(seconds / static_cast<double>(steps)) : "");
+    };
+    for (size_t l = 0; l < lines.size(); ++l) {
+      StepCost cost;
+      double seconds = 0;
+      for (const size_t step : lines[l].steps) {
+        const StepCost one = step_cost(graph, graph.steps[step], extents);
+        cost.flops += one.flops, cost.bytes += one.bytes;
+        if (timed) seconds += run.seconds[step];
+      }
+      add(table.rows[l], cost, seconds, lines[l].steps.size());
+      total.flops += cost.flops, total.bytes += cost.bytes, total_seconds += seconds;
+    }
+    add(table.rows.back(), total, total_seconds, 1);
   }
-  text += "\nweights    " + byte_text(state.memory.weights) + " as stored, " +
-          byte_text(state.memory.packed_weights) + " in another layout beside that";
-  text += "\narena      " + byte_text(state.memory.arena) + " for " + byte_text(state.memory.intermediates) +
-          " of values";
-  text += "\nscratch    " + byte_text(state.memory.scratch) + "\n";
-  return text + table.text();
+  return summary(state, folded) + table.text();
 }
 
 std::string Plan::explain_json(const Limits& at) const {

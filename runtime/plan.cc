@@ -181,6 +181,13 @@ const std::vector<StepInfo>& Plan::steps() const { return state_->steps; }
 void Plan::clear_profile() {
   for (StepInfo& step : state_->steps) step.seconds = 0, step.runs = 0;
 }
+std::vector<double> Plan::seconds_per_run() const {
+  std::vector<double> seconds;
+  for (const StepInfo& step : state_->steps) {
+    if (step.runs > 0) seconds.push_back(step.seconds / static_cast<double>(step.runs));
+  }
+  return seconds;
+}
 const PlanMemory& Plan::memory() const { return state_->memory; }
 const ExtentTable& Plan::known_extents() const { return state_->known; }
 const ExtentTable& Plan::limits() const { return state_->limits; }

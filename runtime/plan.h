@@ -96,6 +96,13 @@ struct PlanMemory {
   size_t packed_weights = 0;  // copies in another layout
 };
 
+// One way to run a plan, as Plan::explain_runs shows it.
+struct ExplainRun {
+  std::string title;            // stands above its columns: "prefill"
+  Limits at;                    // extents of run-time axes to count with (the plan's limits where absent)
+  std::vector<double> seconds;  // Plan::seconds_per_run() after such runs; empty: no times are shown
+};
+
 struct PlanState;
 
 // A graph made ready for one device. Immutable but for its working memory: runs of one plan must not overlap.
@@ -122,13 +129,19 @@ class Plan {
 
   const std::vector<StepInfo>& steps() const;
   void clear_profile();  // sets the times of all steps to 0
+  // By step, of the profiled runs since clear_profile; empty where there was none.
+  std::vector<double> seconds_per_run() const;
   const PlanMemory& memory() const;
   const ExtentTable& known_extents() const;  // before any run
   const ExtentTable& limits() const;
 
   // A table of the steps: kernel, shapes, FLOPs, bytes and, after profiled runs, time. `at`: extents of run-time
-  // axes to count with (the limits where absent).
-  std::string explain(const Limits& at = {}) const;
+  // axes to count with (the limits where absent). Equal steps of different layers share a line, which shows how many
+  // they are and their sums, unless `every_step` asks for a line each.
+  std::string explain(const Limits& at = {}, bool every_step = false) const;
+  // The same with columns for several ways to run the plan, side by side; shapes are shortened.
+  std::string explain_runs(std::span<const ExplainRun> runs, bool every_step = false) const;
+  // Every step, with all of its figures.
   std::string explain_json(const Limits& at = {}) const;
 
  private:

@@ -1,4 +1,6 @@
 // weft explain: the plan of a model's steps.
+#include <array>
+
 #include "runtime/engine.h"
 #include "tools/common.h"
 
@@ -13,6 +15,7 @@ struct ExplainFlags {
   bool json = false;
   bool profile = false;
   bool records = false;
+  bool all = false;
 };
 
 // Extents of a step of `tokens` tokens, of which `rows` want logits, in a sequence that then has `length`.
@@ -45,42 +48,43 @@ void run(const ExplainFlags& flags) {
   const int32_t prompt = std::min(engine.batch(), std::max(engine.context() - 1, 1));
   const int32_t sequence = engine.cache().open();
   const std::vector<int32_t> tokens(static_cast<size_t>(prompt), 0);
-  const auto show = [&](const char* title, int64_t count, int64_t length) {
-    const Limits at = extents_of(open.model, count, 1, length);
-    if (flags.json) {
-      print(std::string(count == 1 ? "\"decode\": " : "\"prefill\": ") + engine.plan().explain_json(at));
-    } else {
-      print(std::string(title) + "\n" + engine.plan().explain(at) + "\n");
-    }
-  };
-  if (flags.json) print("{\n");
+  Plan& plan = engine.plan();
   if (flags.profile) {
     engine.prefill(sequence, tokens);  // the first run touches memory for the first time
     engine.cache().trim(sequence, 0);
-    engine.plan().clear_profile();
+    plan.clear_profile();
     engine.prefill(sequence, tokens);
   }
-  show(format("prefill of %d tokens", prompt).c_str(), prompt, prompt);
-  if (flags.json) print(",\n");
-  int32_t length = prompt;
+  const ExplainRun prefill{"prefill", extents_of(open.model, prompt, 1, prompt), plan.seconds_per_run()};
+  if (flags.json) print("{\n\"prefill\": " + plan.explain_json(prefill.at) + ",\n");
+  int32_t behind = std::min(prompt, engine.context() - 1);
   if (flags.profile) {
     constexpr int kSteps = 16;
-    engine.plan().clear_profile();
-    for (int i = 0; i < kSteps && length < engine.context(); ++i, ++length) engine.decode(sequence, 0);
+    plan.clear_profile();
+    for (int i = 0; i < kSteps && engine.cache().length(sequence) < engine.context(); ++i) {
+      behind = engine.cache().length(sequence);
+      engine.decode(sequence, 0);
+    }
   }
-  show(format("decode of 1 token behind %d", length).c_str(), 1, length);
-  if (flags.json) print("}\n");
+  const ExplainRun decode{"decode", extents_of(open.model, 1, 1, behind + 1), plan.seconds_per_run()};
+  if (flags.json) {
+    print("\"decode\": " + plan.explain_json(decode.at) + "}\n");
+  } else {
+    print(format("runs       prefill of %d tokens, decode of 1 token behind %d\n", prompt, behind) +
+          plan.explain_runs(std::array{prefill, decode}, flags.all));
+  }
 }
 
 }  // namespace
 
 void add_explain(CLI::App& app) {
   auto flags = std::make_shared<ExplainFlags>();
-  CLI::App* command = app.add_subcommand("explain", "Show the plan: steps, kernels, shapes, costs, memory");
+  CLI::App* command =
+      app.add_subcommand("explain", "Show the plan: steps, kernels, shapes, costs of prefill and decode, memory");
   command->footer(
-      "FLOPs and bytes are counted from the steps: every value that a step reads or writes once, and attention "
-      "as\n"
-      "if each token looked at all keys.");
+      "Equal steps of different layers share a line, which shows how many they are (\u00d76) and the sums of their\n"
+      "figures; each: the time of one. FLOPs and bytes are counted from the steps: every value that a step reads or\n"
+      "writes once, and attention as if each token looked at all keys.");
   add_model_flag(*command, flags->model);
   command->add_option("-c,--ctx-size", flags->context, "Tokens of a sequence (default: the model's, at most 4096)")
       ->check(CLI::Range(1, 1 << 24))
@@ -90,7 +94,8 @@ void add_explain(CLI::App& app) {
       ->capture_default_str()
       ->type_name("N");
   command->add_flag("--profile", flags->profile, "Run it, and show the time of each step");
-  command->add_flag("--json", flags->json, "Print as JSON");
+  command->add_flag("--all", flags->all, "Show a line for every step, equal ones too");
+  command->add_flag("--json", flags->json, "Print every step as JSON");
   command->add_flag("--records", flags->records, "Print the records of the steps instead");
   add_device_flags(*command, flags->model);
   command->callback([flags] { run(*flags); });

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "runtime/cpus.h"
@@ -324,6 +325,95 @@ TEST(Cli, ThreadsAreCappedAtTheAffinityMask) {
   EXPECT_CONTAINS(result.err, "weft: -t 2 is more than the CPUs that this process may use: 1 thread is taken");
   EXPECT_CONTAINS(silent.err, "cpu, 1 thread,");
   EXPECT_EQ(silent.err.find("more than"), std::string::npos) << silent.err;
+}
+
+// The words behind the shapes in the lines of a table that begin with `mark`, and the number that follows it.
+std::vector<std::pair<int, std::vector<std::string>>> lines_of(const std::string& table, const std::string& mark) {
+  std::vector<std::pair<int, std::vector<std::string>>> lines;
+  std::istringstream stream(table);
+  for (std::string line; std::getline(stream, line);) {
+    const size_t begin = std::min(line.find_first_not_of(' '), line.size());
+    if (line.compare(begin, mark.size(), mark) != 0) continue;
+    std::istringstream words(line.substr(line.rfind(']') + 1));
+    lines.emplace_back(std::atoi(line.c_str() + begin + mark.size()),
+                       std::vector<std::string>(std::istream_iterator<std::string>(words), {}));
+  }
+  return lines;
+}
+
+TEST(Cli, ExplainShowsEqualLayersOnce) {
+  constexpr int kSteps = 51, kLayerSteps = 8;
+  const auto steps_of = [](const std::string& text) {
+    int steps = 0;
+    for (const auto& [count, words] : lines_of(text, "\u00d7")) steps += count;
+    return steps;
+  };
+  std::vector<std::string> devices = {"cpu"};
+  if (test::opencl_device()) devices.push_back("opencl");
+  for (const std::string& device : devices) {
+    const Result folded = run_weft({"explain", "--device", device});
+    ASSERT_EQ(folded.code, 0) << folded.err;
+    EXPECT_EQ(lines_of(folded.out, "\u00d7").size(), kLayerSteps + 3u) << folded.out;
+    EXPECT_EQ(steps_of(folded.out), kSteps) << folded.out;
+    EXPECT_CONTAINS(folded.out, "\u00d76  blk.0-5.ffn_hidden");
+  }
+
+  const Result all = run_weft({"explain", "--all"});
+  for (const std::string layer : {"0", "1", "2", "3", "4", "5"}) {
+    EXPECT_CONTAINS(all.out, "  blk." + layer + ".ffn_hidden  ");
+  }
+  EXPECT_EQ(steps_of(all.out), 0);
+  EXPECT_EQ(std::count(all.out.begin(), all.out.end(), ']'),
+            kSteps + 2 * 6);  // a shape for each, and the two kernels in the name of an append's
+
+  const auto json = nlohmann::json::parse(run_weft({"explain", "--json"}).out);
+  EXPECT_EQ(json["prefill"]["steps"].size(), size_t{kSteps});
+  EXPECT_EQ(json["decode"]["steps"].size(), size_t{kSteps});
+
+  const Result timed = run_weft({"explain", "--profile", "-b", "32", "-t", "1"});
+  EXPECT_EQ(steps_of(timed.out), kSteps);
+  std::istringstream lines(timed.out);
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_LE(std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xc0) != 0x80; }), 120) << line;
+  }
+  // FLOPs, bytes, us/run and, of several steps, each: of prefill, then of decode.
+  double prefill = 0, decode = 0;
+  for (const auto& [count, words] : lines_of(timed.out, "\u00d7")) {
+    ASSERT_EQ(words.size(), count > 1 ? 8u : 6u) << timed.out;
+    const double once[2] = {std::stod(words[2]), std::stod(words[count > 1 ? 6 : 5])};
+    prefill += once[0], decode += once[1];
+    if (count == 1) continue;
+    EXPECT_NEAR(std::stod(words[3]) * count, once[0], 0.6 + 0.5 * count);
+    EXPECT_NEAR(std::stod(words[7]) * count, once[1], 0.6 + 0.5 * count);
+  }
+  std::istringstream words(timed.out.substr(timed.out.rfind("total") + 5));
+  const std::vector<std::string> figures(std::istream_iterator<std::string>(words), {});
+  ASSERT_EQ(figures.size(), 6u);
+  EXPECT_NEAR(std::stod(figures[2]), prefill, 0.6 * (kLayerSteps + 4));
+  EXPECT_NEAR(std::stod(figures[5]), decode, 0.6 * (kLayerSteps + 4));
+  EXPECT_GT(decode, 0);
+}
+
+TEST(Cli, ItIsInstalledWithItsModelAndItsLicences) {
+  const TemporaryFolder folder;
+  const fs::path to = folder / "weft";
+  const std::string command = "cmake --install " WEFT_BINARY_DIR " --prefix " + to.string() + " > /dev/null";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const fs::path notices = to / "share/doc/weft";
+  for (const char* name : {"LICENSE", "THIRD_PARTY_NOTICES.md"}) {
+    EXPECT_EQ(test::read_file(notices / name), test::read_file(test::source_dir() / name));
+  }
+  EXPECT_TRUE(fs::exists(to / "share/weft/models/CARD.md"));
+  EXPECT_EQ(std::system(((to / "bin/weft").string() + " run -p It -n 1 > /dev/null 2>&1").c_str()), 0);
+}
+
+// Every command that names the device says what its kernels run with.
+TEST(Cli, TheTargetIsTheOneThatRuns) {
+  const std::string name = Device::cpu(1).name();
+  EXPECT_CONTAINS(run_weft({"run", "-p", "It", "-n", "2", "-t", "1"}).err, name + ", precision fast\n");
+  EXPECT_CONTAINS(run_weft({"explain", "-t", "1"}).out, "device     " + name + ", precision fast\n");
+  EXPECT_CONTAINS(run_weft({"logits", "-p", "It", "-t", "1", "-o", "/dev/null"}).err, name);
+  EXPECT_EQ(nlohmann::json::parse(run_weft({"explain", "-t", "1", "--json"}).out)["decode"]["device"], name);
 }
 
 }  // namespace
