@@ -20,8 +20,7 @@ constexpr int kMaxRepeatLastN = 1 << 24;  // of the window's memory, 64 MiB
 // Written so that NaN fails every condition.
 void check(const SamplerOptions& options, size_t vocab) {
   if (!std::isfinite(options.temp)) bad_option("--temp", options.temp, "a finite number");
-  if (!(options.top_p > 0 && options.top_p <= 1))
-    bad_option("--top-p", options.top_p, "above 0 and at most 1");
+  if (!(options.top_p >= 0 && options.top_p <= 1)) bad_option("--top-p", options.top_p, "0 to 1");
   if (!(options.min_p >= 0 && options.min_p <= 1)) bad_option("--min-p", options.min_p, "0 to 1");
   if (!(options.repeat_penalty > 0 && std::isfinite(options.repeat_penalty))) {
     bad_option("--repeat-penalty", options.repeat_penalty, "a finite number above 0");

@@ -15,7 +15,7 @@ struct SamplerOptions {
   float repeat_penalty = 1.0f;  // > 0; a recent token's logit is divided by it if positive, else multiplied
   int repeat_last_n = 64;       // tokens looked back at; 0: none, -1: all
   int top_k = 40;               // keep the k largest; <= 0: off
-  float top_p = 0.95f;          // keep the fewest whose probability reaches p, in (0, 1]; 1: off
+  float top_p = 0.95f;          // keep the fewest (one at least) that reach probability p, in [0, 1]; 1: off
   float min_p = 0.05f;  // keep those with at least min_p times the largest probability, in [0, 1]; 0: off
   float temp = 0.8f;    // softmax(logits / temp); <= 0: greedy, the lowest id wins a tie
   uint64_t seed = 0;

@@ -94,6 +94,22 @@ TEST(Sampler, TopP) {
   expect_distribution(least, logits_of({0.1, 0.5, 0.25, 0.15}), {0, 1, 0, 0});
 }
 
+// Some programs ask for the most likely token with it.
+TEST(Sampler, TopPOfZeroIsGreedy) {
+  for (const int top_k : {0, 3, 40}) {
+    for (const float temp : {0.1f, 1.0f, 100.0f}) {
+      SamplerOptions options = plain();
+      options.top_p = 0;
+      options.top_k = top_k;
+      options.temp = temp;
+      options.repeat_penalty = 2;
+      Sampler sampler(options, 5);
+      sampler.accept(1);
+      for (int i = 0; i < 50; ++i) EXPECT_EQ(sampler.sample(std::vector<float>{0, 3, 2, 1, 2}), 2);
+    }
+  }
+}
+
 // top-p counts the probability among what top-k left, before the temperature.
 TEST(Sampler, TopKThenTopPThenTemperature) {
   SamplerOptions options = plain();
@@ -210,7 +226,7 @@ TEST(Sampler, BadOptionsNameTheFlag) {
   };
   EXPECT_CONTAINS(message([](auto& o) { o.temp = kNan; }), "--temp is nan");
   EXPECT_CONTAINS(message([](auto& o) { o.temp = kInfinity; }), "--temp");
-  for (const float p : {0.0f, -0.5f, 1.5f, kNan}) {
+  for (const float p : {-0.5f, 1.5f, kNan, kInfinity}) {
     EXPECT_CONTAINS(message([&](auto& o) { o.top_p = p; }), "--top-p");
   }
   for (const float p : {-0.5f, 1.5f, kNan}) {
