@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "runtime/engine.h"
+#include "runtime/logprobs.h"
 #include "tools/common.h"
 
 namespace weft::tools {
@@ -19,15 +20,6 @@ struct PerplexityFlags {
   int context = 0;
   int batch = 512;
 };
-
-// -log softmax(logits)[id].
-double surprise(std::span<const float> logits, int32_t id) {
-  float largest = logits[0];
-  for (const float logit : logits) largest = std::max(largest, logit);
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit - largest));
-  return std::log(sum) - static_cast<double>(logits[static_cast<size_t>(id)] - largest);
-}
 
 class Score {
  public:
@@ -93,7 +85,7 @@ void run(const PerplexityFlags& flags) {
       engine.add(sequence, part.subspan(begin, count), WantLogits::all);
       engine.run();
       for (size_t i = 0; i < count; ++i) {
-        score.add(surprise(engine.logits(static_cast<int32_t>(i)), part[begin + i + 1]));
+        score.add(-token_logprobs(engine.logits(static_cast<int32_t>(i)), part[begin + i + 1], 0).chosen.logprob);
       }
     }
     engine.cache().close(sequence);
