@@ -6,9 +6,7 @@
 
 #include "core/error.h"
 #include "models/registry.h"
-#include "runtime/engine.h"
-#include "runtime/sampler.h"
-#include "runtime/tokenizer.h"
+#include "runtime/generator.h"
 
 using namespace weft;
 
@@ -17,22 +15,16 @@ int main(int argc, char** argv) {
   try {
     const auto file = Checkpoint::open(argv[1]);
     const auto tokenizer = load_tokenizer(*file);
-    Engine engine(load_model(file), Device::cpu(), {.context = 256});
-    Sampler sampler({.top_k = 40, .temp = 0.7f, .seed = 1}, static_cast<size_t>(engine.model().vocab));
-
-    const int32_t sequence = engine.cache().open();
-    const std::vector<int32_t> prompt = tokenizer->encode(argv[2], true);
-    StreamDecoder text(*tokenizer, /*at_start=*/false);
+    Generator generator(Engine(load_model(file), Device::cpu(), {.context = 256}),
+                        {.top_k = 40, .temp = 0.7f, .seed = 1}, tokenizer.get());
+    generator.prefill(tokenizer->encode(argv[2], true));
     std::printf("%s", argv[2]);
-    std::span<const float> logits = engine.prefill(sequence, prompt);
-    for (int i = 0; i < 40; ++i) {
-      const int32_t token = sampler.sample(logits);
-      if (token == tokenizer->eos()) break;
-      sampler.accept(token);
-      std::printf("%s", text.push(token).c_str());
-      logits = engine.decode(sequence, token);
-    }
-    std::printf("%s\n", text.flush().c_str());
+    GenerationRequest request;
+    request.predict = 40;
+    request.stop = {"\n\n"};
+    request.on_text = [](const std::string& text) { std::printf("%s", text.c_str()); };
+    generator.generate(request);
+    std::printf("\n");
     return 0;
   } catch (const Error& error) {
     std::fprintf(stderr, "%s\n", error.what());
