@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
-#include <new>
+#include <string>
+
+#include "core/error.h"
 
 namespace weft {
 
@@ -14,8 +16,9 @@ class AlignedBytes {
   static constexpr size_t kAlignment = 64;
 
   AlignedBytes() = default;
+  // Throws Error where there is no memory.
   explicit AlignedBytes(size_t bytes) : bytes_(bytes), block_(std::calloc(bytes + kAlignment, 1)) {
-    if (block_ == nullptr) throw std::bad_alloc();
+    if (block_ == nullptr) throw Error("out of memory: a block of " + std::to_string(bytes) + " bytes was wanted");
     void* data = block_.get();
     size_t space = bytes + kAlignment;
     data_ = static_cast<std::byte*>(std::align(kAlignment, bytes, data, space));

@@ -39,7 +39,13 @@ EngineOptions Engine::complete(EngineOptions options, const LanguageModel& model
   return options;
 }
 
+KvCacheOptions Engine::cache_options(const LanguageModel& model, const EngineOptions& options) {
+  return {options.sequences, options.context, options.cache_tokens, options.page_size, options.batch, model.windows};
+}
+
 Plan Engine::compile_model(const LanguageModel& model, const Device& device, const EngineOptions& options) {
+  // The cache is made last; one that cannot fit is found before weights are packed.
+  KvCache::check_memory(*model.graph, device, {}, cache_options(model, options));
   Limits limits;
   limits.set(model.pos_axis, options.batch).set(model.rows_axis, options.logit_rows);
   std::vector<AxisId> keys;
@@ -58,8 +64,7 @@ Engine::Engine(LanguageModel model, const Device& device, const EngineOptions& o
     : model_(std::move(model)),
       options_(complete(options, model_)),
       plan_(compile_model(model_, device, options_)),
-      cache_(plan_, {options_.sequences, options_.context, options_.cache_tokens, options_.page_size, options_.batch,
-                     model_.windows}),
+      cache_(plan_, cache_options(model_, options_)),
       bindings_(plan_.bindings()),
       slots_(static_cast<size_t>(cache_.groups())),
       slot_cursors_(slots_.size()),

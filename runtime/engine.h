@@ -30,6 +30,8 @@ enum class WantLogits : uint8_t { none, last, all };
 // One plan, one KV cache, and the inputs of a step. After construction nothing here allocates.
 class Engine {
  public:
+  // Throws Error for options out of range, and where the cache or the values of a step take more memory than there is:
+  // before it is allocated.
   Engine(LanguageModel model, const Device& device, const EngineOptions& options = {});
   Engine(Engine&&) noexcept = default;
   Engine& operator=(Engine&&) noexcept = default;
@@ -66,6 +68,7 @@ class Engine {
 
  private:
   static EngineOptions complete(EngineOptions options, const LanguageModel& model);
+  static KvCacheOptions cache_options(const LanguageModel& model, const EngineOptions& options);
   static Plan compile_model(const LanguageModel& model, const Device& device, const EngineOptions& options);
 
   LanguageModel model_;

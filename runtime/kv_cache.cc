@@ -5,6 +5,9 @@
 #include <utility>
 
 #include "core/error.h"
+#include "runtime/available_memory.h"
+#include "runtime/executor.h"
+#include "runtime/extents.h"
 
 namespace weft {
 
@@ -12,6 +15,13 @@ namespace {
 
 int32_t pages_of(int64_t tokens, int32_t page_size) {
   return static_cast<int32_t>((tokens + page_size - 1) / page_size);
+}
+
+// Of a group; 0: none, or one that no sequence outgrows.
+int32_t window_of(const KvCacheOptions& options, size_t group) {
+  const int32_t window = group < options.windows.size() ? options.windows[group] : 0;
+  if (window < 0) throw Error("a window of " + std::to_string(window) + " tokens");
+  return window < options.max_length ? window : 0;
 }
 
 }  // namespace
@@ -160,8 +170,7 @@ PageTable PageBook::table() const {
   return {table_.data(), length_.data(), static_cast<int32_t>(length_.size()), max_pages_, page_size_, first_.data()};
 }
 
-KvCache::KvCache(const Plan& plan, const KvCacheOptions& options)
-    : sequences_(options.sequences), max_length_(options.max_length) {
+std::vector<int64_t> KvCache::slots_of_groups(const GraphRecord& graph, const KvCacheOptions& options) {
   if (options.sequences < 1 || options.max_length < 1 || options.page_size < 1 || options.tokens < 0 ||
       options.batch < 0) {
     throw Error("a KV cache needs sequences, tokens and a page size above 0");
@@ -172,25 +181,88 @@ KvCache::KvCache(const Plan& plan, const KvCacheOptions& options)
                             ? per_sequence * options.sequences
                             : (options.tokens + options.page_size - 1) / options.page_size + options.sequences - 1;
   int groups = 1;
-  for (const CacheRecord& cache : plan.graph().caches) {
-    group_of_cache_.push_back(cache.group);
-    groups = std::max(groups, cache.group + 1);
-  }
+  for (const CacheRecord& cache : graph.caches) groups = std::max(groups, cache.group + 1);
   std::vector<int64_t> slots;
   for (size_t group = 0; group < static_cast<size_t>(groups); ++group) {
-    int32_t window = group < options.windows.size() ? options.windows[group] : 0;
-    if (window < 0) throw Error("a window of " + std::to_string(window) + " tokens");
-    if (window >= options.max_length) window = 0;
+    const int32_t window = window_of(options, group);
     int64_t of_group = pages;
     if (window != 0) {
       const int64_t batch = options.batch == 0 ? options.max_length : options.batch;
       of_group = std::min(of_group, PageBook::pages_of_window(window, batch, options.sequences, options.page_size));
     }
     slots.push_back(of_group * options.page_size);
-    if (slots.back() > std::numeric_limits<int32_t>::max()) {
-      throw Error("a KV cache of " + std::to_string(slots.back()) + " tokens is too large");
+  }
+  return slots;
+}
+
+void KvCache::check_memory(const GraphRecord& graph, const Device& device, const PlanMemory& taken,
+                           const KvCacheOptions& options) {
+  const ExtentTable extents = ExtentTable::of_graph(graph);
+  const size_t available = available_memory(device, taken), largest = largest_block(device);
+  size_t bytes = 0, block = 0;  // of what `measure` was called for
+  const auto measure = [&](const KvCacheOptions& measured) {
+    const std::vector<int64_t> slots = slots_of_groups(graph, measured);
+    bytes = block = 0;
+    for (const CacheRecord& cache : graph.caches) {
+      const auto rows = static_cast<size_t>(slots[static_cast<size_t>(cache.group)]);
+      for (const ValueId value : cache_values(cache)) {
+        const size_t of_value = rows * cache_row_bytes(graph, value, extents.data());
+        bytes += of_value;
+        block = std::max(block, of_value);
+      }
     }
-    books_.emplace_back(static_cast<int32_t>(of_group), options.page_size, options.sequences, options.max_length, window);
+  };
+  measure(options);
+  if (bytes <= available && block <= largest) return;
+
+  const bool shared = options.tokens != 0;  // by all sequences
+  std::string text = "the KV cache of ";
+  if (shared) {
+    text += std::to_string(options.tokens) + " tokens in all sequences";
+  } else {
+    if (options.sequences > 1) text += std::to_string(options.sequences) + " sequences with ";
+    text += "a context of " + std::to_string(options.max_length) + " tokens";
+  }
+  text += " takes " + bytes_text(bytes);
+  text += bytes > available ? ", and " + bytes_text(available) + " are available"
+                            : ", in blocks of which the device takes at most " + bytes_text(largest);
+  if (!device.is_cpu()) text += " on " + device.name();
+  // Some is left for what comes after the cache.
+  const size_t usable = available - available / 8;
+  int64_t fits = 0;
+  for (int64_t low = 1, high = shared ? options.tokens : options.max_length; low < high;) {
+    const int64_t middle = low + (high - low) / 2;
+    KvCacheOptions tried = options;
+    if (shared) {
+      tried.tokens = middle;
+    } else {
+      tried.max_length = static_cast<int32_t>(middle);
+    }
+    measure(tried);
+    if (bytes <= usable && block <= largest) {
+      fits = middle;
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  throw Error(text + (fits > 0 ? ": " + std::to_string(fits) + " tokens fit" + (shared ? "" : " (-c)")
+                               : ": not even one token fits"));
+}
+
+KvCache::KvCache(const Plan& plan, const KvCacheOptions& options)
+    : sequences_(options.sequences), max_length_(options.max_length) {
+  for (const CacheRecord& cache : plan.graph().caches) group_of_cache_.push_back(cache.group);
+  const std::vector<int64_t> slots = slots_of_groups(plan.graph(), options);
+  for (const int64_t of_group : slots) {
+    if (of_group > std::numeric_limits<int32_t>::max()) {
+      throw Error("a KV cache of " + std::to_string(of_group) + " tokens is too large");
+    }
+  }
+  check_memory(plan.graph(), plan.device(), plan.memory(), options);
+  for (size_t group = 0; group < slots.size(); ++group) {
+    books_.emplace_back(static_cast<int32_t>(slots[group] / options.page_size), options.page_size, options.sequences,
+                        options.max_length, window_of(options, group));
   }
   taken_.resize(static_cast<size_t>(options.sequences));
   pool_ = plan.make_cache_pool(slots);

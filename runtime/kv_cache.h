@@ -91,7 +91,13 @@ struct KvCacheOptions {
 // memory than its windows and one step need.
 class KvCache {
  public:
+  // Throws Error where check_memory does.
   KvCache(const Plan& plan, const KvCacheOptions& options);
+
+  // Throws Error where the caches of `graph` take more memory than `device` has left, of which a plan has taken `taken`
+  // before. The message says how many tokens fit.
+  static void check_memory(const GraphRecord& graph, const Device& device, const PlanMemory& taken,
+                           const KvCacheOptions& options);
 
   int32_t sequences() const { return sequences_; }
   int32_t max_length() const { return max_length_; }
@@ -122,6 +128,8 @@ class KvCache {
   void bind(Bindings& bindings) const;
 
  private:
+  // By group: slots, a whole number of pages.
+  static std::vector<int64_t> slots_of_groups(const GraphRecord& graph, const KvCacheOptions& options);
   void check(int32_t sequence) const;
 
   std::shared_ptr<CachePool> pool_;

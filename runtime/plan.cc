@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/verify.h"
+#include "runtime/available_memory.h"
 #include "runtime/plan_state.h"
 
 namespace weft {
@@ -105,6 +106,15 @@ void plan_values(PlanState& state) {
 }
 
 void allocate(PlanState& state) {
+  const size_t wanted = state.memory.arena + state.memory.scratch;
+  PlanMemory taken;
+  taken.weights = state.memory.weights;
+  const size_t available = std::min(available_memory(state.device, taken), largest_block(state.device));
+  if (wanted > available) {
+    throw Error("the values of a step take " + bytes_text(wanted) + ", and " + bytes_text(available) +
+                " are available" + (state.device.is_cpu() ? "" : " on " + state.device.name()) +
+                ": steps of fewer tokens (-b, --chunk) take less");
+  }
   state.inputs.assign(state.graph->values.size(), nullptr);
   state.executor->allocate(state.arena, state.memory.scratch);
 }

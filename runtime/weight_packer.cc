@@ -1,6 +1,7 @@
 #include "runtime/weight_packer.h"
 
 #include <algorithm>
+#include <new>
 
 #include "core/error.h"
 
@@ -75,7 +76,12 @@ const std::byte* PackedWeights::pack(const Region&, const Operand& operand, std:
   format = Format::f32;
   std::unique_ptr<float[]>& copy = copies_[{&storage, {extents, order}}];
   if (copy == nullptr) {
-    copy = std::make_unique<float[]>(static_cast<size_t>(elements));
+    try {
+      copy = std::make_unique<float[]>(static_cast<size_t>(elements));
+    } catch (const std::bad_alloc&) {
+      throw Error("out of memory: the packed copy of weight '" + value.name + "' takes " +
+                  std::to_string(static_cast<size_t>(elements) * sizeof(float)) + " bytes");
+    }
     transpose(storage, extents, order, copy.get());
     bytes_ += static_cast<size_t>(elements) * sizeof(float);
   }

@@ -71,7 +71,7 @@ int main(int argc, char** argv) {
   } catch (const weft::Error& error) {
     return fail(error.what());
   } catch (const std::bad_alloc&) {
-    return fail("out of memory");
+    return fail("out of memory; a smaller context (-c) or batch (-b) takes less");
   } catch (const std::exception& error) {
     return fail(error.what());
   }
