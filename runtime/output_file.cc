@@ -84,7 +84,10 @@ void OutputFile::finish() {
 }
 
 void OutputFile::fail(const char* what) const {
-  throw Error(path_ + ": " + what + ": " + std::strerror(errno));
+  const int error = errno;
+  const std::string text = path_ + ": " + what + ": " + std::strerror(error);
+  if (error == EPIPE) throw BrokenPipe(text);
+  throw Error(text);
 }
 
 }  // namespace weft

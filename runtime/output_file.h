@@ -6,11 +6,19 @@
 #include <filesystem>
 #include <string>
 
+#include "core/error.h"
+
 namespace weft {
+
+// Nobody reads the pipe that was written to (`weft ... | head`): no failure of the program's.
+class BrokenPipe : public Error {
+ public:
+  using Error::Error;
+};
 
 // What was there before stays until finish(), so a run that fails, or that reads the file which it replaces, loses
 // nothing. An existing target that is no regular file (a pipe, /dev/null) is written to directly. Every call
-// throws Error "PATH: what: reason of the system".
+// throws Error "PATH: what: reason of the system", or BrokenPipe.
 class OutputFile {
  public:
   explicit OutputFile(const std::filesystem::path& path);

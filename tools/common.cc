@@ -15,6 +15,7 @@
 
 #include "models/registry.h"
 #include "runtime/cpus.h"
+#include "runtime/output_file.h"
 
 namespace weft::tools {
 
@@ -162,14 +163,17 @@ std::string read_file(const std::string& path) {
   return content;
 }
 
-void print(std::string_view text) {
+void write_text(int file, std::string_view text, const std::string& name) {
   while (!text.empty()) {
-    const ssize_t written = ::write(STDOUT_FILENO, text.data(), text.size());
+    const ssize_t written = ::write(file, text.data(), text.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw Error("cannot write to standard output: " + system_reason(errno));
+    if (written < 0 && errno == EPIPE) throw BrokenPipe(name + ": the reader has gone");
+    if (written < 0) throw Error("cannot write to " + name + ": " + system_reason(errno));
     text.remove_prefix(static_cast<size_t>(written));
   }
 }
+
+void print(std::string_view text) { write_text(STDOUT_FILENO, text, "standard output"); }
 
 Progress::Progress() : terminal_(::isatty(STDERR_FILENO) == 1), begin_(Clock::now()), last_(begin_) {}
 

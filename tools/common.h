@@ -79,8 +79,11 @@ std::string read_file(const std::string& path);
 
 // --- output ---
 
-// Standard output, unbuffered towards the reader. Throws Error where it is closed or full.
+// Standard output, unbuffered towards the reader. Throws Error where it is closed or full, BrokenPipe where its reader
+// has gone.
 void print(std::string_view text);
+// The same for an open file; `name` is for messages: "standard error".
+void write_text(int file, std::string_view text, const std::string& name);
 
 // A line on stderr that is replaced in place: only on a terminal, and only once a second has passed.
 class Progress {

@@ -1,5 +1,5 @@
 // The `weft` command: text to stdout, errors and figures to stderr; exits with 0, 1 for a failure, 2 for wrong
-// usage.
+// usage. Where the reader of its output goes away, it ends as SIGPIPE ends other programs, without a word.
 #include <unistd.h>
 
 #include <csignal>
@@ -8,7 +8,10 @@
 #include <exception>
 #include <iostream>
 #include <new>
+#include <sstream>
+#include <string>
 
+#include "runtime/output_file.h"
 #include "tools/common.h"
 
 namespace {
@@ -26,11 +29,30 @@ void limit_spinning(char** argv) {
   if (setenv("GOMP_SPINCOUNT", "1000", 0) == 0) execv("/proc/self/exe", argv);
 }
 
+// The reader has gone: by now, what was unfinished is cleaned up.
+int end_by_broken_pipe() {
+  std::signal(SIGPIPE, SIG_DFL);
+  std::raise(SIGPIPE);
+  return 128 + SIGPIPE;  // where it is blocked
+}
+
+// What was asked for with --help or --version.
+int print_help(const std::string& text) {
+  try {
+    weft::tools::print(text);
+  } catch (const weft::BrokenPipe&) {
+    return end_by_broken_pipe();
+  } catch (const weft::Error& error) {
+    return fail(error.what());
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   limit_spinning(argv);
-  // A reader that goes away is an error of write, which the commands report.
+  // A reader that goes away is an error of write, so that nothing is left half-done; see end_by_broken_pipe.
   std::signal(SIGPIPE, SIG_IGN);
 
   CLI::App app("Transformer inference with typed axes, on CPU and OpenCL.", "weft");
@@ -62,12 +84,13 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const bool asked = app.exit(error) == 0;  // for help or the version
-    std::cout.flush();
-    if (asked && !std::cout) return fail("cannot write to standard output");
-    return asked ? 0 : 2;
+    std::ostringstream help;
+    if (app.exit(error, help, std::cerr) != 0) return 2;
+    return print_help(help.str());
   } catch (const weft::tools::AnswerIsNo&) {
     return 1;
+  } catch (const weft::BrokenPipe&) {
+    return end_by_broken_pipe();
   } catch (const weft::Error& error) {
     return fail(error.what());
   } catch (const std::bad_alloc&) {
