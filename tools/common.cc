@@ -151,6 +151,15 @@ OpenModel open_model(const ModelFlags& flags) {
   return open;
 }
 
+void warn_beyond_training(const LanguageModel& model, int64_t tokens, const std::string& what) {
+  // Frequencies that follow the length of the context ("dynamic" scaling) are made for that.
+  if (model.context_length <= 0 || tokens <= model.context_length || model.frequencies) return;
+  std::fprintf(stderr,
+               "weft: warning: %s %lld tokens is more than the %lld that the model was trained for: beyond them, "
+               "expect nonsense\n",
+               what.c_str(), static_cast<long long>(tokens), static_cast<long long>(model.context_length));
+}
+
 std::string read_file(const std::string& path) {
   if (path == "-") return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
   std::error_code error;

@@ -74,6 +74,9 @@ struct OpenModel {
 std::shared_ptr<const Checkpoint> open_file(const ModelFlags& flags);
 OpenModel open_model(const ModelFlags& flags);
 
+// Says on stderr where `tokens` of `what` ("a context of") are more than the model was trained for.
+void warn_beyond_training(const LanguageModel& model, int64_t tokens, const std::string& what);
+
 // The whole file ("-": standard input).
 std::string read_file(const std::string& path);
 

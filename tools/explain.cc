@@ -37,6 +37,7 @@ void run(const ExplainFlags& flags) {
   options.context = flags.context;
   options.batch = flags.batch;
   options.profile = flags.profile;
+  warn_beyond_training(open.model, options.context, "a context of");
   const Device device = open_device(flags.model);
   Engine engine = waiting_for("loading", [&] { return Engine(open.model, device, options); });
 

@@ -29,6 +29,7 @@ void run(const LogitsFlags& flags) {
   options.context = static_cast<int32_t>(ids.size());
   options.batch = flags.chunk > 0 ? flags.chunk : kDefaultChunk;
   options.logit_rows = options.batch;
+  warn_beyond_training(open.model, options.context, "a prompt of");
   const Device device = open_device(flags.model);
   Engine engine = waiting_for("loading", [&] { return Engine(open.model, device, options); });
   const int32_t sequence = engine.cache().open();

@@ -61,6 +61,7 @@ void run(const PerplexityFlags& flags) {
   const auto rows_kept = static_cast<int32_t>(
       std::clamp<int64_t>(kLogitBytes / (open.model.vocab * static_cast<int64_t>(sizeof(float))), 1, flags.batch));
   options.logit_rows = rows_kept;
+  warn_beyond_training(open.model, options.context, "a window of");
   const Device device = open_device(flags.model);
   Engine engine = waiting_for("loading", [&] { return Engine(open.model, device, options); });
   const auto window = static_cast<size_t>(engine.context());

@@ -127,6 +127,7 @@ bool run(const TraceFlags& flags) {
   if (!flags.map.empty()) map.emplace(TraceMap::open(flags.map));
   const OpenModel open = open_model(flags.model);
   const std::vector<int32_t> tokens = prompt_tokens(flags, open, recording ? &*recording : nullptr);
+  warn_beyond_training(open.model, static_cast<int64_t>(tokens.size()), "a prompt of");
   const Device device = open_device(flags.model);
   TraceOptions options;
   options.precision = flags.model.precision_value();
