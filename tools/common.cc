@@ -65,19 +65,24 @@ void add_device_flags(CLI::App& app, ModelFlags& flags) {
       ->type_name("P");
 }
 
-void add_prompt_flags(CLI::App& app, PromptFlags& flags, int sources) {
+void add_prompt_flags(CLI::App& app, PromptFlags& flags, int sources, const std::string& escaped) {
   if (sources & kPromptText) {
-    flags.text_option = app.add_option("-p,--prompt", flags.text, "Text")->type_name("TEXT");
+    flags.text_option =
+        app.add_option("-p,--prompt", flags.text, "Text, taken as it is: \\n is a backslash and an n, without -e")
+            ->type_name("TEXT");
   }
   if (sources & kPromptFile) {
-    flags.file_option = app.add_option("-f,--file", flags.file,
-                                       "File with the text (-: standard input); one newline at its end is dropped")
-                            ->type_name("FILE");
+    flags.file_option =
+        app.add_option("-f,--file", flags.file,
+                       "File with the text, UTF-8 (-: standard input). One newline at its end is dropped; all else is "
+                       "taken as it is: a byte order mark (BOM) and the carriage returns of CRLF are part of the text")
+            ->type_name("FILE");
   }
   if (sources & kPromptTokens) {
     flags.tokens_option =
         app.add_option("--tokens", flags.tokens, "Token ids, taken as they are: 1,2,3")->type_name("IDS");
   }
+  if (sources & kPromptText) add_escape_flag(app, flags.escape, escaped);
   const auto exclude = [](CLI::Option* a, CLI::Option* b) {
     if (a != nullptr && b != nullptr) a->excludes(b);
   };
@@ -86,10 +91,54 @@ void add_prompt_flags(CLI::App& app, PromptFlags& flags, int sources) {
   exclude(flags.file_option, flags.tokens_option);
 }
 
+void add_escape_flag(CLI::App& app, bool& escape, const std::string& options) {
+  app.add_flag("-e,--escape", escape,
+               "In " + options + ", \\n \\r \\t \\\\ \\' \\\" and \\xHH (a byte in hexadecimal) stand for characters");
+}
+
+std::string unescape(std::string_view text) {
+  const auto digit = [](char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+  };
+  constexpr std::string_view kLetters = "nrt\\'\"", kMeanings = "\n\r\t\\'\"";
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\\' || i + 1 == text.size()) {
+      out += text[i];
+    } else if (const size_t letter = kLetters.find(text[i + 1]); letter != kLetters.npos) {
+      out += kMeanings[letter];
+      ++i;
+    } else if (text[i + 1] == 'x' && i + 3 < text.size() && digit(text[i + 2]) >= 0 && digit(text[i + 3]) >= 0) {
+      out += static_cast<char>(digit(text[i + 2]) * 16 + digit(text[i + 3]));
+      i += 3;
+    } else {
+      out += text[i];  // what is not known stays
+    }
+  }
+  return out;
+}
+
 std::string PromptFlags::prompt_text() const {
-  if (file_option == nullptr || !*file_option) return text;
+  if (file_option == nullptr || !*file_option) return escape ? unescape(text) : text;
   std::string content = read_file(file);
-  if (!content.empty() && content.back() == '\n') content.pop_back();
+  const std::string name = file == "-" ? "standard input" : file;
+  const std::string_view view = content;
+  if (view.starts_with("\xFF\xFE") || view.starts_with("\xFE\xFF")) {
+    throw Error(name + ": is UTF-16, by its first bytes; UTF-8 is wanted (iconv -f UTF-16 -t UTF-8 makes it)");
+  }
+  if (view.starts_with("\xEF\xBB\xBF")) {
+    std::fprintf(stderr, "weft: %s begins with a byte order mark, which is part of the text\n", name.c_str());
+  }
+  if (!content.empty() && content.back() == '\n') {
+    content.pop_back();
+    if (!content.empty() && content.back() == '\r') content.pop_back();
+  }
+  if (content.find("\r\n") != content.npos) {
+    std::fprintf(stderr, "weft: %s has lines that end in CRLF; the carriage returns are part of the text\n", name.c_str());
+  }
   return content;
 }
 

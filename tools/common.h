@@ -43,15 +43,23 @@ struct PromptFlags {
   CLI::Option* file_option = nullptr;
   CLI::Option* tokens_option = nullptr;
   std::string text, file, tokens;
+  bool escape = false;
 
   bool has_text() const { return (text_option && *text_option) || (file_option && *file_option); }
   bool has_tokens() const { return tokens_option != nullptr && *tokens_option; }
-  // The text of -p or the content of -f, less the newline at its end.
+  // The text of -p, with its escapes where -e asks for that, or the content of -f, less the newline at its end. Says on
+  // stderr what in a file may not be meant as text. Throws Error for a file in UTF-16.
   std::string prompt_text() const;
 };
 
+// The characters that "\n" and the like stand for; see add_escape_flag.
+std::string unescape(std::string_view text);
+// -e; `options`: to what it applies, "-p and --stop".
+void add_escape_flag(CLI::App& app, bool& escape, const std::string& options);
+
 enum PromptSource { kPromptText = 1, kPromptFile = 2, kPromptTokens = 4 };
-void add_prompt_flags(CLI::App& app, PromptFlags& flags, int sources);
+// `escaped`: what -e applies to, where there is -p.
+void add_prompt_flags(CLI::App& app, PromptFlags& flags, int sources, const std::string& escaped = "-p");
 
 // What -t says, at most the CPUs that this process may use (more is said on stderr); for 0 all of those.
 int thread_count(int flag);

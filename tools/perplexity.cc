@@ -110,8 +110,7 @@ void add_perplexity(CLI::App& app) {
       "llama.cpp does it. What does not fill a window is dropped.");
   add_model_flag(*command, flags->model);
   add_prompt_flags(*command, flags->text, kPromptFile);
-  flags->text.file_option->required()->description(
-      "File with the text (-: standard input); one newline at its end is dropped");
+  flags->text.file_option->required();
   command->add_option("-c,--ctx-size", flags->context, "Tokens of a window (default: 512, or the model's context)")
       ->check(CLI::Range(4, 1 << 24))
       ->type_name("CONTEXT");
