@@ -22,6 +22,7 @@ struct ChatFlags {
   GenerationFlags generation;
   std::string system, template_file, variant, variables, render;
   bool add_generation_prompt = false;
+  bool escape = false;
 };
 
 // Ctrl-C ends a reply, not the program.
@@ -121,9 +122,10 @@ class Conversation {
         template_(chat_template),
         tokenizer_(tokenizer),
         generator_(generator),
+        logprobs_(flags.generation, &tokenizer),
         options_(template_options(flags, tokenizer)) {
     options_.add_generation_prompt = true;
-    reset(flags.system);
+    reset(flags.escape ? unescape(flags.system) : flags.system);
   }
 
   void reset(const std::string& system) {
@@ -147,17 +149,19 @@ class Conversation {
     const size_t kept = keep_common(ids);
     interrupted = 0;
     const Stopwatch prefilling;
-    const bool complete = generator_.prefill(std::span(ids).subspan(kept), [] { return interrupted != 0; });
+    const bool complete = prefill(generator_, std::span(ids).subspan(kept), [] { return interrupted != 0; });
     if (!complete) {
       messages_.pop_back();
       std::fprintf(stderr, "weft: interrupted; the message is left out\n");
       return;
     }
     const double prefill_seconds = prefilling.seconds();
+    const Stopwatch replying;
     const Generator::Reply reply = answer();
+    const double reply_seconds = replying.seconds();
     std::fprintf(stderr, "prompt   %zu tokens, %zu of them cached; evaluated %s\n", ids.size(), kept,
                  rate(ids.size() - kept, prefill_seconds).c_str());
-    std::fprintf(stderr, "reply    %s\n", rate(reply.generated, reply.seconds).c_str());
+    std::fprintf(stderr, "reply    %s\n", rate(reply.generated, reply_seconds).c_str());
     if (reply.end == Generator::End::context) {
       std::fprintf(stderr, "weft: the context of %d tokens is full (-c); /reset begins a new conversation\n",
                    generator_.context());
@@ -185,20 +189,17 @@ class Conversation {
   }
 
   Generator::Reply answer() {
-    StreamDecoder decoder(tokenizer_, false);
     std::string text;
-    const auto show = [&](const std::string& piece) {
+    GenerationRequest request = flags_.generation.request();
+    request.on_token = [&](int32_t, const TokenLogprobs* of_token) {
+      if (of_token != nullptr) logprobs_.write(*of_token);
+    };
+    request.on_text = [&](const std::string& piece) {
       print(piece);
       text += piece;
     };
-    const Generator::Reply reply = generator_.generate(
-        flags_.generation.predict,
-        [&](int32_t id) { return tokenizer_.ends_generation(id) || id == tokenizer_.bos(); },
-        [&](int32_t id) {
-          show(decoded(decoder, tokenizer_, id));
-          return interrupted == 0;
-        });
-    show(decoder.flush());
+    request.interrupted = [] { return interrupted != 0; };
+    const Generator::Reply reply = generator_.generate(request);
     print("\n");
     messages_.push_back({"assistant", text});
     return reply;
@@ -208,6 +209,7 @@ class Conversation {
   const ChatTemplate& template_;
   const Tokenizer& tokenizer_;
   Generator& generator_;
+  const LogprobsWriter logprobs_;
   ChatOptions options_;
   std::string system_;
   std::vector<ChatMessage> messages_;
@@ -239,13 +241,13 @@ void render(const ChatFlags& flags) {
 }
 
 void chat(ChatFlags flags) {
-  complete(flags.generation);
+  complete(flags.generation, flags.escape);
   if (!flags.render.empty()) return render(flags);
   const OpenModel open = open_model(flags.model);
   const ChatTemplate chat_template = open_template(flags, *open.file);
   const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(*open.file);
   const Device device = open_device(flags.model);
-  Generator generator(open.model, device, flags.model, flags.generation);
+  Generator generator = make_generator(open.model, device, flags.model, flags.generation, tokenizer.get());
   Conversation conversation(flags, chat_template, *tokenizer, generator);
   catch_interrupts();
   LineReader lines;
@@ -293,6 +295,7 @@ void add_chat(CLI::App& app) {
       ->needs(render_flag);
   add_predict_flag(*command, flags->generation, "Tokens of a reply at most; -1: until the model ends it or the context is full");
   add_generation_flags(*command, flags->generation);
+  add_escape_flag(*command, flags->escape, "--system and --stop");
   add_device_flags(*command, flags->model);
   command->callback([flags] { chat(*flags); });
 }

@@ -1,8 +1,16 @@
 #include "tools/generate.h"
 
-#include <algorithm>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
 #include <random>
+
+#include "runtime/stop_strings.h"
+#include "runtime/utf8.h"
 
 namespace weft::tools {
 
@@ -18,8 +26,12 @@ EngineOptions engine_options(const ModelFlags& flags, const GenerationFlags& gen
 
 }  // namespace
 
-std::string decoded(StreamDecoder& decoder, const Tokenizer& tokenizer, int32_t id) {
-  return static_cast<size_t>(id) < tokenizer.vocab_size() ? decoder.push(id) : std::string();
+GenerationRequest GenerationFlags::request() const {
+  GenerationRequest request;
+  request.predict = predict;
+  request.stop = stop;
+  request.logprobs = logprobs;
+  return request;
 }
 
 void add_predict_flag(CLI::App& app, GenerationFlags& flags, const std::string& help) {
@@ -31,14 +43,14 @@ void add_predict_flag(CLI::App& app, GenerationFlags& flags, const std::string& 
 
 void add_generation_flags(CLI::App& app, GenerationFlags& flags) {
   SamplerOptions& sampler = flags.sampler;
-  app.add_option("--temp", sampler.temp, "Temperature; 0: always the most likely token")
+  app.add_option("--temp", sampler.temp, "Temperature; 0 or less: always the most likely token")
       ->capture_default_str()
       ->type_name("T");
   app.add_option("--top-k", sampler.top_k, "Sample from the K most likely tokens; 0: from all")
       ->capture_default_str()
       ->type_name("K");
   app.add_option("--top-p", sampler.top_p,
-                 "Sample from the fewest tokens that together have probability P; 1: from all")
+                 "Sample from the fewest tokens that together have probability P; 1: from all; 0: the most likely one")
       ->capture_default_str()
       ->type_name("P");
   app.add_option("--min-p", sampler.min_p, "Leave out tokens less likely than P times the most likely; 0: none")
@@ -53,6 +65,20 @@ void add_generation_flags(CLI::App& app, GenerationFlags& flags) {
   app.add_option("-s,--seed", flags.seed, "Seed of the sampler; equal seeds give equal text; -1: a random one")
       ->capture_default_str()
       ->type_name("SEED");
+  app.add_option_function<std::string>("--stop", [&flags](const std::string& text) { flags.stop.push_back(text); },
+                                       "End the text before this one, which is not printed; several may be given. What "
+                                       "the prompt holds does not count")
+      ->trigger_on_parse()
+      ->type_name("TEXT");
+  flags.logprobs_option =
+      app.add_option("--logprobs", flags.logprobs,
+                     "For each token, write a line of JSON: id, text, log-probability, and those of the N most likely "
+                     "tokens, as the model has them, before penalty, filters and temperature; on stderr")
+          ->check(CLI::Range(0, 1 << 30))
+          ->type_name("N");
+  app.add_option("--logprobs-file", flags.logprobs_file, "With --logprobs: write the lines into this file instead")
+      ->needs(flags.logprobs_option)
+      ->type_name("FILE");
   app.add_option("-c,--ctx-size", flags.context,
                  "Tokens of prompt and text together (default, and 0: the model's, at most 4096)")
       ->check(CLI::Range(0, 1 << 24))
@@ -63,9 +89,13 @@ void add_generation_flags(CLI::App& app, GenerationFlags& flags) {
       ->type_name("N");
 }
 
-void complete(GenerationFlags& flags) {
+void complete(GenerationFlags& flags, bool escape) {
+  if (escape) {
+    for (std::string& stop : flags.stop) stop = unescape(stop);
+  }
   try {
     static_cast<void>(Sampler(flags.sampler, 1));
+    static_cast<void>(StopStrings(flags.stop));
   } catch (const Error& error) {
     throw CLI::ValidationError(error.what());
   }
@@ -87,70 +117,49 @@ void print_settings(const Device& device, const ModelFlags& model, const Generat
 
 void print_memory() { std::fprintf(stderr, "peak memory %.1f MB\n", static_cast<double>(peak_memory()) / 1e6); }
 
-Generator::Generator(const LanguageModel& model, const Device& device, const ModelFlags& flags,
-                     const GenerationFlags& generation)
-    : engine_(waiting_for("loading", [&] { return Engine(model, device, engine_options(flags, generation)); })),
-      sampler_(generation.sampler, static_cast<size_t>(model.vocab)),
-      vocab_(model.vocab),
-      sequence_(engine_.cache().open()) {}
-
-void Generator::check(std::span<const int32_t> ids) const {
-  for (const int32_t id : ids) {
-    if (id >= vocab_) {
-      throw Error(format("token %d is outside the vocabulary of %lld", id, static_cast<long long>(vocab_)));
-    }
-  }
+Generator make_generator(const LanguageModel& model, const Device& device, const ModelFlags& flags,
+                         const GenerationFlags& generation, const Tokenizer* tokenizer) {
+  const EngineOptions options = engine_options(flags, generation);
+  warn_beyond_training(model, options.context, "a context of");
+  return Generator(waiting_for("loading", [&] { return Engine(model, device, options); }), generation.sampler, tokenizer);
 }
 
-size_t Generator::trim(size_t count) {
-  if (count < static_cast<size_t>(engine_.cache().shortest(sequence_))) count = 0;  // pages before a window are gone
-  engine_.cache().trim(sequence_, static_cast<int32_t>(count));
-  cached_.resize(count);
-  sampler_.forget();  // what was trimmed, and a last token that was chosen and not evaluated
-  for (const int32_t id : cached_) sampler_.accept(id);
-  return count;
-}
-
-bool Generator::prefill(std::span<const int32_t> ids, const std::function<bool()>& interrupted) {
-  for (const int32_t id : ids) sampler_.accept(id);
+bool prefill(Generator& generator, std::span<const int32_t> ids, const std::function<bool()>& interrupted) {
   Progress progress;
-  const auto chunk = static_cast<size_t>(engine_.batch());
-  for (size_t begin = 0; begin < ids.size(); begin += chunk) {
-    if (begin > 0 && interrupted()) return false;
-    const std::span<const int32_t> part = ids.subspan(begin, std::min(chunk, ids.size() - begin));
-    logits_ = engine_.prefill(sequence_, part);
-    cached_.insert(cached_.end(), part.begin(), part.end());
-    progress.show(format("prompt: %zu of %zu tokens", begin + part.size(), ids.size()));
-  }
-  return true;
+  return generator.prefill(ids, [&](size_t done) {
+    progress.show(format("prompt: %zu of %zu tokens", done, ids.size()));
+    return !interrupted();
+  });
 }
 
-Generator::Reply Generator::generate(int predict, const std::function<bool(int32_t)>& ends,
-                                     const std::function<bool(int32_t)>& put) {
-  const Stopwatch watch;
-  const auto limit = static_cast<size_t>(predict);
-  Reply reply;
-  while (true) {
-    reply.end = End::limit;
-    if (predict >= 0 && reply.generated == limit) break;
-    const int32_t id = sampler_.sample(logits_);
-    reply.end = End::token;
-    if (ends(id)) break;
-    sampler_.accept(id);
-    const bool more = put(id);
-    ++reply.generated;
-    reply.end = End::interrupted;
-    if (!more) break;
-    reply.end = End::limit;
-    if (predict >= 0 && reply.generated == limit) break;
-    reply.end = End::context;
-    if (cached_.size() == static_cast<size_t>(engine_.context())) break;
-    logits_ = engine_.decode(sequence_, id);
-    cached_.push_back(id);
-    ++reply.decoded;
-  }
-  reply.seconds = watch.seconds();
-  return reply;
+LogprobsWriter::LogprobsWriter(const GenerationFlags& flags, const Tokenizer* tokenizer)
+    : tokenizer_(tokenizer), name_("standard error"), file_(STDERR_FILENO) {
+  if (flags.logprobs_file.empty()) return;
+  name_ = flags.logprobs_file;
+  file_ = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (file_ < 0) throw Error(name_ + ": cannot open: " + std::strerror(errno));
+}
+
+LogprobsWriter::~LogprobsWriter() {
+  if (file_ != STDERR_FILENO) ::close(file_);
+}
+
+void LogprobsWriter::write(const TokenLogprobs& token) const {
+  const auto entry = [&](const TokenLogprob& of) {
+    nlohmann::ordered_json json{{"id", of.id}, {"text", nullptr}};
+    if (tokenizer_ != nullptr && static_cast<size_t>(of.id) < tokenizer_->vocab_size()) {
+      const std::string text(tokenizer_->is_control(of.id) ? tokenizer_->token_text(of.id)
+                                                           : tokenizer_->token_bytes(of.id));
+      json["text"] = make_utf8(text);
+      if (!is_utf8(text)) json["bytes"] = std::vector<uint8_t>(text.begin(), text.end());
+    }
+    json["logprob"] = of.logprob;  // -infinity becomes null
+    return json;
+  };
+  nlohmann::ordered_json line = entry(token.chosen);
+  line["top_logprobs"] = nlohmann::ordered_json::array();
+  for (const TokenLogprob& other : token.best) line["top_logprobs"].push_back(entry(other));
+  write_text(file_, line.dump() + "\n", name_);
 }
 
 }  // namespace weft::tools

@@ -1,4 +1,4 @@
-// The generation loop that `weft run` and `weft chat` share, and its flags.
+// What `weft run` and `weft chat` share: flags of generation, and what is said of it.
 #pragma once
 
 #include <functional>
@@ -6,8 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/engine.h"
-#include "runtime/sampler.h"
+#include "runtime/generator.h"
 #include "tools/common.h"
 
 namespace weft::tools {
@@ -18,63 +17,53 @@ struct GenerationFlags {
   int batch = 512;
   SamplerOptions sampler;
   int64_t seed = 0;  // -1: a random one
+  std::vector<std::string> stop;
+  CLI::Option* logprobs_option = nullptr;
+  int logprobs = -1;  // -1: none
+  std::string logprobs_file;
+
+  // predict, stop and logprobs.
+  GenerationRequest request() const;
 };
 
 // All but -n, whose meaning differs between commands.
 void add_generation_flags(CLI::App& app, GenerationFlags& flags);
 void add_predict_flag(CLI::App& app, GenerationFlags& flags, const std::string& help);
 
-// Sets the sampler's seed. Throws CLI11's ValidationError (wrong usage) for values that no sampler takes: before
-// anything is loaded.
-void complete(GenerationFlags& flags);
+// Sets the sampler's seed, and replaces escapes in stop strings where `escape` says so. Throws CLI11's ValidationError
+// (wrong usage) for values that no sampler takes and for bad stop strings: before anything is loaded.
+void complete(GenerationFlags& flags, bool escape);
 
 // "17 tokens in 0.123 s, 138.2 tokens/s"
 std::string rate(size_t tokens, double seconds);
-
-// The text that a chosen token completes. Models may have more rows than their tokenizer has tokens (Qwen2's do); what
-// the tokenizer does not have is no text, as in Hugging Face tokenizers.
-std::string decoded(StreamDecoder& decoder, const Tokenizer& tokenizer, int32_t id);
 
 // Figures on stderr: device and precision, the seed where it matters, peak memory.
 void print_settings(const Device& device, const ModelFlags& model, const GenerationFlags& flags);
 void print_memory();
 
-// One sequence of one model.
-class Generator {
+// The model on the device, with the engine that the flags ask for. `tokenizer` may be null, and outlives the generator.
+Generator make_generator(const LanguageModel& model, const Device& device, const ModelFlags& flags,
+                         const GenerationFlags& generation, const Tokenizer* tokenizer);
+
+// A prompt's evaluation, with its progress on stderr. False: `interrupted` said so between two chunks, and part of the
+// prompt is in the cache.
+bool prefill(Generator& generator, std::span<const int32_t> ids, const std::function<bool()>& interrupted);
+
+// Writes what --logprobs asks for: a line of JSON for each token, on stderr or into a file, at once.
+class LogprobsWriter {
  public:
-  Generator(const LanguageModel& model, const Device& device, const ModelFlags& flags,
-            const GenerationFlags& generation);
+  // Throws Error where the file cannot be made. `tokenizer` may be null: tokens have no text then.
+  LogprobsWriter(const GenerationFlags& flags, const Tokenizer* tokenizer);
+  ~LogprobsWriter();
+  LogprobsWriter(const LogprobsWriter&) = delete;
+  LogprobsWriter& operator=(const LogprobsWriter&) = delete;
 
-  int context() const { return engine_.context(); }
-  const std::vector<int32_t>& cached() const { return cached_; }  // tokens whose keys and values are in the cache
-
-  // Throws Error for an id outside the vocabulary.
-  void check(std::span<const int32_t> ids) const;
-
-  // Keeps the first `count` tokens of the cache, or none where a window has left them behind. Returns how many are kept.
-  size_t trim(size_t count);
-
-  // Evaluates tokens, at least one, behind those in the cache; they fit into the context. False: `interrupted` said so
-  // between two chunks, and part of them is in the cache.
-  bool prefill(std::span<const int32_t> ids, const std::function<bool()>& interrupted);
-
-  enum class End : uint8_t { token, limit, context, interrupted };
-  struct Reply {
-    size_t generated = 0, decoded = 0;  // tokens chosen, and evaluated
-    End end = End::token;
-    double seconds = 0;
-  };
-  // Chooses tokens and evaluates them, after a prefill, until `ends` is true of one (which is not put), `predict` are
-  // chosen, or the context is full. `put` gets each; false: it wants no more.
-  Reply generate(int predict, const std::function<bool(int32_t)>& ends, const std::function<bool(int32_t)>& put);
+  void write(const TokenLogprobs& token) const;
 
  private:
-  Engine engine_;
-  Sampler sampler_;
-  int64_t vocab_;
-  int32_t sequence_;
-  std::vector<int32_t> cached_;
-  std::span<const float> logits_;  // of the last token
+  const Tokenizer* tokenizer_;
+  std::string name_;
+  int file_;
 };
 
 }  // namespace weft::tools

@@ -18,31 +18,6 @@ struct RunFlags {
   bool ignore_eos = false;
 };
 
-// What is printed: text, or ids where the prompt was given as ids.
-class Printer {
- public:
-  explicit Printer(const Tokenizer* tokenizer) : tokenizer_(tokenizer) {
-    if (tokenizer != nullptr) decoder_.emplace(*tokenizer);
-  }
-
-  void put(int32_t id, bool visible) {
-    if (decoder_) {
-      const std::string text = decoded(*decoder_, *tokenizer_, id);
-      if (visible) print(text);
-    } else if (visible) {
-      print((first_ ? "" : " ") + std::to_string(id));
-      first_ = false;
-    }
-  }
-
-  void end() { print((decoder_ ? decoder_->flush() : std::string()) + "\n"); }
-
- private:
-  const Tokenizer* tokenizer_;
-  std::optional<StreamDecoder> decoder_;
-  bool first_ = true;
-};
-
 std::vector<int32_t> encode_prompt(const PromptFlags& flags, const Tokenizer& tokenizer) {
   std::vector<int32_t> ids = tokenizer.encode(flags.prompt_text(), true);
   if (!ids.empty()) return ids;
@@ -51,9 +26,12 @@ std::vector<int32_t> encode_prompt(const PromptFlags& flags, const Tokenizer& to
 }
 
 void run(RunFlags flags) {
-  complete(flags.generation);
+  complete(flags.generation, flags.prompt.escape);
   std::vector<int32_t> prompt;
-  if (flags.prompt.has_tokens()) prompt = parse_ids(flags.prompt.tokens, "--tokens");
+  if (flags.prompt.has_tokens()) {
+    prompt = parse_ids(flags.prompt.tokens, "--tokens");
+    if (!flags.generation.stop.empty()) throw CLI::ValidationError("--stop", "--tokens makes no text that could end");
+  }
   const Stopwatch loading;
   const OpenModel open = open_model(flags.model);
   std::unique_ptr<Tokenizer> tokenizer;
@@ -62,28 +40,46 @@ void run(RunFlags flags) {
     prompt = encode_prompt(flags.prompt, *tokenizer);
   }
   const Device device = open_device(flags.model);
-  Generator generator(open.model, device, flags.model, flags.generation);
+  Generator generator = make_generator(open.model, device, flags.model, flags.generation, tokenizer.get());
   const double load_seconds = loading.seconds();
   if (prompt.size() > static_cast<size_t>(generator.context())) {
     throw Error(format("the prompt has %zu tokens, and the context has room for %d (-c)", prompt.size(),
                        generator.context()));
   }
   generator.check(prompt);
+  const LogprobsWriter logprobs(flags.generation, tokenizer.get());
 
-  Printer printer(tokenizer.get());
-  for (const int32_t id : prompt) printer.put(id, !flags.no_display_prompt);
+  // Prompt and reply are one text; ids where the prompt was given as ids.
+  std::optional<StreamDecoder> decoder;
+  bool first_id = true;
+  const auto print_id = [&](int32_t id) {
+    print((first_id ? "" : " ") + std::to_string(id));
+    first_id = false;
+  };
+  if (tokenizer != nullptr) decoder.emplace(*tokenizer);
+  for (const int32_t id : prompt) {
+    const std::string text = decoder ? decoded(*decoder, *tokenizer, id) : std::string();
+    if (flags.no_display_prompt) continue;
+    if (decoder) {
+      print(text);
+    } else {
+      print_id(id);
+    }
+  }
   const Stopwatch prefilling;
-  generator.prefill(prompt, [] { return false; });
+  prefill(generator, prompt, [] { return false; });
   const double prefill_seconds = prefilling.seconds();
-  const bool has_end = tokenizer != nullptr && !flags.ignore_eos;
-  const Generator::Reply reply = generator.generate(
-      flags.generation.predict,
-      [&](int32_t id) { return has_end && (tokenizer->ends_generation(id) || id == tokenizer->bos()); },
-      [&](int32_t id) {
-        printer.put(id, true);
-        return true;
-      });
-  printer.end();
+  GenerationRequest request = flags.generation.request();
+  request.ignore_end = flags.ignore_eos;
+  request.on_token = [&](int32_t id, const TokenLogprobs* of_token) {
+    if (of_token != nullptr) logprobs.write(*of_token);
+    if (!decoder) print_id(id);
+  };
+  request.on_text = print;
+  const Stopwatch decoding;
+  const Generator::Reply reply = generator.generate(request, decoder ? &*decoder : nullptr);
+  const double decode_seconds = decoding.seconds();
+  print("\n");
 
   if (reply.end == Generator::End::context) {
     std::fprintf(stderr, "weft: the context of %d tokens is full (-c)\n", generator.context());
@@ -91,7 +87,7 @@ void run(RunFlags flags) {
   print_settings(device, flags.model, flags.generation);
   std::fprintf(stderr, "load     %.3f s\n", load_seconds);
   std::fprintf(stderr, "prefill  %s\n", rate(prompt.size(), prefill_seconds).c_str());
-  std::fprintf(stderr, "decode   %s\n", rate(reply.decoded, reply.seconds).c_str());
+  std::fprintf(stderr, "decode   %s\n", rate(reply.decoded, decode_seconds).c_str());
   print_memory();
 }
 
@@ -103,11 +99,12 @@ void add_run(CLI::App& app) {
   command->footer(
       "Without a prompt the text begins at the model's token for the beginning of a text. Generation ends after "
       "N\n"
-      "tokens, at the end of the text (the model's EOS or BOS token), or where the context is full. With "
-      "--tokens,\n"
-      "ids are printed instead of text, no token ends the text, and the file needs no tokenizer.");
+      "tokens, at the end of the text (the model's EOS or BOS token), before a text of --stop, or where the context "
+      "is\n"
+      "full. With --tokens, ids are printed instead of text, no token ends the text, and the file needs no "
+      "tokenizer.");
   add_model_flag(*command, flags->model);
-  add_prompt_flags(*command, flags->prompt, kPromptText | kPromptFile | kPromptTokens);
+  add_prompt_flags(*command, flags->prompt, kPromptText | kPromptFile | kPromptTokens, "-p and --stop");
   add_predict_flag(*command, flags->generation,
                    "Tokens to generate after the prompt; -1: until the text ends or the context is full");
   add_generation_flags(*command, flags->generation);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <cstring>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -53,8 +54,20 @@ TEST(Cli, HelpIsComplete) {
   const Result run = run_weft({"run", "--help"});
   for (const char* flag :
        {"-m,", "-p,", "-f,", "--tokens", "-n,", "--temp", "--top-k", "--top-p", "--min-p", "--repeat-penalty",
-        "-s,", "-t,", "-c,", "--device", "--precision", "--no-display-prompt"}) {
+        "-s,", "-t,", "-c,", "-e,", "--stop", "--logprobs", "--logprobs-file", "--device", "--precision",
+        "--no-display-prompt"}) {
     EXPECT_CONTAINS(run.out, flag);
+  }
+  // What -p and -f take is said wherever they are.
+  for (const char* command : {"run", "logits", "tokenize", "trace"}) {
+    const std::string help = run_weft({command, "--help"}).out;
+    EXPECT_CONTAINS(help, "taken as it is: \\n is a backslash and an n, without -e");
+    EXPECT_CONTAINS(help, "-e,--escape");
+  }
+  for (const char* command : {"run", "logits", "tokenize", "trace", "perplexity"}) {
+    const std::string help = run_weft({command, "--help"}).out;
+    EXPECT_CONTAINS(help, "byte order mark (BOM)");
+    EXPECT_CONTAINS(help, "CRLF");
   }
   EXPECT_EQ(run_weft({"--version"}).code, 0);
 }
@@ -147,6 +160,142 @@ TEST_F(CliModel, PromptsFromEverywhere) {
   expect_failure(with_model(with({"-f", (folder / "absent.txt").string()})), "absent.txt: No such file");
 }
 
+TEST_F(CliModel, Escapes) {
+  const auto ids = [&](const std::vector<std::string>& arguments) {
+    std::vector<std::string> all = {"tokenize"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const Result result = run(all);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return result.out;
+  };
+  EXPECT_EQ(ids({"-e", "-p", R"(a\nb\tc\rd\\e\'f\"g\x41\xE2\x82\xac)"}), ids({"-p", "a\nb\tc\rd\\e'f\"gA\xE2\x82\xAC"}));
+  // What is no escape stays.
+  EXPECT_EQ(ids({"--escape", "-p", R"(\q \x4 \xZZ \x4g \)"}), ids({"-p", R"(\q \x4 \xZZ \x4g \)"}));
+  EXPECT_NE(ids({"-p", R"(a\nb)"}), ids({"-p", "a\nb"}));
+  EXPECT_EQ(run({"run", "-e", "-p", R"(a\nb)", "-n", "0"}).out, "a\nb\n");
+}
+
+TEST_F(CliModel, FilesAreTakenAsTheyAre) {
+  TemporaryFolder folder;
+  const std::string path = (folder / "prompt").string();
+  const auto tokenized = [&](const std::string& content) {
+    std::ofstream(path, std::ios::binary) << content;
+    return run({"tokenize", "-f", path});
+  };
+  const Result plain = tokenized("a\n");
+  EXPECT_EQ(plain.err, "");
+  EXPECT_EQ(plain.out, run({"tokenize", "-p", "a"}).out);
+  EXPECT_EQ(tokenized("a\r\n").out, plain.out);  // one newline, whichever it is
+  EXPECT_EQ(tokenized("a\n\n").out, run({"tokenize", "-p", "a\n"}).out);
+  EXPECT_EQ(tokenized(R"(a\nb)").out, run({"tokenize", "-p", R"(a\nb)"}).out);
+  const Result mark = tokenized("\xEF\xBB\xBF" "a");
+  EXPECT_EQ(mark.out, run({"tokenize", "-p", "\xEF\xBB\xBF" "a"}).out);
+  EXPECT_CONTAINS(mark.err, "prompt begins with a byte order mark, which is part of the text");
+  const Result windows = tokenized("a\r\nb\r\n");
+  EXPECT_EQ(windows.out, run({"tokenize", "-p", "a\r\nb"}).out);
+  EXPECT_CONTAINS(windows.err, "prompt has lines that end in CRLF; the carriage returns are part of the text");
+  for (const std::string& content : {std::string("\xFF\xFE" "a\0", 4), std::string("\xFE\xFF\0" "a", 4)}) {
+    std::ofstream(path, std::ios::binary) << content;
+    expect_failure(with_model({"tokenize", "-f", path}), "prompt: is UTF-16, by its first bytes; UTF-8 is wanted");
+  }
+}
+
+TEST_F(CliModel, StopStrings) {
+  const auto text = [&](std::vector<std::string> more) {
+    std::vector<std::string> all = {"run", "-p", "Once upon a time", "--temp", "0", "-n", "80", "--no-display-prompt"};
+    all.insert(all.end(), more.begin(), more.end());
+    const Result result = run(all);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return result.out;
+  };
+  const std::string whole = text({});
+  const auto expected = [&](const std::vector<std::string>& stops) {
+    size_t cut = whole.size() - 1;
+    for (const std::string& stop : stops) cut = std::min(cut, whole.find(stop));
+    return whole.substr(0, cut) + "\n";
+  };
+  ASSERT_NE(whole.find(", there"), whole.npos) << whole;
+  for (size_t at = 0; at + 9 < whole.size(); at += 17) {
+    const std::string one = whole.substr(at, 3), two = whole.substr(at + 1, 8);
+    EXPECT_EQ(text({"--stop", one}), expected({one}));
+    EXPECT_EQ(text({"--stop", two, "--stop", one}), expected({one, two}));
+  }
+  EXPECT_EQ(text({"--stop", "[a, b]", "--stop", "--help", "--stop", "{}"}), whole);
+  EXPECT_EQ(text({"--stop", whole.substr(whole.size() - 4, 3) + "never"}), whole);  // held back to the end
+  EXPECT_EQ(text({"-e", "--stop", R"(\x20)"}), expected({" "}));
+  EXPECT_EQ(text({"--stop", R"(\x20)"}), whole);
+  // Not in the prompt, nor across its end.
+  EXPECT_EQ(run({"run", "-p", "Once upon a time", "--temp", "0", "-n", "5", "--stop", "time,"}).out.rfind(
+                "Once upon a time, there", 0), 0u);
+  expect_usage_error(with_model({"run", "-p", "a", "--stop", ""}), "a stop string is empty");
+  expect_usage_error(with_model({"run", "-p", "a", "--stop", "\xFF"}), "is not UTF-8");
+  expect_usage_error(with_model({"run", "--tokens", "1", "--stop", "a"}), "--stop");
+}
+
+// Against the logits of the same positions.
+TEST_F(CliModel, Logprobs) {
+  TemporaryFolder folder;
+  const std::string path = (folder / "logprobs").string(), logits_path = (folder / "logits").string();
+  const Result result = run({"run", "-p", "Once upon a time", "-n", "20", "--temp", "1.3", "--repeat-penalty", "1.3", "-s",
+                             "3", "--precision", "exact", "--no-display-prompt", "--logprobs", "3", "--logprobs-file", path});
+  ASSERT_EQ(result.code, 0) << result.err;
+  std::vector<nlohmann::json> lines;
+  std::istringstream content(test::read_file(path));
+  std::string ids = "1,403,407,261,378", text;
+  for (std::string line; std::getline(content, line);) {
+    lines.push_back(nlohmann::json::parse(line));
+    ids += "," + std::to_string(lines.back()["id"].get<int>());
+    text += lines.back()["text"].get<std::string>();
+  }
+  ASSERT_EQ(lines.size(), 20u);
+  EXPECT_EQ(text + "\n", result.out);
+  ASSERT_EQ(run({"logits", "--tokens", ids, "-o", logits_path, "--precision", "exact"}).code, 0);
+  const std::vector<float> logits = test::read_floats(logits_path);
+  constexpr size_t kVocab = 512;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const float* row = logits.data() + (4 + i) * kVocab;
+    double sum = 0;
+    for (size_t v = 0; v < kVocab; ++v) sum += std::exp(static_cast<double>(row[v]));
+    const auto want = [&](const nlohmann::json& of) { return row[of["id"].get<size_t>()] - std::log(sum); };
+    EXPECT_NEAR(lines[i]["logprob"].get<double>(), want(lines[i]), 1e-3);
+    const nlohmann::json& best = lines[i]["top_logprobs"];
+    ASSERT_EQ(best.size(), 3u);
+    EXPECT_EQ(best[0]["id"].get<int>(), std::max_element(row, row + kVocab) - row);
+    for (size_t k = 0; k < 3; ++k) {
+      EXPECT_NEAR(best[k]["logprob"].get<double>(), want(best[k]), 1e-3);
+      EXPECT_TRUE(k == 0 || best[k]["logprob"].get<double>() <= best[k - 1]["logprob"].get<double>());
+      EXPECT_TRUE(best[k]["text"].is_string());
+    }
+  }
+
+  // On stderr; without text where there is no tokenizer; at most the vocabulary.
+  const Result tokens = run({"run", "--tokens", "1", "--temp", "0", "-n", "2", "--logprobs", "100000"});
+  std::istringstream err(tokens.err);
+  std::string line;
+  ASSERT_TRUE(std::getline(err, line));
+  const nlohmann::json first = nlohmann::json::parse(line);
+  EXPECT_EQ(first["id"], 403);
+  EXPECT_TRUE(first["text"].is_null());
+  EXPECT_EQ(first["top_logprobs"].size(), kVocab);
+  EXPECT_EQ(tokens.out, "1 403 407\n");
+  ASSERT_EQ(run({"run", "--tokens", "1", "--temp", "0", "-n", "1", "--logprobs", "0", "--logprobs-file", path}).code, 0);
+  EXPECT_TRUE(nlohmann::json::parse(test::read_file(path))["top_logprobs"].empty());
+  // Tokens of a stop string were chosen too; bytes that make no character are listed.
+  ASSERT_EQ(run({"run", "-p", "Once upon a time", "--temp", "0", "-n", "9", "--stop", " there was", "--logprobs", "512",
+                 "--logprobs-file", path}).out, "Once upon a time,\n");
+  const std::string all = test::read_file(path);
+  EXPECT_GE(std::count(all.begin(), all.end(), '\n'), 3);
+  EXPECT_CONTAINS(all, R"("text":"<s>")");
+  EXPECT_CONTAINS(all, R"("bytes":[255])");
+  EXPECT_CONTAINS(all, R"("text":"\n")");
+
+  expect_usage_error(with_model({"run", "-p", "a", "--logprobs", "-1"}), "--logprobs");
+  expect_usage_error(with_model({"run", "-p", "a", "--logprobs", "x"}), "--logprobs");
+  expect_usage_error(with_model({"run", "-p", "a", "--logprobs-file", path}), "requires --logprobs");
+  expect_failure(with_model({"run", "-p", "a", "--logprobs", "1", "--logprobs-file", (folder / "no" / "f").string()}),
+                 "f: cannot open: No such file");
+}
+
 TEST_F(CliModel, TokensInTokensOut) {
   const Result result = run({"run", "--tokens", "1", "--temp", "0", "-n", "5", "--precision", "exact"});
   EXPECT_EQ(result.code, 0) << result.err;
@@ -168,6 +317,56 @@ TEST_F(CliModel, TheContextEndsTheText) {
   expect_failure(with_model({"run", "--tokens", "1,2,3,4,5", "-c", "4"}), "the prompt has 5 tokens");
 }
 
+TEST_F(CliModel, ContextsBeyondTheTraining) {
+  const std::string warning = "more than the 2048 that the model was trained for";
+  TemporaryFolder folder;
+  const std::string text = (folder / "text").string();
+  std::string ids = "1";
+  for (int i = 0; i < 2048; ++i) ids += ",403";
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"run", "-p", "a", "-n", "1", "-c", "2049"}, {"explain", "-c", "2049"},
+           {"chat", "--template", (test::source_dir() / "examples/plain.jinja").string(), "-c", "2049"},
+           {"logits", "--tokens", ids, "-o", "/dev/null"}, {"trace", "--tokens", ids, "-o", text}}) {
+    const Result result = run(arguments);
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_CONTAINS(result.err, warning);
+  }
+  std::ofstream(text, std::ios::trunc) << "a";
+  EXPECT_CONTAINS(run({"perplexity", "-f", text, "-c", "2049"}).err, warning);
+  for (const char* context : {"0", "2048"}) {
+    const Result result = run({"run", "-p", "a", "-n", "1", "-c", context});
+    EXPECT_EQ(result.err.find("trained"), std::string::npos) << result.err;
+  }
+}
+
+// Under a limit of the address space, what the message says fits does fit.
+TEST_F(CliModel, ACacheThatDoesNotFit) {
+  TemporaryFolder folder;
+  const auto limited = [&](const std::string& context, const std::string& arguments = "run -p a -n 3") {
+    Result result;
+    const std::string err = (folder / "err").string();
+    const std::string command = "ulimit -v 400000 && exec '" + weft_binary().string() + "' " + arguments + " -m '" +
+                                model_ + "' -t 1 -c " + context + " >/dev/null 2>'" + err + "'";
+    const int status = std::system(command.c_str());
+    result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    result.err = test::read_file(err);
+    return result;
+  };
+  const Result refused = limited("16777216");
+  EXPECT_EQ(refused.code, 1);
+  // 5 layers of keys and values of 4 heads of 8 floats, and the positions.
+  EXPECT_CONTAINS(refused.err, "the KV cache of a context of 16777216 tokens takes " +
+                                   std::to_string(size_t{16777216} * 5 * (2 * 4 * 8 * 4 + 4)) + " bytes");
+  const size_t end = refused.err.find(" tokens fit (-c)");
+  ASSERT_NE(end, std::string::npos) << refused.err;
+  const size_t begin = refused.err.rfind(' ', end - 1) + 1;
+  const std::string fits = refused.err.substr(begin, end - begin);
+  EXPECT_GT(std::stoi(fits), 10000);
+  EXPECT_EQ(limited(fits).code, 0) << fits;
+  EXPECT_EQ(limited("16777216", "explain").code, 1);
+  EXPECT_CONTAINS(limited("16777216", "explain").err, "\nweft: error: the KV cache of a context of 16777216 tokens");
+}
+
 TEST_F(CliModel, SeedsAreRepeatable) {
   const auto sample = [&](const char* seed) {
     return run({"run", "-p", "Once", "-n", "40", "--temp", "1.2", "-s", seed, "-t", "1"}).out;
@@ -175,22 +374,62 @@ TEST_F(CliModel, SeedsAreRepeatable) {
   const std::string first = sample("7");
   EXPECT_EQ(sample("7"), first);
   EXPECT_NE(sample("8"), first);
-  expect_usage_error(with_model({"run", "--top-p", "-1", "-n", "1"}), "--top-p");
+  const std::string greedy = run({"run", "-p", "Once", "-n", "20", "--temp", "0"}).out;
+  EXPECT_EQ(run({"run", "-p", "Once", "-n", "20", "--temp", "1.5", "--top-p", "0", "-s", "5"}).out, greedy);
+  EXPECT_EQ(run({"run", "-p", "Once", "-n", "20", "--temp", "-1"}).out, greedy);
+  for (const char* bad : {"-1", "1.5", "nan", "inf"}) {
+    expect_usage_error(with_model({"run", "--top-p", bad, "-n", "1"}), "--top-p");
+    expect_usage_error(with_model({"run", "--min-p", bad, "-n", "1"}), "--min-p");
+  }
+  expect_usage_error(with_model({"run", "--repeat-penalty", "0", "-n", "1"}), "--repeat-penalty");
   expect_usage_error(with_model({"run", "--temp", "nan", "-n", "1"}), "--temp");
 }
 
-TEST_F(CliModel, AReaderThatGoesAway) {
-  const Result full = run_weft(with_model({"run", "-p", "Once", "-n", "5"}), "", "/dev/full");
-  EXPECT_EQ(full.code, 1);
-  EXPECT_CONTAINS(full.err, "weft: error: cannot write to standard output: No space left on device");
-  const std::string command = "'" + weft_binary().string() + "' run -m '" + model_ +
-                              "' -p Once -n 400 --ignore-eos 2>/dev/null; echo $? >&3";
+// `weft ARGUMENTS | head -c 1` ends as SIGPIPE ends other programs, and says nothing of it.
+void expect_quiet_end(const std::vector<std::string>& arguments) {
   TemporaryFolder folder;
-  const fs::path code = folder / "code";
-  const int status =
-      std::system(("exec 3>'" + code.string() + "'; { " + command + "; } | head -c 1 >/dev/null").c_str());
-  EXPECT_EQ(status, 0);
-  EXPECT_EQ(test::read_file(code), "1\n");
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const int err = open((folder / "err").c_str(), O_WRONLY | O_CREAT, 0600);
+    dup2(ends[1], STDOUT_FILENO);
+    dup2(err, STDERR_FILENO);
+    close(ends[0]);
+    close(ends[1]);
+    std::vector<std::string> all = {weft_binary().string()};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    std::vector<char*> argv;
+    for (std::string& argument : all) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+  close(ends[1]);
+  close(ends[0]);  // before the program writes anything
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE) << arguments[0] << ": " << status;
+  const std::string err = test::read_file(folder / "err");
+  EXPECT_EQ(err.find("error"), std::string::npos) << err;
+  EXPECT_EQ(err.find("roken pipe"), std::string::npos) << err;
+}
+
+TEST(Cli, AReaderThatGoesAwayEndsEveryCommandQuietly) {
+  TemporaryFolder folder;
+  const std::string text = (folder / "text").string();
+  std::ofstream(text) << "It is a truth universally acknowledged, that a single man in possession of a good fortune";
+  const std::vector<std::vector<std::string>> commands = {
+      {"--help"}, {"--help-all"}, {"--version"}, {"run", "--help"}, {"run", "-p", "It", "-n", "3"},
+      {"run", "--tokens", "1,2", "-n", "3"}, {"explain"}, {"explain", "--json"}, {"inspect"},
+      {"tokenize", "-p", "It"}, {"perplexity", "-f", text, "-c", "16"}, {"logits", "-p", "It", "-o", "/dev/stdout"},
+      {"run", "-p", "It", "-n", "3", "--logprobs", "1", "--logprobs-file", "/dev/stdout"}};
+  for (const std::vector<std::string>& command : commands) expect_quiet_end(command);
+  for (const std::vector<std::string>& command : commands) {
+    const Result full = run_weft(command, "", "/dev/full");
+    EXPECT_EQ(full.code, 1) << command[0];
+    EXPECT_CONTAINS(full.err, "No space left on device");
+  }
 }
 
 TEST_F(CliModel, LogitsOfEveryPosition) {
