@@ -12,6 +12,7 @@
 #include "runtime/utf8.h"
 #include "tools/common.h"
 #include "tools/generate.h"
+#include "tools/line_editor.h"
 
 namespace weft::tools {
 
@@ -34,30 +35,48 @@ void catch_interrupts() {
   sigaction(SIGINT, &action, nullptr);  // without SA_RESTART: a read that waits for a line ends
 }
 
-// Lines of standard input, as UTF-8.
+// Messages and commands from standard input, as UTF-8.
 class LineReader {
  public:
-  LineReader() : terminal_(::isatty(STDIN_FILENO) == 1) {}
+  LineReader() : terminal_(::isatty(STDIN_FILENO) == 1) {
+    if (LineEditor::usable()) editor_ = std::make_unique<LineEditor>();
+  }
 
   // Nothing at the end of the input. A line that ends with a backslash goes on in the next one.
   std::optional<std::string> next() {
     std::string text;
-    prompt("> ");
-    while (auto line = read_line()) {
+    while (auto line = editor_ ? typed_line(text) : read_line(text.empty() ? "> " : ". ")) {
       text += *line;
-      if (!text.ends_with('\\')) return text;
-      text.back() = '\n';
-      prompt(". ");
+      if (text.ends_with('\\')) {
+        text.back() = '\n';
+        continue;
+      }
+      if (editor_ && !text.empty()) editor_->remember(text);
+      return text;
     }
     return text.empty() ? std::nullopt : std::optional(text);
   }
 
  private:
-  void prompt(const char* text) const {
+  static constexpr const char* kHint = "(/exit ends the program)\n";
+
+  // Ctrl-C takes back what was typed, and the lines `before` that go on in this one.
+  std::optional<std::string> typed_line(std::string& before) {
+    while (true) {
+      LineEditor::Line line = editor_->read(before.empty() ? "> " : ". ");
+      if (line.end == LineEditor::End::line) return std::move(line.text);
+      if (line.end == LineEditor::End::end_of_input) return std::nullopt;
+      if (line.text.empty() && before.empty()) print(kHint);
+      before.clear();
+    }
+  }
+
+  void prompt_with(const char* text) const {
     if (terminal_) print(text);
   }
 
-  std::optional<std::string> read_line() {
+  std::optional<std::string> read_line(const char* prompt) {
+    prompt_with(prompt);
     while (true) {
       if (const size_t newline = pending_.find('\n'); newline != pending_.npos) {
         std::string line = pending_.substr(0, newline);
@@ -73,7 +92,7 @@ class LineReader {
       } else if (count < 0) {
         throw Error("cannot read standard input");
       } else if (pending_.empty()) {
-        prompt("\n");
+        prompt_with("\n");
         return std::nullopt;
       } else {
         return clean(std::exchange(pending_, {}));
@@ -88,7 +107,7 @@ class LineReader {
     }
     interrupted = 0;
     pending_.clear();
-    prompt("\n(/exit ends the program)\n> ");
+    prompt_with((std::string("\n") + kHint + "> ").c_str());
   }
 
   static std::string clean(std::string_view line) {
@@ -97,6 +116,7 @@ class LineReader {
   }
 
   bool terminal_;
+  std::unique_ptr<LineEditor> editor_;  // null: lines are read as they come
   std::string pending_;
 };
 
@@ -215,6 +235,14 @@ class Conversation {
   std::vector<ChatMessage> messages_;
 };
 
+constexpr const char* kCommands =
+    "  /help         this list\n"
+    "  /reset        begin a new conversation\n"
+    "  /system TEXT  begin a new conversation with this system message\n"
+    "  /exit         end the program (so does Ctrl-D)\n"
+    "  //TEXT        a message that begins with a slash\n"
+    "A line that ends with a backslash goes on in the next one. Ctrl-C ends a reply.\n";
+
 // False: the program ends.
 bool obey(const std::string& line, Conversation& conversation) {
   const size_t blank = std::min(line.find(' '), line.size());
@@ -225,9 +253,10 @@ bool obey(const std::string& line, Conversation& conversation) {
     conversation.reset();
   } else if (command == "/system") {
     conversation.reset(rest);
+  } else if (command == "/help") {
+    std::fputs(kCommands, stderr);
   } else {
-    std::fprintf(stderr, "weft: there is no command %s; there are /exit, /reset and /system TEXT, and a message that "
-                 "begins with a slash is written with two\n", in_quotes(command).c_str());
+    std::fprintf(stderr, "weft: there is no command %s; there are:\n%s", in_quotes(command).c_str(), kCommands);
   }
   return true;
 }
@@ -272,8 +301,10 @@ void add_chat(CLI::App& app) {
   CLI::App* command = app.add_subcommand("chat", "Talk with a model, by its own chat template");
   command->footer(
       "Reads messages from standard input, a line each (one that ends with a backslash goes on in the next line), and\n"
-      "writes the replies. /reset begins a new conversation, /system TEXT one with another system message, /exit ends\n"
-      "the program; a message that begins with a slash is written with two. Ctrl-C ends a reply.\n"
+      "writes the replies. /help lists the commands: /reset begins a new conversation, /system TEXT one with another\n"
+      "system message, /exit ends the program; a message that begins with a slash is written with two. Ctrl-C ends a\n"
+      "reply. On a terminal, lines can be edited, the arrow keys bring back earlier ones (of this run; nothing is\n"
+      "stored), and pasted text is one message, however many lines it has.\n"
       "Messages go into the template as they are: where they hold the text of a special token (\"</s>\"), the model gets\n"
       "that token.");
   add_model_flag(*command, flags->model);

@@ -113,6 +113,51 @@ TEST_F(Chat, SpecialTokens) {
   EXPECT_EQ(tokens("{{ messages[0].content }}", "Emma</s>"), plain + 1);
 }
 
+// The reply ends before the text, also for the next turn, whose tokens are those of a conversation without it.
+TEST_F(Chat, StopStringsAreNoPartOfTheConversation) {
+  const std::string whole = talk("Emma\n", {}, "24").out;
+  ASSERT_GT(whole.size(), 30u);
+  const std::string stop = whole.substr(15, 6), kept = whole.substr(0, whole.find(stop));
+  const CommandResult cut = talk("Emma\nIndeed!\n", {"--stop", "nothing like this", "--stop", stop}, "24");
+  ASSERT_EQ(cut.code, 0) << cut.err;
+  EXPECT_EQ(cut.out.substr(0, kept.size() + 1), kept + "\n");
+  const nlohmann::json messages = {{{"role", "user"}, {"content", "Emma"}},
+                                   {{"role", "assistant"}, {"content", kept}},
+                                   {{"role", "user"}, {"content", "Indeed!"}}};
+  const CommandResult text = run_weft({"chat", "--template", file("template", std::string(kPlain).substr(15)), "--render",
+                                       file("messages.json", messages.dump()), "--add-generation-prompt"});
+  const CommandResult next = run_weft({"run", "-f", file("prompt", text.out), "--temp", "0", "-n", "24", "--precision",
+                                       "exact", "--no-display-prompt", "--stop", stop});
+  EXPECT_EQ(cut.out, kept + "\n" + next.out);
+  EXPECT_EQ(run_weft({"chat", "--stop", ""}).code, 2);
+  // Escapes, in --system too.
+  const CommandResult refused = talk("x\n", {"-e", "--system", "a\\tb"}, "1", "{{ raise_exception(messages | tojson) }}");
+  EXPECT_CONTAINS(refused.err, R"("content": "a\tb")");
+}
+
+TEST_F(Chat, LogprobsOfEveryReply) {
+  const std::string path = (folder_ / "logprobs").string();
+  const CommandResult result = talk("One\nTwo\n", {"--logprobs", "1", "--logprobs-file", path}, "4");
+  ASSERT_EQ(result.code, 0) << result.err;
+  std::istringstream lines(test::read_file(path));
+  std::string text;
+  size_t count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    text += nlohmann::json::parse(line)["text"].get<std::string>() + (count == 3 ? "\n" : "");
+  }
+  EXPECT_EQ(count, 8u);
+  EXPECT_EQ(text + "\n", result.out);
+}
+
+TEST_F(Chat, HelpListsTheCommands) {
+  const CommandResult result = talk("/help\n");
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.out, "");
+  for (const char* command : {"/help ", "/reset ", "/system TEXT", "/exit ", "//TEXT"}) {
+    EXPECT_CONTAINS(result.err, command);
+  }
+}
+
 TEST_F(Chat, AFullContextIsSaid) {
   const CommandResult full = talk("Pray, who is she?\n" + std::string(200, '?') + "\nYes\n", {"-c", "48"}, "-1");
   ASSERT_EQ(full.code, 0) << full.err;
