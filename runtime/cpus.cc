@@ -14,7 +14,8 @@
 #include <sstream>
 #include <string>
 #include <string_view>
-#include <vector>
+
+#include "runtime/control_groups.h"
 
 namespace weft {
 namespace {
@@ -63,66 +64,11 @@ double quota_of_group(const fs::path& group, bool unified) {
   return *used / *of;
 }
 
-bool lists(std::string_view list, std::string_view wanted) {
-  while (!list.empty()) {
-    const size_t comma = std::min(list.find(','), list.size());
-    if (list.substr(0, comma) == wanted) return true;
-    list.remove_prefix(std::min(comma + 1, list.size()));
-  }
-  return false;
-}
-
-// Where the files of control groups are: "ID PARENT MAJOR:MINOR ROOT MOUNT OPTIONS ... - TYPE SOURCE OPTIONS".
-struct Mount {
-  fs::path root, point;
-  bool unified;
-};
-
-std::vector<Mount> group_mounts(const fs::path& root) {
-  std::vector<Mount> mounts;
-  std::ifstream file(root / "proc/self/mountinfo");
-  for (std::string line; std::getline(file, line);) {
-    const size_t dash = line.find(" - ");
-    if (dash == line.npos) continue;
-    std::string skipped, group, point, type, source, options;
-    std::istringstream(line) >> skipped >> skipped >> skipped >> group >> point;
-    std::istringstream(line.substr(dash + 3)) >> type >> source >> options;
-    if (type == "cgroup2") mounts.push_back({group, point, true});
-    if (type == "cgroup" && lists(options, "cpu")) mounts.push_back({group, point, false});
-  }
-  return mounts;
-}
-
-// The smallest quota of the group `path` and those above it. In a container the mount shows a part of the hierarchy,
-// whose root is the container's group.
-double smallest_quota(const fs::path& root, const Mount& mount, const fs::path& path) {
-  fs::path inside = path.lexically_relative(mount.root);
-  if (inside.empty() || *inside.begin() == "..") inside = ".";
-  const fs::path top = root / mount.point.relative_path();
-  double least = quota_of_group(top, mount.unified);
-  fs::path group = top;
-  for (const fs::path& part : inside) {
-    if (part == ".") continue;
-    group /= part;
-    least = std::min(least, quota_of_group(group, mount.unified));
-  }
-  return least;
-}
-
+// The smallest quota of the process's group and those above it.
 double cpu_quota(const fs::path& root) {
-  const std::vector<Mount> mounts = group_mounts(root);
   double least = std::numeric_limits<double>::infinity();
-  std::ifstream file(root / "proc/self/cgroup");  // lines of "ID:CONTROLLERS:PATH"; v2 names no controllers
-  for (std::string line; std::getline(file, line);) {
-    const size_t first = line.find(':');
-    const size_t second = first == line.npos ? first : line.find(':', first + 1);
-    if (second == line.npos) continue;
-    const std::string_view controllers = std::string_view(line).substr(first + 1, second - first - 1);
-    const bool unified = controllers.empty();
-    if (!unified && !lists(controllers, "cpu")) continue;
-    for (const Mount& mount : mounts) {
-      if (mount.unified == unified) least = std::min(least, smallest_quota(root, mount, line.substr(second + 1)));
-    }
+  for (const ControlGroup& group : control_groups("cpu", root)) {
+    least = std::min(least, quota_of_group(group.folder, group.unified));
   }
   return least;
 }
