@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "runtime/ggml_type.h"
+#include "runtime/gguf_split.h"
 #include "runtime/json.h"
 #include "runtime/utf8.h"
 
@@ -91,6 +92,11 @@ bool is_positive(const std::map<std::string, ConfigValue, std::less<>>& config, 
   return number != nullptr && *number > 0;
 }
 
+bool holds_safetensors(const fs::path& directory) {
+  return is_there(directory / "config.json") &&
+         (is_there(directory / "model.safetensors") || is_there(directory / "model.safetensors.index.json"));
+}
+
 // The name of a shard is a plain file name: an index does not reach out of its directory.
 void check_shard_name(const std::string& index, const std::string& name) {
   const fs::path path(name);
@@ -105,12 +111,14 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const fs::path& path) {
   std::shared_ptr<Checkpoint> checkpoint(new Checkpoint);
   checkpoint->path_ = path.string();
   std::error_code error;
-  if (fs::is_directory(path, error)) {
+  const bool is_directory = fs::is_directory(path, error);
+  const fs::path gguf = !is_directory ? path : holds_safetensors(path) ? fs::path() : gguf_in(path);
+  if (is_directory && gguf.empty()) {
     checkpoint->read_directory(path);
   } else if (path.extension() == ".safetensors") {
     checkpoint->read_directory(path.has_parent_path() ? path.parent_path() : fs::path("."));
   } else {
-    checkpoint->gguf_.emplace(GgufFile::open(path));
+    checkpoint->gguf_.emplace(GgufFile::open(gguf));
     checkpoint->read_gguf();
   }
   checkpoint->sort_tensors();
@@ -138,7 +146,7 @@ void Checkpoint::read_gguf() {
                         .type_name = tensor.type_name,
                         .data = reinterpret_cast<const std::byte*>(tensor.data),
                         .bytes = tensor.bytes,
-                        .file = &gguf_->file()});
+                        .file = tensor.file});
   }
 }
 
@@ -225,7 +233,7 @@ void Checkpoint::sort_tensors() {
 }
 
 size_t Checkpoint::bytes() const {
-  size_t bytes = gguf_ ? gguf_->file().size() : 0;
+  size_t bytes = gguf_ ? gguf_->bytes() : 0;
   for (const SafetensorsFile& shard : shards_) bytes += shard.file().size();
   return bytes;
 }

@@ -40,14 +40,14 @@ using ConfigValue =
 
 class Checkpoint {
  public:
-  // A GGUF file; a directory that holds config.json and model.safetensors (or shards, and
-  // model.safetensors.index.json); or a .safetensors file in such a directory. Throws Error, naming the file and the
-  // byte, key or tensor at fault.
+  // A GGUF file, or any part of a split one; a directory that holds config.json and model.safetensors (or shards, and
+  // model.safetensors.index.json); a .safetensors file in such a directory; or a directory without these that holds
+  // one GGUF model. Throws Error, naming the file and the byte, key or tensor at fault.
   static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path);
 
   const std::string& path() const { return path_; }
   Convention convention() const { return gguf_ ? Convention::gguf : Convention::hugging_face; }
-  // Null for a directory.
+  // Null for safetensors.
   const GgufFile* gguf() const { return gguf_ ? &*gguf_ : nullptr; }
   // Of config.json, tokenizer.json and their like; empty for GGUF.
   const std::filesystem::path& directory() const { return directory_; }

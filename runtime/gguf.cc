@@ -4,11 +4,14 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <numeric>
 #include <utility>
 
 #include "core/error.h"
+#include "runtime/file_kind.h"
 #include "runtime/ggml_type.h"
+#include "runtime/gguf_split.h"
 #include "runtime/utf8.h"
 
 namespace weft {
@@ -16,13 +19,15 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "GGUF files are read in place as little-endian");
 
-constexpr uint32_t kMagic = 0x46554747;  // "GGUF"
+constexpr std::string_view kMagic = "GGUF";
 constexpr uint64_t kMaxNameBytes = 65535;
 constexpr int kMaxArrayDepth = 8;
 // Bytes of the shortest metadata entry (key of one byte, type, u8) and tensor entry (name of one byte,
-// n_dims, one extent, type, offset): what a count is held against before anything is allocated.
+// n_dims, type, offset): what a count is held against before anything is allocated.
 constexpr uint64_t kMinEntryBytes = 8 + 1 + 4 + 1;
-constexpr uint64_t kMinTensorBytes = 8 + 1 + 4 + 8 + 4 + 8;
+constexpr uint64_t kMinTensorBytes = 8 + 1 + 4 + 4 + 8;
+constexpr std::string_view kAlignmentKey = "general.alignment";
+constexpr uint64_t kUsualAlignment = 32;
 constexpr uint64_t kMinAlignment = 8;
 constexpr uint64_t kMaxAlignment = 1 << 24;
 
@@ -168,7 +173,7 @@ GgufValue read_value(Cursor& cursor, GgufType type, int depth) {
   return {type, element, count, start, cursor.take(end.offset() - first, "array")};
 }
 
-// Indices of `items` sorted by name; fails at an item whose name an earlier one has.
+// Indices of `items` sorted by name; calls fail(index, earlier index) for an item whose name an earlier one has.
 template <class Item, class NameOf, class Fail>
 std::vector<uint32_t> index_by_name(const std::vector<Item>& items, NameOf name_of, Fail fail) {
   std::vector<uint32_t> index(items.size());
@@ -178,7 +183,7 @@ std::vector<uint32_t> index_by_name(const std::vector<Item>& items, NameOf name_
     return order != 0 ? order < 0 : a < b;
   });
   for (size_t i = 1; i < index.size(); ++i) {
-    if (name_of(items[index[i]]) == name_of(items[index[i - 1]])) fail(items[index[i]]);
+    if (name_of(items[index[i]]) == name_of(items[index[i - 1]])) fail(index[i], index[i - 1]);
   }
   return index;
 }
@@ -218,8 +223,8 @@ GgufTensor read_tensor(Cursor& cursor) {
 
   const uint64_t dims_at = cursor.offset();
   tensor.n_dims = cursor.read<uint32_t>("number of dimensions");
-  if (tensor.n_dims < 1 || tensor.n_dims > kGgufMaxDims) {
-    cursor.fail_at(dims_at, "has " + std::to_string(tensor.n_dims) + " dimensions, wanted 1 to 4");
+  if (tensor.n_dims > kGgufMaxDims) {
+    cursor.fail_at(dims_at, "has " + std::to_string(tensor.n_dims) + " dimensions, wanted at most 4");
   }
   const uint64_t shape_at = cursor.offset();
   tensor.extents.fill(1);
@@ -227,8 +232,8 @@ GgufTensor read_tensor(Cursor& cursor) {
   for (uint32_t d = 0; d < tensor.n_dims; ++d) {
     const uint64_t extent_at = cursor.offset();
     const auto extent = cursor.read<uint64_t>("shape");
-    if (extent == 0) cursor.fail_at(extent_at, "extent " + std::to_string(d) + " is 0");
-    if (d != 0 && __builtin_mul_overflow(rows, extent, &rows)) {
+    // Beside an extent of 0, one that no memory could hold would pass.
+    if (extent > std::numeric_limits<int64_t>::max() || (d != 0 && __builtin_mul_overflow(rows, extent, &rows))) {
       cursor.fail_at(extent_at, "the product of its extents is too large");
     }
     tensor.extents[d] = extent;
@@ -349,17 +354,24 @@ std::vector<GgufValue> GgufValue::elements(size_t limit) const {
   return values;
 }
 
-GgufFile GgufFile::open(const std::filesystem::path& path) { return GgufFile(MappedFile(path)); }
+size_t GgufTensor::elements() const {
+  return std::accumulate(extents.begin(), extents.end(), size_t{1}, std::multiplies<>());
+}
 
-GgufFile::GgufFile(MappedFile file) : file_(std::move(file)) {
-  Cursor cursor(file_.path(), file_.bytes(), 0);
-  if (cursor.read<uint32_t>("magic") != kMagic) {
-    const auto found = std::string_view(reinterpret_cast<const char*>(file_.data()), 4);
-    cursor.fail_at(0, "not a GGUF file: it starts with " + in_quotes(found) + ", wanted 'GGUF'");
+GgufFile::GgufFile(const std::filesystem::path& path) {
+  auto mapped = std::make_shared<const MappedFile>(path);
+  const MappedFile& file = *mapped;
+  parts_.push_back({std::move(mapped), 0});
+  Cursor cursor(file.path(), file.bytes(), 0);
+  if (!file.text().starts_with(kMagic)) {
+    const std::string kind = describe_foreign(file.text());
+    if (!kind.empty()) cursor.fail_at(0, kind);
+    cursor.fail_at(0, "not a GGUF file: it starts with " + in_quotes(file.text().substr(0, kMagic.size())) + ", wanted 'GGUF'");
   }
+  cursor.take(kMagic.size(), "magic");
   version_ = cursor.read<uint32_t>("version");
-  if (version_ != 0 && (version_ & 0xffffu) == 0) {
-    cursor.fail_at(4, "a big-endian GGUF file; only little-endian ones are read");
+  if (version_ == 1 || (version_ != 0 && (version_ & 0xffffu) == 0)) {
+    cursor.fail_at(4, describe_foreign(file.text()));
   }
   if (version_ < 2 || version_ > 3) {
     cursor.fail_at(4, "GGUF version " + std::to_string(version_) + ", wanted 2 or 3");
@@ -376,50 +388,77 @@ GgufFile::GgufFile(MappedFile file) : file_(std::move(file)) {
   }
 
   metadata_ = read_metadata(cursor, metadata_count);
-  metadata_by_key_ = index_by_name(metadata_, key_of, [&](const GgufEntry& entry) {
-    cursor.set_subject("key", entry.key);
-    cursor.fail_at(entry.value.offset(), "occurs twice");
+  metadata_by_key_ = index_by_name(metadata_, key_of, [&](uint32_t entry, uint32_t) {
+    cursor.set_subject("key", metadata_[entry].key);
+    cursor.fail_at(metadata_[entry].value.offset(), "occurs twice");
   });
-  constexpr std::string_view kAlignmentKey = "general.alignment";
-  alignment_ = get_u32(kAlignmentKey, alignment_);
+  alignment_ = get_u32(kAlignmentKey, kUsualAlignment);
   if (!std::has_single_bit(alignment_) || alignment_ < kMinAlignment || alignment_ > kMaxAlignment) {
     fail(kAlignmentKey, "an alignment of " + std::to_string(alignment_) +
                             ", wanted a power of two from 8 to " + std::to_string(kMaxAlignment));
   }
 
   tensors_.reserve(tensor_count);
-  std::vector<uint64_t> offset_fields;  // where each tensor's entry has its offset, for messages
-  offset_fields.reserve(tensor_count);
+  offset_fields_.reserve(tensor_count);
   for (uint64_t i = 0; i < tensor_count; ++i) {
     tensors_.push_back(read_tensor(cursor));
-    offset_fields.push_back(cursor.offset());
+    offset_fields_.push_back(cursor.offset());
     tensors_.back().offset = cursor.read<uint64_t>("offset");
+    tensors_.back().file = &file;
   }
-  const auto fail_tensor = [&](const GgufTensor& tensor, const std::string& reason) {
-    cursor.set_subject("tensor", tensor.name);
-    cursor.fail_at(offset_fields[static_cast<size_t>(&tensor - tensors_.data())], reason);
-  };
-  tensors_by_name_ = index_by_name(tensors_, name_of_tensor,
-                                   [&](const GgufTensor& tensor) { fail_tensor(tensor, "occurs twice"); });
+  parts_.front().tensors = tensors_.size();
+  index_tensors();
+  place_tensors(cursor.offset());
+  check_overlaps();
+}
 
+// Turns the tensors' offsets, which count from where the data begin, into places in the file.
+void GgufFile::place_tensors(uint64_t header_bytes) {
+  const MappedFile& file = *parts_.front().file;
+  const auto round_up = [](uint64_t bytes, uint64_t alignment) { return (bytes + alignment - 1) / alignment * alignment; };
   // No overflow: the header is inside the file, whose size is an off_t.
-  data_offset_ = (cursor.offset() + alignment_ - 1) / alignment_ * alignment_;
-  const uint64_t data_bytes = file_.size() - std::min<uint64_t>(file_.size(), data_offset_);
-  for (GgufTensor& tensor : tensors_) {
+  data_offset_ = round_up(header_bytes, alignment_);
+  const uint64_t data_bytes = file.size() - std::min<uint64_t>(file.size(), data_offset_);
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    GgufTensor& tensor = tensors_[i];
+    const std::string place = std::to_string(tensor.offset) + " of the data";
     if (tensor.offset % alignment_ != 0) {
-      fail_tensor(tensor, "an offset of " + std::to_string(tensor.offset) +
-                              " is not a multiple of the alignment, " + std::to_string(alignment_));
+      fail_tensor(i, "offset " + place + " is not a multiple of " + std::to_string(alignment_) +
+                         (find(kAlignmentKey) != nullptr ? ", which key 'general.alignment' declares"
+                                                         : ", the alignment where key 'general.alignment' is absent"));
     }
-    if (tensor.offset > data_bytes || tensor.bytes > data_bytes - tensor.offset) {
-      fail_tensor(tensor, "takes " + std::to_string(tensor.bytes) + " bytes at offset " +
-                              std::to_string(tensor.offset) + " of the data, which has " +
-                              std::to_string(data_bytes) + " bytes");
+    if (tensor.bytes == 0) {
+      // Behind the last byte, whose padding may be missing.
+      if (tensor.offset > round_up(data_bytes, alignment_)) {
+        fail_tensor(i, "is at offset " + place + ", which has " + std::to_string(data_bytes) + " bytes");
+      }
+    } else if (tensor.offset > data_bytes || tensor.bytes > data_bytes - tensor.offset) {
+      fail_tensor(i, "takes " + std::to_string(tensor.bytes) + " bytes at offset " + place + ", which has " +
+                         std::to_string(data_bytes) + " bytes: the file is damaged or incomplete (a download cut " +
+                         "short, or one of several pieces to be joined with `cat`)");
     }
-    tensor.offset += data_offset_;
-    tensor.data = file_.data() + tensor.offset;
+    tensor.offset = std::min<uint64_t>(tensor.offset + data_offset_, file.size());
+    tensor.data = file.data() + tensor.offset;
   }
-  std::vector<uint32_t> by_offset(tensors_.size());
-  std::iota(by_offset.begin(), by_offset.end(), 0u);
+  // A file that was laid out for the usual alignment, and declares a larger one, has data where there should be padding.
+  for (uint64_t at = round_up(header_bytes, kUsualAlignment); data_bytes != 0 && at < data_offset_; ++at) {
+    if (file.data()[at] == 0) continue;
+    const auto first = std::min_element(tensors_.begin(), tensors_.end(), [](const GgufTensor& a, const GgufTensor& b) {
+      return a.offset < b.offset;
+    });
+    if (first == tensors_.end()) break;
+    fail_tensor(static_cast<size_t>(first - tensors_.begin()),
+                "begins at byte " + std::to_string(first->offset) + " as key 'general.alignment' of " +
+                    std::to_string(alignment_) + " has it, but byte " + std::to_string(at) +
+                    " before it is not padding: the data are laid out for another alignment");
+  }
+}
+
+void GgufFile::check_overlaps() const {
+  std::vector<uint32_t> by_offset;
+  for (uint32_t i = 0; i < tensors_.size(); ++i) {
+    if (tensors_[i].bytes != 0) by_offset.push_back(i);
+  }
   std::sort(by_offset.begin(), by_offset.end(), [this](uint32_t a, uint32_t b) {
     return std::pair(tensors_[a].offset, a) < std::pair(tensors_[b].offset, b);
   });
@@ -427,10 +466,117 @@ GgufFile::GgufFile(MappedFile file) : file_(std::move(file)) {
     const GgufTensor& before = tensors_[by_offset[i - 1]];
     const GgufTensor& after = tensors_[by_offset[i]];
     if (before.offset + before.bytes > after.offset) {
-      fail_tensor(
-          after, byte_range(after) + " overlap tensor " + in_quotes(before.name) + ", " + byte_range(before));
+      fail_tensor(by_offset[i],
+                  byte_range(after) + " overlap tensor " + in_quotes(before.name) + ", " + byte_range(before));
     }
   }
+}
+
+void GgufFile::index_tensors() {
+  tensors_by_name_ = index_by_name(tensors_, name_of_tensor, [&](uint32_t i, uint32_t earlier) {
+    const MappedFile* other = tensors_[earlier].file;
+    fail_tensor(i, other == tensors_[i].file ? "occurs twice" : "is also in " + other->path());
+  });
+}
+
+void GgufFile::fail_tensor(size_t i, const std::string& reason) const {
+  throw Error(tensors_[i].file->path() + ": byte " + std::to_string(offset_fields_[i]) + ": tensor " +
+              in_quotes(tensors_[i].name) + ": " + reason);
+}
+
+GgufFile GgufFile::open(const std::filesystem::path& path) {
+  GgufFile named(path);
+  const uint32_t count = named.get_u32(kSplitCount, 0);
+  if (count == 0) return named;  // as llama.cpp marks parts that it has joined
+  const uint32_t no = count == 1 ? named.get_u32(kSplitNo, 0) : named.get_u32(kSplitNo);
+  if (no >= count) {
+    named.fail(kSplitNo, "is " + std::to_string(no) + ", but the parts are numbered from 0, and key 'split.count' is " +
+                             std::to_string(count));
+  }
+  SplitName name{{}, no, count};
+  if (count > 1) name.prefix = named.split_prefix(no, count);
+  std::vector<GgufFile> parts;
+  for (name.no = 0; name.no < count; ++name.no) {
+    if (name.no == no) {
+      parts.push_back(std::move(named));
+    } else {
+      const std::filesystem::path part = split_path(name);
+      if (!is_there(part)) {
+        throw Error(part.string() + ": is missing: it is part " + std::to_string(name.no + 1) + " of " +
+                    std::to_string(count) + " of the model to which " + path.filename().string() + " belongs");
+      }
+      parts.push_back(GgufFile(part));
+    }
+    if (count > 1) parts.back().check_part(parts.front(), count, name.no);
+  }
+  GgufFile whole = std::move(parts.front());
+  for (size_t i = 1; i < parts.size(); ++i) whole.append(std::move(parts[i]));
+  whole.index_tensors();
+  if (whole.find(kSplitTensors) != nullptr && whole.get_u32(kSplitTensors) != whole.tensors_.size()) {
+    whole.fail(kSplitTensors, "is " + std::to_string(whole.get_u32(kSplitTensors)) + ", but " + std::to_string(count) +
+                                  (count == 1 ? " file has " : " files have ") + std::to_string(whole.tensors_.size()) +
+                                  " tensors");
+  }
+  return whole;
+}
+
+// What the names of all parts begin with. Links are followed until one is named like a part: a link to a part may have
+// any name, and parts may be links to files of any name.
+std::filesystem::path GgufFile::split_prefix(uint32_t no, uint32_t count) const {
+  constexpr int kMaxLinks = 40;
+  std::filesystem::path path = this->path();
+  for (int links = 0; links < kMaxLinks; ++links) {
+    if (const auto name = parse_split_name(path)) {
+      if (name->no == no && name->count == count) return name->prefix;
+      fail(name->count == count ? kSplitNo : kSplitCount,
+           "says part " + std::to_string(no + 1) + " of " + std::to_string(count) + ", but the file's name part " +
+               std::to_string(name->no + 1) + " of " + std::to_string(name->count));
+    }
+    std::error_code error;
+    const std::filesystem::path target = std::filesystem::read_symlink(path, error);
+    if (error) break;
+    path = path.parent_path() / target;  // the target alone where it is absolute
+  }
+  fail(kSplitCount, "says part " + std::to_string(no + 1) + " of " + std::to_string(count) +
+                        ": the file's name must end in '" + split_suffix(no, count) +
+                        "', and the other parts lie beside it");
+}
+
+// That this is the part of that number of the model to which `first` belongs.
+void GgufFile::check_part(const GgufFile& first, uint32_t count, uint32_t no) const {
+  const auto expect = [&](std::string_view key, uint32_t wanted, const std::string& why) {
+    const uint32_t found = get_u32(key);
+    if (found != wanted) fail(key, "is " + std::to_string(found) + ", expected " + std::to_string(wanted) + why);
+  };
+  expect(kSplitCount, count, " as in the other parts");
+  expect(kSplitNo, no, ", counted from 0, for part " + std::to_string(no + 1) + " of " + std::to_string(count));
+  for (const GgufEntry& entry : metadata_) {
+    // Each file has its own number and layout; all else is in the first part, and may be repeated.
+    if (&first == this || entry.key == kSplitNo || entry.key == kSplitCount || entry.key == kAlignmentKey) continue;
+    const GgufValue* other = first.find(entry.key);
+    if (other == nullptr) continue;
+    if (entry.key == kSplitTensors) {
+      expect(kSplitTensors, first.get_u32(kSplitTensors), " as in " + first.path());
+      continue;
+    }
+    const auto one = entry.value.payload(), two = other->payload();
+    if (entry.value.type() != other->type() || entry.value.element_type() != other->element_type() ||
+        !std::equal(one.begin(), one.end(), two.begin(), two.end())) {
+      fail(entry.key, "is not what it is in " + first.path() + ": these are not parts of one model");
+    }
+  }
+}
+
+void GgufFile::append(GgufFile part) {
+  parts_.push_back(std::move(part.parts_.front()));
+  tensors_.insert(tensors_.end(), part.tensors_.begin(), part.tensors_.end());
+  offset_fields_.insert(offset_fields_.end(), part.offset_fields_.begin(), part.offset_fields_.end());
+}
+
+uint64_t GgufFile::bytes() const {
+  uint64_t bytes = 0;
+  for (const GgufPart& part : parts_) bytes += part.file->size();
+  return bytes;
 }
 
 const GgufValue* GgufFile::find(std::string_view key) const {
@@ -567,7 +713,7 @@ const GgufTensor& GgufFile::tensor(std::string_view tensor_name) const {
 Format GgufFile::format(const GgufTensor& tensor) const {
   const GgmlType* type = find_ggml_type(tensor.type);
   if (type == nullptr || !type->format) {
-    throw Error(path() + ": tensor " + in_quotes(tensor.name) + " is stored as " +
+    throw Error(tensor.file->path() + ": tensor " + in_quotes(tensor.name) + " is stored as " +
                 std::string(tensor.type_name) + ", which this build does not read");
   }
   return *type->format;

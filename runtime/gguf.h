@@ -1,5 +1,8 @@
 // GGUF model files, versions 2 and 3 (little-endian): typed metadata and a table of tensors.
 //
+// A model may be split into several files (gguf_split.h): they are one GgufFile, with the metadata of the first and the
+// tensors of all, whichever of them is named.
+//
 // The file is mapped, not read: strings, arrays and tensor data are views into it, valid while the GgufFile
 // lives (a move keeps them valid). The file is untrusted; `open` checks every count, length, offset and
 // extent, in time and memory proportional to the header. Errors read "FILE: byte N: key 'K': reason" or
@@ -12,6 +15,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -82,29 +86,43 @@ inline constexpr size_t kGgufMaxDims = 4;
 struct GgufTensor {
   std::string_view name;
   std::array<size_t, kGgufMaxDims> extents;  // 1 from n_dims on
-  uint32_t n_dims;                           // 1..4
+  uint32_t n_dims;                           // 0..4; of 0 dimensions: one element
   uint32_t type;                             // ggml's type id
   std::string_view type_name;                // "F32", "Q6_K"
   uint64_t offset;                           // of the data, from the start of the file
-  size_t bytes;                              // of the data
+  size_t bytes;                              // of the data; 0 if an extent is 0
   const uint8_t* data;                       // aligned to 8 bytes or more
+  const MappedFile* file;                    // that holds the data
 
   // GGUF's order: shape()[0] is the row length, the axis that is contiguous in memory.
   std::span<const size_t> shape() const { return {extents.data(), n_dims}; }
+  size_t elements() const;
+};
+
+// A file that the model is made of.
+struct GgufPart {
+  std::shared_ptr<const MappedFile> file;
+  size_t tensors;
 };
 
 class GgufFile {
  public:
-  // Maps and checks the file. Throws Error for a file that cannot be mapped or is malformed.
+  // Maps and checks the file; if it is part of a split model, the other parts beside it, too. Throws Error for a file
+  // that cannot be mapped, is malformed or is missing, and for parts that do not belong together.
   static GgufFile open(const std::filesystem::path& path);
 
-  const std::string& path() const { return file_.path(); }
-  const MappedFile& file() const { return file_; }
+  // In order; one for a model that is not split.
+  const std::vector<GgufPart>& parts() const { return parts_; }
+  uint64_t bytes() const;  // of all parts
+
+  // Of the first part.
+  const std::string& path() const { return file().path(); }
+  const MappedFile& file() const { return *parts_.front().file; }
   uint32_t version() const { return version_; }
   uint32_t alignment() const { return alignment_; }      // of tensor data, in bytes
   uint64_t data_offset() const { return data_offset_; }  // where tensor data begins
 
-  // Metadata in the file's order.
+  // Metadata in the file's order, those of the first part.
   const std::vector<GgufEntry>& metadata() const { return metadata_; }
   const GgufValue* find(std::string_view key) const;  // null if absent
 
@@ -129,7 +147,7 @@ class GgufFile {
   // "FILE: byte N: key 'K': reason", for callers that find fault with a value.
   [[noreturn]] void fail(std::string_view key, std::string_view reason) const;
 
-  // Tensors in the file's order.
+  // Tensors in the file's order, part after part.
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
   const GgufTensor* find_tensor(std::string_view name) const;  // null if absent
   const GgufTensor& tensor(std::string_view name) const;       // throws Error if absent
@@ -139,16 +157,24 @@ class GgufFile {
   Format format(const GgufTensor& tensor) const;
 
  private:
-  explicit GgufFile(MappedFile file);
+  explicit GgufFile(const std::filesystem::path& path);  // this file alone
 
   const GgufValue& require(std::string_view key) const;
+  [[noreturn]] void fail_tensor(size_t i, const std::string& reason) const;
+  void index_tensors();
+  void place_tensors(uint64_t header_bytes);
+  void check_overlaps() const;
+  std::filesystem::path split_prefix(uint32_t no, uint32_t count) const;
+  void check_part(const GgufFile& first, uint32_t count, uint32_t no) const;
+  void append(GgufFile part);
 
-  MappedFile file_;
+  std::vector<GgufPart> parts_;
   uint32_t version_ = 0;
   uint32_t alignment_ = 32;
   uint64_t data_offset_ = 0;
   std::vector<GgufEntry> metadata_;
   std::vector<GgufTensor> tensors_;
+  std::vector<uint64_t> offset_fields_;  // where each tensor's entry has its offset, for messages
   std::vector<uint32_t> metadata_by_key_;  // indices, sorted: no hash that a file could make collide
   std::vector<uint32_t> tensors_by_name_;
 };

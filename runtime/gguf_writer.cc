@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "runtime/ggml_type.h"
+#include "runtime/gguf_split.h"
 #include "runtime/utf8.h"
 
 namespace weft {
@@ -127,14 +128,15 @@ size_t tensor_bytes(const GgufTensorPlan& tensor) {
   };
   const GgmlType* type = find_ggml_type(tensor.type);
   if (type == nullptr) return fail("unknown type id " + std::to_string(tensor.type));
-  if (tensor.shape.empty() || tensor.shape.size() > kGgufMaxDims) {
-    return fail(std::to_string(tensor.shape.size()) + " axes, wanted 1 to " + std::to_string(kGgufMaxDims));
+  if (tensor.shape.size() > kGgufMaxDims) {
+    return fail(std::to_string(tensor.shape.size()) + " axes, wanted at most " + std::to_string(kGgufMaxDims));
   }
-  if (tensor.shape[0] % type->block_elements != 0) {
-    return fail("a row has " + std::to_string(tensor.shape[0]) + " elements, not a multiple of " +
+  const size_t row = tensor.shape.empty() ? 1 : tensor.shape[0];
+  if (row % type->block_elements != 0) {
+    return fail("a row has " + std::to_string(row) + " elements, not a multiple of " +
                 std::to_string(type->block_elements) + ", the block of " + std::string(type->name));
   }
-  size_t bytes = tensor.shape[0] / type->block_elements;
+  size_t bytes = row / type->block_elements;
   bool overflow = __builtin_mul_overflow(bytes, type->block_bytes, &bytes);
   for (size_t d = 1; d < tensor.shape.size(); ++d) {
     overflow |= __builtin_mul_overflow(bytes, tensor.shape[d], &bytes);
@@ -143,72 +145,206 @@ size_t tensor_bytes(const GgufTensorPlan& tensor) {
   return bytes;
 }
 
-GgufWriter::GgufWriter(const std::filesystem::path& path, const GgufMetadata& metadata,
-                       std::vector<GgufTensorPlan> tensors)
-    : file_(path), tensors_(std::move(tensors)) {
+namespace {
+
+constexpr std::string_view kAlignmentKey = "general.alignment";
+
+uint64_t padded(uint64_t bytes, uint64_t alignment) { return (bytes + alignment - 1) / alignment * alignment; }
+
+// What a part has before its table.
+std::string encoded_head(const GgufMetadata& metadata, size_t tensors) {
   std::string head = "GGUF";
   append<uint32_t>(head, 3);
-  append<uint64_t>(head, tensors_.size());
+  append<uint64_t>(head, tensors);
   append<uint64_t>(head, metadata.entries().size());
   for (const auto& [key, bytes] : metadata.entries()) {
     append_text(head, key);
     head += bytes;
-    uint32_t type = 0;
-    std::memcpy(&type, bytes.data(), sizeof type);
-    if (key == "general.alignment" && type == static_cast<uint32_t>(GgufType::uint32)) {
-      uint32_t alignment = 0;
-      std::memcpy(&alignment, bytes.data() + sizeof type, sizeof alignment);
-      alignment_ = std::max(alignment, 1u);
-    }
   }
-  uint64_t offset = 0;
-  for (const GgufTensorPlan& tensor : tensors_) {
-    const size_t bytes = tensor_bytes(tensor);
-    append_text(head, tensor.name);
-    append(head, static_cast<uint32_t>(tensor.shape.size()));
-    for (const size_t extent : tensor.shape) append<uint64_t>(head, extent);
-    append(head, tensor.type);
-    append(head, offset);
-    if (bytes > std::numeric_limits<int64_t>::max() - offset - alignment_) {
-      throw Error(file_.path() + ": the tensors are too large for one file");
-    }
-    offset += (bytes + alignment_ - 1) / alignment_ * alignment_;
+  return head;
+}
+
+void append_entry(std::string& head, const GgufTensorPlan& tensor, uint64_t offset) {
+  append_text(head, tensor.name);
+  append(head, static_cast<uint32_t>(tensor.shape.size()));
+  for (const size_t extent : tensor.shape) append<uint64_t>(head, extent);
+  append(head, tensor.type);
+  append(head, offset);
+}
+
+uint64_t alignment_of(const GgufMetadata& metadata) {
+  const auto& entries = metadata.entries();
+  const auto at = std::find_if(entries.begin(), entries.end(), [](const auto& e) { return e.first == kAlignmentKey; });
+  if (at == entries.end()) return 32;
+  uint32_t type = 0, alignment = 0;
+  std::memcpy(&type, at->second.data(), sizeof type);
+  if (type == static_cast<uint32_t>(GgufType::uint32)) {
+    std::memcpy(&alignment, at->second.data() + sizeof type, sizeof alignment);
   }
-  file_.write(head.data(), head.size());
-  pad();
-  if (!tensors_.empty()) remaining_ = tensor_bytes(tensors_[0]);
+  if (!std::has_single_bit(alignment)) throw Error("key 'general.alignment' is not a u32 and a power of two");
+  return alignment;
+}
+
+// Of the tensors' data in one file.
+uint64_t add_data(uint64_t bytes, const GgufTensorPlan& tensor, uint64_t alignment) {
+  const size_t more = tensor_bytes(tensor);
+  if (more > std::numeric_limits<int64_t>::max() - bytes - alignment) {
+    throw Error("tensor " + in_quotes(tensor.name) + ": the tensors are too large for one file");
+  }
+  return padded(bytes + more, alignment);
+}
+
+void set_split_keys(GgufMetadata& metadata, size_t no, size_t count, size_t tensors) {
+  metadata.set(kSplitNo, static_cast<uint16_t>(no));
+  metadata.set(kSplitCount, static_cast<uint16_t>(count));
+  metadata.set(kSplitTensors, static_cast<int32_t>(tensors));
+}
+
+}  // namespace
+
+GgufWriter::GgufWriter(const std::filesystem::path& path, GgufMetadata metadata, std::vector<GgufTensorPlan> tensors,
+                       std::optional<uint64_t> max_bytes)
+    : tensors_(std::move(tensors)) {
+  for (const std::string_view key : {kSplitNo, kSplitCount, kSplitTensors}) metadata.erase(key);
+  if (max_bytes) {
+    plan_parts(path, metadata, *max_bytes);
+  } else {
+    paths_ = {path.string()};
+    add_part(metadata, 0, tensors_.size());
+  }
+  open_next();
   advance();
 }
 
+void GgufWriter::plan_parts(const std::filesystem::path& path, const GgufMetadata& metadata, uint64_t max_bytes) {
+  std::error_code ignored;
+  const auto check = [&](const std::filesystem::path& file) {
+    const std::filesystem::file_status status = std::filesystem::status(file, ignored);
+    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+      throw Error(file.string() + ": is not a regular file, as the parts of a split model are");
+    }
+  };
+  check(path);
+
+  GgufMetadata first = metadata, others;
+  for (GgufMetadata* of_part : {&first, &others}) set_split_keys(*of_part, 0, 0, tensors_.size());
+  std::vector<size_t> ends;  // of the parts before the last one
+  uint64_t alignment = alignment_of(first), head = encoded_head(first, 0).size(), data = 0;
+  size_t begin = 0;
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    std::string entry;
+    append_entry(entry, tensors_[i], 0);
+    const uint64_t more = add_data(data, tensors_[i], alignment);
+    if (padded(head + entry.size(), alignment) + more > max_bytes && (i > begin || ends.empty())) {
+      ends.push_back(begin = i);
+      alignment = alignment_of(others), head = encoded_head(others, 0).size() + entry.size();
+      data = add_data(0, tensors_[i], alignment);
+    } else {
+      head += entry.size(), data = more;
+    }
+  }
+  ends.push_back(tensors_.size());
+  if (ends.size() > kMaxSplits) {
+    throw Error(path.string() + ": parts of " + std::to_string(max_bytes) + " bytes are too small: it would take " +
+                std::to_string(ends.size()) + ", more than " + std::to_string(kMaxSplits));
+  }
+  SplitName name{path, 0, static_cast<uint32_t>(ends.size())};
+  if (path.extension() == ".gguf") name.prefix.replace_extension();
+  begin = 0;
+  for (; name.no < name.count; ++name.no) {
+    paths_.push_back(split_path(name).string());
+    check(paths_.back());
+    GgufMetadata& of_part = name.no == 0 ? first : others;
+    set_split_keys(of_part, name.no, name.count, tensors_.size());
+    add_part(of_part, begin, ends[name.no]);
+    begin = ends[name.no];
+  }
+}
+
+void GgufWriter::add_part(const GgufMetadata& metadata, size_t first, size_t end) {
+  Part part{encoded_head(metadata, end - first), alignment_of(metadata), end};
+  uint64_t offset = 0;
+  for (size_t i = first; i < end; ++i) {
+    append_entry(part.head, tensors_[i], offset);
+    offset = add_data(offset, tensors_[i], part.alignment);
+  }
+  parts_.push_back(std::move(part));
+}
+
+std::vector<std::string> GgufWriter::temporaries() const {
+  std::vector<std::string> names;
+  for (const std::string& path : paths_) {
+    if (std::string name = OutputFile::temporary_name(path); !name.empty()) names.push_back(std::move(name));
+  }
+  return names;
+}
+
+void GgufWriter::open_next() {
+  if (!files_.empty()) file().complete();
+  Part& part = parts_[files_.size()];
+  files_.push_back(std::make_unique<OutputFile>(paths_[files_.size()]));
+  file().write(part.head.data(), part.head.size());
+  part.head = {};
+  pad();
+  if (current_ < part.end) remaining_ = tensor_bytes(tensors_[current_]);
+}
+
 void GgufWriter::pad() {
-  const std::string zeros((alignment_ - file_.written() % alignment_) % alignment_, '\0');
-  file_.write(zeros.data(), zeros.size());
+  const uint64_t alignment = parts_[files_.size() - 1].alignment;
+  const std::string zeros(padded(file().written(), alignment) - file().written(), '\0');
+  file().write(zeros.data(), zeros.size());
 }
 
 void GgufWriter::advance() {
-  while (current_ < tensors_.size() && remaining_ == 0) {
-    pad();
-    if (++current_ < tensors_.size()) remaining_ = tensor_bytes(tensors_[current_]);
+  while (remaining_ == 0) {
+    if (current_ < parts_[files_.size() - 1].end) {
+      pad();
+      ++current_;
+    }
+    if (current_ < parts_[files_.size() - 1].end) {
+      remaining_ = tensor_bytes(tensors_[current_]);
+    } else if (files_.size() < parts_.size()) {
+      open_next();
+    } else {
+      return;
+    }
   }
 }
 
 void GgufWriter::write(std::span<const uint8_t> data) {
   while (!data.empty()) {
-    if (current_ == tensors_.size()) throw Error(file_.path() + ": more data than the tensors have");
+    if (current_ == tensors_.size()) throw Error(file().path() + ": more data than the tensors have");
     const size_t part = std::min(data.size(), remaining_);
-    file_.write(data.data(), part);
+    file().write(data.data(), part);
     data = data.subspan(part);
     remaining_ -= part;
     advance();
   }
 }
 
-void GgufWriter::finish() {
+void GgufWriter::complete() {
   if (current_ < tensors_.size()) {
-    throw Error(file_.path() + ": tensor " + in_quotes(tensors_[current_].name) + " lacks " +
+    throw Error(file().path() + ": tensor " + in_quotes(tensors_[current_].name) + " lacks " +
                 std::to_string(remaining_) + " bytes of data");
   }
-  file_.finish();
+  file().complete();
+}
+
+void GgufWriter::finish() {
+  complete();
+  // The first part comes last: a model with some parts in place has none to begin with.
+  std::vector<std::string> added;  // where nothing was before
+  try {
+    for (auto at = files_.rbegin(); at != files_.rend(); ++at) {
+      const bool adds = !is_there((*at)->path());
+      (*at)->finish();
+      if (adds) added.push_back((*at)->path());
+    }
+  } catch (...) {
+    std::error_code ignored;
+    for (const std::string& path : added) std::filesystem::remove(path, ignored);
+    throw;
+  }
 }
 
 }  // namespace weft

@@ -5,8 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <map>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -57,7 +58,7 @@ class GgufMetadata {
 // What the table says of a tensor; its data follows in the order of the table.
 struct GgufTensorPlan {
   std::string name;
-  std::vector<size_t> shape;  // GGUF's order: the row length first; 1 to 4 extents
+  std::vector<size_t> shape;  // GGUF's order: the row length first; 0 to 4 extents
   uint32_t type;              // ggml's type id
 };
 
@@ -65,27 +66,48 @@ struct GgufTensorPlan {
 // beyond 64 bits.
 size_t tensor_bytes(const GgufTensorPlan& tensor);
 
-// Appears at `path` with finish(); gone without. Errors are those of OutputFile. Data is aligned to
-// general.alignment, else to 32 bytes.
+// One file, or a model split into several (gguf_split.h). They appear with finish(), all of them; gone without. Errors
+// are those of OutputFile. Data is aligned to general.alignment, else to 32 bytes.
 class GgufWriter {
  public:
-  GgufWriter(const std::filesystem::path& path, const GgufMetadata& metadata, std::vector<GgufTensorPlan> tensors);
+  // The file `path`. With `max_bytes` parts instead, of at most so many bytes each, whose names begin with `path` less
+  // ".gguf"; a tensor that takes more is alone in its part, and metadata that do are alone in the first. Keys of
+  // splitting in `metadata` are replaced. Throws Error for a path that cannot be written, for a general.alignment that
+  // is not a u32 or not a power of two, and where it takes more parts than there may be.
+  GgufWriter(const std::filesystem::path& path, GgufMetadata metadata, std::vector<GgufTensorPlan> tensors,
+             std::optional<uint64_t> max_bytes = {});
+
+  // The files that finish() puts in their places, and the names under which they are written until then (none for what
+  // is written to directly).
+  const std::vector<std::string>& paths() const { return paths_; }
+  std::vector<std::string> temporaries() const;
 
   // Appends to the data of the tensor that is not yet complete; padding is added at its end. Throws Error if that
   // is more than the table says.
   void write(std::span<const uint8_t> data);
-  // Throws Error, naming the tensor, if data is missing.
+  // All is on the disk. Throws Error, naming the tensor, if data is missing.
+  void complete();
+  // complete(), unless that was called, and puts the files in their places: takes no time.
   void finish();
 
-  const OutputFile& file() const { return file_; }
-
  private:
+  struct Part {
+    std::string head;  // up to and with the table
+    uint64_t alignment;
+    size_t end;  // index of the tensor after its last one
+  };
+
+  void plan_parts(const std::filesystem::path& path, const GgufMetadata& metadata, uint64_t max_bytes);
+  void add_part(const GgufMetadata& metadata, size_t first, size_t end);
+  OutputFile& file() { return *files_.back(); }
+  void open_next();
   void advance();  // to the next tensor that has data
   void pad();
 
-  OutputFile file_;
   std::vector<GgufTensorPlan> tensors_;
-  uint64_t alignment_ = 32;
+  std::vector<Part> parts_;
+  std::vector<std::string> paths_;
+  std::vector<std::unique_ptr<OutputFile>> files_;  // opened so far: all but the last are complete
   size_t current_ = 0;    // tensor whose data is being written
   size_t remaining_ = 0;  // bytes of it that are missing
 };

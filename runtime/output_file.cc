@@ -15,28 +15,40 @@ namespace weft {
 
 namespace fs = std::filesystem;
 
-OutputFile::OutputFile(const fs::path& path) : path_(path.string()), target_(path_) {
+namespace {
+
+// A link is followed: what it points to is replaced, not the link.
+std::string target_of(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_symlink(path, error)) return path.string();
+  const fs::path real = fs::canonical(path, error);
+  return error ? path.string() : real.string();
+}
+
+}  // namespace
+
+std::string OutputFile::temporary_name(const fs::path& path) {
+  const std::string target = target_of(path);
   std::error_code ignored;
-  // A link is followed: what it points to is replaced, not the link.
-  if (fs::is_symlink(path, ignored)) {
-    if (const fs::path real = fs::canonical(path, ignored); !ignored) target_ = real.string();
-  }
-  const fs::file_status status = fs::status(target_, ignored);
-  const bool renames = !fs::exists(status) || fs::is_regular_file(status);
-  if (renames) {
-    const std::string own = target_ + ".partial." + std::to_string(::getpid());
-    // O_EXCL: a name that somebody else made is not written through. Left by a process that had this id: taken
-    // over.
-    file_ = ::open(own.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (file_ < 0 && errno == EEXIST && ::unlink(own.c_str()) == 0) {
-      file_ = ::open(own.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    }
-    if (file_ < 0) fail("cannot make a file beside it");
-    temporary_ = own;
-  } else {
+  const fs::file_status status = fs::status(target, ignored);
+  if (fs::exists(status) && !fs::is_regular_file(status)) return {};
+  return target + ".partial." + std::to_string(::getpid());
+}
+
+OutputFile::OutputFile(const fs::path& path) : path_(path.string()), target_(target_of(path)) {
+  const std::string own = temporary_name(path);
+  if (own.empty()) {
     file_ = ::open(target_.c_str(), O_WRONLY | O_CLOEXEC);
     if (file_ < 0) fail("cannot open");
+    return;
   }
+  // O_EXCL: a name that somebody else made is not written through. Left by a process that had this id: taken over.
+  file_ = ::open(own.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (file_ < 0 && errno == EEXIST && ::unlink(own.c_str()) == 0) {
+    file_ = ::open(own.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  }
+  if (file_ < 0) fail("cannot make a file beside it");
+  temporary_ = own;
 }
 
 OutputFile::~OutputFile() {
@@ -68,10 +80,15 @@ void OutputFile::write_at(uint64_t offset, const void* bytes, size_t count) {
   }
 }
 
-void OutputFile::finish() {
+void OutputFile::complete() {
+  if (file_ < 0) return;
   // Pipes and devices know no fsync, and say so with EINVAL or EROFS.
   if (!temporary_.empty() && ::fsync(file_) != 0) fail("cannot write");
   if (::close(std::exchange(file_, -1)) != 0) fail("cannot write");
+}
+
+void OutputFile::finish() {
+  complete();
   if (temporary_.empty()) return;
   if (std::rename(temporary_.c_str(), target_.c_str()) != 0) fail("cannot put the complete file in its place");
   temporary_.clear();

@@ -30,18 +30,22 @@ class OutputFile {
   void write(const void* bytes, size_t count);  // behind what was written so
   void write_at(uint64_t offset, const void* bytes, size_t count);
   uint64_t written() const { return written_; }  // bytes by write()
-  // Waits until the bytes are on the disk, and gives the file its name.
+  // Waits until the bytes are on the disk; nothing can be written from then on.
+  void complete();
+  // complete(), unless that was called, and gives the file its name.
   void finish();
 
   const std::string& path() const { return path_; }
   // The name under which it is written; empty where that is its own.
   const std::string& temporary() const { return temporary_; }
+  // What temporary() will be for this path, as things are now.
+  static std::string temporary_name(const std::filesystem::path& path);
 
  private:
   [[noreturn]] void fail(const char* what) const;
 
   std::string path_, target_, temporary_;
-  int file_ = -1;
+  int file_ = -1;  // -1: complete
   uint64_t written_ = 0;
 };
 

@@ -95,9 +95,9 @@ class StreamDecoder {
 std::unique_ptr<Tokenizer> load_tokenizer(const GgufFile& file);
 
 // From what a path leads to: a GGUF file; a directory with tokenizer.json, else tokenizer.model (SentencePiece, or
-// Llama-3's list of base64 tokens), else vocab.json and merges.txt; or one of those files itself. Beside them
-// tokenizer_config.json, generation_config.json and config.json are read for BOS, EOS, what ends generation, and
-// added tokens. tokenizer.json encodes exactly as Hugging Face tokenizers do, with parse_special; the others follow
+// Llama-3's list of base64 tokens), else vocab.json and merges.txt, else one GGUF model; or one of those files itself.
+// Beside them tokenizer_config.json, generation_config.json and config.json are read for BOS, EOS, what ends generation,
+// and added tokens. tokenizer.json encodes exactly as Hugging Face tokenizers do, with parse_special; the others follow
 // SentencePiece, llama.cpp and tiktoken. Throws Error, naming file and place.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path);
 

@@ -242,7 +242,7 @@ std::vector<float> WeightLoader::vector(const std::string& name, int64_t count) 
 void WeightLoader::finish() const {
   std::vector<std::string> problems = problems_;
   for (const CheckpointTensor& tensor : checkpoint_->tensors()) {
-    if (!used_.contains(tensor.name)) {
+    if (!used_.contains(tensor.name) && tensor.bytes != 0) {
       problems.push_back("tensor " + in_quotes(tensor.name) + " is not part of this architecture");
     }
   }

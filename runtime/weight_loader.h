@@ -107,7 +107,7 @@ class WeightLoader {
   // A small tensor of one dimension, decoded; nothing if the file has none of that name. Its length is `count`.
   std::vector<float> vector(const std::string& tensor, int64_t count);
 
-  // Throws Error that lists every tensor that was missing, did not fit, or was never asked for.
+  // Throws Error that lists every tensor that was missing, did not fit, or was never asked for (unless it is empty).
   void finish() const;
 
  private:

@@ -1,12 +1,12 @@
 // weft convert: a directory of safetensors as a GGUF file.
 #include <cstdio>
-#include <filesystem>
+#include <set>
 
 #include "runtime/convert.h"
 #include "runtime/ggml_type.h"
 #include "runtime/model_config.h"
 #include "tools/common.h"
-#include "tools/interrupt.h"
+#include "tools/gguf_output.h"
 
 namespace weft::tools {
 
@@ -15,17 +15,12 @@ namespace {
 struct ConvertFlags {
   std::string input, output, type;
   int threads = 0;
+  std::optional<uint64_t> split_max_size;
 };
 
 void run(const ConvertFlags& flags) {
   const auto checkpoint = Checkpoint::open(flags.input);
   if (checkpoint->convention() == Convention::gguf) throw Error(flags.input + ": is a GGUF file already");
-  for (const CheckpointTensor& tensor : checkpoint->tensors()) {
-    std::error_code ignored;
-    if (std::filesystem::equivalent(tensor.file->path(), flags.output, ignored)) {
-      throw Error(flags.output + ": is part of the input; write to another file");
-    }
-  }
   std::optional<Format> type;
   if (flags.type == "F32") type = Format::f32;
   if (flags.type == "F16") type = Format::f16;
@@ -41,20 +36,21 @@ void run(const ConvertFlags& flags) {
     whole += tensor_bytes(plans.back());
   }
   const int threads = thread_count(flags.threads);
-  GgufWriter writer(flags.output, metadata, std::move(plans));
-  const RemoveOnSignal guard(writer.file().temporary());
+  std::set<std::string> inputs;
+  for (const CheckpointTensor& tensor : checkpoint->tensors()) inputs.insert(tensor.file->path());
+  GgufOutput output(flags.output, std::move(metadata), std::move(plans), flags.split_max_size, inputs);
   const Stopwatch watch;
   Progress progress;
   for (const ConvertedTensor& tensor : tensors) {
     write_converted(checkpoint->path(), tensor, threads, [&](std::span<const uint8_t> part) {
-      writer.write(part);
+      output.writer().write(part);
       done += part.size();
       progress.show(progress_bar(static_cast<double>(done) / static_cast<double>(whole)) + "  " + tensor.name);
     });
   }
-  writer.finish();
+  output.finish();
   progress.clear();
-  std::fprintf(stderr, "%s: %zu tensors, %.1f MB, %.1f s\n", flags.output.c_str(), tensors.size(),
+  std::fprintf(stderr, "%s: %zu tensors, %.1f MB, %.1f s\n", output.name().c_str(), tensors.size(),
                static_cast<double>(whole) / 1e6, watch.seconds());
   const ModelConfig config(checkpoint);
   if (config.text("rope.scaling.type", "none") == "dynamic") {
@@ -81,6 +77,7 @@ void add_convert(CLI::App& app) {
   command->add_option("-t,--threads", flags->threads, "Threads (default, and at most: the CPUs that this process may use)")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
+  add_split_flag(*command, flags->split_max_size);
   command->callback([flags] { run(*flags); });
 }
 

@@ -58,9 +58,15 @@ void print_entries(const std::vector<std::array<std::string, 3>>& rows) {
 void run(const ModelFlags& flags) {
   const std::shared_ptr<const Checkpoint> file = open_file(flags);
   std::vector<std::array<std::string, 3>> entries;
+  // Where there may be several.
+  const bool names_files = file->gguf() == nullptr || file->gguf()->parts().size() > 1;
   if (const GgufFile* gguf = file->gguf()) {
-    print(format("%s: GGUF version %u, %zu bytes, %zu metadata entries, %zu tensors\n\n", file->path().c_str(),
+    print(format("%s: GGUF version %u, %zu bytes, %zu metadata entries, %zu tensors\n", file->path().c_str(),
                  gguf->version(), file->bytes(), gguf->metadata().size(), gguf->tensors().size()));
+    for (const GgufPart& part : gguf->parts()) {
+      if (names_files) print(format("  %s: %zu bytes, %zu tensors\n", part.file->path().c_str(), part.file->size(), part.tensors));
+    }
+    print("\n");
     for (const GgufEntry& entry : gguf->metadata()) {
       entries.push_back({shown(entry.key), entry.value.type_name(), text_of(entry.value)});
     }
@@ -74,8 +80,8 @@ void run(const ModelFlags& flags) {
   // As they lie in the files.
   std::vector<const CheckpointTensor*> tensors;
   for (const CheckpointTensor& tensor : file->tensors()) tensors.push_back(&tensor);
-  std::stable_sort(tensors.begin(), tensors.end(), [](const CheckpointTensor* a, const CheckpointTensor* b) {
-    return std::tie(a->file->path(), a->data) < std::tie(b->file->path(), b->data);
+  std::sort(tensors.begin(), tensors.end(), [](const CheckpointTensor* a, const CheckpointTensor* b) {
+    return std::tie(a->file->path(), a->data, a->name) < std::tie(b->file->path(), b->data, b->name);
   });
   size_t name_width = 0;
   for (const CheckpointTensor* tensor : tensors) name_width = std::max(name_width, shown(tensor->name).size());
@@ -91,7 +97,7 @@ void run(const ModelFlags& flags) {
     const auto offset = reinterpret_cast<const uint8_t*>(tensor->data) - tensor->file->data();
     print(pad(shown(tensor->name), name_width) + "  " + pad(tensor->type_name, 6) + "  " + pad(shape, 16) +
           format("  %12zu bytes at %lld", tensor->bytes, static_cast<long long>(offset)) +
-          (file->gguf() ? "" : " of " + std::filesystem::path(tensor->file->path()).filename().string()) + "\n");
+          (!names_files ? "" : " of " + std::filesystem::path(tensor->file->path()).filename().string()) + "\n");
   }
   print(format("\n%.0f parameters\n", elements));
 }

@@ -2,14 +2,16 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <set>
 
 #include "runtime/ggml_type.h"
+#include "runtime/gguf_split.h"
 #include "runtime/gguf_writer.h"
 #include "runtime/quantize_mix.h"
 #include "runtime/reencode.h"
 #include "runtime/utf8.h"
 #include "tools/common.h"
-#include "tools/interrupt.h"
+#include "tools/gguf_output.h"
 
 namespace weft::tools {
 
@@ -19,6 +21,7 @@ struct QuantizeFlags {
   std::string input, output, type;
   int threads = 0;
   bool allow_requantize = false;
+  std::optional<uint64_t> split_max_size;
 };
 
 std::string target_names() {
@@ -42,9 +45,8 @@ std::vector<TensorTask> plan_tensors(const GgufFile& file, const QuantizeTarget&
   const MixFacts facts = mix_facts(file);
   std::vector<TensorTask> tasks;
   for (const GgufTensor& tensor : file.tensors()) {
-    TensorTask task{&tensor, 1, {}};
-    for (const size_t extent : tensor.shape()) task.elements *= extent;
-    if (is_quantized(tensor)) {
+    TensorTask task{&tensor, tensor.elements(), {}};
+    if (is_quantized(tensor) && task.elements != 0) {
       const FormatChoice choice = choose_format(target, facts, tensor.name, tensor.shape()[0]);
       if (choice.format != choice.wanted) {
         fallbacks += format("  %s: rows of %zu do not divide into blocks of %s: %s\n",
@@ -53,11 +55,11 @@ std::vector<TensorTask> plan_tensors(const GgufFile& file, const QuantizeTarget&
       }
       const Format from = file.format(tensor);
       if (!info(from).is_float) {
-        throw Error(file.path() + ": tensor " + in_quotes(tensor.name) + " is of type " + std::string(name(from)) +
+        throw Error(tensor.file->path() + ": tensor " + in_quotes(tensor.name) + " is of type " + std::string(name(from)) +
                     ", which holds no weights");
       }
       if (info(from).block_elements > 1 && from != choice.format && !allow_requantize) {
-        throw Error(file.path() + ": tensor " + in_quotes(tensor.name) + " is quantized already, as " +
+        throw Error(tensor.file->path() + ": tensor " + in_quotes(tensor.name) + " is quantized already, as " +
                     std::string(name(from)) +
                     "; what that lost is lost, so start from F32, F16 or BF16, or say --allow-requantize");
       }
@@ -75,18 +77,19 @@ void run(const QuantizeFlags& flags) {
   if (std::filesystem::equivalent(flags.input, flags.output, ignored)) {
     throw Error(flags.output + ": is the input; write to another file");
   }
-  if (std::filesystem::is_directory(flags.input, ignored)) {
-    throw Error(flags.input + ": is a directory; make a GGUF file of it with `weft convert`");
+  std::filesystem::path input = flags.input;
+  if (std::filesystem::is_directory(input, ignored)) {
+    input = gguf_in(input);
+    if (input.empty()) throw Error(flags.input + ": is a directory; make a GGUF file of it with `weft convert`");
   }
-  const GgufFile file = GgufFile::open(flags.input);
-  if (file.find("split.count") != nullptr && file.get_u32("split.count") > 1) {
-    throw Error(file.path() + ": key 'split.count': is one of several files of a model; join them first");
-  }
+  const GgufFile file = GgufFile::open(input);
   std::string fallbacks;
   const std::vector<TensorTask> tasks = plan_tensors(file, target, flags.allow_requantize, fallbacks);
 
   GgufMetadata metadata;
   for (const GgufEntry& entry : file.metadata()) metadata.set(entry.key, entry.value);
+  // Whatever integer the input has.
+  if (file.find("general.alignment") != nullptr) metadata.set("general.alignment", file.alignment());
   metadata.set("general.quantization_version", uint32_t{2});
   if (target.file_type) {
     metadata.set("general.file_type", *target.file_type);
@@ -94,19 +97,23 @@ void run(const QuantizeFlags& flags) {
     metadata.erase("general.file_type");
   }
   std::vector<GgufTensorPlan> plans;
+  size_t bytes_out = 0;
   for (const TensorTask& task : tasks) {
     const auto shape = task.tensor->shape();
     plans.push_back({std::string(task.tensor->name),
                      {shape.begin(), shape.end()},
                      task.from ? ggml_type_id(task.to) : task.tensor->type});
+    bytes_out += tensor_bytes(plans.back());
   }
 
   const int threads = thread_count(flags.threads);
-  GgufWriter writer(flags.output, metadata, std::move(plans));
-  const RemoveOnSignal guard(writer.file().temporary());
+  std::set<std::string> inputs;
+  for (const GgufPart& part : file.parts()) inputs.insert(part.file->path());
+  GgufOutput output(flags.output, std::move(metadata), std::move(plans), flags.split_max_size, inputs);
+  GgufWriter& writer = output.writer();
   const Stopwatch watch;
   Progress progress;
-  size_t whole = 0, elements = 0, bytes_in = 0, bytes_out = 0, done = 0;
+  size_t whole = 0, elements = 0, bytes_in = 0, done = 0;
   std::map<std::string, int, std::less<>> kinds;
   for (const TensorTask& task : tasks) whole += task.tensor->bytes;
   for (size_t i = 0; i < tasks.size(); ++i) {
@@ -117,11 +124,10 @@ void run(const QuantizeFlags& flags) {
       progress.show(format("%s  %zu/%zu  %s", progress_bar(share).c_str(), i + 1, tasks.size(),
                            std::string(tensor.name).c_str()));
     };
-    const uint64_t before = writer.file().written();
     if (task.from) {
       size_t written = 0;
       const size_t total = row_bytes(task.to, task.elements);
-      reencode(whole_tensor(file.path() + ": tensor " + in_quotes(tensor.name), *task.from, task.to,
+      reencode(whole_tensor(tensor.file->path() + ": tensor " + in_quotes(tensor.name), *task.from, task.to,
                             reinterpret_cast<const std::byte*>(tensor.data), task.elements),
                threads, [&](std::span<const uint8_t> part) {
                  writer.write(part);
@@ -133,14 +139,13 @@ void run(const QuantizeFlags& flags) {
       writer.write({tensor.data, tensor.bytes});
       show(tensor.bytes);
     }
-    file.file().drop(tensor.offset, tensor.bytes);
+    tensor.file->drop(tensor.offset, tensor.bytes);
     ++kinds[task.from ? std::string(name(task.to)) : std::string(tensor.type_name)];
     done += tensor.bytes;
     elements += task.elements;
     bytes_in += tensor.bytes;
-    bytes_out += static_cast<size_t>(writer.file().written() - before);
   }
-  writer.finish();
+  output.finish();
   progress.clear();
 
   std::string counts;
@@ -148,7 +153,7 @@ void run(const QuantizeFlags& flags) {
     counts += format("%s%d %s", counts.empty() ? "" : ", ", count, kind.c_str());
   }
   if (!fallbacks.empty()) std::fprintf(stderr, "other formats where rows do not divide:\n%s", fallbacks.c_str());
-  std::fprintf(stderr, "%s: %s: %s; %.1f -> %.1f MB, %.2f bits per weight, %.1f s\n", flags.output.c_str(),
+  std::fprintf(stderr, "%s: %s: %s; %.1f -> %.1f MB, %.2f bits per weight, %.1f s\n", output.name().c_str(),
                std::string(target.name).c_str(), counts.c_str(), static_cast<double>(bytes_in) / 1e6,
                static_cast<double>(bytes_out) / 1e6,
                8 * static_cast<double>(bytes_out) / static_cast<double>(std::max<size_t>(elements, 1)),
@@ -165,7 +170,7 @@ void add_quantize(CLI::App& app) {
       "is Q2_K_M here); the others are one format for all matrices. Norms, biases and the routers of experts\n"
       "stay as they are. Rows that do not divide into blocks of a type get another one; they are listed.\n"
       "llama.cpp runs all of these but Q8_K, which it has for activations only.");
-  command->add_option("IN", flags->input, "Model file, GGUF")->required()->type_name("FILE");
+  command->add_option("IN", flags->input, "Model file, GGUF, or any part of a split one")->required()->type_name("FILE");
   command->add_option("OUT", flags->output, "File to write; it appears when it is complete")
       ->required()
       ->type_name("FILE");
@@ -179,6 +184,7 @@ void add_quantize(CLI::App& app) {
   command->add_option("-t,--threads", flags->threads, "Threads (default, and at most: the CPUs that this process may use)")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
+  add_split_flag(*command, flags->split_max_size);
   command->add_flag("--allow-requantize", flags->allow_requantize,
                     "Take a file whose matrices are quantized already, and lose precision twice");
   command->callback([flags] { run(*flags); });

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "runtime/tokenizer/bpe_tokenizer.h"
 #include "runtime/checkpoint.h"
+#include "runtime/gguf_split.h"
 #include "runtime/json_node.h"
 #include "runtime/mapped_file.h"
 #include "runtime/tokenizer/spm_tokenizer.h"
@@ -134,6 +135,7 @@ std::unique_ptr<Tokenizer> from_directory(const fs::path& directory) {
   if (is_there(directory / "tokenizer.json")) return from_tokenizer_json(directory / "tokenizer.json");
   if (is_there(directory / "tokenizer.model")) return from_tokenizer_model(directory / "tokenizer.model");
   if (is_there(directory / "vocab.json") && is_there(directory / "merges.txt")) return from_vocab_json(directory);
+  if (const fs::path gguf = gguf_in(directory); !gguf.empty()) return load_tokenizer(GgufFile::open(gguf));
   throw Error(directory.string() + ": holds no tokenizer: neither tokenizer.json nor tokenizer.model nor vocab.json "
                                    "and merges.txt");
 }
@@ -145,7 +147,7 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& path) {
   if (fs::is_directory(path, error)) return from_directory(path);
   if (path.filename() == "vocab.json" || path.filename() == "merges.txt") return from_vocab_json(path.parent_path());
   if (path.extension() == ".json") return from_tokenizer_json(path);
-  if (MappedFile(path).text().starts_with("GGUF")) return load_tokenizer(GgufFile::open(path));
+  if (path.extension() == ".gguf" || MappedFile(path).text().starts_with("GGUF")) return load_tokenizer(GgufFile::open(path));
   return from_tokenizer_model(path);
 }
 

@@ -56,8 +56,8 @@ void look_up(const GgufFile& file, std::string_view key) {
 
 void read(const GgufFile& file, const GgufTensor& tensor) {
   require(file.find_tensor(tensor.name) != nullptr);
-  require(tensor.offset <= file.file().size() && tensor.bytes <= file.file().size() - tensor.offset);
-  require(tensor.data == file.file().data() + tensor.offset);
+  require(tensor.offset <= tensor.file->size() && tensor.bytes <= tensor.file->size() - tensor.offset);
+  require(tensor.data == tensor.file->data() + tensor.offset);
   Format format;
   try {
     format = file.format(tensor);
