@@ -112,6 +112,10 @@ class Collector {
       problem(source, "is missing");
       return nullptr;
     }
+    if (tensor->bytes == 0) {
+      problem(source, "has no elements");
+      return nullptr;
+    }
     if (!std::equal(extents.begin(), extents.end(), tensor->extents.begin(), tensor->extents.end(),
                     [](size_t a, int64_t b) { return static_cast<int64_t>(a) == b; })) {
       problem(source, "is " + shape_text(tensor->extents) + ", expected " + shape_text(extents));

@@ -71,6 +71,7 @@ void WeightLoader::set_extent(const AxisInfo* axis, int64_t extent) {
 int64_t WeightLoader::rows(std::string_view name) const {
   const CheckpointTensor* tensor = checkpoint_->find(name);
   if (tensor == nullptr) throw Error(checkpoint_->path() + ": tensor " + in_quotes(name) + " is missing");
+  if (tensor->bytes == 0) throw Error(checkpoint_->path() + ": tensor " + in_quotes(name) + " has no elements");
   if (tensor->extents.size() == 2) return tensor->extents[0];
   throw Error(checkpoint_->path() + ": tensor " + in_quotes(name) + " has " + std::to_string(tensor->extents.size()) +
               " dimensions, expected 2");

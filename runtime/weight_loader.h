@@ -58,7 +58,8 @@ class WeightLoader {
   TensorNames names() const { return {checkpoint_->convention(), ""}; }
 
   bool has(std::string_view tensor) const { return checkpoint_->find(tensor) != nullptr; }
-  // Rows of a tensor of two dimensions: its slower extent. Throws Error where there is no such tensor.
+  // Rows of a tensor of two dimensions: its slower extent. Throws Error where there is no such tensor,
+  // or one without elements.
   int64_t rows(std::string_view tensor) const;
   // The first of these names that the file has; the first of all where it has none.
   std::string first_of(std::initializer_list<std::string> tensors) const;

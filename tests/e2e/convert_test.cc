@@ -207,6 +207,36 @@ TEST_F(ConvertSmall, MatricesKeepTheFormatThatEachHas) {
   }
 }
 
+TEST_F(ConvertSmall, Splits) {
+  const TempDirectory directory;
+  directory.write(HfModel::random("mixtral"));
+  directory.write("tokenizer.json", tokenizer_.dump());
+  const Ids tokens = {1, 5, 9, 2, 33, 7};
+  ASSERT_EQ(convert(directory.path(), folder_ / "whole.gguf").code, 0);
+  const CommandResult run =
+      run_weft({"convert", directory.path().string(), (folder_ / "out.gguf").string(), "--split-max-size", "40K"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_CONTAINS(run.err, "out-00001-of-0000");
+  EXPECT_FALSE(fs::exists(folder_ / "out.gguf"));
+  size_t parts = 0;
+  for (const auto& entry : fs::directory_iterator(folder_ / ".")) {
+    if (entry.path().filename() == "whole.gguf") continue;
+    ++parts;
+    EXPECT_LE(entry.file_size(), 40000u);
+    EXPECT_EQ(exact_logits(entry.path(), tokens), exact_logits(folder_ / "whole.gguf", tokens));
+  }
+  EXPECT_GE(parts, 2u);
+}
+
+TEST_F(ConvertSmall, TensorsWithoutElements) {
+  HfModel model = HfModel::random("llama");
+  const std::string file = converted(model);
+  model.tensors["feature.flag"] = {{0, 64}, {}};
+  EXPECT_TRUE(converted(model) == file);
+  model.tensors["model.embed_tokens.weight"] = {{0, HfModel::kEmbed}, {}};
+  EXPECT_CONTAINS(converted(model), "tensor 'model.embed_tokens.weight' has no elements");
+}
+
 TEST_F(ConvertSmall, AnOutputThatIsNotTheEmbeddingIsNotTied) {
   HfModel model = HfModel::random("llama");
   const std::string file = converted(model);

@@ -18,6 +18,7 @@
 #include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"
+#include "tests/hf_model.h"
 #include "tests/model_logits.h"
 
 namespace weft::test {
@@ -141,7 +142,8 @@ TEST(QuantizeCommand, WhatItRefuses) {
   };
   refused(quantize(shipped, out, "Q4_0"), 1, "is quantized already, as Q8_0");
   refused(quantize(shipped, out, "Q9_9"), 2, "no type 'Q9_9': there are F32, F16, BF16, Q4_0");
-  refused(quantize(folder / ".", out, "Q4_0"), 1, "weft convert");
+  fs::create_directories(folder / "directory");
+  refused(quantize(folder / "directory", out, "Q4_0"), 1, "weft convert");
   refused(quantize(folder / "absent.gguf", out, "Q4_0"), 1, "No such file");
   refused(quantize(out, out, "Q4_0"), 1, "is the input");
 
@@ -152,8 +154,8 @@ TEST(QuantizeCommand, WhatItRefuses) {
   EXPECT_CONTAINS(text.out, "It was a");
 }
 
-// A file of one matrix of 4096 rows, which takes a while.
-void write_large(const fs::path& path, float last) {
+// A file of matrices of 4096 rows, which takes a while; `last`: its last value.
+void write_large(const fs::path& path, float last, int matrices = 1) {
   constexpr size_t kRow = 2048, kRows = 4096;
   std::vector<float> values(kRow * kRows);
   uint32_t state = 1;
@@ -161,11 +163,13 @@ void write_large(const fs::path& path, float last) {
     state = state * 1664525u + 1013904223u;
     value = static_cast<float>(static_cast<int32_t>(state));
   }
-  values.back() = last;
   GgufWriter writer;
   writer.string("general.architecture", "llama");
-  writer.tensor("blk.0.ffn_up.weight", {kRow, kRows}, 0,
-                {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)});
+  for (int i = 0; i < matrices; ++i) {
+    if (i + 1 == matrices) values.back() = last;
+    writer.tensor("blk." + std::to_string(i) + ".ffn_up.weight", {kRow, kRows}, 0,
+                  {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)});
+  }
   std::ofstream(path, std::ios::binary) << writer.bytes();
 }
 
@@ -214,6 +218,118 @@ TEST(QuantizeCommand, InterruptedLeavesWhatWasThere) {
     EXPECT_EQ(files_in(folder / "."), 2u);
     EXPECT_EQ(read_file(out), "an older file");
   }
+}
+
+// The parts of a model hold what the whole file does, and are input like it.
+TEST(QuantizeCommand, Splits) {
+  const TemporaryFolder folder;
+  const Ids tokens = {1, 5, 9, 2, 33, 7};
+  const fs::path whole = folder / "whole.gguf", out = folder / "out.gguf";
+  std::ofstream(whole, std::ios::binary) << HfModel::random("llama").gguf();
+  ASSERT_EQ(quantize(whole, out, "Q8_0").code, 0);
+  const std::vector<float> want = exact_logits(out, tokens);
+  const CommandResult run = quantize(whole, out, "Q8_0", {"--split-max-size", "8k"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(run.out, "");
+  size_t count = 0;
+  for (const auto& entry : fs::directory_iterator(folder / ".")) {
+    if (!entry.path().filename().string().starts_with("out-0")) continue;
+    ++count;
+    EXPECT_LE(entry.file_size(), 8000u);
+  }
+  ASSERT_GE(count, 3u);
+  const auto part = [&](size_t no) {
+    return folder / ("out-0000" + std::to_string(no) + "-of-0000" + std::to_string(count) + ".gguf");
+  };
+  EXPECT_CONTAINS(run.err, "out-00001-of-0000" + std::to_string(count) + ".gguf (" + std::to_string(count) + " parts): Q8_0");
+  for (const size_t no : {size_t{1}, size_t{2}, count}) EXPECT_EQ(exact_logits(part(no), tokens), want);
+
+  const CommandResult inspect = run_weft({"inspect", part(2).string()});
+  EXPECT_EQ(inspect.code, 0) << inspect.err;
+  EXPECT_CONTAINS(inspect.out, part(1).string() + ": " + std::to_string(fs::file_size(part(1))) + " bytes, ");
+  EXPECT_CONTAINS(inspect.out, " of " + part(count).filename().string() + "\n");
+  EXPECT_CONTAINS(inspect.out, "split.count");
+  for (const auto& [tensor, type] : types_of(out)) EXPECT_CONTAINS(inspect.out, "\n" + tensor + " ");
+
+  // In one file again, it is the one that was never split.
+  const std::string before = read_file(out);
+  ASSERT_EQ(quantize(part(2), out, "Q8_0").code, 0);
+  EXPECT_TRUE(read_file(out) == before);
+  EXPECT_CONTAINS(quantize(part(2), part(1), "Q8_0").err, part(1).string() + ": is part of the input");
+  EXPECT_CONTAINS(quantize(part(2), out, "Q8_0", {"--split-max-size", "8000"}).err, part(1).string() + ": is part of the input");
+  fs::rename(part(2), folder / "away");
+  EXPECT_CONTAINS(quantize(part(1), folder / "new.gguf", "Q8_0").err, part(2).string() + ": is missing");
+  EXPECT_CONTAINS(run_weft({"inspect", part(1).string()}).err, part(2).string() + ": is missing");
+  EXPECT_FALSE(fs::exists(folder / "new.gguf"));
+
+  for (const char* size : {"0", "", "M", "-1", "1.5G", "5X", "5MB", "99999999999999999999", "99999999999999G"}) {
+    const CommandResult refused = quantize(whole, out, "Q8_0", {"--split-max-size", size});
+    EXPECT_EQ(refused.code, 2) << size;
+    EXPECT_CONTAINS(refused.err, "--split-max-size");
+  }
+}
+
+TEST(QuantizeCommand, SplittingFailsOrIsInterruptedAsAWhole) {
+  const TemporaryFolder folder;
+  const std::string in = (folder / "in.gguf").string(), out = (folder / "out").string();
+  const auto part = [&](int no) { return folder / ("out-0000" + std::to_string(no) + "-of-00003.gguf"); };
+  const auto expect_older = [&] {
+    EXPECT_EQ(files_in(folder / "."), 3u);
+    for (const int no : {1, 3}) EXPECT_EQ(read_file(part(no)), "an older file");
+  };
+  for (const int no : {1, 3}) std::ofstream(part(no)) << "an older file";
+  write_large(in, NAN, 3);
+  const CommandResult run = quantize(in, out, "Q4_0", {"--split-max-size", "5M"});
+  EXPECT_EQ(run.code, 1);
+  EXPECT_CONTAINS(run.err, "tensor 'blk.2.ffn_up.weight'");
+  expect_older();
+
+  write_large(in, 0, 3);
+  const std::string program = weft_binary().string();
+  const pid_t child = fork();
+  if (child == 0) {
+    execl(program.c_str(), program.c_str(), "quantize", in.c_str(), out.c_str(), "--type", "Q2_K", "-t", "1",
+          "--split-max-size", "5M", nullptr);
+    _exit(127);
+  }
+  // Once the second part is being written under its other name, the first is complete.
+  bool begun = false;
+  for (int i = 0; i < 60000 && !begun; ++i) {
+    begun = files_in(folder / ".") == 5;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_TRUE(begun);
+  kill(child, SIGTERM);
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) << status;
+  expect_older();
+}
+
+// Tensors without elements go through as they are.
+TEST(QuantizeCommand, CopiesTensorsWithoutElements) {
+  const TemporaryFolder folder;
+  GgufWriter writer;
+  writer.alignment = 64;
+  writer.string("general.architecture", "llama").add("general.alignment", GgufType::uint64, pod<uint64_t>(64));
+  writer.tensor("blk.0.none.weight", {64, 0}, 0, "").tensor("blk.0.ffn_up.weight", {64, 2}, 0, std::string(512, '\0'));
+  writer.tensor("feature.flag", {0}, 0, "").tensor("scale.weight", {}, 0, "1234");
+  std::ofstream(folder / "in.gguf", std::ios::binary) << writer.bytes();
+  const CommandResult run = quantize(folder / "in.gguf", folder / "out.gguf", "Q4_0");
+  ASSERT_EQ(run.code, 0) << run.err;
+  const std::map<std::string, std::string> want = {{"blk.0.none.weight", "F32"},
+                                                   {"blk.0.ffn_up.weight", "Q4_0"},
+                                                   {"feature.flag", "F32"},
+                                                   {"scale.weight", "F32"}};
+  EXPECT_EQ(types_of(folder / "out.gguf"), want);
+  const GgufFile file = GgufFile::open(folder / "out.gguf");
+  EXPECT_EQ(file.tensor("blk.0.none.weight").shape()[1], 0u);
+  EXPECT_EQ(file.tensor("feature.flag").bytes, 0u);
+  EXPECT_EQ(file.alignment(), 64u);
+  EXPECT_EQ(file.find("general.alignment")->type_name(), "u32");
+  const CommandResult inspect = run_weft({"inspect", (folder / "out.gguf").string()});
+  EXPECT_CONTAINS(inspect.out, "feature.flag");
+  EXPECT_CONTAINS(inspect.out, "\n129 parameters\n");
 }
 
 TEST(QuantizeCommand, MemoryDoesNotGrowWithTheFile) {

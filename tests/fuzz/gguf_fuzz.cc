@@ -64,7 +64,7 @@ void read(const GgufFile& file, const GgufTensor& tensor) {
   } catch (const Error&) {  // a type that is not read, or a row that cuts a block
     return;
   }
-  if (!info(format).is_float) return;
+  if (!info(format).is_float || tensor.bytes == 0) return;
   const size_t row = tensor.extents[0], bytes = row_bytes(format, row);
   std::vector<float> values(row);
   for (size_t i = 0; i < kRows && (i + 1) * bytes <= tensor.bytes; ++i) {

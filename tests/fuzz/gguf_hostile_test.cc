@@ -180,6 +180,13 @@ std::string header_file(Change change) {
   return writer.bytes();
 }
 
+// One tensor behind a header of 77 bytes; enough bytes at the end.
+std::string laid_out_for(uint64_t alignment, uint32_t declared) {
+  GgufWriter writer;
+  writer.alignment = alignment;
+  return writer.u32("general.alignment", declared).tensor("x", {8}, 0, std::string(512, 'x')).bytes();
+}
+
 std::vector<Case> cases() {
   const std::string four(4, 'x');
   std::vector<Case> all = {
@@ -265,7 +272,14 @@ std::vector<Case> cases() {
       {"offset past the end", tensor_file({1}, 0, four, 4096), "at offset 4096 of the data"},
       {"offset 2^64 - 32", tensor_file({64}, 0, std::string(256, 'x'), kHuge - 31),
        "at offset 18446744073709551584"},
-      {"misaligned", tensor_file({1}, 0, std::string(64, 'x'), 4), "byte 49: tensor 'x': offset 4 of the data is not a multiple of 32, the alignment where key 'general.alignment' is absent"},
+      {"misaligned", tensor_file({1}, 0, std::string(64, 'x'), 4),
+       "byte 49: tensor 'x': offset 4 of the data is not a multiple of 32, the alignment where key 'general.alignment' "
+       "is absent"},
+      {"misaligned for the declared alignment",
+       GgufWriter().u32("general.alignment", 64).tensor("x", {8}, 0, std::string(32, 'x')).tensor("y", {1}, 0, four).bytes(),
+       "tensor 'y': offset 32 of the data is not a multiple of 64, which key 'general.alignment' declares"},
+      {"laid out for 32, declared 128", laid_out_for(32, 128),
+       "tensor 'x': begins at byte 128 as key 'general.alignment' of 128 has it, but byte 96 before it is not padding"},
       {"aligned to 8 only", tensor_file({1}, 0, std::string(64, 'x'), 8),
        "offset 8 of the data is not a multiple of 32"},
       {"duplicate tensor", GgufWriter().tensor("x", {1}, 0, four).tensor("x", {1}, 0, four).bytes(),
@@ -304,6 +318,16 @@ TEST(GgufHostile, Accepted) {
   opens(GgufWriter().u32(std::string("a\0b", 3), 1).u32("a", 1).bytes());
   opens(GgufWriter().tensor("b", {1}, 0, "1234", 32).tensor("a", {1}, 0, std::string(36, 'x'), 0).bytes());
   opens(small().bytes() + std::string(100, '\0'));
+  opens(laid_out_for(128, 128));
+  opens(laid_out_for(8, 8));
+  opens(GgufWriter().add("general.alignment", GgufType::uint64, pod<uint64_t>(32)).tensor("x", {1}, 0, "1234").bytes());
+  // No dimensions: one element.
+  opens(GgufWriter().tensor("x", {}, 0, "1234").bytes());
+  // No elements: in front of another tensor, inside one, behind the last, in a file without data and padding.
+  opens(GgufWriter().tensor("x", {0}, 0, "").tensor("y", {1}, 0, "1234").bytes());
+  opens(GgufWriter().tensor("x", {16}, 0, std::string(64, 'x')).tensor("y", {3, 0}, 0, "", 32).bytes());
+  opens(GgufWriter().tensor("x", {1}, 0, "1234").tensor("y", {64, 0}, 8, "").tensor("z", {0, 64, 2}, 0, "").bytes());
+  opens(GgufWriter().tensor("x", {0, 7}, 0, "").head());
 }
 
 // Damage near the start of a real file, in place.

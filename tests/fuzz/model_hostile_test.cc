@@ -9,6 +9,7 @@
 #include "runtime/engine.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"
+#include "tests/test_data.h"
 
 namespace weft {
 namespace {
@@ -164,6 +165,24 @@ TEST(HostileModel, TensorsThatDoNotFitAreNamed) {
   }
   const test::TempFile ints(llama_file({.tensor = "rope_freqs.weight", .type = 26}));
   EXPECT_CONTAINS(use(ints.path()), std::string("rope_freqs.weight"));
+}
+
+// Harmless where nothing asks for them, as some converters leave them behind.
+TEST(HostileModel, TensorsWithoutElements) {
+  for (const std::vector<uint64_t>& shape : std::vector<std::vector<uint64_t>>{{0}, {0, 64}, {64, 0}}) {
+    const test::TempFile extra(llama_file({.tensor = "rope_freqs.weight", .shape = shape}));
+    const std::string error = use(extra.path());
+    EXPECT_CONTAINS(error, std::string("tensor 'rope_freqs.weight' is ["));  // a tensor that is known
+    std::string bytes = test::read_file(extra.path());
+    bytes.replace(bytes.find("rope_freqs.weight"), 17, "feature.flag.here");
+    extra.write(bytes);
+    EXPECT_EQ(use(extra.path()), kRan);
+    for (const char* name : {"output_norm.weight", "blk.0.attn_q.weight", "token_embd.weight"}) {
+      const test::TempFile file(llama_file({.tensor = name, .shape = shape}));
+      EXPECT_CONTAINS(use(file.path()), std::string("tensor '") + name + "' ");
+      EXPECT_CONTAINS(use(file.path()), file.path().filename().string());
+    }
+  }
 }
 
 TEST(HostileModel, FlippedBitsRunOrAreRefused) {

@@ -75,6 +75,26 @@ class Directory : public testing::Test {
   TemporaryFolder folder_;
 };
 
+// Nothing asks for the first; the second is needed.
+TEST_F(Directory, TensorsWithoutElements) {
+  write_json("config.json", llama_config());
+  Shapes tensors = llama_tensors();
+  tensors.push_back({"feature.flag", {0, 64}});
+  write("model.safetensors", shard_of(tensors));
+  const auto checkpoint = Checkpoint::open(path());
+  const CheckpointTensor* empty = checkpoint->find("feature.flag");
+  ASSERT_NE(empty, nullptr);
+  EXPECT_EQ(empty->bytes, 0u);
+  EXPECT_EQ(empty->extents, (std::vector<int64_t>{0, 64}));
+  EXPECT_EQ(load_error(), "(no error)");
+  tensors[1].second = {0};
+  write("model.safetensors", shard_of(tensors));
+  EXPECT_CONTAINS(load_error(), "tensor 'model.norm.weight' is [0], expected embed 8");
+  tensors[1].second = {8}, tensors[0].second = {0, 8};
+  write("model.safetensors", shard_of(tensors));
+  EXPECT_CONTAINS(load_error(), "tensor 'model.embed_tokens.weight' has no elements");
+}
+
 TEST_F(Directory, OpensByItsNameOrByItsFile) {
   write_json("config.json", llama_config());
   write("model.safetensors", shard_of(llama_tensors()));

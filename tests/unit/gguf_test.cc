@@ -133,6 +133,38 @@ TEST(Gguf, ReadsEveryType) {
   EXPECT_EQ(file.find("a.bools")->elements()[0].as_bool(), true);
 }
 
+TEST(Gguf, TensorsWithoutElements) {
+  GgufWriter writer;
+  writer.tensor("none", {0}, 0, "").tensor("a", {2}, 0, "12345678").tensor("rows", {64, 0}, 8, "").tensor("last", {0, 3}, 14, "");
+  for (const std::string& bytes : {writer.bytes(), GgufWriter().tensor("none", {0, 2}, 0, "").head()}) {
+    const TempFile temp(bytes);
+    const GgufFile file = GgufFile::open(temp.path());
+    for (const GgufTensor& tensor : file.tensors()) {
+      EXPECT_EQ(tensor.bytes, tensor.name == "a" ? 8u : 0u);
+      EXPECT_EQ(tensor.elements(), tensor.name == "a" ? 2u : 0u);
+      EXPECT_LE(tensor.offset, file.file().size());
+      EXPECT_EQ(tensor.data, file.file().data() + tensor.offset);
+    }
+  }
+}
+
+// What is named as the model and is something else.
+TEST(Gguf, OtherFilesAreNamed) {
+  for (const auto& [bytes, part] : std::vector<std::pair<std::string, std::string>>{
+           {"", "is empty"},
+           {"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 7\n", "`git lfs pull`"},
+           {"<!DOCTYPE html><html>", "is a web page"},
+           {std::string("PK\3\4\0", 5), "save the model as safetensors"},
+           {std::string("\2\0\0\0\0\0\0\0{}", 10), "is a safetensors file"},
+           {std::string("tjgg\3\0\0\0", 8), "is a GGJT file"},
+           {std::string("GGUF\1\0\0\0\0\0\0\0\0\0\0\0", 16), "byte 4: is a GGUF file of version 1"},
+           {std::string("GGUF\0\0\0\3\0\0\0\0\0\0\0\0", 16), "byte 4: is a big-endian GGUF file"}}) {
+    const TempFile temp(bytes);
+    EXPECT_CONTAINS(error_of([&] { GgufFile::open(temp.path()); }), part);
+    EXPECT_EQ(error_of([&] { GgufFile::open(temp.path()); }).find(temp.path().string() + ": byte "), 0u);
+  }
+}
+
 TEST(Gguf, Lookups) {
   const TempFile temp(all_types().bytes());
   const GgufFile file = GgufFile::open(temp.path());
