@@ -97,6 +97,20 @@ bool holds_safetensors(const fs::path& directory) {
          (is_there(directory / "model.safetensors") || is_there(directory / "model.safetensors.index.json"));
 }
 
+// A directory that nothing in it lets us read as a model.
+void check_readable(const fs::path& directory) {
+  if (!is_there(directory / "config.json")) {
+    throw Error((directory / "config.json").string() +
+                ": cannot open: No such file or directory; nor is there a GGUF file: name a model");
+  }
+  if (holds_safetensors(directory)) return;
+  for (const char* name : {"pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth"}) {
+    if (!is_there(directory / name)) continue;
+    throw Error((directory / name).string() + ": belongs to a model of PyTorch's format, which is not read, and there is " +
+                "no model.safetensors: save the model as safetensors (save_pretrained of Transformers)");
+  }
+}
+
 // The name of a shard is a plain file name: an index does not reach out of its directory.
 void check_shard_name(const std::string& index, const std::string& name) {
   const fs::path path(name);
@@ -114,6 +128,7 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const fs::path& path) {
   const bool is_directory = fs::is_directory(path, error);
   const fs::path gguf = !is_directory ? path : holds_safetensors(path) ? fs::path() : gguf_in(path);
   if (is_directory && gguf.empty()) {
+    check_readable(path);
     checkpoint->read_directory(path);
   } else if (path.extension() == ".safetensors") {
     checkpoint->read_directory(path.has_parent_path() ? path.parent_path() : fs::path("."));

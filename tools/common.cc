@@ -42,7 +42,7 @@ std::string first_model_in(const std::filesystem::path& folder) {
 }  // namespace
 
 void add_model_flag(CLI::App& app, ModelFlags& flags) {
-  app.add_option("-m,--model", flags.model, "GGUF file, or directory with safetensors and config.json (default: the model that comes with Weft)")
+  app.add_option("-m,--model", flags.model, "GGUF file (of a split one any part), or directory with safetensors and config.json (default: the model that comes with Weft)")
       ->type_name("MODEL");
 }
 

@@ -109,7 +109,7 @@ void add_inspect(CLI::App& app) {
   CLI::App* command = app.add_subcommand("inspect", "Show the metadata and tensors of a model");
   command->footer("Extents of tensors: the one that is contiguous in memory first, as GGUF has them.");
   command->add_option("FILE,-m,--model", flags->model,
-                      "GGUF file, or directory with safetensors (default: the model that comes with Weft)");
+                      "GGUF file (of a split one any part), or directory with safetensors (default: the model that comes with Weft)");
   command->callback([flags] { run(*flags); });
 }
 

@@ -97,6 +97,17 @@ TEST(Cli, FilesThatCannotBeRead) {
   expect_failure({"run", "-m", (folder / "short.gguf").string()}, "short.gguf");
   expect_failure({"explain", "-m", (folder / "text.gguf").string()}, "text.gguf");
   expect_failure({"run", "-m", (folder / ".").string()}, "weft-cli-");
+  std::ofstream(folder / "pointer.gguf") << "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 7\n";
+  std::ofstream(folder / "old.gguf") << std::string("GGUF\1\0\0\0\0\0\0\0\0\0\0\0", 16);
+  std::ofstream(folder / "model.bin") << "PK\3\4";
+  for (const char* command : {"run", "inspect", "tokenize", "explain"}) {
+    std::vector<std::string> arguments = {command, "-m", (folder / "pointer.gguf").string()};
+    if (arguments[0] == "run" || arguments[0] == "tokenize") arguments.insert(arguments.end(), {"-p", "a"});
+    expect_failure(arguments, "is a Git LFS pointer to a file of 7 bytes");
+    arguments[2] = (folder / "old.gguf").string();
+    expect_failure(arguments, "is a GGUF file of version 1");
+  }
+  expect_failure({"inspect", (folder / "model.bin").string()}, "is a zip archive, as PyTorch's .bin");
 }
 
 class CliModel : public testing::Test {

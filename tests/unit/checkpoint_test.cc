@@ -75,6 +75,19 @@ class Directory : public testing::Test {
   TemporaryFolder folder_;
 };
 
+TEST_F(Directory, WithoutAModel) {
+  EXPECT_CONTAINS(error(), "config.json: cannot open: No such file or directory; nor is there a GGUF file");
+  write_json("config.json", llama_config());
+  EXPECT_CONTAINS(error(), "model.safetensors");
+  for (const char* name : {"consolidated.00.pth", "pytorch_model.bin"}) {
+    write(name, "PK\3\4");
+    EXPECT_CONTAINS(error(), name);
+    EXPECT_CONTAINS(error(), "save the model as safetensors");
+  }
+  write("model.safetensors", shard_of(llama_tensors()));
+  EXPECT_EQ(load_error(), "(no error)");
+}
+
 // Nothing asks for the first; the second is needed.
 TEST_F(Directory, TensorsWithoutElements) {
   write_json("config.json", llama_config());
