@@ -106,7 +106,8 @@ void check_readable(const fs::path& directory) {
   if (holds_safetensors(directory)) return;
   for (const char* name : {"pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth"}) {
     if (!is_there(directory / name)) continue;
-    throw Error((directory / name).string() + ": belongs to a model of PyTorch's format, which is not read, and there is " +
+    throw Error((directory / name).string() +
+                ": belongs to a model of PyTorch's format, which is not read, and there is " +
                 "no model.safetensors: save the model as safetensors (save_pretrained of Transformers)");
   }
 }

@@ -81,7 +81,8 @@ class Collector {
 
   std::vector<ConvertedTensor> finish() {
     for (const CheckpointTensor& tensor : checkpoint_.tensors()) {
-      if (!used_.contains(tensor.name) && tensor.bytes != 0) problem(tensor.name, "is not part of this architecture");
+      if (!used_.contains(tensor.name) && tensor.bytes != 0)
+        problem(tensor.name, "is not part of this architecture");
     }
     if (problems_.empty()) return std::move(tensors_);
     std::string text = checkpoint_.path() + ": cannot be converted:";

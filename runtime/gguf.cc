@@ -366,7 +366,8 @@ GgufFile::GgufFile(const std::filesystem::path& path) {
   if (!file.text().starts_with(kMagic)) {
     const std::string kind = describe_foreign(file.text());
     if (!kind.empty()) cursor.fail_at(0, kind);
-    cursor.fail_at(0, "not a GGUF file: it starts with " + in_quotes(file.text().substr(0, kMagic.size())) + ", wanted 'GGUF'");
+    cursor.fail_at(0, "not a GGUF file: it starts with " + in_quotes(file.text().substr(0, kMagic.size())) +
+                          ", wanted 'GGUF'");
   }
   cursor.take(kMagic.size(), "magic");
   version_ = cursor.read<uint32_t>("version");
@@ -415,7 +416,9 @@ GgufFile::GgufFile(const std::filesystem::path& path) {
 // Turns the tensors' offsets, which count from where the data begin, into places in the file.
 void GgufFile::place_tensors(uint64_t header_bytes) {
   const MappedFile& file = *parts_.front().file;
-  const auto round_up = [](uint64_t bytes, uint64_t alignment) { return (bytes + alignment - 1) / alignment * alignment; };
+  const auto round_up = [](uint64_t bytes, uint64_t alignment) {
+    return (bytes + alignment - 1) / alignment * alignment;
+  };
   // No overflow: the header is inside the file, whose size is an off_t.
   data_offset_ = round_up(header_bytes, alignment_);
   const uint64_t data_bytes = file.size() - std::min<uint64_t>(file.size(), data_offset_);
@@ -423,9 +426,10 @@ void GgufFile::place_tensors(uint64_t header_bytes) {
     GgufTensor& tensor = tensors_[i];
     const std::string place = std::to_string(tensor.offset) + " of the data";
     if (tensor.offset % alignment_ != 0) {
-      fail_tensor(i, "offset " + place + " is not a multiple of " + std::to_string(alignment_) +
-                         (find(kAlignmentKey) != nullptr ? ", which key 'general.alignment' declares"
-                                                         : ", the alignment where key 'general.alignment' is absent"));
+      fail_tensor(
+          i, "offset " + place + " is not a multiple of " + std::to_string(alignment_) +
+                 (find(kAlignmentKey) != nullptr ? ", which key 'general.alignment' declares"
+                                                 : ", the alignment where key 'general.alignment' is absent"));
     }
     if (tensor.bytes == 0) {
       // Behind the last byte, whose padding may be missing.
@@ -434,18 +438,20 @@ void GgufFile::place_tensors(uint64_t header_bytes) {
       }
     } else if (tensor.offset > data_bytes || tensor.bytes > data_bytes - tensor.offset) {
       fail_tensor(i, "takes " + std::to_string(tensor.bytes) + " bytes at offset " + place + ", which has " +
-                         std::to_string(data_bytes) + " bytes: the file is damaged or incomplete (a download cut " +
+                         std::to_string(data_bytes) +
+                         " bytes: the file is damaged or incomplete (a download cut " +
                          "short, or one of several pieces to be joined with `cat`)");
     }
     tensor.offset = std::min<uint64_t>(tensor.offset + data_offset_, file.size());
     tensor.data = file.data() + tensor.offset;
   }
-  // A file that was laid out for the usual alignment, and declares a larger one, has data where there should be padding.
+  // A file that was laid out for the usual alignment, and declares a larger one, has data where there should be
+  // padding.
   for (uint64_t at = round_up(header_bytes, kUsualAlignment); data_bytes != 0 && at < data_offset_; ++at) {
     if (file.data()[at] == 0) continue;
-    const auto first = std::min_element(tensors_.begin(), tensors_.end(), [](const GgufTensor& a, const GgufTensor& b) {
-      return a.offset < b.offset;
-    });
+    const auto first =
+        std::min_element(tensors_.begin(), tensors_.end(),
+                         [](const GgufTensor& a, const GgufTensor& b) { return a.offset < b.offset; });
     if (first == tensors_.end()) break;
     fail_tensor(static_cast<size_t>(first - tensors_.begin()),
                 "begins at byte " + std::to_string(first->offset) + " as key 'general.alignment' of " +
@@ -490,7 +496,8 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
   if (count == 0) return named;  // as llama.cpp marks parts that it has joined
   const uint32_t no = count == 1 ? named.get_u32(kSplitNo, 0) : named.get_u32(kSplitNo);
   if (no >= count) {
-    named.fail(kSplitNo, "is " + std::to_string(no) + ", but the parts are numbered from 0, and key 'split.count' is " +
+    named.fail(kSplitNo, "is " + std::to_string(no) +
+                             ", but the parts are numbered from 0, and key 'split.count' is " +
                              std::to_string(count));
   }
   SplitName name{{}, no, count};
@@ -513,15 +520,15 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
   for (size_t i = 1; i < parts.size(); ++i) whole.append(std::move(parts[i]));
   whole.index_tensors();
   if (whole.find(kSplitTensors) != nullptr && whole.get_u32(kSplitTensors) != whole.tensors_.size()) {
-    whole.fail(kSplitTensors, "is " + std::to_string(whole.get_u32(kSplitTensors)) + ", but " + std::to_string(count) +
-                                  (count == 1 ? " file has " : " files have ") + std::to_string(whole.tensors_.size()) +
-                                  " tensors");
+    whole.fail(kSplitTensors, "is " + std::to_string(whole.get_u32(kSplitTensors)) + ", but " +
+                                  std::to_string(count) + (count == 1 ? " file has " : " files have ") +
+                                  std::to_string(whole.tensors_.size()) + " tensors");
   }
   return whole;
 }
 
-// What the names of all parts begin with. Links are followed until one is named like a part: a link to a part may have
-// any name, and parts may be links to files of any name.
+// What the names of all parts begin with. Links are followed until one is named like a part: a link to a part may
+// have any name, and parts may be links to files of any name.
 std::filesystem::path GgufFile::split_prefix(uint32_t no, uint32_t count) const {
   constexpr int kMaxLinks = 40;
   std::filesystem::path path = this->path();
@@ -552,7 +559,8 @@ void GgufFile::check_part(const GgufFile& first, uint32_t count, uint32_t no) co
   expect(kSplitNo, no, ", counted from 0, for part " + std::to_string(no + 1) + " of " + std::to_string(count));
   for (const GgufEntry& entry : metadata_) {
     // Each file has its own number and layout; all else is in the first part, and may be repeated.
-    if (&first == this || entry.key == kSplitNo || entry.key == kSplitCount || entry.key == kAlignmentKey) continue;
+    if (&first == this || entry.key == kSplitNo || entry.key == kSplitCount || entry.key == kAlignmentKey)
+      continue;
     const GgufValue* other = first.find(entry.key);
     if (other == nullptr) continue;
     if (entry.key == kSplitTensors) {

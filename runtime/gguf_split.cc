@@ -77,8 +77,8 @@ std::filesystem::path gguf_in(const std::filesystem::path& folder) {
   for (const auto& [model, part] : models) {
     if (shown++ < kShown) names += (names.empty() ? "" : ", ") + part.filename().string();
   }
-  throw Error(folder.string() + ": holds " + std::to_string(models.size()) + " GGUF models; name one of them: " + names +
-              (models.size() > kShown ? ", ..." : ""));
+  throw Error(folder.string() + ": holds " + std::to_string(models.size()) +
+              " GGUF models; name one of them: " + names + (models.size() > kShown ? ", ..." : ""));
 }
 
 }  // namespace weft

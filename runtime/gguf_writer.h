@@ -66,19 +66,19 @@ struct GgufTensorPlan {
 // beyond 64 bits.
 size_t tensor_bytes(const GgufTensorPlan& tensor);
 
-// One file, or a model split into several (gguf_split.h). They appear with finish(), all of them; gone without. Errors
-// are those of OutputFile. Data is aligned to general.alignment, else to 32 bytes.
+// One file, or a model split into several (gguf_split.h). They appear with finish(), all of them; gone without.
+// Errors are those of OutputFile. Data is aligned to general.alignment, else to 32 bytes.
 class GgufWriter {
  public:
-  // The file `path`. With `max_bytes` parts instead, of at most so many bytes each, whose names begin with `path` less
-  // ".gguf"; a tensor that takes more is alone in its part, and metadata that do are alone in the first. Keys of
-  // splitting in `metadata` are replaced. Throws Error for a path that cannot be written, for a general.alignment that
-  // is not a u32 or not a power of two, and where it takes more parts than there may be.
+  // The file `path`. With `max_bytes` parts instead, of at most so many bytes each, whose names begin with `path`
+  // less ".gguf"; a tensor that takes more is alone in its part, and metadata that do are alone in the first. Keys
+  // of splitting in `metadata` are replaced. Throws Error for a path that cannot be written, for a
+  // general.alignment that is not a u32 or not a power of two, and where it takes more parts than there may be.
   GgufWriter(const std::filesystem::path& path, GgufMetadata metadata, std::vector<GgufTensorPlan> tensors,
              std::optional<uint64_t> max_bytes = {});
 
-  // The files that finish() puts in their places, and the names under which they are written until then (none for what
-  // is written to directly).
+  // The files that finish() puts in their places, and the names under which they are written until then (none for
+  // what is written to directly).
   const std::vector<std::string>& paths() const { return paths_; }
   std::vector<std::string> temporaries() const;
 

@@ -178,7 +178,8 @@ MixFacts mix_facts(const GgufFile& file) {
 bool is_quantized(const GgufTensor& tensor) {
   // As in ggml, an axis of one element at the end is none.
   const auto shape = tensor.shape();
-  const bool matrix = std::any_of(shape.begin() + (shape.empty() ? 0 : 1), shape.end(), [](size_t extent) { return extent != 1; });
+  const bool matrix =
+      std::any_of(shape.begin() + (shape.empty() ? 0 : 1), shape.end(), [](size_t extent) { return extent != 1; });
   return matrix && tensor.name.ends_with("weight") && !contains(tensor.name, "_norm.weight") &&
          !contains(tensor.name, "ffn_gate_inp.weight");
 }

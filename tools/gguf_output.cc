@@ -22,7 +22,8 @@ uint64_t parse_size(const std::string& text) {
     for (size_t i = 0; good && i <= power; ++i) good = !__builtin_mul_overflow(size, 1000, &size);
   }
   if (good && size != 0) return size;
-  throw CLI::ValidationError("--split-max-size", "'" + text + "' is not a size: wanted a number, with K, M or G (2G)");
+  throw CLI::ValidationError("--split-max-size",
+                             "'" + text + "' is not a size: wanted a number, with K, M or G (2G)");
 }
 
 }  // namespace
@@ -30,13 +31,15 @@ uint64_t parse_size(const std::string& text) {
 void add_split_flag(CLI::App& app, std::optional<uint64_t>& max_bytes) {
   app.add_option_function<std::string>(
          "--split-max-size", [&max_bytes](const std::string& text) { max_bytes = parse_size(text); },
-         "Write OUT as parts of at most SIZE bytes: of x.gguf, x-00001-of-00003.gguf and so on, as llama.cpp has them. "
+         "Write OUT as parts of at most SIZE bytes: of x.gguf, x-00001-of-00003.gguf and so on, as llama.cpp has "
+         "them. "
          "SIZE: a number, with K, M or G for powers of 1000. A tensor that is larger is alone in its part")
       ->type_name("SIZE");
 }
 
-GgufOutput::GgufOutput(const std::filesystem::path& path, GgufMetadata metadata, std::vector<GgufTensorPlan> tensors,
-                       std::optional<uint64_t> max_bytes, const std::set<std::string>& inputs)
+GgufOutput::GgufOutput(const std::filesystem::path& path, GgufMetadata metadata,
+                       std::vector<GgufTensorPlan> tensors, std::optional<uint64_t> max_bytes,
+                       const std::set<std::string>& inputs)
     : writer_(path, std::move(metadata), std::move(tensors), max_bytes), guard_(writer_.temporaries()) {
   for (const std::string& output : writer_.paths()) {
     for (const std::string& input : inputs) {

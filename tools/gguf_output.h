@@ -17,8 +17,8 @@ namespace weft::tools {
 // --split-max-size
 void add_split_flag(CLI::App& app, std::optional<uint64_t>& max_bytes);
 
-// A GgufWriter whose unfinished files go with this object, or with the signal that ends the program. Throws Error if it
-// would replace one of `inputs`.
+// A GgufWriter whose unfinished files go with this object, or with the signal that ends the program. Throws Error
+// if it would replace one of `inputs`.
 class GgufOutput {
  public:
   GgufOutput(const std::filesystem::path& path, GgufMetadata metadata, std::vector<GgufTensorPlan> tensors,

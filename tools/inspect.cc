@@ -64,7 +64,9 @@ void run(const ModelFlags& flags) {
     print(format("%s: GGUF version %u, %zu bytes, %zu metadata entries, %zu tensors\n", file->path().c_str(),
                  gguf->version(), file->bytes(), gguf->metadata().size(), gguf->tensors().size()));
     for (const GgufPart& part : gguf->parts()) {
-      if (names_files) print(format("  %s: %zu bytes, %zu tensors\n", part.file->path().c_str(), part.file->size(), part.tensors));
+      if (names_files)
+        print(
+            format("  %s: %zu bytes, %zu tensors\n", part.file->path().c_str(), part.file->size(), part.tensors));
     }
     print("\n");
     for (const GgufEntry& entry : gguf->metadata()) {
@@ -109,7 +111,8 @@ void add_inspect(CLI::App& app) {
   CLI::App* command = app.add_subcommand("inspect", "Show the metadata and tensors of a model");
   command->footer("Extents of tensors: the one that is contiguous in memory first, as GGUF has them.");
   command->add_option("FILE,-m,--model", flags->model,
-                      "GGUF file (of a split one any part), or directory with safetensors (default: the model that comes with Weft)");
+                      "GGUF file (of a split one any part), or directory with safetensors (default: the model "
+                      "that comes with Weft)");
   command->callback([flags] { run(*flags); });
 }
 

@@ -6,8 +6,8 @@
 
 namespace weft::tools {
 
-// While it lives, SIGINT, SIGTERM and SIGHUP remove `files`, those that are there, before they end the program as they
-// would have. At most one at a time.
+// While it lives, SIGINT, SIGTERM and SIGHUP remove `files`, those that are there, before they end the program as
+// they would have. At most one at a time.
 class RemoveOnSignal {
  public:
   explicit RemoveOnSignal(std::vector<std::string> files);

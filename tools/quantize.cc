@@ -55,8 +55,8 @@ std::vector<TensorTask> plan_tensors(const GgufFile& file, const QuantizeTarget&
       }
       const Format from = file.format(tensor);
       if (!info(from).is_float) {
-        throw Error(tensor.file->path() + ": tensor " + in_quotes(tensor.name) + " is of type " + std::string(name(from)) +
-                    ", which holds no weights");
+        throw Error(tensor.file->path() + ": tensor " + in_quotes(tensor.name) + " is of type " +
+                    std::string(name(from)) + ", which holds no weights");
       }
       if (info(from).block_elements > 1 && from != choice.format && !allow_requantize) {
         throw Error(tensor.file->path() + ": tensor " + in_quotes(tensor.name) + " is quantized already, as " +
@@ -170,7 +170,9 @@ void add_quantize(CLI::App& app) {
       "is Q2_K_M here); the others are one format for all matrices. Norms, biases and the routers of experts\n"
       "stay as they are. Rows that do not divide into blocks of a type get another one; they are listed.\n"
       "llama.cpp runs all of these but Q8_K, which it has for activations only.");
-  command->add_option("IN", flags->input, "Model file, GGUF, or any part of a split one")->required()->type_name("FILE");
+  command->add_option("IN", flags->input, "Model file, GGUF, or any part of a split one")
+      ->required()
+      ->type_name("FILE");
   command->add_option("OUT", flags->output, "File to write; it appears when it is complete")
       ->required()
       ->type_name("FILE");

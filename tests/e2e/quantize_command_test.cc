@@ -241,7 +241,8 @@ TEST(QuantizeCommand, Splits) {
   const auto part = [&](size_t no) {
     return folder / ("out-0000" + std::to_string(no) + "-of-0000" + std::to_string(count) + ".gguf");
   };
-  EXPECT_CONTAINS(run.err, "out-00001-of-0000" + std::to_string(count) + ".gguf (" + std::to_string(count) + " parts): Q8_0");
+  EXPECT_CONTAINS(
+      run.err, "out-00001-of-0000" + std::to_string(count) + ".gguf (" + std::to_string(count) + " parts): Q8_0");
   for (const size_t no : {size_t{1}, size_t{2}, count}) EXPECT_EQ(exact_logits(part(no), tokens), want);
 
   const CommandResult inspect = run_weft({"inspect", part(2).string()});
@@ -256,7 +257,8 @@ TEST(QuantizeCommand, Splits) {
   ASSERT_EQ(quantize(part(2), out, "Q8_0").code, 0);
   EXPECT_TRUE(read_file(out) == before);
   EXPECT_CONTAINS(quantize(part(2), part(1), "Q8_0").err, part(1).string() + ": is part of the input");
-  EXPECT_CONTAINS(quantize(part(2), out, "Q8_0", {"--split-max-size", "8000"}).err, part(1).string() + ": is part of the input");
+  EXPECT_CONTAINS(quantize(part(2), out, "Q8_0", {"--split-max-size", "8000"}).err,
+                  part(1).string() + ": is part of the input");
   fs::rename(part(2), folder / "away");
   EXPECT_CONTAINS(quantize(part(1), folder / "new.gguf", "Q8_0").err, part(2).string() + ": is missing");
   EXPECT_CONTAINS(run_weft({"inspect", part(1).string()}).err, part(2).string() + ": is missing");
@@ -312,7 +314,8 @@ TEST(QuantizeCommand, CopiesTensorsWithoutElements) {
   GgufWriter writer;
   writer.alignment = 64;
   writer.string("general.architecture", "llama").add("general.alignment", GgufType::uint64, pod<uint64_t>(64));
-  writer.tensor("blk.0.none.weight", {64, 0}, 0, "").tensor("blk.0.ffn_up.weight", {64, 2}, 0, std::string(512, '\0'));
+  writer.tensor("blk.0.none.weight", {64, 0}, 0, "")
+      .tensor("blk.0.ffn_up.weight", {64, 2}, 0, std::string(512, '\0'));
   writer.tensor("feature.flag", {0}, 0, "").tensor("scale.weight", {}, 0, "1234");
   std::ofstream(folder / "in.gguf", std::ios::binary) << writer.bytes();
   const CommandResult run = quantize(folder / "in.gguf", folder / "out.gguf", "Q4_0");

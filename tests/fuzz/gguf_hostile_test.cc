@@ -246,46 +246,47 @@ std::vector<Case> cases() {
       {"block without dimensions", GgufWriter().tensor("x", {}, 8, std::string(34, 'x')).bytes(),
        "byte 37: tensor 'x': a row has 1 elements, not a multiple of 32"},
       {"five dimensions", tensor_file({1, 1, 1, 1, 1}, 0, four), "has 5 dimensions"},
-      {"2^32 - 1 dimensions",
-       GgufWriter().tensor("x", {}, 0, four).bytes().replace(33, 4, "\xff\xff\xff\xff"), "has 4294967295 dimensions"},
+      {"2^32 - 1 dimensions", GgufWriter().tensor("x", {}, 0, four).bytes().replace(33, 4, "\xff\xff\xff\xff"),
+       "has 4294967295 dimensions"},
       {"an extent of 0 beside 2^63", tensor_file({0, uint64_t{1} << 63}, 0), "byte 45: tensor 'x': the product"},
       {"extents of 0 and an overflow", tensor_file({0, uint64_t{1} << 62, 8}, 0), "the product of its extents"},
       {"empty, past the end", tensor_file({0}, 0, four, 64), "is at offset 64 of the data, which has 32 bytes"},
       {"empty, at offset 2^64 - 32", tensor_file({0}, 0, four, kHuge - 31), "is at offset 18446744073709551584"},
       {"empty, misaligned", tensor_file({0}, 0, four, 4), "offset 4 of the data is not a multiple of 32"},
-      {"overflow", tensor_file({uint64_t{1} << 32, uint64_t{1} << 32}, 0, four),
-       "product of its extents is too"},
+      {"overflow", tensor_file({uint64_t{1} << 32, uint64_t{1} << 32}, 0, four), "product of its extents is too"},
       {"overflow of rows", tensor_file({1, uint64_t{1} << 33, uint64_t{1} << 33}, 0, four), "product"},
       {"overflow by size", tensor_file({uint64_t{1} << 62, 1}, 0, four), "product of its extents"},
       {"overflow to a small size", tensor_file({(uint64_t{1} << 62) + 1}, 0, four), "product of its extents"},
       {"overflow of blocks", tensor_file({kHuge - 31, 1}, 8, four), "product of its extents"},
-      {"large", tensor_file({uint64_t{1} << 40}, 0, four),
-       "takes 4398046511104 bytes at offset 0 of the data"},
+      {"large", tensor_file({uint64_t{1} << 40}, 0, four), "takes 4398046511104 bytes at offset 0 of the data"},
       {"type id 4", tensor_file({32}, 4, four), "tensor 'x': unknown type id 4"},
       {"type id 2^32 - 1", tensor_file({32}, 0xffffffff, four), "unknown type id 4294967295"},
-      {"half a block", tensor_file({48}, 8, std::string(51, 'x')),
-       "a row has 48 elements, not a multiple of 32"},
+      {"half a block", tensor_file({48}, 8, std::string(51, 'x')), "a row has 48 elements, not a multiple of 32"},
       {"half a super-block", tensor_file({128, 2}, 12, std::string(144, 'x')),
        "multiple of 256, the block of Q4_K"},
-      {"past the end", tensor_file({65}, 0, std::string(256, 'x')),
-       "takes 260 bytes at offset 0 of the data"},
+      {"past the end", tensor_file({65}, 0, std::string(256, 'x')), "takes 260 bytes at offset 0 of the data"},
       {"offset past the end", tensor_file({1}, 0, four, 4096), "at offset 4096 of the data"},
       {"offset 2^64 - 32", tensor_file({64}, 0, std::string(256, 'x'), kHuge - 31),
        "at offset 18446744073709551584"},
       {"misaligned", tensor_file({1}, 0, std::string(64, 'x'), 4),
-       "byte 49: tensor 'x': offset 4 of the data is not a multiple of 32, the alignment where key 'general.alignment' "
+       "byte 49: tensor 'x': offset 4 of the data is not a multiple of 32, the alignment where key "
+       "'general.alignment' "
        "is absent"},
       {"misaligned for the declared alignment",
-       GgufWriter().u32("general.alignment", 64).tensor("x", {8}, 0, std::string(32, 'x')).tensor("y", {1}, 0, four).bytes(),
+       GgufWriter()
+           .u32("general.alignment", 64)
+           .tensor("x", {8}, 0, std::string(32, 'x'))
+           .tensor("y", {1}, 0, four)
+           .bytes(),
        "tensor 'y': offset 32 of the data is not a multiple of 64, which key 'general.alignment' declares"},
       {"laid out for 32, declared 128", laid_out_for(32, 128),
-       "tensor 'x': begins at byte 128 as key 'general.alignment' of 128 has it, but byte 96 before it is not padding"},
+       "tensor 'x': begins at byte 128 as key 'general.alignment' of 128 has it, but byte 96 before it is not "
+       "padding"},
       {"aligned to 8 only", tensor_file({1}, 0, std::string(64, 'x'), 8),
        "offset 8 of the data is not a multiple of 32"},
       {"duplicate tensor", GgufWriter().tensor("x", {1}, 0, four).tensor("x", {1}, 0, four).bytes(),
        "tensor 'x': occurs twice"},
-      {"overlap",
-       GgufWriter().tensor("x", {16}, 0, std::string(64, 'x')).tensor("y", {1}, 0, four, 32).bytes(),
+      {"overlap", GgufWriter().tensor("x", {16}, 0, std::string(64, 'x')).tensor("y", {1}, 0, four, 32).bytes(),
        "overlap tensor 'x'"},
       {"same place", GgufWriter().tensor("x", {1}, 0, four).tensor("y", {1}, 0, four, 0).bytes(),
        "tensor 'y': bytes"},
@@ -320,13 +321,17 @@ TEST(GgufHostile, Accepted) {
   opens(small().bytes() + std::string(100, '\0'));
   opens(laid_out_for(128, 128));
   opens(laid_out_for(8, 8));
-  opens(GgufWriter().add("general.alignment", GgufType::uint64, pod<uint64_t>(32)).tensor("x", {1}, 0, "1234").bytes());
+  opens(GgufWriter()
+            .add("general.alignment", GgufType::uint64, pod<uint64_t>(32))
+            .tensor("x", {1}, 0, "1234")
+            .bytes());
   // No dimensions: one element.
   opens(GgufWriter().tensor("x", {}, 0, "1234").bytes());
   // No elements: in front of another tensor, inside one, behind the last, in a file without data and padding.
   opens(GgufWriter().tensor("x", {0}, 0, "").tensor("y", {1}, 0, "1234").bytes());
   opens(GgufWriter().tensor("x", {16}, 0, std::string(64, 'x')).tensor("y", {3, 0}, 0, "", 32).bytes());
-  opens(GgufWriter().tensor("x", {1}, 0, "1234").tensor("y", {64, 0}, 8, "").tensor("z", {0, 64, 2}, 0, "").bytes());
+  opens(
+      GgufWriter().tensor("x", {1}, 0, "1234").tensor("y", {64, 0}, 8, "").tensor("z", {0, 64, 2}, 0, "").bytes());
   opens(GgufWriter().tensor("x", {0, 7}, 0, "").head());
 }
 

@@ -79,7 +79,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // A whole file may stand beside one that asks for it.
   if (first && second && (first->parts().size() == 2 || second->parts().size() == 2)) {
     require(first->parts().size() == 2 && second->parts().size() == 2);
-    require(first->tensors().size() == second->tensors().size() && first->metadata().size() == second->metadata().size());
+    require(first->tensors().size() == second->tensors().size() &&
+            first->metadata().size() == second->metadata().size());
   }
   return 0;
 }

@@ -46,7 +46,9 @@ size_t files_in(const fs::path& folder) {
   return static_cast<size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
 }
 
-std::string bytes_of(const GgufTensor& tensor) { return {reinterpret_cast<const char*>(tensor.data), tensor.bytes}; }
+std::string bytes_of(const GgufTensor& tensor) {
+  return {reinterpret_cast<const char*>(tensor.data), tensor.bytes};
+}
 
 // The metadata and tensors of two models are the same, whatever their files.
 void expect_same(const GgufFile& got, const GgufFile& want) {
@@ -81,9 +83,10 @@ TEST(GgufSplit, Names) {
   EXPECT_EQ(name->count, 11u);
   EXPECT_EQ(parse_split_name("-00001-of-00001.gguf")->prefix, "");
   EXPECT_EQ(parse_split_name("a-00001-of-00002-00003-of-00004.gguf")->prefix, "a-00001-of-00002");
-  for (const char* other : {"m.gguf", "m-00001-of-00003", "m-00001-of-00003.bin", "m-1-of-3.gguf", "m-00000-of-00003.gguf",
-                            "m-00004-of-00003.gguf", "m-000001-of-00003.gguf", "m00001-of-00003.gguf", "m-00001of-00003.gguf",
-                            "-of-00003.gguf", "00003.gguf", "m-99999999999-of-99999999999.gguf", ".gguf", ""}) {
+  for (const char* other :
+       {"m.gguf", "m-00001-of-00003", "m-00001-of-00003.bin", "m-1-of-3.gguf", "m-00000-of-00003.gguf",
+        "m-00004-of-00003.gguf", "m-000001-of-00003.gguf", "m00001-of-00003.gguf", "m-00001of-00003.gguf",
+        "-of-00003.gguf", "00003.gguf", "m-99999999999-of-99999999999.gguf", ".gguf", ""}) {
     EXPECT_FALSE(parse_split_name(other)) << other;
   }
 }
@@ -148,7 +151,8 @@ TEST_F(SplitModel, PartsAreAsLargeAsTheyMayBe) {
     const GgufFile file = GgufFile::open(whole_);
     return file.data_offset();
   }();
-  for (const uint64_t max_bytes : {uint64_t{1}, uint64_t{3000}, metadata + 2000, uint64_t{20000}, uint64_t{10000000}}) {
+  for (const uint64_t max_bytes :
+       {uint64_t{1}, uint64_t{3000}, metadata + 2000, uint64_t{20000}, uint64_t{10000000}}) {
     const std::vector<std::string> paths = split(max_bytes);
     SCOPED_TRACE(max_bytes);
     const GgufFile file = GgufFile::open(paths[0]);
@@ -198,7 +202,8 @@ TEST_F(SplitModel, MissingPartIsNamed) {
       EXPECT_EQ(error.find(paths[missing] + ": "), 0u) << error;
       EXPECT_EQ(error.find('\n'), std::string::npos) << error;
       if (named == missing) continue;
-      EXPECT_CONTAINS(error, "is missing: it is part " + std::to_string(missing + 1) + " of " + std::to_string(paths.size()));
+      EXPECT_CONTAINS(
+          error, "is missing: it is part " + std::to_string(missing + 1) + " of " + std::to_string(paths.size()));
       EXPECT_CONTAINS(error, fs::path(paths[named]).filename().string());
     }
     fs::rename(folder_ / "away", paths[missing]);
@@ -218,11 +223,13 @@ TEST_F(SplitModel, LinksAreFollowed) {
   for (size_t i = 0; i < paths.size(); ++i) {
     const fs::path blob = folder_ / "blobs" / std::to_string(i);
     fs::rename(paths[i], blob);
-    fs::create_symlink(fs::path("..") / "blobs" / std::to_string(i), folder_ / "links" / fs::path(paths[i]).filename());
+    fs::create_symlink(fs::path("..") / "blobs" / std::to_string(i),
+                       folder_ / "links" / fs::path(paths[i]).filename());
   }
   const fs::path linked = folder_ / "links" / fs::path(paths[2]).filename();
   EXPECT_EQ(exact_logits(linked, kTokens), exact_logits(whole_, kTokens));
-  EXPECT_CONTAINS(error_of([&] { GgufFile::open(folder_ / "blobs" / "1"); }), "the file's name must end in '-00002-of-0000");
+  EXPECT_CONTAINS(error_of([&] { GgufFile::open(folder_ / "blobs" / "1"); }),
+                  "the file's name must end in '-00002-of-0000");
 }
 
 TEST_F(SplitModel, FolderWithOneModel) {
@@ -265,7 +272,8 @@ class Parts : public testing::Test {
     if (keys.tensors) writer.add("split.tensors.count", GgufType::int32, pod(*keys.tensors));
     if (change) change(writer);
     for (int i = 0; i < 2; ++i) {
-      writer.tensor("t" + std::to_string(2 * no + i), {4}, 0, std::string(16, static_cast<char>('a' + 2 * no + i)));
+      writer.tensor("t" + std::to_string(2 * no + i), {4}, 0,
+                    std::string(16, static_cast<char>('a' + 2 * no + i)));
     }
     write_file(path(no), writer.bytes());
   }
@@ -329,7 +337,9 @@ TEST_F(Parts, KeysThatAreAbsentOrOfAnotherType) {
   // A stranger beside them that has the name.
   write(2, {{}, {}});
   for (const uint16_t named : {uint16_t{0}, uint16_t{1}}) {
-    EXPECT_EQ(error_of([&] { GgufFile::open(path(named)); }).find(path(2).string() + ": key 'split.count': is absent"), 0u);
+    EXPECT_EQ(
+        error_of([&] { GgufFile::open(path(named)); }).find(path(2).string() + ": key 'split.count': is absent"),
+        0u);
   }
 }
 
@@ -349,7 +359,8 @@ TEST_F(Parts, TensorsThatAreTooManyOrTooFew) {
 
 TEST_F(Parts, MetadataMayBeRepeatedButNotContradict) {
   for (uint16_t i = 1; i < kCount; ++i) {
-    write(i, {i, 3}, [](PartWriter& w) { w.string("general.architecture", "llama").u32("a.number", 7).u32("more", 1); });
+    write(i, {i, 3},
+          [](PartWriter& w) { w.string("general.architecture", "llama").u32("a.number", 7).u32("more", 1); });
   }
   const GgufFile file = GgufFile::open(path(2));
   EXPECT_EQ(file.get_string("general.architecture"), "llama");
@@ -394,7 +405,9 @@ TEST_F(Parts, HugeCounts) {
   EXPECT_EQ(open(0, 65535).find((folder_ / "huge-00002-of-65535.gguf").string() + ": is missing"), 0u);
   EXPECT_EQ(open(0, 4294967295u).find((folder_ / "huge-00002-of-4294967295.gguf").string() + ": is missing"), 0u);
   fs::remove(folder_ / "huge-00001-of-4294967295.gguf");
-  EXPECT_EQ(open(4294967293u, 4294967295u).find((folder_ / "huge-00001-of-4294967295.gguf").string() + ": is missing"), 0u);
+  EXPECT_EQ(
+      open(4294967293u, 4294967295u).find((folder_ / "huge-00001-of-4294967295.gguf").string() + ": is missing"),
+      0u);
   // As many links to one file, which is not all of them.
   for (uint32_t no = 0; no < 40; ++no) {
     const fs::path link = split_path({folder_ / "same", no, 40});
@@ -423,7 +436,8 @@ TEST_F(Parts, WholeFilesWithSplitKeys) {
   EXPECT_EQ(open({{}, {}, 2}), "(no error)");
   EXPECT_CONTAINS(open({0, 1, 2}), "key 'split.tensors.count': is 2, but 1 file has 1 tensors");
   EXPECT_CONTAINS(open({1, 1, 1}), "key 'split.no': is 1, but the parts are numbered from 0");
-  EXPECT_CONTAINS(open({0, 2, 1}), "key 'split.count': says part 1 of 2: the file's name must end in '-00001-of-00002.gguf'");
+  EXPECT_CONTAINS(open({0, 2, 1}),
+                  "key 'split.count': says part 1 of 2: the file's name must end in '-00001-of-00002.gguf'");
 }
 
 TEST_F(SplitModel, WrittenAllOrNone) {
@@ -453,15 +467,18 @@ TEST_F(SplitModel, WrittenAllOrNone) {
   expect_older();
   {  // Data are missing.
     FileWriter writer(folder_ / "m.gguf", metadata, plans, 20000);
-    for (size_t i = 0; i + 1 < whole.tensors().size(); ++i) writer.write({whole.tensors()[i].data, whole.tensors()[i].bytes});
+    for (size_t i = 0; i + 1 < whole.tensors().size(); ++i)
+      writer.write({whole.tensors()[i].data, whole.tensors()[i].bytes});
     EXPECT_CONTAINS(error_of([&] { writer.finish(); }), "lacks");
   }
   expect_older();
   // A part's name belongs to something else.
   fs::remove(paths[1]);
   fs::create_directories(paths[1]);
-  EXPECT_CONTAINS(error_of([&] { FileWriter(folder_ / "m.gguf", metadata, plans, 20000); }), paths[1] + ": is not a regular file");
-  EXPECT_CONTAINS(error_of([&] { FileWriter("/dev/null", metadata, plans, 20000); }), "/dev/null: is not a regular file");
+  EXPECT_CONTAINS(error_of([&] { FileWriter(folder_ / "m.gguf", metadata, plans, 20000); }),
+                  paths[1] + ": is not a regular file");
+  EXPECT_CONTAINS(error_of([&] { FileWriter("/dev/null", metadata, plans, 20000); }),
+                  "/dev/null: is not a regular file");
   EXPECT_EQ(read_file(paths[0]), "older");
   EXPECT_EQ(files_in(folder_ / "."), files);
   fs::remove(paths[1]);
@@ -471,7 +488,8 @@ TEST_F(SplitModel, WrittenAllOrNone) {
     for (const GgufTensor& tensor : whole.tensors()) writer.write({tensor.data, tensor.bytes});
     writer.complete();
     fs::create_directories(fs::path(writer.paths()[0]) / "in the way");
-    EXPECT_CONTAINS(error_of([&] { writer.finish(); }), writer.paths()[0] + ": cannot put the complete file in its place");
+    EXPECT_CONTAINS(error_of([&] { writer.finish(); }),
+                    writer.paths()[0] + ": cannot put the complete file in its place");
     for (size_t i = 1; i < writer.paths().size(); ++i) EXPECT_FALSE(fs::exists(writer.paths()[i]));
     fs::remove_all(writer.paths()[0]);
   }

@@ -135,7 +135,10 @@ TEST(Gguf, ReadsEveryType) {
 
 TEST(Gguf, TensorsWithoutElements) {
   GgufWriter writer;
-  writer.tensor("none", {0}, 0, "").tensor("a", {2}, 0, "12345678").tensor("rows", {64, 0}, 8, "").tensor("last", {0, 3}, 14, "");
+  writer.tensor("none", {0}, 0, "")
+      .tensor("a", {2}, 0, "12345678")
+      .tensor("rows", {64, 0}, 8, "")
+      .tensor("last", {0, 3}, 14, "");
   for (const std::string& bytes : {writer.bytes(), GgufWriter().tensor("none", {0, 2}, 0, "").head()}) {
     const TempFile temp(bytes);
     const GgufFile file = GgufFile::open(temp.path());
