@@ -118,7 +118,9 @@ TEST_F(Directory, ConfigurationsThatAreNone) {
   write("model.safetensors", shard_of(llama_tensors()));
   EXPECT_CONTAINS(error(), "config.json: cannot open: No such file");
   for (const auto& [text, part] : std::vector<std::pair<std::string, std::string>>{
-           {"", "config.json: byte "}, {"[]", "config.json: is no object"}, {"{}", "key 'model_type' is missing"},
+           {"", "config.json: is empty: download it again"},
+           {"[]", "config.json: is no object"},
+           {"{}", "key 'model_type' is missing"},
            {R"({"model_type":7})", "key 'model_type' is missing, or no text"},
            {R"({"model_type":"llama","model_type":"llama"})", "'model_type' appears twice"},
            {R"({"model_type":"llama","a":{"b":1},"a.b":2})", "'a.b' appears both"},
