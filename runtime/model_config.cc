@@ -92,6 +92,10 @@ bool is_off(std::string_view key, const ConfigValue& value) {
 
 }  // namespace
 
+ModelConfig::ModelConfig(std::shared_ptr<const Checkpoint> checkpoint) : checkpoint_(std::move(checkpoint)) {
+  if (!checkpoint_->unsupported().empty()) throw Error(checkpoint_->unsupported());
+}
+
 const ConfigValue* ModelConfig::find(std::string_view key) const {
   const auto& config = checkpoint_->config();
   const auto look = [&](std::string_view name) -> const ConfigValue* {

@@ -39,7 +39,8 @@ class WindowGroups {
 
 class ModelConfig {
  public:
-  explicit ModelConfig(std::shared_ptr<const Checkpoint> checkpoint) : checkpoint_(std::move(checkpoint)) {}
+  // Throws Error for weights that are quantized in a way that this build does not read.
+  explicit ModelConfig(std::shared_ptr<const Checkpoint> checkpoint);
 
   bool has(std::string_view key) const { return find(key) != nullptr; }
   // An integer from 1 to 2^31 - 1. Throws Error, naming file and key, for anything else; absent without a fallback too.

@@ -76,6 +76,11 @@ void run(const QuantizeFlags& flags) {
     throw Error(flags.output + ": is the input; write to another file");
   }
   if (std::filesystem::is_directory(flags.input, ignored)) {
+    // Another framework's quantization is not for `weft convert` either.
+    if (is_there(std::filesystem::path(flags.input) / "config.json")) {
+      const auto directory = Checkpoint::open(flags.input);
+      if (!directory->unsupported().empty()) throw Error(directory->unsupported());
+    }
     throw Error(flags.input + ": is a directory; make a GGUF file of it with `weft convert`");
   }
   const GgufFile file = GgufFile::open(flags.input);
