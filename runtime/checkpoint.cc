@@ -52,6 +52,11 @@ std::optional<ConfigValue> value_of(const Json& value) {
   if (std::all_of(value.begin(), value.end(), [](const Json& v) { return v.is_number(); })) {
     return value.get<std::vector<double>>();
   }
+  if (std::all_of(value.begin(), value.end(), [](const Json& v) { return v.is_boolean(); })) {
+    std::vector<double> flags;
+    for (const Json& flag : value) flags.push_back(flag.get<bool>() ? 1 : 0);
+    return flags;
+  }
   if (std::all_of(value.begin(), value.end(), [](const Json& v) { return v.is_string(); })) {
     return value.get<std::vector<std::string>>();
   }
@@ -100,10 +105,14 @@ const Assumed kAssumed[] = {
     {"qwen2", "use_sliding_window", false},         {"qwen2", "max_window_layers", int64_t{28}},
 };
 
+// Of one layer at least, where there is a number per layer.
 bool is_positive(const std::map<std::string, ConfigValue, std::less<>>& config, std::string_view key) {
   const auto at = config.find(key);
-  const int64_t* number = at == config.end() ? nullptr : std::get_if<int64_t>(&at->second);
-  return number != nullptr && *number > 0;
+  if (at == config.end()) return false;
+  if (const auto* list = std::get_if<std::vector<double>>(&at->second)) {
+    return std::any_of(list->begin(), list->end(), [](double number) { return number > 0; });
+  }
+  return as_number(at->second).value_or(0) > 0;
 }
 
 // The name of a shard is a plain file name: an index does not reach out of its directory.
@@ -115,6 +124,12 @@ void check_shard_name(const std::string& index, const std::string& name) {
 }
 
 }  // namespace
+
+std::optional<double> as_number(const ConfigValue& value) {
+  if (const auto* integer = std::get_if<int64_t>(&value)) return static_cast<double>(*integer);
+  if (const auto* real = std::get_if<double>(&value)) return *real;
+  return std::nullopt;
+}
 
 std::shared_ptr<const Checkpoint> Checkpoint::open(const fs::path& path) {
   std::shared_ptr<Checkpoint> checkpoint(new Checkpoint);

@@ -38,6 +38,9 @@ struct CheckpointTensor {
 using ConfigValue =
     std::variant<bool, int64_t, double, std::string, std::vector<double>, std::vector<std::string>>;
 
+// An integer or a number; nothing for the other kinds.
+std::optional<double> as_number(const ConfigValue& value);
+
 class Checkpoint {
  public:
   // A GGUF file; a directory that holds config.json and model.safetensors (or shards, and

@@ -1,4 +1,6 @@
 // A model on disk: GGUF files and directories, sharded or not; what of them is refused, and how the error says so.
+#include "runtime/checkpoint.h"
+
 #include <gtest/gtest.h>
 
 #include <array>
@@ -7,7 +9,6 @@
 #include <nlohmann/json.hpp>
 
 #include "models/registry.h"
-#include "runtime/checkpoint.h"
 #include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"
@@ -147,23 +148,58 @@ TEST_F(Directory, HyperparametersThatCannotBe) {
     return load_error();
   };
   EXPECT_CONTAINS(with("hidden_size", nullptr), "key 'hidden_size': is missing");
-  EXPECT_CONTAINS(with("hidden_size", "8"), "key 'hidden_size': is no integer");
-  EXPECT_CONTAINS(with("hidden_size", 8.5), "key 'hidden_size': is no integer");
+  EXPECT_CONTAINS(with("hidden_size", "8"), "key 'hidden_size': is the text '8', not an integer");
+  EXPECT_CONTAINS(with("hidden_size", 8.5), "key 'hidden_size': is 8.5, not an integer");
   EXPECT_CONTAINS(with("hidden_size", 0), "key 'hidden_size': 0 is not between");
   EXPECT_CONTAINS(with("hidden_size", -8), "key 'hidden_size': -8 is not between");
   EXPECT_CONTAINS(with("hidden_size", int64_t{1} << 40), "is not between");
-  EXPECT_CONTAINS(with("hidden_size", json::parse("1e30")), "is no integer");
-  EXPECT_CONTAINS(with("hidden_size", json::parse("100000000000000000000000")), "is no integer");
+  EXPECT_CONTAINS(with("hidden_size", json::parse("1e30")), "1e+30 is not between");
+  EXPECT_CONTAINS(with("hidden_size", json::parse("100000000000000000000000")), "1e+23 is not between");
   EXPECT_CONTAINS(with("num_hidden_layers", 1000000), "is more than the file has tensors");
   EXPECT_CONTAINS(with("num_attention_heads", 3),
                   "q_proj.weight' is [8, 8], expected kv_head 1 x group 3 x head_dim 2");
   EXPECT_CONTAINS(with("num_key_value_heads", 3), "'num_attention_heads': must be a multiple");
-  EXPECT_CONTAINS(with("rms_norm_eps", 0), "'rms_norm_eps': is not a finite number above 0");
-  EXPECT_CONTAINS(with("rms_norm_eps", 1e300), "'rms_norm_eps': is not a finite number above 0");
+  EXPECT_CONTAINS(with("rms_norm_eps", 0), "'rms_norm_eps': is 0, not a finite number above 0");
+  EXPECT_CONTAINS(with("rms_norm_eps", 1e300), "'rms_norm_eps': is 1e+300, not a finite number above 0");
+  EXPECT_CONTAINS(with("rms_norm_eps", "1e-5"), "'rms_norm_eps': is the text '1e-5', not a number");
+  EXPECT_CONTAINS(with("hidden_act", 7), "'hidden_act': is 7, not a text");
   EXPECT_CONTAINS(with("hidden_act", "gelu"), "'hidden_act': is not silu");
   EXPECT_CONTAINS(with("tie_word_embeddings", 1), "'tie_word_embeddings': is neither true nor false");
   EXPECT_CONTAINS(with("rope_scaling", {{"rope_type", "spiral"}, {"factor", 2.0}}), "'spiral'");
   EXPECT_CONTAINS(with("rope_scaling", {{"rope_type", "linear"}}), "rope_scaling.factor");
+}
+
+TEST_F(Directory, IntegersMayBeWrittenAsFloats) {
+  write("model.safetensors", shard_of(llama_tensors()));
+  json config = llama_config();
+  for (auto& [key, value] : config.items()) {
+    if (value.is_number_integer()) value = value.get<double>();
+  }
+  config["rope_theta"] = 10000;  // and a float as an integer
+  config["rope_scaling"] = {{"rope_type", "yarn"}, {"factor", 2}, {"original_max_position_embeddings", 32.0}};
+  write_json("config.json", config);
+  ASSERT_TRUE(std::holds_alternative<double>(Checkpoint::open(path())->config().at("num_hidden_layers")));
+  EXPECT_EQ(load_error(), "(no error)");
+  EXPECT_EQ(load_model(Checkpoint::open(path())).context_length, 64);
+  for (const auto& [text, reason] :
+       std::vector<std::pair<std::string, std::string>>{{"32.5", "is 32.5, not an integer"},
+                                                        {"1e30", "1e+30 is not between 1 and 2147483647"},
+                                                        {"2147483648.0", "2147483648 is not between"},
+                                                        {"-32.0", "-32 is not between"},
+                                                        {"-0.0", "-0 is not between"},
+                                                        {"\"32\"", "is the text '32', not an integer"},
+                                                        {"true", "is true, not an integer"}}) {
+    config["rope_scaling"]["original_max_position_embeddings"] = json::parse(text);
+    write_json("config.json", config);
+    EXPECT_CONTAINS(load_error(), "config.json: key 'rope_scaling.original_max_position_embeddings': " + reason)
+        << text;
+  }
+  config["rope_scaling"]["original_max_position_embeddings"] = json::parse("3.2e1");
+  write_json("config.json", config);
+  EXPECT_EQ(load_error(), "(no error)");
+  // Python writes NaN, which is not JSON.
+  write("config.json", R"({"model_type": "llama", "hidden_size": NaN})");
+  EXPECT_CONTAINS(error(), "config.json: byte 40: is not JSON");
 }
 
 TEST_F(Directory, OptionsThatNobodyKnowsAreNamed) {
@@ -512,9 +548,15 @@ TEST_F(Directory, GitLfsPointersAreNamed) {
 }
 
 TEST(CheckpointFile, GgufNamesItsFamily) {
-  const auto architecture = [](const std::string& key, uint32_t value) {
+  const auto architecture = [](const std::string& key, const auto& value) {
     test::GgufWriter writer;
-    writer.string("general.architecture", "llama").string("general.name", "small").u32(key, value);
+    writer.string("general.architecture", "llama").string("general.name", "small");
+    if constexpr (std::integral<std::decay_t<decltype(value)>>)
+      writer.u32(key, static_cast<uint32_t>(value));
+    else if constexpr (std::same_as<std::decay_t<decltype(value)>, float>)
+      writer.f32(key, value);
+    else
+      writer.add(key, GgufType::array, test::array(GgufType::uint32, value));
     writer.tensor("token_embd.weight", {4, 2}, 0, std::string(32, '\0'));
     const TempFile file(writer.bytes());
     const auto checkpoint = Checkpoint::open(file.path());
@@ -529,6 +571,10 @@ TEST(CheckpointFile, GgufNamesItsFamily) {
   EXPECT_EQ(architecture("llama.attention.sliding_window", 0), "llama");
   EXPECT_EQ(architecture("llama.expert_count", 8), "mixtral");
   EXPECT_EQ(architecture("llama.expert_count", 0), "llama");
+  // An integer that was written as a float, and one per layer.
+  EXPECT_EQ(architecture("llama.expert_count", 8.0f), "mixtral");
+  EXPECT_EQ(architecture("llama.attention.sliding_window", std::vector<uint32_t>{0, 16}), "mistral");
+  EXPECT_EQ(architecture("llama.attention.sliding_window", std::vector<uint32_t>{0, 0}), "llama");
 }
 
 TEST(CheckpointFile, GgufErrorsNameTheByte) {
