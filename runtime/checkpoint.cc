@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "runtime/foreign_quantization.h"
 #include "runtime/ggml_type.h"
 #include "runtime/gguf_split.h"
 #include "runtime/json.h"
@@ -18,6 +19,7 @@ namespace fs = std::filesystem;
 
 // Longer lists are no hyperparameters (tokenizers have them).
 constexpr size_t kMaxList = 4096;
+constexpr uint64_t kMaxConfig = uint64_t{16} << 20;  // bytes of a configuration file
 
 // Nothing for what no hyperparameter can be: lists of lists, lists of both texts and numbers.
 std::optional<ConfigValue> value_of(const GgufValue& value) {
@@ -51,22 +53,40 @@ std::optional<ConfigValue> value_of(const Json& value) {
   if (std::all_of(value.begin(), value.end(), [](const Json& v) { return v.is_number(); })) {
     return value.get<std::vector<double>>();
   }
+  if (std::all_of(value.begin(), value.end(), [](const Json& v) { return v.is_boolean(); })) {
+    std::vector<double> flags;
+    for (const Json& flag : value) flags.push_back(flag.get<bool>() ? 1 : 0);
+    return flags;
+  }
   if (std::all_of(value.begin(), value.end(), [](const Json& v) { return v.is_string(); })) {
     return value.get<std::vector<std::string>>();
   }
   return std::nullopt;
 }
 
-void flatten(const Json& object, const std::string& prefix, const std::string& file,
+// Objects of config.json in which frameworks say how they quantized the weights.
+constexpr std::string_view kQuantizationKeys[] = {"quantization", "quantization_config", "compression_config"};
+
+bool is_quantization_key(std::string_view key) {
+  return std::find(std::begin(kQuantizationKeys), std::end(kQuantizationKeys), key) != std::end(kQuantizationKeys);
+}
+
+// Files beside config.json in which some tools say the same, and the tools' names.
+constexpr std::pair<const char*, const char*> kQuantizationFiles[] = {
+    {"quantize_config.json", "GPTQ"}, {"quant_config.json", "AWQ"}, {"hf_quant_config.json", "ModelOpt"}};
+
+// `strict`: a value that no configuration may have is an error; else it is left out.
+void flatten(const Json& object, const std::string& prefix, const std::string& file, bool strict,
              std::map<std::string, ConfigValue, std::less<>>& out) {
   for (const auto& [key, value] : object.items()) {
     const std::string name = prefix + key;
     if (value.is_null()) continue;
     if (value.is_object()) {
-      flatten(value, name + ".", file, out);
+      flatten(value, name + ".", file, strict && !is_quantization_key(name), out);
       continue;
     }
     auto converted = value_of(value);
+    if (!converted && !strict) continue;
     if (!converted) throw Error(file + ": key " + in_quotes(name) + ": is no value that a configuration may have");
     if (!out.emplace(name, std::move(*converted)).second) {
       throw Error(file + ": key " + in_quotes(name) + " appears both with a dot and as an object's member");
@@ -86,10 +106,14 @@ const Assumed kAssumed[] = {
     {"qwen2", "use_sliding_window", false},         {"qwen2", "max_window_layers", int64_t{28}},
 };
 
+// Of one layer at least, where there is a number per layer.
 bool is_positive(const std::map<std::string, ConfigValue, std::less<>>& config, std::string_view key) {
   const auto at = config.find(key);
-  const int64_t* number = at == config.end() ? nullptr : std::get_if<int64_t>(&at->second);
-  return number != nullptr && *number > 0;
+  if (at == config.end()) return false;
+  if (const auto* list = std::get_if<std::vector<double>>(&at->second)) {
+    return std::any_of(list->begin(), list->end(), [](double number) { return number > 0; });
+  }
+  return as_number(at->second).value_or(0) > 0;
 }
 
 bool holds_safetensors(const fs::path& directory) {
@@ -122,6 +146,12 @@ void check_shard_name(const std::string& index, const std::string& name) {
 
 }  // namespace
 
+std::optional<double> as_number(const ConfigValue& value) {
+  if (const auto* integer = std::get_if<int64_t>(&value)) return static_cast<double>(*integer);
+  if (const auto* real = std::get_if<double>(&value)) return *real;
+  return std::nullopt;
+}
+
 std::shared_ptr<const Checkpoint> Checkpoint::open(const fs::path& path) {
   std::shared_ptr<Checkpoint> checkpoint(new Checkpoint);
   checkpoint->path_ = path.string();
@@ -138,6 +168,7 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const fs::path& path) {
     checkpoint->read_gguf();
   }
   checkpoint->sort_tensors();
+  checkpoint->find_quantization();
   return checkpoint;
 }
 
@@ -175,9 +206,18 @@ void Checkpoint::read_directory(const fs::path& directory) {
 void Checkpoint::read_config() {
   const fs::path path = directory_ / "config.json";
   config_path_ = path.string();
-  const Json json = read_json(path, uint64_t{16} << 20);
+  Json json = read_json(path, kMaxConfig);
   if (!json.is_object()) throw Error(config_path_ + ": is no object");
-  flatten(json, "", config_path_, config_);
+  for (const std::string_view key : kQuantizationKeys) {
+    const Json* object = weft::find(json, key);
+    if (object == nullptr || !object->is_object()) continue;
+    if (auto what = stated_quantization(key, *object)) {
+      if (!stated_) stated_ = {config_path_ + ": key " + in_quotes(key), std::move(*what)};
+    } else {
+      json.erase(std::string(key));  // switched off
+    }
+  }
+  flatten(json, "", config_path_, true, config_);
   const auto type = config_.find("model_type");
   const std::string* name = type == config_.end() ? nullptr : std::get_if<std::string>(&type->second);
   if (name == nullptr) throw Error(config_path_ + ": key 'model_type' is missing, or no text");
@@ -207,6 +247,10 @@ void Checkpoint::open_shards() {
     names.insert("model.safetensors");
   }
   const bool indexed = !shard_of.empty();
+  if (!indexed && !is_there(directory_ / "model.safetensors")) {
+    // Quantized models often go by other file names.
+    if (const auto how = stated_ ? stated_ : stated_beside()) throw Error(how->text());
+  }
   shards_.reserve(names.size());  // tensors refer to them
   for (const std::string& name : names) {
     shards_.push_back(SafetensorsFile::open(directory_ / name));
@@ -245,6 +289,56 @@ void Checkpoint::sort_tensors() {
     if (tensors_[i].name != tensors_[i - 1].name) continue;
     throw Error(tensors_[i].file->path() + ": tensor " + in_quotes(tensors_[i].name) + " is also in " +
                 tensors_[i - 1].file->path());
+  }
+}
+
+std::string Checkpoint::Quantization::text() const {
+  return where + ": the weights are quantized by " + name() +
+         ", which this build does not support; take the model in F32, F16 or BF16, or a GGUF file of it";
+}
+
+std::string Checkpoint::Quantization::name(const std::string& unknown) const {
+  if (what.empty()) return unknown;
+  return what.front() == '(' ? unknown + " " + what : what;
+}
+
+std::optional<Checkpoint::Quantization> Checkpoint::stated_beside() const {
+  for (const auto& [file, tool] : kQuantizationFiles) {
+    if (!is_there(directory_ / file)) continue;
+    const auto what = stated_quantization("", read_json(directory_ / file, kMaxConfig));
+    if (what) return Quantization{(directory_ / file).string(), Quantization{"", *what}.name(tool)};
+  }
+  return std::nullopt;
+}
+
+void Checkpoint::find_quantization() {
+  if (gguf_) {
+    std::string_view first;
+    std::set<std::string_view> types;
+    for (const GgufTensor& tensor : gguf_->tensors()) {
+      const GgmlType& type = *find_ggml_type(tensor.type);
+      if (type.format || type.block_elements == 1) continue;
+      if (types.empty()) first = tensor.name;
+      types.insert(type.name);
+    }
+    if (types.empty()) return;
+    std::string names;
+    for (const std::string_view name : types) names += (names.empty() ? "" : ", ") + std::string(name);
+    unsupported_ = path_ + ": tensor " + in_quotes(first) + ": the weights are quantized as " + names +
+                   ", which this build does not read; `weft quantize --help` lists what it does";
+    return;
+  }
+  const auto held = find_quantized_tensor(*this);
+  if (stated_ && !held) {
+    unsupported_ = stated_->where + ": says that the weights are quantized by " + stated_->name() +
+                   ", but the tensors are plain floats; if they were dequantized, remove the key";
+  } else if (stated_) {
+    unsupported_ = stated_->text();
+  } else if (held && (!held->method.empty() || held->tensor->name.ends_with("weight"))) {
+    const auto beside = stated_beside();
+    const std::string where = held->tensor->file->path() + ": tensor " + in_quotes(held->tensor->name) + " (" +
+                              std::string(held->tensor->type_name) + ")";
+    unsupported_ = (beside ? *beside : Quantization{where, held->method}).text();
   }
 }
 

@@ -34,9 +34,12 @@ struct CheckpointTensor {
   const MappedFile* file = nullptr;  // that holds the data
 };
 
-// A hyperparameter: truth, integer, number, text, or a list of numbers or of texts.
+// A hyperparameter: truth, integer, number, text, or a list of numbers (truths are 0 and 1) or of texts.
 using ConfigValue =
     std::variant<bool, int64_t, double, std::string, std::vector<double>, std::vector<std::string>>;
+
+// An integer or a number; nothing for the other kinds.
+std::optional<double> as_number(const ConfigValue& value);
 
 class Checkpoint {
  public:
@@ -63,6 +66,10 @@ class Checkpoint {
   const std::map<std::string, ConfigValue, std::less<>>& config() const { return config_; }
   // What Hugging Face transformers takes for keys that config.json does not have (not even as null).
   const std::map<std::string, ConfigValue, std::less<>>& assumed() const { return assumed_; }
+  // Why nothing can be computed with the weights, in one line that begins with the file and the key or tensor:
+  // another framework quantized them, or ggml, in a way that this build does not read. Empty if they can be read.
+  const std::string& unsupported() const { return unsupported_; }
+
   // True where both tensors are there, and are not the same extents, type and bytes. Reads both.
   bool differ(std::string_view a, std::string_view b) const;
 
@@ -81,6 +88,14 @@ class Checkpoint {
   void open_shards();
   void add(const SafetensorsFile& shard);
   void sort_tensors();
+  void find_quantization();
+  struct Quantization {
+    std::string where;  // "config.json: key 'quantization'"
+    std::string what;   // as stated_quantization() has it
+    std::string name(const std::string& unknown = "another framework") const;
+    std::string text() const;
+  };
+  std::optional<Quantization> stated_beside() const;  // in other files than config.json
 
   std::string path_;
   std::string architecture_;
@@ -90,6 +105,8 @@ class Checkpoint {
   std::map<std::string, ConfigValue, std::less<>> config_;
   std::map<std::string, ConfigValue, std::less<>> assumed_;
   std::string config_path_;   // the file to name for a key
+  std::optional<Quantization> stated_;  // in config.json
+  std::string unsupported_;
   std::string gguf_prefix_;   // "llama."
   std::vector<CheckpointTensor> tensors_;  // sorted by name
 };

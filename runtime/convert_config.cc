@@ -44,13 +44,8 @@ uint32_t file_type(const std::vector<ConvertedTensor>& tensors) {
   return most == Format::f16 ? 1 : most == Format::bf16 ? 32 : 0;
 }
 
-std::string scaling_type(const ModelConfig& config) {
-  const std::string type = config.text("rope.scaling.type", "none");
-  return type == "default" ? "none" : type;
-}
-
 void set_rope(const ModelConfig& config, const std::string& prefix, int64_t dims, GgufMetadata& metadata) {
-  const std::string type = scaling_type(config), scaling = prefix + "rope.scaling.";
+  const std::string type = config.rope_scaling_type(), scaling = prefix + "rope.scaling.";
   float base = config.number("rope.freq_base", 10000.0f);
   if (type == "ntk") {
     // GGUF has no word for it; it is a larger base.
@@ -66,8 +61,6 @@ void set_rope(const ModelConfig& config, const std::string& prefix, int64_t dims
   } else if (type == "dynamic") {
     // Within the context that the model was trained for, which is what the file states, it changes nothing.
     config.ignore({"rope.scaling.factor", "rope.scaling.original_context_length"});
-  } else {
-    config.require(type == "none" || type == "llama3", "rope.scaling.type", "'" + type + "' is not converted");
   }
   if (type == "yarn") {
     config.require(config.flag("rope.scaling.truncate", true), "rope.scaling.truncate",
@@ -97,7 +90,7 @@ void set_rope(const ModelConfig& config, const std::string& prefix, int64_t dims
 int64_t common_window(const ModelConfig& config, bool switches) {
   const std::vector<int64_t> windows = config.windows(switches);
   const bool same = std::all_of(windows.begin(), windows.end(), [&](int64_t w) { return w == windows[0]; });
-  config.require(same, "attention.sliding_window", "is not that of all layers, for which GGUF has no word");
+  config.require(same, "attention.sliding_window", "is not that of all layers, which is not converted");
   return windows.empty() ? 0 : windows[0];
 }
 
@@ -105,7 +98,7 @@ int64_t common_window(const ModelConfig& config, bool switches) {
 
 std::vector<float> llama3_frequency_factors(const std::shared_ptr<const Checkpoint>& checkpoint) {
   const ModelConfig config(checkpoint);
-  if (scaling_type(config) != "llama3") return {};
+  if (config.rope_scaling_type() != "llama3") return {};
   const int64_t embed = config.count("embedding_length"), heads = config.count("attention.head_count");
   const int64_t dims = config.count("attention.key_length", embed / heads);
   const float base = config.number("rope.freq_base", 10000.0f), factor = config.number("rope.scaling.factor");

@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <utility>
 
+#include "core/error.h"
 #include "runtime/utf8.h"
 
 namespace weft {
@@ -84,8 +85,13 @@ bool is_plain_text(std::string_view text) {
   });
 }
 
+bool is_lfs_pointer(std::string_view text) {
+  return starts_with_one_of(
+      text, {"version https://git-lfs.github.com/spec/", "version https://hawser.github.com/spec/"});
+}
+
 std::string describe_text(std::string_view text) {
-  if (starts_with_one_of(text, {"version https://git-lfs.github.com/spec/", "version https://hawser.github.com/spec/"})) {
+  if (is_lfs_pointer(text)) {
     const std::string_view size = pointer_size(text);
     return "is a Git LFS pointer" + (size.empty() ? "" : " to a file of " + std::string(size) + " bytes") +
            ", not the file itself: get it with `git lfs pull`";
@@ -140,6 +146,10 @@ std::string describe_foreign(std::string_view text) {
   for (int i = 0; i < 3 && text.size() > head.size() && !is_utf8(whole); ++i) whole.remove_suffix(1);
   if (is_plain_text(whole)) return describe_text(whole);
   return {};
+}
+
+void refuse_lfs_pointer(std::string_view text, const std::string& path) {
+  if (is_lfs_pointer(text)) throw Error(path + ": " + describe_foreign(text));
 }
 
 }  // namespace weft

@@ -11,4 +11,7 @@ namespace weft {
 // not recognized. A GGUF or safetensors file is described, too: a reader that wants it does not ask.
 std::string describe_foreign(std::string_view text);
 
+// For readers of plain text, who take any: throws Error, as describe_foreign() says it, for a Git LFS pointer.
+void refuse_lfs_pointer(std::string_view text, const std::string& path);
+
 }  // namespace weft

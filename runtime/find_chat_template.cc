@@ -1,6 +1,7 @@
 // Where models keep their chat templates.
 #include "core/error.h"
 #include "runtime/chat_template.h"
+#include "runtime/file_kind.h"
 #include "runtime/gguf.h"
 #include "runtime/json.h"
 #include "runtime/utf8.h"
@@ -34,6 +35,7 @@ bool is_file(const fs::path& path) {
 
 void add_file(Templates& templates, const fs::path& path, const std::string& variant) {
   const MappedFile file(path);
+  refuse_lfs_pointer(file.text(), file.path());
   if (file.size() > kMaxFile) throw Error(file.path() + ": is too large for a chat template");
   templates[variant] = {std::string(file.text()), file.path()};
 }

@@ -13,6 +13,7 @@
 #include "runtime/ggml_type.h"
 #include "runtime/gguf_split.h"
 #include "runtime/utf8.h"
+#include "runtime/whole_number.h"
 
 namespace weft {
 namespace {
@@ -607,6 +608,9 @@ const GgufValue& GgufFile::require(std::string_view key) const {
 
 uint32_t GgufFile::get_u32(std::string_view key) const {
   const GgufValue& value = require(key);
+  if (const auto whole = whole_number(value.as_f64().value_or(-1)); whole && *whole >= 0 && *whole <= UINT32_MAX) {
+    return static_cast<uint32_t>(*whole);
+  }
   if (!is_integer(value.type()))
     fail(key, type_mismatch(value.type_name(), "an integer of 32 bits, unsigned"));
   const auto number = value.as_u64();

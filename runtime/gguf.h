@@ -127,7 +127,8 @@ class GgufFile {
   const GgufValue* find(std::string_view key) const;  // null if absent
 
   // Typed lookups. Without a default an absent key is an error; a key of another type, or a value that does
-  // not fit, is an error always. Integer lookups take every integer type, float lookups f32 and f64.
+  // not fit, is an error always. Integer lookups take every integer type (get_u32 also floats that are whole),
+  // float lookups f32 and f64.
   uint32_t get_u32(std::string_view key) const;
   uint32_t get_u32(std::string_view key, uint32_t fallback) const;
   float get_f32(std::string_view key) const;

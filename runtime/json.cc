@@ -1,9 +1,11 @@
 #include "runtime/json.h"
 
+#include <algorithm>
 #include <set>
 #include <vector>
 
 #include "core/error.h"
+#include "runtime/file_kind.h"
 #include "runtime/mapped_file.h"
 #include "runtime/utf8.h"
 
@@ -77,7 +79,16 @@ Json read_json(const std::filesystem::path& path, uint64_t limit) {
     throw Error(file.path() + ": has " + std::to_string(file.size()) + " bytes; JSON of at most " +
                 std::to_string(limit) + " is read");
   }
-  return parse_json(file.text(), file.path());
+  try {
+    return parse_json(file.text(), file.path());
+  } catch (const Error&) {
+    // Not even the beginning of JSON: it may be something else that is known.
+    std::string_view text = file.text();
+    text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n\xEF\xBB\xBF"), text.size()));
+    const std::string kind = text.starts_with('{') || text.starts_with('[') ? "" : describe_foreign(file.text());
+    if (kind.empty()) throw;
+    throw Error(file.path() + ": " + kind);
+  }
 }
 
 const Json* find(const Json& object, std::string_view key) {

@@ -1,6 +1,7 @@
 // A value in a JSON file together with the way to it, for messages. For .cc files.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -62,12 +63,13 @@ class JsonNode {
     if (!value_->is_boolean()) fail("is neither true nor false");
     return value_->get<bool>();
   }
-  // From 0 to 2^31 - 1.
+  // From 0 to 2^31 - 1, also written as a float ("2.0").
   int32_t id() const {
-    if (!value_->is_number_integer()) fail(is_null() ? "is absent" : "is no whole number");
-    const bool negative = value_->is_number_integer() && !value_->is_number_unsigned() && value_->get<int64_t>() < 0;
-    if (negative || value_->get<uint64_t>() > INT32_MAX) fail("is " + value_->dump() + ", wanted 0 to 2^31 - 1");
-    return value_->get<int32_t>();
+    if (!value_->is_number()) fail(is_null() ? "is absent" : "is not a whole number");
+    const auto number = value_->get<double>();  // exact in the range that is wanted
+    if (std::trunc(number) != number) fail("is " + value_->dump() + ", not a whole number");
+    if (number < 0 || number > INT32_MAX) fail("is " + value_->dump() + ", wanted 0 to 2^31 - 1");
+    return static_cast<int32_t>(number);
   }
 
  private:

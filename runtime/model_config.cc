@@ -2,19 +2,22 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <utility>
 
 #include "core/error.h"
 #include "runtime/utf8.h"
+#include "runtime/whole_number.h"
 
 namespace weft {
 namespace {
 
-// What config.json calls the keys of GGUF, older shapes beside newer ones.
+// What config.json calls the keys of GGUF, older shapes beside newer ones, and what GGUF files called them once.
 struct KeyNames {
   std::string_view gguf;
   std::initializer_list<std::string_view> json;
+  std::string_view old_gguf = {};
 };
 const KeyNames kKeys[] = {
     {"block_count", {"num_hidden_layers"}},
@@ -33,7 +36,7 @@ const KeyNames kKeys[] = {
     {"rope.partial", {"partial_rotary_factor", "rope_parameters.partial_rotary_factor"}},
     {"rope.scaling.type",
      {"rope_scaling.rope_type", "rope_scaling.type", "rope_parameters.rope_type", "rope_parameters.type"}},
-    {"rope.scaling.factor", {"rope_scaling.factor", "rope_parameters.factor"}},
+    {"rope.scaling.factor", {"rope_scaling.factor", "rope_parameters.factor"}, "rope.scale_linear"},
     {"rope.scaling.original_context_length",
      {"rope_scaling.original_max_position_embeddings", "rope_parameters.original_max_position_embeddings"}},
     {"rope.scaling.attn_factor", {"rope_scaling.attention_factor", "rope_parameters.attention_factor"}},
@@ -71,66 +74,81 @@ bool is_harmless(std::string_view key) {
                      [key](std::string_view prefix) { return key.starts_with(prefix); });
 }
 
-std::optional<double> as_number(const ConfigValue& value) {
-  if (const auto* integer = std::get_if<int64_t>(&value)) return static_cast<double>(*integer);
-  if (const auto* real = std::get_if<double>(&value)) return *real;
-  return std::nullopt;
-}
-
-// Switched off: an option that leaves the computation as it is. The neutral value of a factor is 1.
+// Switched off: an option that leaves the computation as it is, in all layers where there is a value per layer.
+// The neutral value of a factor is 1.
 bool is_off(std::string_view key, const ConfigValue& value) {
   if (const auto* flag = std::get_if<bool>(&value)) return !*flag;
   if (const auto* text = std::get_if<std::string>(&value)) return text->empty() || *text == "none" || *text == "default";
-  if (const auto number = as_number(value)) {
-    return *number == 0 || (*number == 1 && key.find("scal") != key.npos);
+  const auto is_neutral = [&](double number) {
+    return number == 0 || (number == 1 && key.find("scal") != key.npos);
+  };
+  if (const auto number = as_number(value)) return is_neutral(*number);
+  if (const auto* list = std::get_if<std::vector<double>>(&value)) {
+    return std::all_of(list->begin(), list->end(), is_neutral);
   }
-  return std::visit([](const auto& list) {
-    if constexpr (requires { list.empty(); }) return list.empty();
-    else return false;
-  }, value);
+  return std::get<std::vector<std::string>>(value).empty();
+}
+
+std::string shown(double number) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.10g", number);
+  return text;
+}
+
+// For messages: "32.5", "the text '22'".
+std::string shown(const ConfigValue& value) {
+  if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
+  if (const auto* integer = std::get_if<int64_t>(&value)) return std::to_string(*integer);
+  if (const auto* number = std::get_if<double>(&value)) return shown(*number);
+  if (const auto* text = std::get_if<std::string>(&value)) return "the text " + in_quotes(*text);
+  return "a list";
+}
+
+bool same(const ConfigValue& a, const ConfigValue& b) {
+  const auto x = as_number(a), y = as_number(b);
+  return x && y ? *x == *y : a == b;
 }
 
 }  // namespace
 
+ModelConfig::ModelConfig(std::shared_ptr<const Checkpoint> checkpoint) : checkpoint_(std::move(checkpoint)) {
+  if (!checkpoint_->unsupported().empty()) throw Error(checkpoint_->unsupported());
+}
+
+// All names by which a file of this convention may call the key, the usual one first.
+std::vector<std::string_view> ModelConfig::names_of(std::string_view key) const {
+  const auto known =
+      std::find_if(std::begin(kKeys), std::end(kKeys), [&](const KeyNames& k) { return k.gguf == key; });
+  if (known == std::end(kKeys)) return {key};
+  if (checkpoint_->convention() == Convention::hugging_face) return known->json;
+  if (known->old_gguf.empty()) return {key};
+  return {key, known->old_gguf};
+}
+
 const ConfigValue* ModelConfig::find(std::string_view key) const {
   const auto& config = checkpoint_->config();
-  const auto look = [&](std::string_view name) -> const ConfigValue* {
-    const auto at = config.find(name);
-    if (at == config.end()) return nullptr;
-    used_.emplace(name);
-    return &at->second;
-  };
-  const auto assumed = [&](std::string_view name) -> const ConfigValue* {
-    const auto at = checkpoint_->assumed().find(name);
-    return at == checkpoint_->assumed().end() ? nullptr : &at->second;
-  };
-  const auto translated = std::find_if(std::begin(kKeys), std::end(kKeys), [&](const KeyNames& k) { return k.gguf == key; });
-  if (checkpoint_->convention() == Convention::gguf || translated == std::end(kKeys)) {
-    const ConfigValue* value = look(key);
-    return value != nullptr ? value : assumed(key);
-  }
+  const std::vector<std::string_view> names = names_of(key);
   const ConfigValue* found = nullptr;
-  for (const std::string_view name : translated->json) {
-    const ConfigValue* value = look(name);
-    if (value != nullptr && found != nullptr && *value != *found) {
+  for (const std::string_view name : names) {
+    const auto at = config.find(name);
+    if (at == config.end()) continue;
+    used_.emplace(name);
+    if (found != nullptr && !same(at->second, *found)) {
       checkpoint_->fail(name, "contradicts " + std::string(given_name(key)));
     }
-    if (found == nullptr) found = value;
+    if (found == nullptr) found = &at->second;
   }
-  return found != nullptr ? found : assumed(*translated->json.begin());
+  if (found != nullptr) return found;
+  const auto assumed = checkpoint_->assumed().find(names.front());
+  return assumed == checkpoint_->assumed().end() ? nullptr : &assumed->second;
 }
 
 // The key as the file has it, or would have it.
 std::string_view ModelConfig::given_name(std::string_view key) const {
-  if (checkpoint_->convention() == Convention::gguf) return key;
-  for (const KeyNames& names : kKeys) {
-    if (names.gguf != key) continue;
-    for (const std::string_view name : names.json) {
-      if (checkpoint_->config().contains(name)) return name;
-    }
-    return *names.json.begin();
-  }
-  return key;
+  const std::vector<std::string_view> names = names_of(key);
+  const auto given = std::find_if(names.begin(), names.end(),
+                                  [this](std::string_view name) { return checkpoint_->config().contains(name); });
+  return given != names.end() ? *given : names.front();
 }
 
 void ModelConfig::fail(std::string_view key, std::string_view reason) const { checkpoint_->fail(given_name(key), reason); }
@@ -143,46 +161,76 @@ void ModelConfig::ignore(std::initializer_list<std::string_view> keys) const {
   for (const std::string_view key : keys) find(key);
 }
 
-int64_t ModelConfig::count(std::string_view key, std::optional<int64_t> fallback) const {
+std::optional<ConfigValue> ModelConfig::common(std::string_view key) const {
   const ConfigValue* value = find(key);
-  if (value == nullptr && fallback) return *fallback;
-  require(value != nullptr, key, "is missing");
-  const int64_t* number = std::get_if<int64_t>(value);
-  require(number != nullptr, key, "is no integer");
-  require(*number >= 1 && *number <= std::numeric_limits<int32_t>::max(), key,
-          std::to_string(*number) + " is not between 1 and 2147483647");
-  return *number;
+  if (value == nullptr) return std::nullopt;
+  const auto* list = std::get_if<std::vector<double>>(value);
+  if (list == nullptr) return *value;
+  require(key != "block_count", key, "is a list, not a number of layers");
+  check_length(key, list->size());
+  for (size_t i = 1; i < list->size(); ++i) {
+    require((*list)[i] == (*list)[0], key,
+            "is " + shown((*list)[0]) + " for layer 0, but " + shown((*list)[i]) + " for layer " +
+                std::to_string(i) + "; this architecture takes one value for all layers");
+  }
+  return list->front();
+}
+
+void ModelConfig::check_length(std::string_view key, size_t values) const {
+  const size_t layers = this->layers();
+  require(values == layers, key,
+          "has " + std::to_string(values) + " values for " + std::to_string(layers) + " layers");
+}
+
+int64_t ModelConfig::integer(std::string_view key, const ConfigValue& value, int64_t least) const {
+  const auto number = as_number(value);
+  require(number && std::trunc(*number) == *number, key, "is " + shown(value) + ", not an integer");
+  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+  require(*number >= static_cast<double>(least) && *number <= static_cast<double>(kMost), key,
+          shown(value) + " is not between " + std::to_string(least) + " and " + std::to_string(kMost));
+  return static_cast<int64_t>(*number);
+}
+
+int64_t ModelConfig::count(std::string_view key, std::optional<int64_t> fallback) const {
+  const auto value = common(key);
+  if (!value && fallback) return *fallback;
+  require(value.has_value(), key, "is missing");
+  return integer(key, *value, 1);
 }
 
 float ModelConfig::number(std::string_view key, std::optional<float> fallback) const {
-  const ConfigValue* value = find(key);
-  if (value == nullptr && fallback) return *fallback;
-  require(value != nullptr, key, "is missing");
+  const auto value = common(key);
+  if (!value && fallback) return *fallback;
+  require(value.has_value(), key, "is missing");
   const auto number = as_number(*value);
-  require(number.has_value(), key, "is no number");
+  require(number.has_value(), key, "is " + shown(*value) + ", not a number");
   const auto single = static_cast<float>(*number);
-  require(std::isfinite(single) && single > 0, key, "is not a finite number above 0");
+  require(std::isfinite(single) && single > 0, key, "is " + shown(*value) + ", not a finite number above 0");
   return single;
 }
 
 bool ModelConfig::flag(std::string_view key, bool fallback) const {
-  const ConfigValue* value = find(key);
-  if (value == nullptr) return fallback;
-  require(std::holds_alternative<bool>(*value), key, "is neither true nor false");
-  return std::get<bool>(*value);
+  const auto value = common(key);
+  if (!value) return fallback;
+  if (const bool* flag = std::get_if<bool>(&*value)) return *flag;
+  // Lists have 1 for true.
+  const bool is_list = std::holds_alternative<std::vector<double>>(*find(key));
+  const double number = as_number(*value).value_or(-1);
+  require(is_list && (number == 0 || number == 1), key, "is neither true nor false");
+  return number == 1;
 }
 
 std::string ModelConfig::text(std::string_view key, std::string_view fallback) const {
   const ConfigValue* value = find(key);
   if (value == nullptr) return std::string(fallback);
-  require(std::holds_alternative<std::string>(*value), key, "is no text");
+  require(std::holds_alternative<std::string>(*value), key, "is " + shown(*value) + ", not a text");
   return std::get<std::string>(*value);
 }
 
 std::vector<std::string> ModelConfig::texts(std::string_view key) const {
   const ConfigValue* value = find(key);
   if (value == nullptr) return {};
-  require(std::holds_alternative<std::vector<std::string>>(*value), key, "is no list of texts");
+  require(std::holds_alternative<std::vector<std::string>>(*value), key, "is not a list of texts");
   return std::get<std::vector<std::string>>(*value);
 }
 
@@ -194,31 +242,92 @@ size_t ModelConfig::layers() const {
   return layers;
 }
 
+// Which layers have the window: layer_types says so, or GGUF's attention.sliding_window_pattern.
+std::vector<bool> ModelConfig::sliding_layers(bool switches) const {
+  std::vector<bool> sliding(layers(), true);
+  if (const auto kinds = texts("layer_types"); !kinds.empty()) {
+    check_length("layer_types", kinds.size());
+    for (size_t i = 0; i < kinds.size(); ++i) {
+      sliding[i] = kinds[i] == "sliding_attention";
+      require(sliding[i] || kinds[i] == "full_attention", "layer_types",
+              "names " + in_quotes(kinds[i]) + ", which is neither full_attention nor sliding_attention");
+    }
+    return sliding;
+  }
+  constexpr std::string_view kPattern = "attention.sliding_window_pattern";
+  if (const ConfigValue* pattern = find(kPattern)) {
+    if (const auto* list = std::get_if<std::vector<double>>(pattern)) {
+      check_length(kPattern, list->size());
+      for (size_t i = 0; i < list->size(); ++i) {
+        require((*list)[i] == 0 || (*list)[i] == 1, kPattern,
+                "is " + shown((*list)[i]) + " for layer " + std::to_string(i) + ", neither true nor false");
+        sliding[i] = (*list)[i] == 1;
+      }
+    } else if (const bool* all = std::get_if<bool>(pattern)) {
+      sliding.assign(sliding.size(), *all);
+    } else if (const auto period = static_cast<size_t>(integer(kPattern, *pattern, 0)); period > 0) {
+      // As llama.cpp reads it: every `period`-th layer sees everything.
+      for (size_t i = 0; i < sliding.size(); ++i) sliding[i] = i % period != period - 1;
+    }
+  }
+  if (switches && has("max_window_layers")) {
+    const auto first = static_cast<size_t>(integer("max_window_layers", *find("max_window_layers"), 0));
+    for (size_t i = 0; i < std::min(first, sliding.size()); ++i) sliding[i] = false;
+  }
+  return sliding;
+}
+
 std::vector<int64_t> ModelConfig::windows(bool switches) const {
-  const size_t layers = this->layers();
-  const auto kinds = texts("layer_types");
-  const int64_t first = switches && has("max_window_layers") ? [&] {
-    const ConfigValue& value = *find("max_window_layers");
-    const int64_t* number = std::get_if<int64_t>(&value);
-    require(number != nullptr && *number >= 0, "max_window_layers", "is no count of layers");
-    return *number;
-  }() : 0;
-  // 0 says "none", as GGUF files write it.
-  const ConfigValue* given = find("attention.sliding_window");
-  const bool none = given == nullptr || *given == ConfigValue(int64_t{0}) ||
-                    (switches && !flag("use_sliding_window", true));
-  const int64_t window = none ? 0 : count("attention.sliding_window");
-  require(kinds.empty() || kinds.size() == layers, "layer_types",
-          "has " + std::to_string(kinds.size()) + " entries for " + std::to_string(layers) + " layers");
-  std::vector<int64_t> windows(layers, 0);
-  for (size_t i = 0; i < layers; ++i) {
-    const bool sliding = kinds.empty() ? static_cast<int64_t>(i) >= first : kinds[i] == "sliding_attention";
-    require(kinds.empty() || sliding || kinds[i] == "full_attention", "layer_types",
-            kinds.empty() ? "" : "names " + in_quotes(kinds[i]) + ", which is neither full_attention nor sliding_attention");
-    require(kinds.empty() || !sliding || window > 0, "layer_types", "has sliding layers, but there is no window");
-    if (sliding) windows[i] = window;
+  constexpr std::string_view kWindow = "attention.sliding_window";
+  const std::vector<bool> sliding = sliding_layers(switches);
+  std::vector<int64_t> windows(sliding.size(), 0);
+  const ConfigValue* given = find(kWindow);
+  if (given != nullptr && !(switches && !flag("use_sliding_window", true))) {
+    // 0 says "none", as GGUF files write it.
+    if (const auto* list = std::get_if<std::vector<double>>(given)) {
+      check_length(kWindow, list->size());
+      for (size_t i = 0; i < windows.size(); ++i) windows[i] = integer(kWindow, (*list)[i], 0);
+    } else {
+      windows.assign(windows.size(), integer(kWindow, *given, 0));
+    }
+  }
+  const std::string_view chosen_by = !texts("layer_types").empty()             ? "layer_types"
+                                     : has("attention.sliding_window_pattern") ? "attention.sliding_window_pattern"
+                                                                               : "";
+  for (size_t i = 0; i < windows.size(); ++i) {
+    require(chosen_by.empty() || !sliding[i] || windows[i] > 0, chosen_by,
+            "has sliding layers, but there is no window");
+    if (!sliding[i]) windows[i] = 0;
   }
   return windows;
+}
+
+// How far the context was stretched after training. GGUF's writers may say 0 for "not at all".
+double ModelConfig::rope_factor() const {
+  const auto value = common("rope.scaling.factor");
+  const bool gguf = checkpoint_->convention() == Convention::gguf;
+  if (gguf && value && as_number(*value) == 0) return 1;
+  return static_cast<double>(number("rope.scaling.factor"));
+}
+
+std::string ModelConfig::rope_scaling_type() const {
+  constexpr std::string_view kType = "rope.scaling.type", kFactor = "rope.scaling.factor";
+  if (!has(kType) && has(kFactor)) {
+    // A type that is not given is linear in GGUF files, as llama.cpp has it. Beside config.json, transformers
+    // would take no notice of the factor, which can hardly be meant.
+    if (checkpoint_->convention() == Convention::gguf) return rope_factor() != 1 ? "linear" : "none";
+    const double factor = as_number(*find(kFactor)).value_or(0);
+    require(factor == 1, kFactor,
+            "is given without \"rope_type\"; name the scaling (\"linear\", for one), or drop the factor");
+    return "none";
+  }
+  const std::string type = text(kType, "none");
+  if (type == "default") return "none";
+  constexpr std::string_view kTypes[] = {"none", "linear", "ntk", "dynamic", "yarn", "llama3"};
+  require(std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes), kType,
+          in_quotes(type) +
+              " is a scaling that this build does not have; it has linear, ntk, dynamic, yarn and llama3");
+  return type;
 }
 
 RopeOptions ModelConfig::rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoader& loader) const {
@@ -235,16 +344,14 @@ RopeOptions ModelConfig::rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoad
               "; they must be even and no more than the head");
   scaling.dims = static_cast<int>(dims);
 
-  const std::string type = text("rope.scaling.type", "none");
+  const std::string type = rope_scaling_type();
   const auto positive = [this](std::string_view key, double fallback) {
     return has(key) ? static_cast<double>(number(key)) : fallback;
   };
-  constexpr std::string_view kTypes[] = {"none", "default", "linear", "ntk", "dynamic", "yarn", "llama3"};
-  require(std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes), "rope.scaling.type",
-          in_quotes(type) + " is a scaling that this build does not have; it has linear, ntk, dynamic, yarn and llama3");
-  const bool scaled = type != "none" && type != "default" && type != "dynamic";
-  if (scaled) {
-    scaling.factor = number("rope.scaling.factor");
+  if (type == "none") {
+    ignore({"rope.scaling.factor", "rope.scaling.original_context_length"});
+  } else if (type != "dynamic") {
+    scaling.factor = rope_factor();
     scaling.original_context = static_cast<double>(count("rope.scaling.original_context_length", count("context_length")));
   }
   RopeOptions options;

@@ -39,10 +39,15 @@ class WindowGroups {
 
 class ModelConfig {
  public:
-  explicit ModelConfig(std::shared_ptr<const Checkpoint> checkpoint) : checkpoint_(std::move(checkpoint)) {}
+  // Throws Error for weights that are quantized in a way that this build does not read.
+  explicit ModelConfig(std::shared_ptr<const Checkpoint> checkpoint);
 
   bool has(std::string_view key) const { return find(key) != nullptr; }
-  // An integer from 1 to 2^31 - 1. Throws Error, naming file and key, for anything else; absent without a fallback too.
+  // Numbers and flags may be lists with a value per layer, all equal. Throws Error, naming file, key and layer,
+  // for a list of another length, or one whose layers differ.
+  //
+  // An integer from 1 to 2^31 - 1, which may be written as a float ("32.0"). Throws Error, naming file and key,
+  // for anything else; absent without a fallback too.
   int64_t count(std::string_view key, std::optional<int64_t> fallback = std::nullopt) const;
   // A finite number above 0.
   float number(std::string_view key, std::optional<float> fallback = std::nullopt) const;
@@ -51,13 +56,18 @@ class ModelConfig {
   std::vector<std::string> texts(std::string_view key) const;  // empty if absent
   // block_count; at most the number of tensors, so that a wrong one costs nothing.
   size_t layers() const;
-  // How far each layer's queries see back, themselves included; 0: everything. From attention.sliding_window, which
-  // layer_types; and, with `switches`, use_sliding_window and max_window_layers (others than Qwen2 have no such options).
+  // How far each layer's queries see back, themselves included; 0: everything. From attention.sliding_window (one
+  // for all layers, or a list), layer_types or attention.sliding_window_pattern (a flag per layer, or an integer
+  // N: every Nth layer sees everything); and, with `switches`, use_sliding_window and max_window_layers (others
+  // than Qwen2 have no such options).
   std::vector<int64_t> windows(bool switches) const;
   // Rotary embedding for heads of `head_dim`: base, partial rotation, and scaled contexts (linear, ntk, dynamic, yarn,
   // llama3; or the file's tensor rope_freqs.weight). GGUF files have the rows of Q and K in the order of
   // `gguf_pairs`; config.json's models are half_split. Sources of the formulas are at rope_scaling.h.
   RopeOptions rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoader& loader) const;
+  // "none", "linear", "ntk", "dynamic", "yarn" or "llama3". Throws Error for others, and for a factor in
+  // config.json whose type is missing.
+  std::string rope_scaling_type() const;
 
   // Throws Error for `key` unless `holds`.
   void require(bool holds, std::string_view key, std::string_view reason) const;
@@ -79,7 +89,13 @@ class ModelConfig {
   }
 
  private:
+  std::vector<std::string_view> names_of(std::string_view key) const;
   const ConfigValue* find(std::string_view key) const;  // null if absent; remembers that it was asked for
+  std::optional<ConfigValue> common(std::string_view key) const;  // of all layers; nothing if absent
+  void check_length(std::string_view key, size_t values) const;   // one per layer
+  int64_t integer(std::string_view key, const ConfigValue& value, int64_t least) const;
+  std::vector<bool> sliding_layers(bool switches) const;
+  double rope_factor() const;
   std::string_view given_name(std::string_view key) const;
   [[noreturn]] void fail(std::string_view key, std::string_view reason) const;
   LanguageModel describe(Graph& graph, const Batch& batch, ValueId logits, AxisId rows, AxisId vocab) const;

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <string>
 
+#include "runtime/whole_number.h"
+
 namespace weft {
 namespace {
 
@@ -139,7 +141,11 @@ uint32_t number_or(const GgufFile& file, const std::string& key, uint32_t fallba
   if (value == nullptr) return fallback;
   if (value->type() == GgufType::array) {  // a number per layer; the first one speaks for the model
     const std::vector<GgufValue> first = value->elements(1);
-    if (first.empty() || !first[0].as_u64()) return fallback;
+    if (first.empty()) return fallback;
+    if (const auto whole = whole_number(first[0].as_f64().value_or(-1)); whole && *whole >= 0) {
+      return static_cast<uint32_t>(std::min<int64_t>(*whole, UINT32_MAX));
+    }
+    if (!first[0].as_u64()) return fallback;
     return static_cast<uint32_t>(std::min<uint64_t>(*first[0].as_u64(), UINT32_MAX));
   }
   return file.get_u32(key);

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "core/error.h"
+#include "runtime/file_kind.h"
 #include "runtime/json.h"
 #include "runtime/utf8.h"
 
@@ -22,11 +23,17 @@ constexpr DType kTypes[] = {
     {"BOOL", 8, {}},          {"U8", 8, {}},            {"I8", 8, {}},              {"U16", 16, {}},
     {"I16", 16, {}},          {"U32", 32, {}},          {"U64", 64, {}},            {"I64", 64, {}},
     {"F64", 64, {}},          {"F8_E4M3", 8, {}},       {"F8_E5M2", 8, {}},         {"F8_E8M0", 8, {}},
+    {"F8_E4M3FNUZ", 8, {}},   {"F8_E5M2FNUZ", 8, {}},   {"F6_E2M3", 6, {}},         {"F6_E3M2", 6, {}},
+    {"F4", 4, {}},            {"C64", 64, {}},
 };
 
 class Header {
  public:
   explicit Header(const MappedFile& file) : file_(file) {
+    if (!file.text().substr(std::min(file.size(), sizeof length_)).starts_with('{')) {
+      const std::string kind = describe_foreign(file.text());
+      if (!kind.empty()) throw Error(file.path() + ": " + kind);
+    }
     if (file.size() < sizeof length_) fail(0, "the file has " + std::to_string(file.size()) + " bytes, fewer than a header");
     std::memcpy(&length_, file.data(), sizeof length_);
     if (length_ > SafetensorsFile::kMaxHeader || length_ > file.size() - sizeof length_) {
@@ -73,6 +80,7 @@ class Header {
       if (value > uint64_t{1} << 62 || __builtin_mul_overflow(bits, value, &bits)) fail(name, "shape overflows");
       tensor.extents.push_back(static_cast<int64_t>(value));
     }
+    if (bits % 8 != 0) fail(name, "shape does not fill whole bytes");
 
     const Json* offsets = find(entry, "data_offsets");
     if (offsets == nullptr || !offsets->is_array() || offsets->size() != 2 || !(*offsets)[0].is_number_unsigned() ||

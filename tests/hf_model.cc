@@ -100,17 +100,25 @@ void HfModel::stack_experts() {
   }
 }
 
-std::string HfModel::gguf() const {
+std::string HfModel::gguf(const std::function<void(GgufWriter&)>& more,
+                          const std::set<std::string>& without) const {
   GgufWriter w;
   w.string("general.architecture", "llama");
-  w.u32("llama.context_length", 128), w.u32("llama.embedding_length", kEmbed), w.u32("llama.block_count", kLayers);
-  w.u32("llama.feed_forward_length", kHidden), w.u32("llama.attention.head_count", kHeads);
-  w.u32("llama.attention.head_count_kv", kKvHeads), w.f32("llama.attention.layer_norm_rms_epsilon", 1e-5f);
-  w.u32("llama.rope.dimension_count", kHeadDim), w.f32("llama.rope.freq_base", 10000.0f);
-  if (config.contains("num_local_experts")) w.u32("llama.expert_count", 4), w.u32("llama.expert_used_count", 2);
+  const auto u32 = [&](const std::string& key, uint32_t value) {
+    if (!without.contains(key)) w.u32("llama." + key, value);
+  };
+  const auto f32 = [&](const std::string& key, float value) {
+    if (!without.contains(key)) w.f32("llama." + key, value);
+  };
+  u32("context_length", 128), u32("embedding_length", kEmbed), u32("block_count", kLayers);
+  u32("feed_forward_length", kHidden), u32("attention.head_count", kHeads);
+  u32("attention.head_count_kv", kKvHeads), f32("attention.layer_norm_rms_epsilon", 1e-5f);
+  u32("rope.dimension_count", kHeadDim), f32("rope.freq_base", 10000.0f);
+  if (config.contains("num_local_experts")) u32("expert_count", 4), u32("expert_used_count", 2);
   if (config.contains("sliding_window")) {
-    w.u32("llama.attention.sliding_window", config["sliding_window"].get<uint32_t>());
+    u32("attention.sliding_window", config["sliding_window"].get<uint32_t>());
   }
+  if (more) more(w);
   const auto add = [&](const std::string& to, const std::string& from, bool rotary = false) {
     HfTensor tensor = tensors.at(from);
     if (rotary) {

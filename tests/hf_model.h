@@ -6,10 +6,13 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
 namespace weft::test {
+
+class GgufWriter;
 
 struct HfTensor {
   std::vector<int64_t> shape;
@@ -28,8 +31,10 @@ struct HfModel {
   void fuse();
   // Mixtral: the matrices of all experts become 3-D tensors, gate above up.
   void stack_experts();
-  // As a GGUF file of architecture "llama" has it, rows of Q and K in the order of its rotary pairs.
-  std::string gguf() const;
+  // As a GGUF file of architecture "llama" has it, rows of Q and K in the order of its rotary pairs. `more` writes
+  // further keys; those that `without` names are left out.
+  std::string gguf(const std::function<void(GgufWriter&)>& more = {},
+                   const std::set<std::string>& without = {}) const;
 };
 
 // One safetensors file. `type`: F32, F16 or BF16.

@@ -53,7 +53,7 @@ void run(const ConvertFlags& flags) {
   std::fprintf(stderr, "%s: %zu tensors, %.1f MB, %.1f s\n", output.name().c_str(), tensors.size(),
                static_cast<double>(whole) / 1e6, watch.seconds());
   const ModelConfig config(checkpoint);
-  if (config.text("rope.scaling.type", "none") == "dynamic") {
+  if (config.rope_scaling_type() == "dynamic") {
     std::fprintf(stderr, "note: GGUF has no word for dynamic scaling: the file is like the directory up to %lld tokens\n",
                  static_cast<long long>(config.count("context_length")));
   }

@@ -102,6 +102,7 @@ void run(const ModelFlags& flags) {
           (!names_files ? "" : " of " + std::filesystem::path(tensor->file->path()).filename().string()) + "\n");
   }
   print(format("\n%.0f parameters\n", elements));
+  if (!file->unsupported().empty()) print("\ncannot be run: " + file->unsupported() + "\n");
 }
 
 }  // namespace

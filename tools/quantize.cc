@@ -80,7 +80,14 @@ void run(const QuantizeFlags& flags) {
   std::filesystem::path input = flags.input;
   if (std::filesystem::is_directory(input, ignored)) {
     input = gguf_in(input);
-    if (input.empty()) throw Error(flags.input + ": is a directory; make a GGUF file of it with `weft convert`");
+    if (input.empty()) {
+      // Another framework's quantization is not for `weft convert` either.
+      if (is_there(std::filesystem::path(flags.input) / "config.json")) {
+        const auto directory = Checkpoint::open(flags.input);
+        if (!directory->unsupported().empty()) throw Error(directory->unsupported());
+      }
+      throw Error(flags.input + ": is a directory; make a GGUF file of it with `weft convert`");
+    }
   }
   const GgufFile file = GgufFile::open(input);
   std::string fallbacks;

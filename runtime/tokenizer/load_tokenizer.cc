@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "runtime/tokenizer/bpe_tokenizer.h"
 #include "runtime/checkpoint.h"
+#include "runtime/file_kind.h"
 #include "runtime/gguf_split.h"
 #include "runtime/json_node.h"
 #include "runtime/mapped_file.h"
@@ -101,6 +102,7 @@ TextIndex read_vocab_json(const fs::path& path, Vocabulary& vocabulary) {
 
 std::vector<BpeModel::Merge> read_merges_txt(const fs::path& path, const TextIndex& ids) {
   const MappedFile file(path);
+  refuse_lfs_pointer(file.text(), file.path());
   std::vector<BpeModel::Merge> merges;
   std::string_view text = file.text();
   for (size_t line = 1; !text.empty(); ++line) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "runtime/file_kind.h"
 #include "runtime/tokenizer/byte_alphabet.h"
 #include "runtime/tokenizer/tokenizer_model.h"
 #include "runtime/utf8.h"
@@ -64,6 +65,7 @@ std::vector<BpeModel::Merge> merges_of(const std::vector<std::string>& tokens, c
 }  // namespace
 
 BpeParts read_tiktoken(std::string_view text, const std::string& source) {
+  refuse_lfs_pointer(text, source);
   BpeParts parts;
   std::vector<std::string> tokens;  // their bytes
   for (size_t line = 1; !text.empty(); ++line) {

@@ -79,8 +79,8 @@ std::optional<int32_t> read_id(const GgufFile& file, std::string_view key, std::
         usual && static_cast<size_t>(*usual) < types.size() && types[static_cast<size_t>(*usual)] == type;
     return holds ? usual : std::nullopt;
   }
-  const std::optional<int64_t> signed_id = file.find(key)->as_i64();
-  if (signed_id == -1) return std::nullopt;
+  const GgufValue& value = *file.find(key);
+  if (value.as_i64() == -1 || value.as_f64() == -1) return std::nullopt;
   const uint32_t id = file.get_u32(key);
   if (id == std::numeric_limits<uint32_t>::max()) return std::nullopt;
   if (id >= types.size()) {

@@ -15,6 +15,7 @@
 #include "tests/hf_model.h"
 #include "tests/logits_error.h"
 #include "tests/model_logits.h"
+#include "tests/safetensors_bytes.h"
 
 namespace weft::test {
 namespace {
@@ -297,6 +298,69 @@ TEST_F(ConvertSmall, ConfigsThatGgufHasNoWordFor) {
   HfModel model = HfModel::random("mixtral");
   model.config["num_experts_per_tok"] = 5;
   EXPECT_CONTAINS(converted(model), "key 'num_experts_per_tok': is more than there are experts");
+}
+
+// Integers as floats, lists with the same for every layer, a factor that is an integer.
+TEST_F(ConvertSmall, OtherSpellingsOfAConfiguration) {
+  HfModel model = HfModel::random("mistral");
+  model.config["sliding_window"] = 8, model.config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 4.0}};
+  model.config["bos_token_id"] = 1, model.config["eos_token_id"] = {2, 3};
+  const std::string file = converted(model);
+  ASSERT_EQ(file.substr(0, 4), "GGUF") << file;
+  EXPECT_EQ(GgufFile::open(folder_ / "out.gguf").get_u32("tokenizer.ggml.eos_token_id"), 2u);
+  HfModel other = model;
+  for (auto& [key, value] : other.config.items()) {
+    if (value.is_number_integer()) value = value.get<double>();
+  }
+  other.config["eos_token_id"] = {2.0, 3.0};
+  other.config["num_key_value_heads"] = {2, 2.0}, other.config["sliding_window"] = {8, 8};
+  other.config["rope_theta"] = 10000, other.config["rope_scaling"]["factor"] = 4;
+  EXPECT_TRUE(converted(other) == file);
+  other.config["rope_scaling"].erase("rope_type");
+  EXPECT_CONTAINS(converted(other), "key 'rope_scaling.factor': is given without");
+  other = model, other.config["num_key_value_heads"] = {2, 1};
+  EXPECT_CONTAINS(converted(other), "key 'num_key_value_heads': is 2 for layer 0, but 1 for layer 1");
+  other = model, other.config["sliding_window"] = {8, 4};
+  EXPECT_CONTAINS(converted(other), "key 'sliding_window': is not that of all layers");
+  other = model, other.config["bos_token_id"] = 1.5;
+  EXPECT_CONTAINS(converted(other), "bos_token_id: is 1.5, not a whole number");
+}
+
+// Every command that needs the weights says so, in one line; the others go on.
+TEST_F(ConvertSmall, DirectoriesThatAnotherFrameworkQuantized) {
+  HfModel model = HfModel::random("llama");
+  model.config["quantization"] = {{"group_size", 64}, {"bits", 4}};
+  const TempDirectory directory;
+  directory.write("config.json", model.config.dump());
+  directory.write("tokenizer.json", tokenizer_.dump());
+  directory.write("model.safetensors",
+                  safetensors_bytes(R"({"lm_head.weight":{"dtype":"U32","shape":[2,1],"data_offsets":[0,8]}})",
+                                    std::string(8, '\1')));
+  const std::string path = directory.path().string(), output = (folder_ / "out").string();
+  const std::string reason =
+      path +
+      "/config.json: key 'quantization': the weights are quantized by MLX (4 bits, groups of "
+      "64), which this build does not support; take the model in F32, F16 or BF16, or a GGUF file of it\n";
+  for (const auto& arguments :
+       std::vector<std::vector<std::string>>{{"run", "-m", path, "-p", "ab"},
+                                             {"chat", "-m", path},
+                                             {"logits", "-m", path, "-p", "ab", "-o", output},
+                                             {"perplexity", "-m", path, "-f", path + "/config.json"},
+                                             {"explain", "-m", path},
+                                             {"trace", "-m", path, "-p", "ab", "-o", output},
+                                             {"convert", path, output},
+                                             {"quantize", path, output, "--type", "Q8_0"}}) {
+    const CommandResult run = run_weft(arguments);
+    EXPECT_EQ(run.code, 1) << arguments[0];
+    EXPECT_EQ(run.err, "weft: error: " + reason) << arguments[0];
+    EXPECT_FALSE(fs::exists(output)) << arguments[0];
+  }
+  const CommandResult inspect = run_weft({"inspect", path}),
+                      tokenize = run_weft({"tokenize", "-m", path, "-p", "ab"});
+  EXPECT_EQ(inspect.code, 0);
+  EXPECT_CONTAINS(inspect.out, "lm_head.weight  U32");
+  EXPECT_CONTAINS(inspect.out, "\ncannot be run: " + reason);
+  EXPECT_EQ(tokenize.code, 0);
 }
 
 TEST_F(ConvertSmall, TokenizersThatGgufHasNoWordFor) {

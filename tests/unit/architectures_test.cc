@@ -1,7 +1,10 @@
 // What must be equal between models that say the same thing in other words, on random small models.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <concepts>
 #include <functional>
+#include <set>
 
 #include "models/registry.h"
 #include "runtime/engine.h"
@@ -10,6 +13,8 @@
 #include "tests/gpu_device.h"
 #include "tests/hf_model.h"
 #include "tests/logits_error.h"
+#include "tests/model_logits.h"
+#include "tests/test_data.h"
 
 namespace weft {
 namespace {
@@ -129,6 +134,242 @@ TEST(Architectures, QwenSwitchesItsWindows) {
   EXPECT_GT(relative_error(logits_of(model), second), 1e-4);
   model.config["layer_types"] = {"full_attention", "chunked_attention"};
   EXPECT_CONTAINS(error_of(model), "chunked_attention");
+}
+
+using Keys = std::function<void(test::GgufWriter&)>;  // that a GGUF file has besides
+
+std::vector<float> logits_of_gguf(const HfModel& model, const Keys& more,
+                                  const std::set<std::string>& without = {}) {
+  const test::TempFile gguf(model.gguf(more, without));
+  return logits_of(gguf.path());
+}
+
+std::string gguf_error(const HfModel& model, const Keys& more, const std::set<std::string>& without = {}) {
+  return test::error_of([&] { logits_of_gguf(model, more, without); });
+}
+
+// A key with a number per layer.
+template <class T>
+Keys per_layer(const std::string& key, const std::vector<T>& values) {
+  constexpr GgufType kType = std::same_as<T, float>  ? GgufType::float32
+                             : std::same_as<T, bool> ? GgufType::bool8
+                                                     : GgufType::uint32;
+  return [=](test::GgufWriter& w) {
+    std::string bytes;
+    for (const T value : values) bytes += test::pod(value);
+    w.add("llama." + key, GgufType::array, test::array(kType, values.size(), bytes));
+  };
+}
+
+TEST(Architectures, ANumberPerLayerMayBeTheSameInAll) {
+  const HfModel model = HfModel::random("llama");
+  const auto want = logits_of_gguf(model, {});
+  const std::vector<std::pair<std::string, uint32_t>> counts = {{"feed_forward_length", HfModel::kHidden},
+                                                                {"attention.head_count", HfModel::kHeads},
+                                                                {"attention.head_count_kv", HfModel::kKvHeads},
+                                                                {"rope.dimension_count", HfModel::kHeadDim}};
+  for (const auto& [key, value] : counts) {
+    const std::vector<uint32_t> all(2, value);
+    EXPECT_EQ(logits_of_gguf(model, per_layer(key, all), {key}), want) << key;
+    EXPECT_EQ(logits_of_gguf(model, per_layer(key, std::vector<float>(2, static_cast<float>(value))), {key}), want)
+        << key;
+    EXPECT_CONTAINS(gguf_error(model, per_layer<uint32_t>(key, {value, value, value}), {key}),
+                    "key 'llama." + key + "': has 3 values for 2 layers");
+    EXPECT_CONTAINS(gguf_error(model, per_layer<uint32_t>(key, {}), {key}), "': has 0 values for 2 layers");
+    EXPECT_CONTAINS(gguf_error(model, per_layer<uint32_t>(key, {value, 2 * value}), {key}),
+                    "key 'llama." + key + "': is " + std::to_string(value) + " for layer 0, but " +
+                        std::to_string(2 * value) +
+                        " for layer 1; this architecture takes one value for all layers");
+  }
+  for (const std::string key : {"attention.key_length", "attention.value_length"}) {
+    EXPECT_EQ(logits_of_gguf(model, per_layer<uint32_t>(key, {HfModel::kHeadDim, HfModel::kHeadDim})), want)
+        << key;
+  }
+  for (const auto& [key, value] :
+       {std::pair{"rope.freq_base", 10000.0f}, {"attention.layer_norm_rms_epsilon", 1e-5f}}) {
+    EXPECT_EQ(logits_of_gguf(model, per_layer<float>(key, {value, value}), {key}), want) << key;
+    EXPECT_CONTAINS(gguf_error(model, per_layer<float>(key, {value, 0.5f}), {key}), "but 0.5 for layer 1;") << key;
+  }
+  EXPECT_CONTAINS(
+      gguf_error(model, per_layer<float>("feed_forward_length", {24.5f, 24.5f}), {"feed_forward_length"}),
+      "is 24.5, not an integer");
+  EXPECT_CONTAINS(gguf_error(model, per_layer<uint32_t>("block_count", {2, 2}), {"block_count"}),
+                  "is a list, not a number");
+  // Switched off in all layers.
+  EXPECT_EQ(logits_of_gguf(model, per_layer<bool>("attention.new_kind", {false, false})), want);
+  EXPECT_CONTAINS(gguf_error(model, per_layer<bool>("attention.new_kind", {false, true})),
+                  "'llama.attention.new_kind': is an option");
+
+  HfModel lists = model;
+  const auto plain = logits_of(model);
+  for (const char* key :
+       {"intermediate_size", "num_key_value_heads", "num_attention_heads", "rms_norm_eps", "attention_bias"}) {
+    const auto value = key == std::string("attention_bias") ? nlohmann::json(false) : model.config[key];
+    lists.config[key] = {value, value};
+  }
+  EXPECT_EQ(logits_of(lists), plain);
+  lists.config["attention_bias"] = {false, true};
+  EXPECT_CONTAINS(error_of(lists), "config.json: key 'attention_bias': is 0 for layer 0, but 1 for layer 1");
+  lists.config["attention_bias"] = false, lists.config["num_key_value_heads"] = {2, 4};
+  EXPECT_CONTAINS(error_of(lists), "config.json: key 'num_key_value_heads': is 2 for layer 0, but 4 for layer 1");
+  lists.config["num_key_value_heads"] = {"2", "2"};
+  EXPECT_CONTAINS(error_of(lists), "config.json: key 'num_key_value_heads': is a list, not an integer");
+}
+
+TEST(Architectures, WindowsMayDifferByLayer) {
+  HfModel model = HfModel::random("mistral");
+  model.config["sliding_window"] = 5;
+  const auto both = logits_of_gguf(model, {});
+  model.config["layer_types"] = {"full_attention", "sliding_attention"};
+  const auto second = logits_of(model);
+  model.config["layer_types"] = {"sliding_attention", "full_attention"};
+  const auto first = logits_of(model);
+  EXPECT_GT(relative_error(first, second), 1e-4);
+
+  const std::string window = "attention.sliding_window", pattern = "attention.sliding_window_pattern";
+  const auto near = [&](const Keys& keys, const std::vector<float>& want,
+                        const std::set<std::string>& without = {}) {
+    return relative_error(logits_of_gguf(model, keys, without), want) <= 1e-5;
+  };
+  EXPECT_TRUE(near(per_layer<uint32_t>(window, {5, 5}), both, {window}));
+  EXPECT_TRUE(near(per_layer<uint32_t>(window, {0, 5}), second, {window}));
+  EXPECT_TRUE(near(per_layer<float>(window, {5, 0}), first, {window}));
+  EXPECT_TRUE(near(per_layer<bool>(pattern, {true, true}), both));
+  EXPECT_TRUE(near(per_layer<bool>(pattern, {false, true}), second));
+  EXPECT_TRUE(near(per_layer<uint32_t>(pattern, {1, 0}), first));
+  // Every Nth layer sees everything; 0: none does.
+  const auto every = [&](uint32_t n) { return [=](test::GgufWriter& w) { w.u32("llama." + pattern, n); }; };
+  EXPECT_TRUE(near(every(0), both));
+  EXPECT_TRUE(near(every(2), first));
+  EXPECT_TRUE(near(every(3), both));
+  HfModel without_windows = model;
+  without_windows.config.erase("sliding_window"), without_windows.config.erase("layer_types");
+  EXPECT_TRUE(near(every(1), logits_of_gguf(without_windows, {})));
+  const auto third = [&](uint32_t a, uint32_t b) { return per_layer<uint32_t>(window, {a, b}); };
+  const test::TempFile differing(model.gguf(third(3, 8), {window}));
+  EXPECT_EQ(load_model(Checkpoint::open(differing.path())).windows, (std::vector<int32_t>{3, 8}));
+  EXPECT_LE(relative_error(logits_of(differing.path(), Device::cpu(2), 1), logits_of(differing.path())), 1e-5);
+  if (const auto device = test::opencl_device()) {
+    EXPECT_LE(relative_error(logits_of(differing.path(), *device, 7), logits_of(differing.path())), 1e-5);
+  }
+
+  EXPECT_CONTAINS(gguf_error(model, per_layer<uint32_t>(window, {5, 5, 5}), {window}),
+                  window + "': has 3 values for 2 layers");
+  EXPECT_CONTAINS(gguf_error(model, per_layer<float>(window, {5, 2.5f}), {window}),
+                  window + "': is 2.5, not an integer");
+  EXPECT_CONTAINS(gguf_error(model, per_layer<bool>(pattern, {true})), pattern + "': has 1 values for 2 layers");
+  EXPECT_CONTAINS(gguf_error(model, per_layer<uint32_t>(pattern, {1, 7})),
+                  "is 7 for layer 1, neither true nor false");
+  const Keys contradiction = [&](test::GgufWriter& w) {
+    per_layer<uint32_t>(window, {5, 0})(w), per_layer<bool>(pattern, {true, true})(w);
+  };
+  EXPECT_CONTAINS(gguf_error(model, contradiction, {window}),
+                  pattern + "': has sliding layers, but there is no window");
+}
+
+// In GGUF files a factor without a type is linear, and older files have it under another key.
+TEST(Architectures, RotaryFactorsWithoutAType) {
+  const HfModel model = HfModel::random("llama");
+  const auto with = [](const std::string& type, const std::map<std::string, float>& factors) {
+    return [=](test::GgufWriter& w) {
+      if (!type.empty()) w.string("llama.rope.scaling.type", type);
+      for (const auto& [key, value] : factors) w.f32("llama.rope." + key, value);
+    };
+  };
+  const auto plain = logits_of_gguf(model, {});
+  const auto linear = logits_of_gguf(model, with("linear", {{"scaling.factor", 4}}));
+  HfModel directory = model;
+  directory.config["rope_scaling"] = {{"type", "linear"}, {"factor", 4}};
+  EXPECT_LE(relative_error(linear, logits_of(directory)), 1e-5);
+  EXPECT_GT(relative_error(linear, plain), 1e-4);
+  EXPECT_EQ(logits_of_gguf(model, with("", {{"scaling.factor", 4}})), linear);
+  EXPECT_EQ(logits_of_gguf(model, with("", {{"scale_linear", 4}})), linear);
+  EXPECT_EQ(logits_of_gguf(model, with("linear", {{"scale_linear", 4}})), linear);
+  EXPECT_EQ(logits_of_gguf(model, with("", {{"scale_linear", 4}, {"scaling.factor", 4}})), linear);
+  EXPECT_EQ(logits_of_gguf(model, [](test::GgufWriter& w) { w.u32("llama.rope.scaling.factor", 4); }), linear);
+  EXPECT_EQ(logits_of_gguf(model, with("", {{"scaling.factor", 4}, {"scaling.original_context_length", 32}})),
+            linear);
+  for (const float off : {0.0f, 1.0f}) {
+    for (const char* key : {"scaling.factor", "scale_linear"})
+      EXPECT_EQ(logits_of_gguf(model, with("", {{key, off}})), plain);
+    EXPECT_EQ(logits_of_gguf(model, with("linear", {{"scaling.factor", off}})), plain);
+  }
+  EXPECT_EQ(logits_of_gguf(model, with("none", {{"scaling.factor", 4}})), plain);
+  EXPECT_EQ(logits_of_gguf(model, with("none", {{"scale_linear", 4}})), plain);
+
+  EXPECT_CONTAINS(gguf_error(model, with("", {{"scale_linear", 4}, {"scaling.factor", 2}})),
+                  "key 'llama.rope.scale_linear': contradicts rope.scaling.factor");
+  EXPECT_CONTAINS(gguf_error(model, with("", {{"scale_linear", -4}})),
+                  "key 'llama.rope.scale_linear': is -4, not a finite");
+  EXPECT_CONTAINS(gguf_error(model, with("", {{"scaling.factor", NAN}})),
+                  "key 'llama.rope.scaling.factor': is nan, not a finite");
+  EXPECT_CONTAINS(gguf_error(model, with("linear", {})), "key 'llama.rope.scaling.factor': is missing");
+  EXPECT_CONTAINS(gguf_error(model, with("longrope", {{"scaling.factor", 4}})),
+                  "'longrope' is a scaling that this build does not have");
+
+  // Transformers takes no notice of such a factor; whoever wrote it hardly meant that.
+  const auto unscaled = logits_of(directory = model);
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    directory = model;
+    directory.config[key] = {{"factor", 2.0}};
+    EXPECT_CONTAINS(error_of(directory),
+                    std::string("config.json: key '") + key + ".factor': is given without \"rope_type\"");
+    directory.config[key] = {{"factor", 1}};
+    EXPECT_EQ(logits_of(directory), unscaled);
+    directory.config[key] = {{"rope_type", "default"}, {"factor", 2.0}};
+    EXPECT_EQ(logits_of(directory), unscaled);
+  }
+  directory = model;
+  directory.config["rope_scaling"] = {{"type", "linear"}, {"factor", "4.0"}};
+  EXPECT_CONTAINS(error_of(directory), "key 'rope_scaling.factor': is the text '4.0', not a number");
+  directory.config["rope_scaling"] = {{"type", "su"}, {"factor", 4.0}};
+  EXPECT_CONTAINS(error_of(directory), "key 'rope_scaling.type': 'su' is a scaling that this build does not have");
+  // The same number twice, once as an integer.
+  directory.config["rope_scaling"] = {{"type", "linear"}, {"factor", 4.0}};
+  directory.config["rope_parameters"] = {{"type", "linear"}, {"factor", 4}, {"rope_theta", 10000}};
+  EXPECT_LE(relative_error(logits_of(directory), linear), 1e-5);
+}
+
+TEST(Architectures, SharedFilesWithAFactorOrAnArray) {
+  WEFT_SHARED_OR_SKIP(folder, "data/field");
+  const std::vector<int32_t> tokens = {1,   403, 407, 261, 378, 432, 383, 286,
+                                       261, 376, 298, 315, 421, 395, 317, 426};
+  EXPECT_LE(relative_error(test::exact_logits(folder / "factor_only.gguf", tokens),
+                           test::read_floats(folder / "stories_linear4.f32")),
+            1e-4);
+  EXPECT_EQ(test::exact_logits(folder / "kv_array.gguf", tokens).size(), tokens.size() * 512);
+}
+
+// Integers as floats, in GGUF files as in config.json.
+TEST(Architectures, WholeFloatsAreIntegers) {
+  const HfModel model = HfModel::random("llama");
+  const auto want = logits_of_gguf(model, {});
+  const std::map<std::string, float> counts = {{"block_count", 2},          {"context_length", 128},
+                                               {"embedding_length", 32},    {"feed_forward_length", 24},
+                                               {"attention.head_count", 4}, {"attention.head_count_kv", 2},
+                                               {"rope.dimension_count", 8}};
+  for (const auto& count : counts) {
+    const std::string key = count.first;
+    const float value = count.second;
+    const auto as = [&](float number) {
+      return [&key, number](test::GgufWriter& w) { w.f32("llama." + key, number); };
+    };
+    EXPECT_EQ(logits_of_gguf(model, as(value), {key}), want) << key;
+    EXPECT_CONTAINS(gguf_error(model, as(value + 0.5f), {key}), "key 'llama." + key + "': is ") << key;
+    EXPECT_CONTAINS(gguf_error(model, as(value + 0.5f), {key}), ", not an integer") << key;
+    EXPECT_CONTAINS(gguf_error(model, as(NAN), {key}), "nan, not an integer") << key;
+    for (const float far : {INFINITY, -INFINITY, 1e30f, -0.0f}) {
+      EXPECT_CONTAINS(gguf_error(model, as(far), {key}), " is not between 1 and 2147483647") << key;
+    }
+  }
+  HfModel qwen2 = HfModel::random("qwen2");
+  qwen2.config["sliding_window"] = 5, qwen2.config["max_window_layers"] = 1,
+  qwen2.config["use_sliding_window"] = true;
+  const auto windows = logits_of(qwen2);
+  qwen2.config["sliding_window"] = 5.0, qwen2.config["max_window_layers"] = 1.0;
+  EXPECT_EQ(logits_of(qwen2), windows);
+  qwen2.config["max_window_layers"] = 0.5;
+  EXPECT_CONTAINS(error_of(qwen2), "key 'max_window_layers': is 0.5, not an integer");
 }
 
 TEST(Architectures, GgufRowsOfQAndKAreReadInTheirOrder) {

@@ -1,11 +1,14 @@
 // A model on disk: GGUF files and directories, sharded or not; what of them is refused, and how the error says so.
+#include "runtime/checkpoint.h"
+
 #include <gtest/gtest.h>
 
+#include <array>
+#include <concepts>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "models/registry.h"
-#include "runtime/checkpoint.h"
 #include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"
@@ -151,7 +154,9 @@ TEST_F(Directory, ConfigurationsThatAreNone) {
   write("model.safetensors", shard_of(llama_tensors()));
   EXPECT_CONTAINS(error(), "config.json: cannot open: No such file");
   for (const auto& [text, part] : std::vector<std::pair<std::string, std::string>>{
-           {"", "config.json: byte "}, {"[]", "config.json: is no object"}, {"{}", "key 'model_type' is missing"},
+           {"", "config.json: is empty: download it again"},
+           {"[]", "config.json: is no object"},
+           {"{}", "key 'model_type' is missing"},
            {R"({"model_type":7})", "key 'model_type' is missing, or no text"},
            {R"({"model_type":"llama","model_type":"llama"})", "'model_type' appears twice"},
            {R"({"model_type":"llama","a":{"b":1},"a.b":2})", "'a.b' appears both"},
@@ -176,23 +181,58 @@ TEST_F(Directory, HyperparametersThatCannotBe) {
     return load_error();
   };
   EXPECT_CONTAINS(with("hidden_size", nullptr), "key 'hidden_size': is missing");
-  EXPECT_CONTAINS(with("hidden_size", "8"), "key 'hidden_size': is no integer");
-  EXPECT_CONTAINS(with("hidden_size", 8.5), "key 'hidden_size': is no integer");
+  EXPECT_CONTAINS(with("hidden_size", "8"), "key 'hidden_size': is the text '8', not an integer");
+  EXPECT_CONTAINS(with("hidden_size", 8.5), "key 'hidden_size': is 8.5, not an integer");
   EXPECT_CONTAINS(with("hidden_size", 0), "key 'hidden_size': 0 is not between");
   EXPECT_CONTAINS(with("hidden_size", -8), "key 'hidden_size': -8 is not between");
   EXPECT_CONTAINS(with("hidden_size", int64_t{1} << 40), "is not between");
-  EXPECT_CONTAINS(with("hidden_size", json::parse("1e30")), "is no integer");
-  EXPECT_CONTAINS(with("hidden_size", json::parse("100000000000000000000000")), "is no integer");
+  EXPECT_CONTAINS(with("hidden_size", json::parse("1e30")), "1e+30 is not between");
+  EXPECT_CONTAINS(with("hidden_size", json::parse("100000000000000000000000")), "1e+23 is not between");
   EXPECT_CONTAINS(with("num_hidden_layers", 1000000), "is more than the file has tensors");
   EXPECT_CONTAINS(with("num_attention_heads", 3),
                   "q_proj.weight' is [8, 8], expected kv_head 1 x group 3 x head_dim 2");
   EXPECT_CONTAINS(with("num_key_value_heads", 3), "'num_attention_heads': must be a multiple");
-  EXPECT_CONTAINS(with("rms_norm_eps", 0), "'rms_norm_eps': is not a finite number above 0");
-  EXPECT_CONTAINS(with("rms_norm_eps", 1e300), "'rms_norm_eps': is not a finite number above 0");
+  EXPECT_CONTAINS(with("rms_norm_eps", 0), "'rms_norm_eps': is 0, not a finite number above 0");
+  EXPECT_CONTAINS(with("rms_norm_eps", 1e300), "'rms_norm_eps': is 1e+300, not a finite number above 0");
+  EXPECT_CONTAINS(with("rms_norm_eps", "1e-5"), "'rms_norm_eps': is the text '1e-5', not a number");
+  EXPECT_CONTAINS(with("hidden_act", 7), "'hidden_act': is 7, not a text");
   EXPECT_CONTAINS(with("hidden_act", "gelu"), "'hidden_act': is not silu");
   EXPECT_CONTAINS(with("tie_word_embeddings", 1), "'tie_word_embeddings': is neither true nor false");
   EXPECT_CONTAINS(with("rope_scaling", {{"rope_type", "spiral"}, {"factor", 2.0}}), "'spiral'");
   EXPECT_CONTAINS(with("rope_scaling", {{"rope_type", "linear"}}), "rope_scaling.factor");
+}
+
+TEST_F(Directory, IntegersMayBeWrittenAsFloats) {
+  write("model.safetensors", shard_of(llama_tensors()));
+  json config = llama_config();
+  for (auto& [key, value] : config.items()) {
+    if (value.is_number_integer()) value = value.get<double>();
+  }
+  config["rope_theta"] = 10000;  // and a float as an integer
+  config["rope_scaling"] = {{"rope_type", "yarn"}, {"factor", 2}, {"original_max_position_embeddings", 32.0}};
+  write_json("config.json", config);
+  ASSERT_TRUE(std::holds_alternative<double>(Checkpoint::open(path())->config().at("num_hidden_layers")));
+  EXPECT_EQ(load_error(), "(no error)");
+  EXPECT_EQ(load_model(Checkpoint::open(path())).context_length, 64);
+  for (const auto& [text, reason] :
+       std::vector<std::pair<std::string, std::string>>{{"32.5", "is 32.5, not an integer"},
+                                                        {"1e30", "1e+30 is not between 1 and 2147483647"},
+                                                        {"2147483648.0", "2147483648 is not between"},
+                                                        {"-32.0", "-32 is not between"},
+                                                        {"-0.0", "-0 is not between"},
+                                                        {"\"32\"", "is the text '32', not an integer"},
+                                                        {"true", "is true, not an integer"}}) {
+    config["rope_scaling"]["original_max_position_embeddings"] = json::parse(text);
+    write_json("config.json", config);
+    EXPECT_CONTAINS(load_error(), "config.json: key 'rope_scaling.original_max_position_embeddings': " + reason)
+        << text;
+  }
+  config["rope_scaling"]["original_max_position_embeddings"] = json::parse("3.2e1");
+  write_json("config.json", config);
+  EXPECT_EQ(load_error(), "(no error)");
+  // Python writes NaN, which is not JSON.
+  write("config.json", R"({"model_type": "llama", "hidden_size": NaN})");
+  EXPECT_CONTAINS(error(), "config.json: byte 40: is not JSON");
 }
 
 TEST_F(Directory, OptionsThatNobodyKnowsAreNamed) {
@@ -323,10 +363,233 @@ TEST_F(Shards, IndexAndFilesMustAgree) {
   EXPECT_CONTAINS(error_with(map_), "b.safetensors: tensor ");
 }
 
-TEST(CheckpointFile, GgufNamesItsFamily) {
-  const auto architecture = [](const std::string& key, uint32_t value) {
+// A tensor of any type, without content.
+struct AnyTensor {
+  std::string name, type;
+  std::vector<int64_t> shape;
+};
+
+// Directories of other frameworks: each with what its configuration says, or without, and a tensor that gives it
+// away.
+class Quantized : public Directory {
+ protected:
+  void SetUp() override { write_json("config.json", llama_config()); }
+  void write_tensors(const std::vector<AnyTensor>& tensors) {
+    json header = json::object();
+    size_t end = 0;
+    for (const auto& [name, type, shape] : tensors) {
+      size_t bytes = type == "F32" || type == "I32" || type == "U32" ? 4 : type == "F16" || type == "I16" ? 2 : 1;
+      for (const int64_t extent : shape) bytes *= static_cast<size_t>(extent);
+      header[name] = {{"dtype", type}, {"shape", shape}, {"data_offsets", {end, end + bytes}}};
+      end += bytes;
+    }
+    write("model.safetensors", safetensors_bytes(header.dump(), std::string(end, '\0')));
+  }
+  void write_config(const std::string& key, const std::string& value) {
+    json config = llama_config();
+    config[key] = json::parse(value);
+    write_json("config.json", config);
+  }
+};
+
+TEST_F(Quantized, ConfigurationsSayHow) {
+  write_tensors({{"model.layers.0.mlp.up_proj.weight", "U32", {6, 1}}});
+  for (const auto& [key, value, how] : std::vector<std::array<std::string, 3>>{
+           {"quantization", R"({"group_size": 64, "bits": 4})", "MLX (4 bits, groups of 64)"},
+           {"quantization",
+            R"({"group_size": 32, "bits": 8, "mode": "affine", "lm_head": {"bits": 6, "group_size": 64}})",
+            "MLX (affine, 8 bits, groups of 32)"},
+           {"quantization_config", R"({"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": false})",
+            "gptq (4 bits, groups of 128)"},
+           {"quantization_config", R"({"quant_method": "awq", "bits": 4, "group_size": -1, "version": "gemm"})",
+            "awq (4 bits, one group per row)"},
+           {"quantization_config", R"({"quant_method": "bitsandbytes", "_load_in_4bit": true, "load_in_4bit": true,
+              "load_in_8bit": false, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": "bfloat16"})",
+            "bitsandbytes (nf4, 4 bits)"},
+           {"quantization_config",
+            R"({"quant_method": "bitsandbytes", "load_in_8bit": true, "bnb_4bit_quant_type": "fp4"})",
+            "bitsandbytes (8 bits)"},
+           {"quantization_config", R"({"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic",
+              "weight_block_size": [128, 128]})",
+            "fp8 (e4m3, 8 bits, blocks of 128 x 128)"},
+           {"quantization_config", R"({"quant_method": "fbgemm_fp8", "modules_to_not_convert": []})",
+            "fbgemm_fp8 (8 bits)"},
+           {"quantization_config",
+            R"({"quant_method": "compressed-tensors", "format": "pack-quantized", "config_groups":
+              {"group_0": {"input_activations": {"num_bits": 8}, "weights": {"num_bits": 4, "group_size": 128},
+              "targets": ["Linear"]}}, "ignore": ["lm_head"]})",
+            "compressed-tensors (pack-quantized, 4 bits, groups of 128)"},
+           {"compression_config", R"({"quant_method": "compressed-tensors", "format": "float-quantized"})",
+            "compressed-tensors (float-quantized)"},
+           {"quantization_config",
+            R"({"quant_method": "quark", "algo_config": [{"name": "awq"}], "global_quant_config":
+              {"input_tensors": {"dtype": "int8"}, "weight": {"dtype": "uint4", "group_size": 128}}})",
+            "quark (uint4, 4 bits, groups of 128)"},
+           {"quantization_config", R"({"quant_method": "hqq", "quant_config": {"scale_quant_params": {"nbits": 8,
+              "group_size": 256}, "weight_quant_params": {"nbits": 4, "group_size": 64}}})",
+            "hqq (4 bits, groups of 64)"},
+           {"quantization_config", R"({"quant_method": "aqlm", "in_group_size": 8, "nbits_per_codebook": 16})",
+            "aqlm (groups of 8, codebooks of 16 bits)"},
+           {"quantization_config", R"({"quant_method": "eetq", "weights": "int8"})", "eetq (int8, 8 bits)"},
+           {"quantization_config", R"({"quant_method": "torchao", "quant_type": {"default": {"_type":
+              "Int4WeightOnlyConfig", "_data": {"group_size": 128}}}})",
+            "torchao (Int4WeightOnlyConfig, 4 bits, groups of 128)"},
+           {"quantization_config", R"({"quant_method": "torchao", "quant_type": "int8_weight_only"})",
+            "torchao (int8_weight_only, 8 bits)"},
+           {"quantization_config", R"({"quant_method": "mxfp4"})", "mxfp4 (4 bits)"},
+           {"quantization_config", R"({"quant_method": "exl2", "bits": 4.65, "lists": [[1, 2], ["a"]]})",
+            "exl2 (4.65 bits)"},
+           {"quantization_config", R"({"quant_method": "new method; try it", "bits": 3})",
+            "'new method; try it' (3 bits)"},
+           {"quantization_config", R"({"bits": 2})", "another framework (2 bits)"}}) {
+    write_config(key, value);
+    EXPECT_EQ(load_error(),
+              (folder_ / "config.json").string() + ": key '" + key + "': the weights are quantized by " + how +
+                  ", which this build does not support; take the model in F32, F16 or BF16, or a GGUF file "
+                  "of it");
+    const auto file = Checkpoint::open(path());  // so that it can be inspected
+    EXPECT_EQ(file->unsupported(), load_error());
+    EXPECT_EQ(file->tensors().size(), 1u);
+  }
+}
+
+TEST_F(Quantized, TensorsGiveThemAway) {
+  const std::string up = "model.layers.0.mlp.up_proj.";
+  const auto how = [&](const std::vector<AnyTensor>& tensors) {
+    write_tensors(tensors);
+    const std::string error = load_error();
+    EXPECT_EQ(error.find('\n'), error.npos) << error;
+    const std::string from = "the weights are quantized by ", to = ", which this build does not support";
+    const size_t begin = error.find(from), end = error.find(to);
+    return end == error.npos ? error : error.substr(begin + from.size(), end - begin - from.size());
+  };
+  EXPECT_EQ(how({{up + "weight", "U32", {6, 1}}, {up + "scales", "F16", {6, 1}}, {up + "biases", "F16", {6, 1}}}),
+            "MLX");
+  const AnyTensor scales = {up + "scales", "F16", {2, 96}}, zeros = {up + "qzeros", "I32", {2, 12}};
+  EXPECT_EQ(how({{up + "qweight", "I32", {32, 96}}, scales, zeros, {up + "g_idx", "I32", {256}}}),
+            "GPTQ (4 bits, groups of 128)");
+  EXPECT_EQ(how({{up + "qweight", "I32", {256, 12}}, scales, zeros}), "AWQ (4 bits, groups of 128)");
+  EXPECT_EQ(how({{up + "qweight", "I32", {256, 12}}}), "GPTQ or AWQ");
+  EXPECT_EQ(how({{up + "qweight", "I32", {0, 0}}, {up + "scales", "F16", {0, 0}}, {up + "qzeros", "I32", {0, 0}}}),
+            "GPTQ or AWQ");
+  EXPECT_EQ(how({{up + "weight", "U8", {24, 1}}, {up + "weight.quant_state.bitsandbytes__nf4", "U8", {80}}}),
+            "bitsandbytes (nf4, 4 bits)");
+  EXPECT_EQ(how({{up + "weight", "U8", {24, 1}}, {up + "weight.absmax", "F32", {1}}}), "bitsandbytes (4 bits)");
+  EXPECT_EQ(how({{up + "weight", "I8", {6, 8}}, {up + "SCB", "F32", {6}}}), "bitsandbytes (8 bits)");
+  EXPECT_EQ(how({{up + "weight", "F8_E4M3", {6, 8}}, {up + "weight_scale_inv", "F32", {1, 1}}}), "FP8 (8 bits)");
+  EXPECT_EQ(how({{up + "weight_packed", "I32", {6, 1}}, {up + "weight_scale", "F16", {6, 1}}}),
+            "compressed-tensors");
+  EXPECT_EQ(how({{up + "W_q", "U8", {3, 8}}}), "HQQ");
+  EXPECT_EQ(how({{up + "codes", "I16", {6, 1, 1}}}), "AQLM");
+  EXPECT_EQ(how({{"model.layers.0.mlp.experts.gate_up_proj_blocks", "U8", {2, 6, 1, 16}}}), "MXFP4 (4 bits)");
+  EXPECT_EQ(how({{up + "weight", "I32", {6, 1}}}), "another framework");
+  // A list of positions is not a weight, nor is a counter.
+  EXPECT_CONTAINS(how({{"model.position_ids", "I8", {1, 8}}}), "tensor 'model.embed_tokens.weight' is missing");
+}
+
+TEST_F(Quantized, ToolsLeaveFilesBesideTheConfiguration) {
+  write_tensors({{"model.layers.0.mlp.up_proj.qweight", "I32", {1, 6}}});
+  for (const auto& [name, text, how] : std::vector<std::array<std::string, 3>>{
+           {"quantize_config.json", R"({"bits": 4, "group_size": 128, "desc_act": true})",
+            "GPTQ (4 bits, groups of 128)"},
+           {"quant_config.json", R"({"w_bit": 4, "q_group_size": 64, "zero_point": true})",
+            "AWQ (4 bits, groups of 64)"},
+           {"hf_quant_config.json", R"({"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "FP8",
+              "kv_cache_quant_algo": null}})",
+            "ModelOpt (FP8, 8 bits)"}}) {
+    write(name, text);
+    EXPECT_CONTAINS(load_error(), name + ": the weights are quantized by " + how + ", which");
+    fs::remove(folder_ / name);
+  }
+  // Their weights go by other names.
+  write("quantize_config.json", R"({"bits": 4, "group_size": 128})");
+  fs::rename(folder_ / "model.safetensors", folder_ / "gptq_model-4bit-128g.safetensors");
+  EXPECT_CONTAINS(error(),
+                  "quantize_config.json: the weights are quantized by GPTQ (4 bits, groups of 128), which");
+  // What is left of them beside floats says nothing.
+  write("model.safetensors", shard_of(llama_tensors()));
+  EXPECT_EQ(load_error(), "(no error)");
+  write("quantize_config.json", "{");
+  EXPECT_EQ(load_error(), "(no error)");
+}
+
+TEST_F(Quantized, FloatsAreNot) {
+  write("model.safetensors", shard_of(llama_tensors()));
+  for (const auto& [key, value] : std::vector<std::pair<std::string, std::string>>{
+           {"quantization_config", "null"},
+           {"quantization", "null"},
+           {"quantization_config", "{}"},
+           {"quantization_config",
+            R"({"quant_method": "bitsandbytes", "_load_in_4bit": false, "load_in_8bit": false,
+              "bnb_4bit_compute_dtype": "float32"})"}}) {
+    write_config(key, value);
+    EXPECT_EQ(load_error(), "(no error)") << value;
+  }
+  // Whoever dequantized it forgot to say so, or it is to be quantized as it is loaded.
+  write_config("quantization_config", R"({"quant_method": "gptq", "bits": 4})");
+  EXPECT_CONTAINS(load_error(),
+                  "config.json: key 'quantization_config': says that the weights are quantized by gptq (4 "
+                  "bits), but the tensors are plain floats; if they were dequantized, remove the key");
+}
+
+TEST_F(Quantized, SharedDirectory) {
+  WEFT_SHARED_OR_SKIP(mlx, "data/field/mlx4");
+  const std::string error = error_of([&] { load_model(Checkpoint::open(mlx)); });
+  EXPECT_CONTAINS(
+      error, "config.json: key 'quantization': the weights are quantized by MLX (4 bits, groups of 64), which");
+  EXPECT_EQ(error.find('\n'), error.npos);
+}
+
+// In one line, however many tensors.
+TEST(CheckpointFile, GgufTypesThatAreNotRead) {
+  const auto error = [](uint32_t id, size_t bytes) {
     test::GgufWriter writer;
-    writer.string("general.architecture", "llama").string("general.name", "small").u32(key, value);
+    writer.string("general.architecture", "llama");
+    for (const char* name : {"token_embd.weight", "output.weight"})
+      writer.tensor(name, {256}, id, std::string(bytes, '\0'));
+    const TempFile file(writer.bytes());
+    EXPECT_EQ(Checkpoint::open(file.path())->tensors().size(), 2u);
+    return error_of([&] { load_model(Checkpoint::open(file.path())); });
+  };
+  for (const auto& [id, name, bytes] : std::vector<std::tuple<uint32_t, std::string, size_t>>{
+           {16, "IQ2_XXS", 66}, {34, "TQ1_0", 54}, {39, "MXFP4", 136}, {40, "NVFP4", 144}, {41, "Q1_0", 36}}) {
+    EXPECT_CONTAINS(error(id, bytes),
+                    ".gguf: tensor 'token_embd.weight': the weights are quantized as " + name +
+                        ", which this build does not read; `weft quantize --help` lists what it does");
+    EXPECT_EQ(error(id, bytes).find('\n'), std::string::npos);
+  }
+  EXPECT_CONTAINS(error(14, 210), "'llama.attention.head_count': is missing");  // Q6_K is read
+}
+
+TEST_F(Directory, GitLfsPointersAreNamed) {
+  const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 500\n";
+  write("config.json", pointer);
+  EXPECT_CONTAINS(
+      error(), "config.json: is a Git LFS pointer to a file of 500 bytes, not the file itself: get it with `git");
+  write_json("config.json", llama_config());
+  write("model.safetensors", pointer);
+  EXPECT_CONTAINS(error(), "model.safetensors: is a Git LFS pointer to a file of 500 bytes");
+  fs::remove(folder_ / "model.safetensors");
+  write("model.safetensors.index.json", pointer);
+  EXPECT_CONTAINS(error(), "model.safetensors.index.json: is a Git LFS pointer");
+  write_json("model.safetensors.index.json", {{"weight_map", {{"x", "a.safetensors"}}}});
+  write("a.safetensors", pointer);
+  EXPECT_CONTAINS(error(), "a.safetensors: is a Git LFS pointer");
+  // Broken JSON stays broken JSON.
+  write("config.json", R"({"model_type": "llama",)");
+  EXPECT_CONTAINS(error(), "config.json: byte 24: is not JSON");
+}
+
+TEST(CheckpointFile, GgufNamesItsFamily) {
+  const auto architecture = [](const std::string& key, const auto& value) {
+    test::GgufWriter writer;
+    writer.string("general.architecture", "llama").string("general.name", "small");
+    if constexpr (std::integral<std::decay_t<decltype(value)>>)
+      writer.u32(key, static_cast<uint32_t>(value));
+    else if constexpr (std::same_as<std::decay_t<decltype(value)>, float>)
+      writer.f32(key, value);
+    else
+      writer.add(key, GgufType::array, test::array(GgufType::uint32, value));
     writer.tensor("token_embd.weight", {4, 2}, 0, std::string(32, '\0'));
     const TempFile file(writer.bytes());
     const auto checkpoint = Checkpoint::open(file.path());
@@ -341,6 +604,10 @@ TEST(CheckpointFile, GgufNamesItsFamily) {
   EXPECT_EQ(architecture("llama.attention.sliding_window", 0), "llama");
   EXPECT_EQ(architecture("llama.expert_count", 8), "mixtral");
   EXPECT_EQ(architecture("llama.expert_count", 0), "llama");
+  // An integer that was written as a float, and one per layer.
+  EXPECT_EQ(architecture("llama.expert_count", 8.0f), "mixtral");
+  EXPECT_EQ(architecture("llama.attention.sliding_window", std::vector<uint32_t>{0, 16}), "mistral");
+  EXPECT_EQ(architecture("llama.attention.sliding_window", std::vector<uint32_t>{0, 0}), "llama");
 }
 
 TEST(CheckpointFile, GgufErrorsNameTheByte) {

@@ -70,6 +70,7 @@ GgufWriter all_types() {
       .u32("a.u32", 4000000000u)
       .add("a.i32", GgufType::int32, pod<int32_t>(-2000000000))
       .f32("a.f32", 1.5f)
+      .f32("a.whole", 32)
       .flag("a.bool", true)
       .string("a.string", "h\xC3\xA9llo")
       .add("a.u64", GgufType::uint64, pod<uint64_t>(18000000000000000000u))
@@ -98,7 +99,7 @@ TEST(Gguf, ReadsEveryType) {
   const GgufFile file = GgufFile::open(temp.path());
   EXPECT_EQ(file.version(), 3u);
   EXPECT_EQ(file.alignment(), 32u);
-  ASSERT_EQ(file.metadata().size(), 18u);
+  ASSERT_EQ(file.metadata().size(), 19u);
   EXPECT_EQ(file.metadata().front().key, "a.u8");
   EXPECT_EQ(file.metadata().back().key, "a.empty");
   EXPECT_EQ(file.metadata()[0].value.offset(), 24u + 8 + 4 + 4);
@@ -174,6 +175,7 @@ TEST(Gguf, Lookups) {
   EXPECT_EQ(file.get_u32("a.u8"), 200u);
   EXPECT_EQ(file.get_u32("a.u32"), 4000000000u);
   EXPECT_EQ(file.get_u32("absent", 7), 7u);
+  EXPECT_EQ(file.get_u32("a.whole"), 32u);
   EXPECT_EQ(file.get_f32("a.f32"), 1.5f);
   EXPECT_EQ(file.get_f32("a.f64", 9), -2.25f);
   EXPECT_EQ(file.get_f32("absent", 9), 9.0f);
@@ -198,6 +200,7 @@ TEST(Gguf, Lookups) {
   EXPECT_CONTAINS(error_of([&] { file.get_u32("a.u64", 1); }), "18000000000000000000");
   EXPECT_CONTAINS(error_of([&] { file.get_u32("a.floats"); }), "is of type array of f32, wanted an integer");
   EXPECT_CONTAINS(error_of([&] { file.get_u32("a.bool"); }), "is of type bool");
+  EXPECT_CONTAINS(error_of([&] { file.get_u32("a.f32"); }), "is of type f32, wanted an integer");
   EXPECT_CONTAINS(error_of([&] { file.get_f32("a.u8"); }), "is of type u8, wanted f32");
   EXPECT_CONTAINS(error_of([&] { file.get_bool("a.u8"); }), "is of type u8, wanted bool");
   EXPECT_CONTAINS(error_of([&] { file.get_string("a.strings"); }), "wanted string");

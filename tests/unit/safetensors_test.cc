@@ -84,17 +84,42 @@ TEST(Safetensors, DataMayLieAtAnyAddress) {
   EXPECT_EQ(x, 2.5f);
 }
 
+TEST(Safetensors, SaysWhatAFileIsInstead) {
+  const auto error = [](const std::string& bytes) { return error_of([&] { opened(bytes); }); };
+  EXPECT_CONTAINS(
+      error("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 5368709120\n"),
+      ".safetensors: is a Git LFS pointer to a file of 5368709120 bytes, not the file itself: get it with "
+      "`git lfs pull`");
+  EXPECT_CONTAINS(error("<!DOCTYPE html><html>"), ".safetensors: is a web page");
+  EXPECT_CONTAINS(error("Entry not found"), ".safetensors: is text, which begins with 'Entry not found'");
+  EXPECT_CONTAINS(error(test::GgufWriter().bytes()), ".safetensors: is a GGUF file");
+  EXPECT_CONTAINS(error(std::string("PK\3\4") + std::string(60, 'x')), ".safetensors: is a zip archive");
+  EXPECT_CONTAINS(error(""), ".safetensors: is empty");
+  EXPECT_CONTAINS(error(std::string(7, '\0')), ".safetensors: begins with 7 zero bytes");
+}
+
+// Some types take less than a byte for an element.
+TEST(Safetensors, TypesThatNothingComputesWith) {
+  const auto file = opened(safetensors_bytes(R"({"a":{"dtype":"F4","shape":[2,3],"data_offsets":[0,3]},)"
+                                             R"("b":{"dtype":"F6_E2M3","shape":[4],"data_offsets":[3,6]},)"
+                                             R"("c":{"dtype":"F8_E4M3FNUZ","shape":[2],"data_offsets":[6,8]}})",
+                                             std::string(8, 'x')));
+  EXPECT_EQ(file.find_tensor("a")->type_name, "F4");
+  EXPECT_FALSE(file.find_tensor("a")->format.has_value());
+  EXPECT_EQ(file.find_tensor("b")->bytes, 3u);
+  EXPECT_CONTAINS(refused(R"({"a":{"dtype":"F4","shape":[3],"data_offsets":[0,1]}})", "x"),
+                  "tensor 'a': shape does not fill whole bytes");
+}
+
 TEST(Safetensors, RefusesHeadersThatDoNotFit) {
-  for (const std::string& bytes : {std::string(), std::string("short"), std::string(7, '\0')}) {
-    EXPECT_CONTAINS(error_of([&] { opened(bytes); }), "fewer than a header");
-  }
+  EXPECT_CONTAINS(error_of([&] { opened("\1\2\3"); }), "byte 0: the file has 3 bytes, fewer than a header");
   for (const uint64_t length :
        {uint64_t{3}, uint64_t{99'999'999}, uint64_t{100'000'001}, uint64_t{1} << 63, ~uint64_t{0}}) {
     EXPECT_CONTAINS(error_of([&] { opened(safetensors_bytes("{}", "", &length)); }),
                     "byte 0: a header of " + std::to_string(length));
   }
   const uint64_t empty = 0, half = 1;
-  EXPECT_CONTAINS(error_of([&] { opened(safetensors_bytes("", "", &empty)); }), "is not JSON");
+  EXPECT_CONTAINS(error_of([&] { opened(safetensors_bytes("", "\1", &empty)); }), "is not JSON");
   EXPECT_CONTAINS(error_of([&] { opened(safetensors_bytes("{}", "", &half)); }), "is not JSON");
   // Cut at any byte.
   const std::string whole =

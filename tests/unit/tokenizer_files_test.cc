@@ -124,7 +124,7 @@ TEST(TokenizerJson, ContradictionsNameTheEntry) {
   EXPECT_CONTAINS(error("/model/vocab/ab", -1), "model.vocab['ab']: is -1, wanted 0 to 2^31 - 1");
   EXPECT_CONTAINS(error("/model/vocab/ab", 4000000000u), "model.vocab['ab']: is 4000000000");
   EXPECT_CONTAINS(error("/model/vocab/ab", 1000000), "model.vocab['ab']: has id 1000000, but there are 10 tokens");
-  EXPECT_CONTAINS(error("/model/vocab/ab", "6"), "model.vocab['ab']: is no whole number");
+  EXPECT_CONTAINS(error("/model/vocab/ab", "6"), "model.vocab['ab']: is not a whole number");
   EXPECT_CONTAINS(error("/added_tokens/1/id", 5), "added_tokens[1]: '</s>' has id 5, but model.vocab says 2");
   EXPECT_CONTAINS(error("/added_tokens/1", Json::parse(R"({"id": 4, "content": "x"})")), "which 'a' has");
   EXPECT_CONTAINS(error("/added_tokens/1/content", std::string(5000, 'x')), "added_tokens[1].content: has 5000 bytes");
@@ -141,6 +141,11 @@ TEST(TokenizerConfig, TokensBesideTheTokenizer) {
   EXPECT_EQ(folder.load()->eos(), 4);
   folder.put("generation_config.json", Json::parse(R"({"bos_token_id": 1, "eos_token_id": [5, 6]})"));
   EXPECT_EQ(folder.load()->eos(), 5);
+  // Some programs write integers as floats.
+  folder.put("generation_config.json", Json::parse(R"({"bos_token_id": 1.0, "eos_token_id": [6.0, 5e0]})"));
+  EXPECT_EQ(folder.load()->bos(), 1);
+  EXPECT_EQ(folder.load()->eos(), 6);
+  folder.put("generation_config.json", Json::parse(R"({"bos_token_id": 1, "eos_token_id": [5, 6]})"));
   folder.put("tokenizer_config.json", Json::parse(R"({"bos_token": "a", "eos_token": {"content": "</s>"},
       "added_tokens_decoder": {"1": {"content": "<s>", "special": true}, "9": {"content": "<|im_end|>", "special": true},
                                "10": {"content": "<t>", "special": false}}})"));
@@ -169,7 +174,31 @@ TEST(TokenizerConfig, TokensBesideTheTokenizer) {
                   "added_tokens_decoder['x']: is no token id");
   EXPECT_CONTAINS(error("generation_config.json", R"({"eos_token_id": 8})"), "names token 8, but there are 8 tokens");
   EXPECT_CONTAINS(error("generation_config.json", R"({"eos_token_id": ["a"]})"),
-                  "generation_config.json: eos_token_id[0]: is no whole number");
+                  "generation_config.json: eos_token_id[0]: is not a whole number");
+  EXPECT_CONTAINS(error("config.json", R"({"eos_token_id": 2.5})"),
+                  "config.json: eos_token_id: is 2.5, not a whole number");
+  EXPECT_CONTAINS(error("config.json", R"({"eos_token_id": 1e30})"),
+                  "config.json: eos_token_id: is 1e+30, wanted 0 to");
+  EXPECT_CONTAINS(error("config.json", R"({"bos_token_id": -1.0})"),
+                  "config.json: bos_token_id: is -1.0, wanted 0 to");
+}
+
+// A clone without Git LFS has pointers for files.
+TEST(TokenizerFiles, GitLfsPointersAreNamed) {
+  const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 500\n";
+  for (const char* name : {"tokenizer.json", "tokenizer.model"}) {
+    EXPECT_CONTAINS(Folder().put(name, pointer).error(),
+                    std::string(name) + ": is a Git LFS pointer to a file of 500 bytes");
+  }
+  for (const char* name : {"tokenizer_config.json", "generation_config.json", "config.json"}) {
+    EXPECT_CONTAINS(Folder().put("tokenizer.json", letters()).put(name, pointer).error(),
+                    std::string(name) + ": is a Git LFS pointer");
+  }
+  Folder folder;
+  folder.put("vocab.json", Json::parse(R"({"a": 0})")).put("merges.txt", pointer);
+  EXPECT_CONTAINS(folder.error(), "merges.txt: is a Git LFS pointer");
+  folder.put("vocab.json", pointer);
+  EXPECT_CONTAINS(folder.error(), "vocab.json: is a Git LFS pointer");
 }
 
 TEST(VocabJson, ClassChoosesThePattern) {
