@@ -4,7 +4,7 @@
 //
 // What there is of Jinja: all expressions; if, for (with a filter and else), set, macro, call, filter, with, raw,
 // break, continue; the filters, tests and methods that chat templates use. Integers have 64 bits. What is not there
-// (include, block, recursive loops, a filter) is an error that names it. Templates are not trusted: they can neither
+// (include, block, a filter) is an error that names it. Templates are not trusted: they can neither
 // run without end nor take memory without bound (limits in runtime/jinja/budget.h).
 // Language: https://jinja.palletsprojects.com/en/stable/templates/
 #pragma once

@@ -29,7 +29,7 @@ FILTERS = ["upper", "lower", "trim", "length", "list", "first", "last", "join(',
            "replace('a', 'b')", "indent(2)", "map('string')|list", "map('upper')|join", "map(attribute='name')|list",
            "select|list", "select('string')|list", "reject('none')|list", "selectattr('age')|list", "batch(2)|list",
            "rejectattr('name', 'equalto', 'bob')|list", "slice(2)|list", "sort(reverse=true)", "sort(attribute='age')",
-           "tojson(indent=2)", "wordcount", "truncate(8)", "center(12)", "safe", "attr('name')", "format(1)"]
+           "tojson(indent=2)", "tojson(true)", "groupby('age')", "groupby('name')", "groupby(0)", "wordcount", "truncate(8)", "center(12)", "safe", "attr('name')", "format(1)"]
 TESTS = ["defined", "undefined", "none", "string", "number", "integer", "float", "boolean", "mapping", "sequence",
          "iterable", "odd", "even", "divisibleby 3", "lower", "upper", "true", "false", "callable", "eq 1", "in list",
          "sameas none", "gt 2"]
@@ -94,6 +94,10 @@ class Grower:
             lambda: b(f"if {value()}") + body() + b("else") + body() + b("endif"),
             lambda: b(f"if {value()}") + body() + b(f"elif {value()}") + body() + b("endif"),
             lambda: b(f"for a in {value()}") + body() + self.tag("o", "loop.index ~ loop.last ~ loop.length") + b("endfor"),
+            lambda: b(f"for a in {value()}") + self.tag("o", f"loop.changed({r.choice(['a', 'a, 1', value()])})") + body()
+            + b("endfor"),
+            lambda: b(f"for a in {value()} recursive") + body() + self.tag("o", "loop(a) if a is iterable and a is not string "
+            "and loop.depth < 4 else loop.depth") + b("endfor"),
             lambda: b(f"for a in {value()} if {value()}") + body() + b("else") + body() + b("endfor"),
             lambda: b("for a in list") + body() + b(f"if {value()}") + b(r.choice(["break", "continue"])) + b("endif")
             + body() + b("endfor"),
@@ -131,7 +135,7 @@ class Grower:
 
 
 # What weft says where it is meant to differ.
-MEANT = ["does not fit into 64 bits", "no fewer than 0 digits", "'loop.changed", "is not supported", "\\N is not known",
+MEANT = ["does not fit into 64 bits", "no fewer than 0 digits", "is not supported", "\\N is not known",
          "The filter", "takes more than 20 million", "cannot be a key"]
 
 

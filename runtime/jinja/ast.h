@@ -73,7 +73,7 @@ struct Statement {
     text,        // text
     output,      // expression
     branches,    // if: per branch a condition (null: else) and a block
-    loop,        // for: target, expression, condition (may be null), block, otherwise
+    loop,        // for: target, expression, condition (may be null), block, otherwise, recursive
     set,         // target, expression
     set_block,   // target, expression (filters; may be null), block
     macro,       // text (its name), parameters, block
@@ -102,6 +102,7 @@ struct Statement {
   std::vector<Branch> branches;
   std::vector<Parameter> parameters;
   std::vector<Assignment> assignments;
+  bool recursive = false;
   bool uses_varargs = false, uses_kwargs = false, uses_caller = false;  // of a macro's block
 };
 

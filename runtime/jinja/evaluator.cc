@@ -146,7 +146,7 @@ Evaluator::Flow Evaluator::execute(const Statement& statement) {
       break;
     }
     case Statement::Kind::branches: return execute_branches(statement);
-    case Statement::Kind::loop: return execute_loop(statement);
+    case Statement::Kind::loop: return execute_loop(statement, evaluate(*statement.expression), scope_, 0);
     case Statement::Kind::set: assign(statement.target, evaluate(*statement.expression)); break;
     case Statement::Kind::set_block: return execute_set_block(statement);
     case Statement::Kind::macro: scope_->set(statement.text, make_macro(statement)); break;
@@ -175,8 +175,8 @@ Evaluator::Flow Evaluator::execute_scope(const Block& block) {
   return flow;
 }
 
-Evaluator::Flow Evaluator::execute_loop(const Statement& statement) {
-  const std::shared_ptr<Scope> outer = scope_;
+Evaluator::Flow Evaluator::execute_loop(const Statement& statement, const Value& iterable,
+                                        std::shared_ptr<Scope> outer, int level) {
   const auto enter = [&] { scope_ = std::make_shared<Scope>(&machine_.budget(), outer); };
   Loop::Accepts accepts;
   if (statement.condition != nullptr) {
@@ -189,8 +189,19 @@ Evaluator::Flow Evaluator::execute_loop(const Statement& statement) {
       return holds;
     };
   }
-  const auto loop = std::make_shared<Loop>(&machine_.budget(), iterate(machine_, evaluate(*statement.expression)),
-                                           std::move(accepts));
+  Loop::Recurse recurse;
+  if (statement.recursive) {
+    recurse = [this, &statement, outer, level](const Value& inner) {
+      const Depth depth(*this);
+      const std::shared_ptr<Scope> calling = std::exchange(scope_, outer);
+      std::string before = begin_capture();
+      execute_loop(statement, inner, outer, level + 1);
+      scope_ = calling;
+      return machine_.text(end_capture(std::move(before)));
+    };
+  }
+  const auto loop = std::make_shared<Loop>(&machine_.budget(), iterate(machine_, iterable), std::move(accepts),
+                                           std::move(recurse), level);
   bool completed = false;  // whether an iteration ran to its end: only then `else` is left out
   Flow flow = Flow::next;
   while (flow != Flow::break_loop && loop->advance()) {

@@ -53,7 +53,8 @@ class Evaluator {
   Flow execute(const Block& block);
   Flow execute(const Statement& statement);
   Flow execute_branches(const Statement& statement);
-  Flow execute_loop(const Statement& statement);
+  // Over `iterable`, from within the scope `outer`.
+  Flow execute_loop(const Statement& statement, const Value& iterable, std::shared_ptr<Scope> outer, int level);
   Flow execute_set_block(const Statement& statement);
   Flow execute_filter_block(const Statement& statement);
   Flow execute_with(const Statement& statement);

@@ -369,6 +369,32 @@ Value sort_filter(const Call& call) {
   return sorted(call.machine, values_of(call), key, given.boolean(0, false));
 }
 
+// Pairs of a value of the attribute and the elements that have it, in the order of these values.
+Value group_by_filter(const Call& call) {
+  Machine& machine = call.machine;
+  const Parameters given = call.parameters({"attribute", "default", "case_sensitive"}, 1);
+  const auto path = attribute_path(machine, given.get(0));
+  const auto whole_key = [&](const Value& item) { return attribute_of(machine, item, path, given.find(1)); };
+  const bool case_sensitive = given.boolean(2, false);
+  const auto key = [&](const Value& item) {
+    Value value = whole_key(item);
+    if (!case_sensitive && value.is_string()) value = machine.text(change_case(value.as_string(), Case::lower));
+    return value;
+  };
+  const Value all = sorted(machine, values_of(call), key, false);
+  const Values& items = all.as_sequence().items;
+  Values groups;
+  for (size_t begin = 0, end = 0; begin < items.size(); begin = end) {
+    const Value first = key(items[begin]);
+    for (end = begin + 1; end < items.size() && equal(machine, key(items[end]), first);) ++end;
+    Values members(items.begin() + static_cast<std::ptrdiff_t>(begin), items.begin() + static_cast<std::ptrdiff_t>(end));
+    Value group = machine.tuple({whole_key(items[begin]), machine.list(std::move(members))});
+    group.as_sequence().is_group = true;
+    groups.push_back(std::move(group));
+  }
+  return machine.list(std::move(groups));
+}
+
 Value unique_filter(const Call& call) {
   const Parameters given = call.parameters({"case_sensitive", "attribute"});
   const SortKey key(call.machine, given.find(1), given.boolean(0, false), false);
@@ -566,6 +592,7 @@ const std::map<std::string_view, Filter, std::less<>>& filters() {
       {"first", first_filter},
       {"float", float_filter},
       {"format", format_filter},
+      {"groupby", group_by_filter},
       {"indent", indent_filter},
       {"int", int_filter},
       {"items", items_filter},

@@ -276,6 +276,17 @@ Value plus(const Value& value) {
   return value.is_integral() ? Value::integer(value.as_int()) : value;
 }
 
+namespace {
+
+// The element of that name, of a tuple that the filter 'groupby' has made; else null.
+const Value* of_group(const Value& object, std::string_view name) {
+  if (!object.is_sequence(SequenceType::tuple) || !object.as_sequence().is_group) return nullptr;
+  const Values& both = object.as_sequence().items;
+  return name == "grouper" ? &both[0] : name == "list" ? &both[1] : nullptr;
+}
+
+}  // namespace
+
 Value get_attribute(Machine& machine, const Value& object, std::string_view name) {
   machine.spend(1);
   require_defined(object);
@@ -288,6 +299,8 @@ Value get_attribute(Machine& machine, const Value& object, std::string_view name
                             ", which templates may not");
   } else if (object.is_dict()) {
     if (const Value* found = object.as_dict().find(name)) return *found;
+  } else if (const Value* found = of_group(object, name)) {
+    return *found;
   }
   return Value::undefined("a " + object.type_name() + " has no attribute '" + std::string(name) + "'");
 }
@@ -316,6 +329,8 @@ Value get_item(Machine& machine, const Value& object, const Value& index) {
       if (auto found = object.as_object()->attribute(machine, index.as_string())) return *found;
     } else if (has_method(object, index.as_string())) {
       return bound_method(machine, object, index.as_string());
+    } else if (const Value* found = of_group(object, index.as_string())) {
+      return *found;
     }
     return Value::undefined("a " + object.type_name() + " has no attribute '" + index.as_string() + "'");
   }

@@ -587,7 +587,7 @@ class Parser {
     if (!skip_name("in")) fail(current().at, "expected 'in', got " + described(current()));
     statement.expression = parse_tuple(false, {"recursive"});
     if (skip_name("if")) statement.condition = parse_expression();
-    if (current().is_name("recursive")) fail(current().at, "recursive loops are not supported");
+    statement.recursive = skip_name("recursive");
     statement.block = parse_body({"else", "endfor"});
     --loops_;
     if (take().text == "else") statement.otherwise = parse_whole_body("endfor");

@@ -125,9 +125,7 @@ class JsonWriter {
         out += '\\';
         out += kLetters[i];
       } else if (c < 0x20 || (style_.ascii && c >= 0x7F)) {
-        if (c == 0x7F) {
-          out += static_cast<char>(c);
-        } else if (c < 0x10000) {
+        if (c < 0x10000) {
           append_unit(out, c);
         } else {
           append_unit(out, 0xD800 + ((c - 0x10000) >> 10));

@@ -104,6 +104,7 @@ struct Sequence {
   Charge charge;
   mutable size_t taken = 0;  // of a generator
   mutable int64_t start = 0, stop = 0, step = 1;  // of a range
+  mutable bool is_group = false;  // a tuple of the filter 'groupby', whose elements have the names grouper and list
 };
 
 struct Dict {
