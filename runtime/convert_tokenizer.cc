@@ -121,10 +121,19 @@ void set_special_ids(const Vocabulary& vocabulary, GgufMetadata& metadata) {
   set("bos_token_id", vocabulary.bos);
   set("eos_token_id", vocabulary.eos);
   set("unknown_token_id", vocabulary.unknown);
-  // GGUF has one place for what ends a turn of a chat beside what ends a text.
-  const auto turn = std::find_if(vocabulary.ends.begin(), vocabulary.ends.end(),
-                                 [&](int32_t id) { return !vocabulary.eos || id != *vocabulary.eos; });
-  if (turn != vocabulary.ends.end()) set("eot_token_id", *turn);
+  // GGUF has two places for what ends generation beside what ends a text, and some readers know of a list. Tokens that
+  // readers find by their text come last.
+  std::vector<int32_t> ends;
+  for (const int32_t id : vocabulary.ends) {
+    if (!vocabulary.eos || id != *vocabulary.eos) ends.push_back(id);
+  }
+  const auto known = std::stable_partition(ends.begin(), ends.end(), [&](int32_t id) {
+    return !is_known_end(vocabulary.texts[static_cast<size_t>(id)]);
+  });
+  const auto unknown = known - ends.begin();
+  if (!ends.empty()) set("eot_token_id", ends[0]);
+  if (unknown > 1) set("eom_token_id", ends[1]);
+  if (unknown > 2) metadata.set("tokenizer.ggml.eos_token_ids", std::span<const int32_t>(vocabulary.ends));
   const auto holds = [](const std::vector<int32_t>& ids, const std::optional<int32_t>& id) {
     return id && std::find(ids.begin(), ids.end(), *id) != ids.end();
   };
@@ -174,7 +183,7 @@ void from_bpe(BpeParts parts, const std::string& source, const Json& json, const
               size_t vocab, GgufMetadata& metadata) {
   const JsonNode root(json, source);
   Vocabulary& vocabulary = parts.vocabulary;
-  apply_config(config, vocabulary);
+  apply_config(config, parts, json.is_null() ? AddedIds::of_file : AddedIds::next);
   if (!vocabulary.bos && vocabulary.prefix.size() == 1) vocabulary.bos = vocabulary.prefix[0];
   if (parts.options.byte_level) {
     metadata.set("tokenizer.ggml.model", "gpt2");

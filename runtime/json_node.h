@@ -21,9 +21,10 @@ class JsonNode {
   bool is_null() const { return value_->is_null(); }
 
   // "FILE: model.merges[3]: reason".
-  [[noreturn]] void fail(const std::string& reason) const {
-    throw Error(*source_ + ": " + (path_.empty() ? "" : path_ + ": ") + reason);
+  std::string message(const std::string& reason) const {
+    return *source_ + ": " + (path_.empty() ? "" : path_ + ": ") + reason;
   }
+  [[noreturn]] void fail(const std::string& reason) const { throw Error(message(reason)); }
 
   // A member, which may be absent: then the node is null.
   JsonNode at(std::string_view key) const {

@@ -28,19 +28,9 @@ void add_ends(const TokenizerConfig& config, bool usual_bos, Vocabulary& vocabul
   if (config.add_eos.value_or(false) && vocabulary.eos) vocabulary.suffix = {*vocabulary.eos};
 }
 
-// Takes tokens in that only tokenizer_config.json has.
-void apply_config(const TokenizerConfig& config, BpeParts& parts) {
-  for (AddedToken& token : apply_config(config, parts.vocabulary)) {
-    const auto i = static_cast<size_t>(token.id);
-    parts.bytes.resize(parts.vocabulary.size());
-    parts.bytes[i] = token.special ? std::string() : token.text;
-    parts.added.push_back(std::move(token));
-  }
-}
-
 std::unique_ptr<Tokenizer> from_tokenizer_json(const fs::path& file) {
   BpeParts parts = read_tokenizer_json(file);
-  apply_config(read_tokenizer_config(file.parent_path()), parts);
+  apply_config(read_tokenizer_config(file.parent_path()), parts, AddedIds::next);
   Vocabulary& vocabulary = parts.vocabulary;
   if (!vocabulary.bos && vocabulary.prefix.size() == 1) vocabulary.bos = vocabulary.prefix[0];
   return make_bpe_tokenizer(std::move(parts));

@@ -1,5 +1,6 @@
 #include "runtime/tokenizer/tokenizer_config.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -109,19 +110,25 @@ TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory) {
   return config;
 }
 
-std::vector<AddedToken> apply_config(const TokenizerConfig& config, Vocabulary& vocabulary) {
+std::vector<AddedToken> apply_config(const TokenizerConfig& config, Vocabulary& vocabulary, AddedIds added,
+                                     const std::function<bool(int32_t)>& is_merged) {
   std::vector<AddedToken> fresh;
   TextIndex ids;
   for (size_t i = 0; i < vocabulary.size(); ++i) ids.emplace(vocabulary.texts[i], static_cast<int32_t>(i));
-  for (const AddedToken& token : config.added) {
+  std::vector<AddedToken> tokens = config.added;
+  std::stable_sort(tokens.begin(), tokens.end(),
+                   [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
+  for (AddedToken& token : tokens) {
     const auto known = ids.find(token.text);
-    if (known != ids.end() && known->second != token.id) {
-      throw Error(config.source + ": added_tokens_decoder['" + std::to_string(token.id) + "']: " +
-                  in_quotes(token.text) + " has id " + std::to_string(known->second));
+    if (known != ids.end()) {
+      token.id = known->second;
+      const TokenType type = vocabulary.types[static_cast<size_t>(token.id)];
+      const bool was_added = type == TokenType::control || type == TokenType::user_defined;
+      if (was_added && added == AddedIds::of_file) continue;
+      token.special |= type == TokenType::control;
+    } else if (added == AddedIds::next) {
+      token.id = static_cast<int32_t>(vocabulary.size());
     }
-    const bool was_added = known != ids.end() && (vocabulary.types[static_cast<size_t>(token.id)] == TokenType::control ||
-                                                  vocabulary.types[static_cast<size_t>(token.id)] == TokenType::user_defined);
-    if (was_added) continue;
     put(token, config.source, vocabulary);
     ids.emplace(token.text, token.id);
     fresh.push_back(token);
@@ -148,8 +155,34 @@ std::vector<AddedToken> apply_config(const TokenizerConfig& config, Vocabulary& 
     vocabulary.eos = check(config.eos_ids.front());
   }
   for (const int32_t id : config.eos_ids) vocabulary.ends.push_back(check(id));
-  add_known_ends(vocabulary);
+  add_known_ends(vocabulary, is_merged);
   return fresh;
+}
+
+void apply_config(const TokenizerConfig& config, BpeParts& parts, AddedIds added) {
+  const auto is_merged = [&](int32_t id) {
+    return std::any_of(parts.merges.begin(), parts.merges.end(),
+                       [&](const BpeModel::Merge& merge) { return merge.result == id; });
+  };
+  for (AddedToken& token : apply_config(config, parts.vocabulary, added, is_merged)) {
+    const auto i = static_cast<size_t>(token.id);
+    parts.bytes.resize(parts.vocabulary.size());
+    if (token.special) parts.bytes[i].clear();
+    else if (parts.bytes[i].empty()) parts.bytes[i] = token.text;
+    parts.added.push_back(std::move(token));
+  }
+  // Whatever tokens that end generation were, they are no text.
+  for (const int32_t id : parts.vocabulary.ends) {
+    const auto i = static_cast<size_t>(id);
+    if (parts.vocabulary.types[i] != TokenType::control) continue;
+    parts.bytes[i].clear();
+    bool found = false;
+    for (AddedToken& token : parts.added) {
+      if (token.id != id) continue;
+      token.special = found = true;
+    }
+    if (!found) parts.added.push_back({.text = parts.vocabulary.texts[i], .id = id, .special = true});
+  }
 }
 
 }  // namespace weft

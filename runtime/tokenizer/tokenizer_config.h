@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "runtime/tokenizer/added_tokens.h"
+#include "runtime/tokenizer/bpe_tokenizer.h"
 #include "runtime/tokenizer/vocabulary.h"
 
 namespace weft {
@@ -28,9 +30,18 @@ struct TokenizerConfig {
 // Files that are absent say nothing. Throws Error, naming file and JSON path, for values of the wrong type.
 TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory);
 
-// Adds to the vocabulary the added tokens that it lacks (a hole between ids becomes unused tokens), and sets bos, eos
-// and ends. Gives the tokens that it did not know as added ones before. Throws Error for a token of another id than
-// the vocabulary's, a name that is no token, or an id outside the vocabulary.
-std::vector<AddedToken> apply_config(const TokenizerConfig& config, Vocabulary& vocabulary);
+// Which ids added tokens have that the vocabulary does not know: those of the file, where a hole becomes unused tokens;
+// or the next ones, as Hugging Face's library has it beside a tokenizer.json.
+enum class AddedIds : uint8_t { of_file, next };
+
+// Adds to the vocabulary the added tokens that it lacks, and sets bos, eos and ends (`is_merged` as for add_known_ends).
+// A token that it has keeps its id. Gives the tokens that it did not know as added ones before, or not in this way.
+// Throws Error for an id of the file that another token has, a name that is no token, or an id outside the vocabulary.
+std::vector<AddedToken> apply_config(const TokenizerConfig& config, Vocabulary& vocabulary,
+                                     AddedIds added = AddedIds::of_file,
+                                     const std::function<bool(int32_t)>& is_merged = nullptr);
+
+// The same for all parts of a tokenizer.
+void apply_config(const TokenizerConfig& config, BpeParts& parts, AddedIds added = AddedIds::of_file);
 
 }  // namespace weft

@@ -274,7 +274,13 @@ void read_model(const JsonNode& model, BpeParts& parts, TextIndex& ids, size_t t
   }
 }
 
-void read_added(const JsonNode& list, BpeParts& parts, const TextIndex& ids, size_t tokens) {
+// Added tokens have the ids that Hugging Face's library gives them, whatever the file says: that of the vocabulary, or
+// of an earlier added token, with the same text; else one behind all others.
+void read_added(const JsonNode& list, BpeParts& parts, const TextIndex& ids, size_t vocab, size_t tokens) {
+  TextIndex added;
+  auto next = static_cast<int32_t>(vocab);
+  std::string first_other;  // of the tokens that the file gives another id
+  size_t others = 0;
   list.each([&](const JsonNode& node) {
     AddedToken token;
     token.text = node.at("content").text();
@@ -289,13 +295,26 @@ void read_added(const JsonNode& list, BpeParts& parts, const TextIndex& ids, siz
       node.at("content").fail("has " + std::to_string(token.text.size()) + " bytes, wanted at most " +
                               std::to_string(kMaxAddedToken));
     }
-    if (const auto known = ids.find(token.text); known != ids.end() && known->second != token.id) {
-      node.fail(in_quotes(token.text) + " has id " + std::to_string(token.id) + ", but model.vocab says " +
-                std::to_string(known->second));
+    const int32_t in_file = token.id;
+    if (const auto again = added.find(token.text); again != added.end()) {
+      token.id = again->second;
+      token.special |= parts.vocabulary.types[static_cast<size_t>(token.id)] == TokenType::control;
+    } else if (const auto known = ids.find(token.text); known != ids.end()) {
+      token.id = known->second;
+    } else {
+      token.id = next;
     }
+    if (token.id != in_file && others++ == 0) {
+      first_other = node.message(in_quotes(token.text) + " has id " + std::to_string(token.id) +
+                                 ", as Hugging Face's library numbers tokens, and not " + std::to_string(in_file));
+    }
+    added.emplace(token.text, token.id);
+    next = std::max(next, token.id + 1);
     place(parts, node, token.text, token.id, token.special ? TokenType::control : TokenType::user_defined, tokens);
     parts.added.push_back(std::move(token));
   });
+  if (others > 1) first_other += "; so for " + std::to_string(others - 1) + " more";
+  if (others > 0) parts.vocabulary.warnings.push_back(std::move(first_other));
 }
 
 void read_decoder(const JsonNode& node, BpeParts& parts) {
@@ -319,7 +338,7 @@ void read_decoder(const JsonNode& node, BpeParts& parts) {
       parts.bytes[i].clear();
     } else if (type == TokenType::byte) {
       parts.bytes[i] = static_cast<char>(*byte_token_value(vocabulary.texts[i]));
-    } else if (decoding.byte_level) {
+    } else if (decoding.byte_level && type != TokenType::user_defined) {
       parts.bytes[i] = std::move(alphabet[i]);
     }
   }
@@ -346,7 +365,7 @@ BpeParts read_tokenizer_json(const std::filesystem::path& path) {
   const size_t tokens = size_of(model.at("vocab")) + size_of(root.at("added_tokens"));
   TextIndex ids;
   read_model(model, parts, ids, tokens);
-  read_added(root.at("added_tokens"), parts, ids, tokens);
+  read_added(root.at("added_tokens"), parts, ids, size_of(model.at("vocab")), tokens);
   if (parts.vocabulary.size() == 0) root.fail("has no tokens");
   each_step(root.at("post_processor"), "processors",
             [&](const JsonNode& step) { read_post_processor(step, parts.vocabulary); });

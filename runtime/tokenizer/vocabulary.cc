@@ -90,6 +90,31 @@ std::optional<int32_t> read_id(const GgufFile& file, std::string_view key, std::
   return static_cast<int32_t>(id);
 }
 
+// tokenizer.ggml.eos_token_ids, which some converters write: all tokens that end generation.
+void read_ends(const GgufFile& file, Vocabulary& vocabulary) {
+  constexpr std::string_view kKey = "tokenizer.ggml.eos_token_ids";
+  if (file.find(kKey) == nullptr) return;
+  for (const int32_t id : file.get_i32_array(kKey)) {
+    if (id < 0 || static_cast<size_t>(id) >= vocabulary.size()) {
+      file.fail(kKey, "names token " + std::to_string(id) + ", but there are " + std::to_string(vocabulary.size()) +
+                          " tokens");
+    }
+    vocabulary.ends.push_back(id);
+  }
+}
+
+// Whether a merge, "LEFT RIGHT", makes the token of that text.
+bool is_merged(const GgufFile& file, std::string_view text) {
+  constexpr std::string_view kMerges = "tokenizer.ggml.merges";
+  if (file.find(kMerges) == nullptr) return false;
+  const std::vector<std::string_view> merges = file.get_string_array(kMerges);
+  return std::any_of(merges.begin(), merges.end(), [&](std::string_view merge) {
+    const size_t space = merge.find(' ', 1);
+    return space != merge.npos && merge.size() == text.size() + 1 && text.starts_with(merge.substr(0, space)) &&
+           text.ends_with(merge.substr(space + 1));
+  });
+}
+
 // Whether to add the token `id`; asking for it in the file without having it is an error.
 bool read_add(const GgufFile& file, std::string_view key, bool usual, std::optional<int32_t> id) {
   const bool add = file.get_bool(key, usual);
@@ -116,16 +141,38 @@ std::optional<uint8_t> byte_token_value(std::string_view text) {
   return static_cast<uint8_t>(value);
 }
 
-void add_known_ends(Vocabulary& vocabulary) {
-  constexpr std::string_view kNames[] = {"<|eot_id|>", "<|eom_id|>",      "<|im_end|>",      "<|end|>",
-                                         "</s>",       "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>"};
+bool is_known_end(std::string_view text) {
+  constexpr std::string_view kEnds[] = {
+      "<|im_end|>",           "<|eot_id|>",          "<|eom_id|>",        "<|end_of_text|>",   "<|endoftext|>",
+      "</s>",                 "<|end|>",             "<end_of_turn>",     "<|return|>",        "<|call|>",
+      "<|eot|>",              "<|eom|>",             "<|EOT|>",           "<EOT>",             "_<EOT>",
+      "\u2581<EOT>",          "[EOT]",               "[EOS]",             "<eos>",             "<|eos|>",
+      "<|end_of_turn|>",      "<|endofturn|>",       "[|endofturn|]",     "<turn|>",           "<|tool_response>",
+      "<|END_OF_TURN_TOKEN|>", "<end_of_utterance>", "<|end_of_sentence|>", "<|endofresponse|>", "<|assistant_end|>",
+      "<|role_end|>",         "<|separator|>",       "<|calls|>",         "<|flush|>",         "<seed:eos>",
+      "<|plamo:eos|>",        "[e~[",                "<eoa>",             "<\uFF5Cend\u2581of\u2581sentence\uFF5C>"};
+  return std::find(std::begin(kEnds), std::end(kEnds), text) != std::end(kEnds);
+}
+
+void add_known_ends(Vocabulary& vocabulary, const std::function<bool(int32_t)>& is_merged) {
+  const auto has = [&](std::string_view text) {
+    return std::find(vocabulary.texts.begin(), vocabulary.texts.end(), text) != vocabulary.texts.end();
+  };
+  // Two texts mean other things in other company: where a message ends with a call or a return, "<|end|>" parts the
+  // messages of one turn; and among other tags of HTML, "</s>" is one.
+  const auto means_other = [&](std::string_view text, TokenType type) {
+    if (text == "<|end|>") return (has("<|return|>") && has("<|call|>")) || (has("<|calls|>") && has("<|flush|>"));
+    return text == "</s>" && type != TokenType::control && has("</b>") && has("</i>");
+  };
   std::vector<int32_t>& ends = vocabulary.ends;
   if (vocabulary.eos) ends.push_back(*vocabulary.eos);
   for (size_t i = 0; i < vocabulary.size(); ++i) {
-    if (vocabulary.types[i] != TokenType::control) continue;
-    if (std::find(std::begin(kNames), std::end(kNames), vocabulary.texts[i]) != std::end(kNames)) {
-      ends.push_back(static_cast<int32_t>(i));
-    }
+    const auto id = static_cast<int32_t>(i);
+    TokenType& type = vocabulary.types[i];
+    if (!is_known_end(vocabulary.texts[i]) || means_other(vocabulary.texts[i], type)) continue;
+    if (type == TokenType::normal && is_merged && is_merged(id)) continue;
+    if (type != TokenType::unknown) type = TokenType::control;
+    ends.push_back(id);
   }
   std::sort(ends.begin(), ends.end());
   ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
@@ -156,7 +203,8 @@ Vocabulary read_vocabulary(const GgufFile& file, const VocabularyDefaults& defau
   for (const std::string_view key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
     if (const auto id = read_id(file, key, std::nullopt, TokenType::control, types)) vocabulary.ends.push_back(*id);
   }
-  add_known_ends(vocabulary);
+  read_ends(file, vocabulary);
+  add_known_ends(vocabulary, [&](int32_t id) { return is_merged(file, vocabulary.texts[static_cast<size_t>(id)]); });
   return vocabulary;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@ struct Vocabulary {
   std::optional<int32_t> bos, eos, unknown;
   std::vector<int32_t> prefix, suffix;  // what `encode` with add_special puts first and last
   std::vector<int32_t> ends;            // end-of-generation tokens, in the order of ids: eos, <|eot_id|>, <|im_end|> ...
+  std::vector<std::string> warnings;    // a line each: what the file left open, or what it says and does not count
 
   size_t size() const { return texts.size(); }
 };
@@ -34,11 +36,15 @@ struct VocabularyDefaults {
   std::optional<int32_t> bos, eos, unknown;
 };
 
-// Adds to `ends` what generation ends with whatever the file says: eos, and control tokens with the names that
-// chat models use for the end of a turn.
-void add_known_ends(Vocabulary& vocabulary);
+// Whether a text is known as that of a token which ends a turn of a chat, or a text: "<|im_end|>".
+bool is_known_end(std::string_view text);
 
-// Reads tokenizer.ggml.{tokens,scores,token_type,*_token_id,add_*_token}. Throws Error, naming file and key,
+// Adds to `ends` what generation ends with whatever the file says: eos, and the tokens whose texts are known to end a
+// turn. Whatever their type was, these become control tokens: no text, and found in text only where special tokens are.
+// `is_merged`: whether merges make this normal token, which then is a piece of ordinary text; empty: none.
+void add_known_ends(Vocabulary& vocabulary, const std::function<bool(int32_t)>& is_merged = nullptr);
+
+// Reads tokenizer.ggml.{tokens,scores,token_type,*_token_id,*_token_ids,add_*_token}. Throws Error, naming file and key,
 // for absent tokens, arrays of unequal length, a token that is not UTF-8, a type or id out of range, a NaN
 // score. An id of 2^32-1 means "none", as old converters write it.
 Vocabulary read_vocabulary(const GgufFile& file, const VocabularyDefaults& defaults);

@@ -391,6 +391,29 @@ TEST_F(ConvertSmall, FillsUpTheVocabulary) {
   EXPECT_EQ(tokenizer->encode("abba", false), (Ids{26, 1, 0}));
 }
 
+// GGUF has places for two tokens that end generation beside the end of text; texts that are known need none.
+TEST_F(ConvertSmall, WhatEndsGeneration) {
+  tokenizer_["added_tokens"] = json::array({{{"id", 27}, {"content", "<|im_end|>"}, {"special", false}}});
+  const auto ends = [&](const json& ids) {
+    more_["generation_config.json"] = json{{"eos_token_id", ids}}.dump();
+    EXPECT_EQ(converted(HfModel::random("qwen2")).substr(0, 4), "GGUF");
+    const auto all = load_tokenizer(GgufFile::open(folder_ / "out.gguf"));
+    return std::vector<int32_t>(all->end_of_generation().begin(), all->end_of_generation().end());
+  };
+  const auto number = [&](const char* key) {
+    return GgufFile::open(folder_ / "out.gguf").get_u32(std::string("tokenizer.ggml.") + key, 99);
+  };
+  EXPECT_EQ(ends(3), (std::vector<int32_t>{3, 27}));
+  EXPECT_EQ(number("eot_token_id"), 27u);
+  EXPECT_EQ(GgufFile::open(folder_ / "out.gguf").get_i32_array("tokenizer.ggml.token_type")[27], 3);  // control
+  EXPECT_EQ(ends({3, 1, 27}), (std::vector<int32_t>{1, 3, 27}));
+  EXPECT_EQ(number("eot_token_id"), 1u);
+  EXPECT_EQ(number("eom_token_id"), 99u);
+  EXPECT_EQ(ends({3, 1, 2}), (std::vector<int32_t>{1, 2, 3, 27}));
+  EXPECT_EQ(number("eom_token_id"), 2u);
+  EXPECT_EQ(ends({3, 1, 2, 5, 4}), (std::vector<int32_t>{1, 2, 3, 4, 5, 27}));
+}
+
 // In a directory they are no text, and no obstacle.
 TEST_F(ConvertSmall, ADirectoryMayHaveMoreRowsThanItsTokenizerHasTokens) {
   const TempDirectory directory;

@@ -134,6 +134,78 @@ TEST(Spm, UserDefinedAndControlTokens) {
   EXPECT_EQ(tokenizer->decode(Ids{1, x, control, kA, 2}), "<x>a");
 }
 
+Ids ends(const Tokenizer& tokenizer) {
+  const auto all = tokenizer.end_of_generation();
+  return {all.begin(), all.end()};
+}
+
+// The texts that are known to end a turn do so whatever the file calls them, and are no text.
+TEST(Spm, KnownEndsOfATurnOfEveryType) {
+  for (const char* text :
+       {"<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<end_of_turn>", "<|end|>",
+        "<|return|>", "<|call|>", "<|eot|>", "<|EOT|>", "<EOT>", "▁<EOT>", "[EOT]", "[EOS]", "<eos>", "<turn|>",
+        "<|end_of_turn|>", "[|endofturn|]", "<|END_OF_TURN_TOKEN|>", "<|end_of_sentence|>", "<｜end▁of▁sentence｜>"}) {
+    for (const int type : {1, 3, 4, 5, 0}) {  // normal, control, user-defined, unused, not said
+      const auto tokenizer = load(letters_and({{text, -5, type}}));
+      EXPECT_EQ(ends(*tokenizer), (Ids{2, kMore})) << text << type;
+      EXPECT_TRUE(tokenizer->is_control(kMore)) << text << type;
+      EXPECT_EQ(tokenizer->decode(Ids{kA, kMore, kB}), "ab") << text << type;
+      const std::string whole = "a" + std::string(text);
+      EXPECT_EQ(tokenizer->encode(whole, false, true), (Ids{kSpace, kA, kMore})) << text << type;
+      for (const int32_t id : tokenizer->encode(whole, false)) EXPECT_NE(id, kMore) << text << type;
+    }
+  }
+  const auto both = load(letters_and({{"<|im_end|>", -5, 1}, {"<|im_end|>", -5, 4}}));
+  EXPECT_EQ(ends(*both), (Ids{2, kMore, kMore + 1}));
+}
+
+TEST(Spm, WhatEndsNoTurn) {
+  for (const char* text : {"<|im_start|>", "<end>", "<|end", "end", "<|user|>", "<|eot_id|> ", "<|end_of_role|>", "s>"}) {
+    for (const int type : {1, 3, 4}) {
+      EXPECT_EQ(ends(*load(letters_and({{text, -5, type}}))), (Ids{2})) << text << type;
+    }
+  }
+  // Among tags of HTML it is one; what the file calls a control token, or the end of text, is that.
+  const std::vector<Piece> html = letters_and({{"<b>", 0, 4}, {"</b>", 0, 4}, {"</i>", 0, 4}});
+  const auto with_s = [&](int type, std::optional<uint32_t> eos) {
+    std::vector<Piece> pieces = html;
+    pieces.push_back({"</s>", 0, type});
+    GgufWriter writer;
+    add_spm_vocabulary(writer, pieces).u32("tokenizer.ggml.eos_token_id", eos.value_or(1));
+    return load(writer);
+  };
+  const int32_t s = kMore + 3;
+  for (const int type : {1, 4}) {
+    EXPECT_EQ(ends(*with_s(type, {})), (Ids{1, 2}));
+    EXPECT_EQ(with_s(type, {})->decode(Ids{kA, s}), "a</s>");
+  }
+  EXPECT_EQ(ends(*with_s(3, {})), (Ids{1, 2, s}));
+  EXPECT_EQ(ends(*with_s(4, static_cast<uint32_t>(s))), (Ids{2, s}));
+}
+
+// A message ends with <|return|> or <|call|> where there are both; then <|end|> only parts the messages of a turn.
+TEST(Spm, ATurnOfSeveralMessages) {
+  const auto of = [](std::vector<Piece> pieces) { return ends(*load(letters_and(std::move(pieces)))); };
+  EXPECT_EQ(of({{"<|return|>", 0, 3}, {"<|call|>", 0, 3}, {"<|end|>", 0, 3}}), (Ids{2, kMore, kMore + 1}));
+  EXPECT_EQ(of({{"<|flush|>", 0, 1}, {"<|calls|>", 0, 4}, {"<|end|>", 0, 1}}), (Ids{2, kMore, kMore + 1}));
+  EXPECT_EQ(of({{"<|return|>", 0, 3}, {"<|end|>", 0, 3}}), (Ids{2, kMore, kMore + 1}));
+}
+
+TEST(Spm, EndsThatTheFileNames) {
+  GgufWriter writer;
+  add_spm_vocabulary(writer, kLetters)
+      .u32("tokenizer.ggml.eot_token_id", static_cast<uint32_t>(kA))
+      .u32("tokenizer.ggml.eom_token_id", static_cast<uint32_t>(kB))
+      .add("tokenizer.ggml.eos_token_ids", GgufType::array, array<int32_t>(GgufType::int32, {kC, 2}));
+  EXPECT_EQ(ends(*load(writer)), (Ids{2, kA, kB, kC}));
+  EXPECT_EQ(load(writer)->decode(Ids{kA, kB}), "ab");  // they are text as well
+  GgufWriter outside;
+  add_spm_vocabulary(outside, kLetters)
+      .add("tokenizer.ggml.eos_token_ids", GgufType::array, array<int32_t>(GgufType::int32, {-1}));
+  EXPECT_CONTAINS(error_of([&] { load(outside); }),
+                  "key 'tokenizer.ggml.eos_token_ids': names token -1, but there are 263 tokens");
+}
+
 // "<s" would merge with ">" into the control token by its score.
 TEST(Spm, MergesNeverMakeControlTokens) {
   const auto tokenizer = load({{"▁", 0}, {"<", 0}, {"s", 0}, {">", 0}, {"<s", 0}});
