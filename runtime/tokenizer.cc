@@ -76,11 +76,11 @@ std::string StreamDecoder::flush() {
   return std::string(kReplacementCharacter);
 }
 
-std::unique_ptr<Tokenizer> load_tokenizer(const GgufFile& file) {
+std::unique_ptr<Tokenizer> load_tokenizer(const GgufFile& file, const TokenizerOptions& options) {
   constexpr std::string_view kModel = "tokenizer.ggml.model";
   const std::string_view model = file.get_string(kModel);
-  if (model == "llama") return load_spm_tokenizer(file);
-  if (model == "gpt2") return load_bpe_tokenizer(file);
+  if (model == "llama") return load_spm_tokenizer(file, options);
+  if (model == "gpt2") return load_bpe_tokenizer(file, options);
   file.fail(kModel, "is " + in_quotes(model) + ", a tokenizer which this build does not have; it has 'llama', 'gpt2'");
 }
 

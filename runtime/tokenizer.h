@@ -16,6 +16,15 @@
 
 namespace weft {
 
+struct TokenizerOptions {
+  // How byte-level BPE cuts text into words, whatever the file says of it: one of pre_tokenizer_names(). Empty: as the
+  // file says. Tokenizers of other kinds, and tokenizer.json, have no use for it, and warn.
+  std::string pre_tokenizer;
+};
+
+// The values of tokenizer.ggml.pre that there are.
+std::vector<std::string> pre_tokenizer_names();
+
 // What all tokenizers share: special tokens, BOS and EOS, decoding. A kind of tokenizer adds how plain text
 // becomes ids, and which bytes a token stands for. Immutable, so threads may share one.
 class Tokenizer {
@@ -40,6 +49,9 @@ class Tokenizer {
   // All that generation stops at, in the order of ids: eos and, in chat models, <|eot_id|>, <|im_end|> and the like.
   std::span<const int32_t> end_of_generation() const { return vocabulary_.ends; }
   bool ends_generation(int32_t id) const;
+  // A line each, with the file's name: what the file leaves open, where ids may not be those the model was trained
+  // with; what it says, or an option, and does not count.
+  const std::vector<std::string>& warnings() const { return vocabulary_.warnings; }
   size_t vocab_size() const { return vocabulary_.size(); }
 
   // These throw Error for an id outside [0, vocab_size()).
@@ -90,18 +102,18 @@ class StreamDecoder {
 };
 
 // The tokenizer that the file's metadata describes: tokenizer.ggml.model "llama" is SentencePiece BPE, "gpt2" is
-// byte-level BPE with the pattern that tokenizer.ggml.pre names. The result does not refer to the file. Throws Error,
+// byte-level BPE with the pattern that tokenizer.ggml.pre names, or a guess and a warning where it is absent. The result does not refer to the file. Throws Error,
 // naming file and key, for other models and bad metadata.
-std::unique_ptr<Tokenizer> load_tokenizer(const GgufFile& file);
+std::unique_ptr<Tokenizer> load_tokenizer(const GgufFile& file, const TokenizerOptions& options = {});
 
 // From what a path leads to: a GGUF file; a directory with tokenizer.json, else tokenizer.model (SentencePiece, or
 // Llama-3's list of base64 tokens), else vocab.json and merges.txt, else one GGUF model; or one of those files itself.
 // Beside them tokenizer_config.json, generation_config.json and config.json are read for BOS, EOS, what ends generation,
 // and added tokens. tokenizer.json encodes exactly as Hugging Face tokenizers do, with parse_special; the others follow
 // SentencePiece, llama.cpp and tiktoken. Throws Error, naming file and place.
-std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path);
+std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path, const TokenizerOptions& options = {});
 
 // The tokenizer in a checkpoint's GGUF file or directory.
-std::unique_ptr<Tokenizer> load_tokenizer(const Checkpoint& checkpoint);
+std::unique_ptr<Tokenizer> load_tokenizer(const Checkpoint& checkpoint, const TokenizerOptions& options = {});
 
 }  // namespace weft

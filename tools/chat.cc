@@ -274,7 +274,7 @@ void chat(ChatFlags flags) {
   if (!flags.render.empty()) return render(flags);
   const OpenModel open = open_model(flags.model);
   const ChatTemplate chat_template = open_template(flags, *open.file);
-  const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(*open.file);
+  const std::unique_ptr<Tokenizer> tokenizer = open_tokenizer(*open.file, flags.model);
   const Device device = open_device(flags.model);
   Generator generator = make_generator(open.model, device, flags.model, flags.generation, tokenizer.get());
   Conversation conversation(flags, chat_template, *tokenizer, generator);
@@ -327,6 +327,7 @@ void add_chat(CLI::App& app) {
   add_predict_flag(*command, flags->generation, "Tokens of a reply at most; -1: until the model ends it or the context is full");
   add_generation_flags(*command, flags->generation);
   add_escape_flag(*command, flags->escape, "--system and --stop");
+  add_tokenizer_flag(*command, flags->model);
   add_device_flags(*command, flags->model);
   command->callback([flags] { chat(*flags); });
 }

@@ -65,6 +65,21 @@ void add_device_flags(CLI::App& app, ModelFlags& flags) {
       ->type_name("P");
 }
 
+void add_tokenizer_flag(CLI::App& app, ModelFlags& flags) {
+  app.add_option("--pre-tokenizer", flags.pre_tokenizer,
+                 "How byte-level BPE cuts text into words, where the file does not say (a value of tokenizer.ggml.pre: "
+                 "qwen2, llama-bpe, gpt-2, ...)")
+      ->check([](const std::string& name) {
+        std::string all;
+        for (const std::string& known : pre_tokenizer_names()) {
+          if (known == name) return std::string();
+          all += (all.empty() ? "" : ", ") + known;
+        }
+        return "no pre-tokenizer '" + name + "': there are " + all;
+      })
+      ->type_name("NAME");
+}
+
 void add_prompt_flags(CLI::App& app, PromptFlags& flags, int sources, const std::string& escaped) {
   if (sources & kPromptText) {
     flags.text_option =
@@ -191,6 +206,16 @@ std::filesystem::path shipped_model() {
 std::shared_ptr<const Checkpoint> open_file(const ModelFlags& flags) {
   const std::filesystem::path path = flags.model.empty() ? shipped_model() : std::filesystem::path(flags.model);
   return Checkpoint::open(path);
+}
+
+void warn_of(const Tokenizer& tokenizer) {
+  for (const std::string& line : tokenizer.warnings()) std::fprintf(stderr, "weft: warning: %s\n", line.c_str());
+}
+
+std::unique_ptr<Tokenizer> open_tokenizer(const Checkpoint& file, const ModelFlags& flags) {
+  std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(file, {.pre_tokenizer = flags.pre_tokenizer});
+  warn_of(*tokenizer);
+  return tokenizer;
 }
 
 OpenModel open_model(const ModelFlags& flags) {

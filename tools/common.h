@@ -30,12 +30,14 @@ struct ModelFlags {
   int threads = 0;
   std::string device = "cpu";
   std::string precision = "fast";
+  std::string pre_tokenizer;  // empty: as the file says
 
   Precision precision_value() const { return precision == "exact" ? Precision::exact : Precision::fast; }
 };
 
 void add_model_flag(CLI::App& app, ModelFlags& flags);
 void add_device_flags(CLI::App& app, ModelFlags& flags);  // -t, --device, --precision
+void add_tokenizer_flag(CLI::App& app, ModelFlags& flags);  // --pre-tokenizer
 
 // One of -p, -f and --tokens.
 struct PromptFlags {
@@ -81,6 +83,9 @@ struct OpenModel {
 };
 std::shared_ptr<const Checkpoint> open_file(const ModelFlags& flags);
 OpenModel open_model(const ModelFlags& flags);
+// What there is to warn of is said on stderr.
+std::unique_ptr<Tokenizer> open_tokenizer(const Checkpoint& file, const ModelFlags& flags);
+void warn_of(const Tokenizer& tokenizer);
 
 // Says on stderr where `tokens` of `what` ("a context of") are more than the model was trained for.
 void warn_beyond_training(const LanguageModel& model, int64_t tokens, const std::string& what);

@@ -19,9 +19,9 @@ struct LogitsFlags {
 void run(const LogitsFlags& flags) {
   constexpr int kDefaultChunk = 512;
   const OpenModel open = open_model(flags.model);
-  const std::vector<int32_t> ids = flags.prompt.has_tokens()
-                                       ? parse_ids(flags.prompt.tokens, "--tokens")
-                                       : load_tokenizer(*open.file)->encode(flags.prompt.prompt_text(), true);
+  const std::vector<int32_t> ids =
+      flags.prompt.has_tokens() ? parse_ids(flags.prompt.tokens, "--tokens")
+                                : open_tokenizer(*open.file, flags.model)->encode(flags.prompt.prompt_text(), true);
   if (ids.empty()) throw Error("the prompt has no tokens");
 
   EngineOptions options;
@@ -68,6 +68,7 @@ void add_logits(CLI::App& app) {
   command->add_option("--chunk", flags->chunk, "Tokens of the prompt that are processed at a time (default: 512)")
       ->check(CLI::Range(1, 1 << 20))
       ->type_name("N");
+  add_tokenizer_flag(*command, flags->model);
   add_device_flags(*command, flags->model);
   command->callback([flags] {
     if (!flags->prompt.has_text() && !flags->prompt.has_tokens()) {

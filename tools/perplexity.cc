@@ -48,7 +48,7 @@ void run(const PerplexityFlags& flags) {
   constexpr int64_t kDefaultContext = 512;
   constexpr int64_t kLogitBytes = 64 << 20;  // of the rows of logits that are kept at a time
   const OpenModel open = open_model(flags.model);
-  const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(*open.file);
+  const std::unique_ptr<Tokenizer> tokenizer = open_tokenizer(*open.file, flags.model);
   const std::vector<int32_t> special = tokenizer->encode("", true);
   const bool adds_bos = !special.empty() && special.front() == tokenizer->bos();
   std::vector<int32_t> tokens = tokenizer->encode(flags.text.prompt_text(), true);
@@ -118,6 +118,7 @@ void add_perplexity(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str()
       ->type_name("N");
+  add_tokenizer_flag(*command, flags->model);
   add_device_flags(*command, flags->model);
   command->callback([flags] { run(*flags); });
 }

@@ -36,7 +36,7 @@ void run(RunFlags flags) {
   const OpenModel open = open_model(flags.model);
   std::unique_ptr<Tokenizer> tokenizer;
   if (!flags.prompt.has_tokens()) {
-    tokenizer = load_tokenizer(*open.file);
+    tokenizer = open_tokenizer(*open.file, flags.model);
     prompt = encode_prompt(flags.prompt, *tokenizer);
   }
   const Device device = open_device(flags.model);
@@ -110,6 +110,7 @@ void add_run(CLI::App& app) {
   add_generation_flags(*command, flags->generation);
   command->add_flag("--no-display-prompt", flags->no_display_prompt, "Leave the prompt out of the output");
   command->add_flag("--ignore-eos", flags->ignore_eos, "Go on where the model ends the text");
+  add_tokenizer_flag(*command, flags->model);
   add_device_flags(*command, flags->model);
   command->callback([flags] { run(*flags); });
 }

@@ -43,7 +43,8 @@ void run_batch(const TokenizeFlags& flags, const Tokenizer& tokenizer) {
 void run(const TokenizeFlags& flags) {
   std::filesystem::path model = flags.model.model;
   if (model.empty()) model = shipped_model();
-  const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(model);
+  const std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(model, {.pre_tokenizer = flags.model.pre_tokenizer});
+  if (!*flags.ids_option) warn_of(*tokenizer);
   if (*flags.batch_option) return run_batch(flags, *tokenizer);
   if (*flags.ids_option) {
     print(tokenizer->decode(parse_ids(flags.ids, "--ids")) + "\n");
@@ -73,6 +74,7 @@ void add_tokenize(CLI::App& app) {
   command->add_flag("--no-bos", flags->no_special, "Do not add the model's special tokens");
   command->add_flag("--parse-special", flags->parse_special,
                     "Read special tokens such as </s> in the text as such");
+  add_tokenizer_flag(*command, flags->model);
   command->callback([flags] {
     if (!flags->prompt.has_text() && !*flags->ids_option && !*flags->batch_option) {
       throw CLI::RequiredError("one of --prompt, --file, --ids and --batch");

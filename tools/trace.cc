@@ -113,7 +113,9 @@ bool report_reference(const ReferenceComparison& comparison, double tolerance) {
 
 std::vector<int32_t> prompt_tokens(const TraceFlags& flags, const OpenModel& open, const Recording* recording) {
   if (flags.prompt.has_tokens()) return parse_ids(flags.prompt.tokens, "--tokens");
-  if (flags.prompt.has_text()) return load_tokenizer(*open.file)->encode(flags.prompt.prompt_text(), true);
+  if (flags.prompt.has_text()) {
+    return open_tokenizer(*open.file, flags.model)->encode(flags.prompt.prompt_text(), true);
+  }
   std::vector<int32_t> tokens = recording->tokens();
   if (tokens.empty()) throw Error(recording->path() + ": holds no tokens; give the prompt that it was made with");
   return tokens;
@@ -199,6 +201,7 @@ void add_trace(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 20))
       ->type_name("N");
   command->add_flag("--all", flags->all, "List parts of steps that agree, too");
+  add_tokenizer_flag(*command, flags->model);
   add_device_flags(*command, flags->model);
   command->callback([flags] {
     if (flags->output.empty() && flags->against.empty()) throw CLI::RequiredError("one of --output and --against");

@@ -55,6 +55,6 @@ TextIndex byte_level_ids(const TextIndex& ids);
 std::vector<std::string> byte_level_bytes(const Vocabulary& vocabulary);
 
 // tokenizer.ggml.model "gpt2": tokenizer.ggml.pre names the pattern.
-std::unique_ptr<Tokenizer> load_bpe_tokenizer(const GgufFile& file);
+std::unique_ptr<Tokenizer> load_bpe_tokenizer(const GgufFile& file, const TokenizerOptions& options);
 
 }  // namespace weft

@@ -2,6 +2,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "runtime/tokenizer/bpe_tokenizer.h"
@@ -10,12 +11,12 @@
 #include "runtime/gguf_split.h"
 #include "runtime/json_node.h"
 #include "runtime/mapped_file.h"
+#include "runtime/tokenizer/pre_tokenizer_names.h"
 #include "runtime/tokenizer/spm_tokenizer.h"
 #include "runtime/tokenizer.h"
 #include "runtime/tokenizer/tokenizer_config.h"
 #include "runtime/tokenizer/tokenizer_json.h"
 #include "runtime/tokenizer/tokenizer_model.h"
-#include "runtime/tokenizer/unicode.h"
 
 namespace weft {
 namespace {
@@ -28,41 +29,48 @@ void add_ends(const TokenizerConfig& config, bool usual_bos, Vocabulary& vocabul
   if (config.add_eos.value_or(false) && vocabulary.eos) vocabulary.suffix = {*vocabulary.eos};
 }
 
-std::unique_ptr<Tokenizer> from_tokenizer_json(const fs::path& file) {
+std::unique_ptr<Tokenizer> from_tokenizer_json(const fs::path& file, const TokenizerOptions& options) {
   BpeParts parts = read_tokenizer_json(file);
   apply_config(read_tokenizer_config(file.parent_path()), parts, AddedIds::next);
   Vocabulary& vocabulary = parts.vocabulary;
   if (!vocabulary.bos && vocabulary.prefix.size() == 1) vocabulary.bos = vocabulary.prefix[0];
+  warn_of_pre_tokenizer(options, "says itself how text is cut", vocabulary);
   return make_bpe_tokenizer(std::move(parts));
 }
 
-std::unique_ptr<Tokenizer> from_tokenizer_model(const fs::path& path) {
+std::unique_ptr<Tokenizer> from_tokenizer_model(const fs::path& path, const TokenizerOptions& options) {
   const MappedFile file(path);
   const TokenizerConfig config = read_tokenizer_config(path.parent_path());
   if (is_sentencepiece(file.text())) {
     SentencePieceModel model = read_sentencepiece(file.text(), file.path());
     apply_config(config, model.vocabulary);
     add_ends(config, true, model.vocabulary);
+    warn_of_pre_tokenizer(options, "is SentencePiece's, which cuts no words", model.vocabulary);
     return make_spm_tokenizer(std::move(model.vocabulary), model.space_prefix);
   }
   BpeParts parts = read_tiktoken(file.text(), file.path());
+  if (!options.pre_tokenizer.empty()) {
+    set_pre_tokenizer(wanted_pre_tokenizer(options), parts);
+    parts.options.ignore_merges = true;  // ranks are of whole words, too
+  }
   apply_config(config, parts);
   add_ends(config, true, parts.vocabulary);
   return make_bpe_tokenizer(std::move(parts));
 }
 
 // vocab.json says nothing of the pattern: the class of the tokenizer or of the model does.
-void choose_pattern(const TokenizerConfig& config, BpeParts& parts) {
+std::string_view pre_tokenizer_of(const TokenizerConfig& config, std::vector<std::string>& warnings) {
   const std::string& kind = config.tokenizer_class;
-  const bool qwen2 = kind.starts_with("Qwen2") || (kind.empty() && config.model_type.starts_with("qwen2"));
-  const bool gpt2 = kind.starts_with("GPT2") || (kind.empty() && config.model_type == "gpt2");
-  if (!qwen2 && !gpt2) {
-    throw Error(config.source + ": tokenizer_class: is " + in_quotes(kind) +
-                "; for vocab.json and merges.txt this build knows Qwen2Tokenizer and GPT2Tokenizer");
+  if (kind.starts_with("Qwen2") || (kind.empty() && config.model_type.starts_with("qwen2"))) return "qwen2";
+  if (kind.starts_with("GPT2") || (kind.empty() && config.model_type == "gpt2")) return "gpt-2";
+  if (kind.empty() && config.model_type.empty()) {
+    warnings.push_back(config.source + ": tokenizer_class: is absent, so how text is cut into words is a guess; "
+                       "--pre-tokenizer NAME says how (" + listed_pre_tokenizers(false) + ")");
+    return "gpt-2";
   }
-  if (config.add_prefix_space) parts.pre_tokenizers.push_back(prefix_space());
-  if (qwen2) parts.normalizers.push_back([](std::string_view text) { return normalize(text, NormalForm::nfc); });
-  parts.pre_tokenizers.push_back(split_at(Regex(qwen2 ? kQwen2Pattern : kGpt2Pattern), SplitBehavior::isolated, false));
+  throw Error(config.source + ": tokenizer_class: is " + in_quotes(kind) +
+              "; for vocab.json and merges.txt this build knows Qwen2Tokenizer and GPT2Tokenizer (--pre-tokenizer "
+              "NAME says how text is cut)");
 }
 
 TextIndex read_vocab_json(const fs::path& path, Vocabulary& vocabulary) {
@@ -109,43 +117,53 @@ std::vector<BpeModel::Merge> read_merges_txt(const fs::path& path, const TextInd
   return merges;
 }
 
-std::unique_ptr<Tokenizer> from_vocab_json(const fs::path& directory) {
+std::unique_ptr<Tokenizer> from_vocab_json(const fs::path& directory, const TokenizerOptions& options) {
   const TokenizerConfig config = read_tokenizer_config(directory);
   BpeParts parts;
   const TextIndex ids = read_vocab_json(directory / "vocab.json", parts.vocabulary);
   parts.merges = read_merges_txt(directory / "merges.txt", ids);
   parts.ids = byte_level_ids(ids);
   parts.options.byte_level = true;
-  choose_pattern(config, parts);
+  set_pre_tokenizer(options.pre_tokenizer.empty()
+                        ? *find_pre_tokenizer(pre_tokenizer_of(config, parts.vocabulary.warnings))
+                        : wanted_pre_tokenizer(options),
+                    parts);
+  if (config.add_prefix_space) parts.pre_tokenizers.insert(parts.pre_tokenizers.begin(), prefix_space());
   parts.bytes = byte_level_bytes(parts.vocabulary);
   apply_config(config, parts);
   add_ends(config, false, parts.vocabulary);
   return make_bpe_tokenizer(std::move(parts));
 }
 
-std::unique_ptr<Tokenizer> from_directory(const fs::path& directory) {
-  if (is_there(directory / "tokenizer.json")) return from_tokenizer_json(directory / "tokenizer.json");
-  if (is_there(directory / "tokenizer.model")) return from_tokenizer_model(directory / "tokenizer.model");
-  if (is_there(directory / "vocab.json") && is_there(directory / "merges.txt")) return from_vocab_json(directory);
-  if (const fs::path gguf = gguf_in(directory); !gguf.empty()) return load_tokenizer(GgufFile::open(gguf));
+std::unique_ptr<Tokenizer> from_directory(const fs::path& directory, const TokenizerOptions& options) {
+  if (is_there(directory / "tokenizer.json")) return from_tokenizer_json(directory / "tokenizer.json", options);
+  if (is_there(directory / "tokenizer.model")) return from_tokenizer_model(directory / "tokenizer.model", options);
+  if (is_there(directory / "vocab.json") && is_there(directory / "merges.txt")) {
+    return from_vocab_json(directory, options);
+  }
+  if (const fs::path gguf = gguf_in(directory); !gguf.empty()) return load_tokenizer(GgufFile::open(gguf), options);
   throw Error(directory.string() + ": holds no tokenizer: neither tokenizer.json nor tokenizer.model nor vocab.json "
                                    "and merges.txt");
 }
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& path) {
+std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& path, const TokenizerOptions& options) {
   std::error_code error;
-  if (fs::is_directory(path, error)) return from_directory(path);
-  if (path.filename() == "vocab.json" || path.filename() == "merges.txt") return from_vocab_json(path.parent_path());
-  if (path.extension() == ".json") return from_tokenizer_json(path);
-  if (path.extension() == ".gguf" || MappedFile(path).text().starts_with("GGUF")) return load_tokenizer(GgufFile::open(path));
-  return from_tokenizer_model(path);
+  if (fs::is_directory(path, error)) return from_directory(path, options);
+  if (path.filename() == "vocab.json" || path.filename() == "merges.txt") {
+    return from_vocab_json(path.parent_path(), options);
+  }
+  if (path.extension() == ".json") return from_tokenizer_json(path, options);
+  if (path.extension() == ".gguf" || MappedFile(path).text().starts_with("GGUF")) {
+    return load_tokenizer(GgufFile::open(path), options);
+  }
+  return from_tokenizer_model(path, options);
 }
 
-std::unique_ptr<Tokenizer> load_tokenizer(const Checkpoint& checkpoint) {
-  if (const GgufFile* file = checkpoint.gguf()) return load_tokenizer(*file);
-  return from_directory(checkpoint.directory());
+std::unique_ptr<Tokenizer> load_tokenizer(const Checkpoint& checkpoint, const TokenizerOptions& options) {
+  if (const GgufFile* file = checkpoint.gguf()) return load_tokenizer(*file, options);
+  return from_directory(checkpoint.directory(), options);
 }
 
 }  // namespace weft

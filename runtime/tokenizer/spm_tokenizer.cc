@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "runtime/tokenizer/normalizer.h"
+#include "runtime/tokenizer/pre_tokenizer_names.h"
 #include "runtime/tokenizer/special_text.h"
 #include "runtime/text_hash.h"
 #include "runtime/utf8.h"
@@ -205,10 +206,11 @@ std::unique_ptr<Tokenizer> make_spm_tokenizer(Vocabulary vocabulary, bool space_
   return std::make_unique<SpmTokenizer>(std::move(vocabulary), std::move(bytes), space_prefix);
 }
 
-std::unique_ptr<Tokenizer> load_spm_tokenizer(const GgufFile& file) {
+std::unique_ptr<Tokenizer> load_spm_tokenizer(const GgufFile& file, const TokenizerOptions& options) {
   const VocabularyDefaults defaults{.add_bos = true, .add_eos = false, .bos = 1, .eos = 2, .unknown = 0};
   Vocabulary vocabulary = read_vocabulary(file, defaults);
   if (vocabulary.scores.empty()) file.fail("tokenizer.ggml.scores", "is absent");
+  warn_of_pre_tokenizer(options, "is SentencePiece's, which cuts no words", vocabulary);
   return make_spm_tokenizer(std::move(vocabulary), file.get_bool("tokenizer.ggml.add_space_prefix", true));
 }
 

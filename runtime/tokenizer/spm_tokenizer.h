@@ -14,7 +14,7 @@ namespace weft {
 // and of equal scores the leftmost. A character that is no token becomes its bytes' tokens "<0xXX>" or else
 // the unknown token. Control, unknown and byte tokens never come out of a merge, as in SentencePiece: text
 // that spells "</s>" does not make one.
-std::unique_ptr<Tokenizer> load_spm_tokenizer(const GgufFile& file);
+std::unique_ptr<Tokenizer> load_spm_tokenizer(const GgufFile& file, const TokenizerOptions& options);
 
 // The same for a vocabulary with scores, from whatever file. `space_prefix`: text begins with a space that
 // decoding takes away.

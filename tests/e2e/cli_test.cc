@@ -13,6 +13,7 @@
 #include "runtime/cpus.h"
 #include "tests/command.h"
 #include "tests/errors.h"
+#include "tests/gguf_writer.h"
 #include "tests/gpu_device.h"
 #include "tests/logits_error.h"
 
@@ -376,6 +377,103 @@ TEST_F(CliModel, ACacheThatDoesNotFit) {
   EXPECT_EQ(limited(fits).code, 0) << fits;
   EXPECT_EQ(limited("16777216", "explain").code, 1);
   EXPECT_CONTAINS(limited("16777216", "explain").err, "\nweft: error: the KV cache of a context of 16777216 tokens");
+}
+
+// The shipped model, whose token " of" is renamed to one that is known to end a turn and has `type`.
+std::string with_end_token(char type) {
+  std::string bytes = test::read_file(test::shipped_model());
+  const std::string text = std::string("\5\0\0\0\0\0\0\0", 8) + "\u2581of", key = "tokenizer.ggml.";
+  const size_t at = bytes.find(text), tokens = bytes.find(key + "tokens") + key.size() + 6;
+  bytes.replace(at + 8, 5, "[EOT]");
+  size_t id = 0;  // the texts before it: of the array, after its type, the type of its elements and their number
+  for (size_t next = tokens + 16; next < at; ++id) {
+    uint64_t length = 0;
+    std::memcpy(&length, bytes.data() + next, 8);
+    next += 8 + length;
+  }
+  bytes[bytes.find(key + "token_type") + key.size() + 10 + 16 + 4 * id] = type;
+  return bytes;
+}
+
+TEST(Cli, AnEndTokenOfAnyTypeEndsTheText) {
+  const TemporaryFolder folder;
+  const auto text = [&](const std::string& model, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {"run", "-m", model, "-p", "It was a", "-n", "12", "--temp", "0",
+                                          "--precision", "exact"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Result result = run_weft(arguments);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return result.out;
+  };
+  const std::string whole = text(test::shipped_model().string());
+  const size_t end = whole.find(" of");
+  ASSERT_NE(end, std::string::npos) << whole;
+  std::ofstream(folder / "t") << "{{ messages[-1].content }}";
+  for (const char type : {1, 3, 4}) {
+    const std::string model = (folder / "model.gguf").string();
+    std::ofstream(model, std::ios::binary) << with_end_token(type);
+    EXPECT_EQ(text(model), whole.substr(0, end) + "\n") << int{type};
+    std::string without = whole;
+    for (size_t at = without.find(" of"); at != without.npos; at = without.find(" of")) without.erase(at, 3);
+    EXPECT_EQ(text(model, {"--ignore-eos"}), without) << int{type};
+    const Result reply = run_weft({"chat", "-m", model, "--template", (folder / "t").string(), "-n", "12", "--temp",
+                                   "0", "--precision", "exact"}, "It was a\n");
+    EXPECT_EQ("It was a" + reply.out, whole.substr(0, end) + "\n") << int{type};
+    EXPECT_EQ(run_weft({"tokenize", "-m", model, "-p", "[EOT]", "--parse-special", "--no-bos"}).out.find(' '),
+              std::string::npos) << int{type};
+  }
+}
+
+TEST(Cli, ASharedFileWithAnEndTokenOfTypeNormal) {
+  WEFT_SHARED_OR_SKIP(model, "data/field/im_end_normal.gguf");
+  const Result result = run_weft({"run", "-m", model.string(), "-p", "Once upon a time", "-n", "200", "--temp", "0"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out.find("<|im_end|>"), std::string::npos) << result.out;
+  EXPECT_LT(result.out.size(), 100u) << result.out;
+}
+
+// Every command that cuts text into tokens says where how to is a guess, and takes it from --pre-tokenizer.
+TEST(Cli, AGuessOfThePreTokenizerIsSaid) {
+  WEFT_SHARED_OR_SKIP(path, "data/field/pre_missing.gguf");
+  const TemporaryFolder folder;
+  const std::string model = path.string(), text = (folder / "text").string(), out = (folder / "out").string();
+  std::ofstream(text) << "Hello there, it is 12345 o'clock. " << std::string(40, '!');
+  std::ofstream(folder / "t") << "{{ messages[-1].content }}";
+  const std::vector<std::vector<std::string>> commands = {
+      {"run", "-m", model, "-f", text, "-n", "2"},
+      {"chat", "-m", model, "--template", (folder / "t").string(), "-n", "2"},
+      {"logits", "-m", model, "-f", text, "-o", out},
+      {"perplexity", "-m", model, "-f", text, "-c", "8"},
+      {"tokenize", "-m", model, "-f", text},
+      {"trace", "-m", model, "-f", text, "-o", out}};
+  for (std::vector<std::string> command : commands) {
+    const Result guess = run_weft(command, "Hello\n");
+    EXPECT_EQ(guess.code, 0) << command[0] << guess.err;
+    EXPECT_CONTAINS(guess.err, "weft: warning: " + model + ": key 'tokenizer.ggml.pre': is absent, so how text is cut "
+                               "into words is a guess; --pre-tokenizer NAME says how");
+    command.insert(command.end(), {"--pre-tokenizer", "llama-bpe"});
+    const Result said = run_weft(command, "Hello\n");
+    EXPECT_EQ(said.code, 0) << command[0] << said.err;
+    EXPECT_EQ(said.err.find("warning"), std::string::npos) << command[0] << said.err;
+    command.back() = "nosuch";
+    expect_usage_error(command, "no pre-tokenizer 'nosuch': there are default, gpt-2");
+  }
+  EXPECT_EQ(run_weft({"tokenize", "-m", model, "--ids", "1,2"}).err, "");  // nothing is cut
+}
+
+TEST(Cli, AFileThatIsOnlyATokenizerWarnsToo) {
+  test::GgufWriter writer;
+  writer.string("tokenizer.ggml.model", "gpt2")
+      .add("tokenizer.ggml.tokens", GgufType::array, test::array({"1", "11"}))
+      .add("tokenizer.ggml.merges", GgufType::array, test::array({"1 1"}));
+  const test::TempFile temporary(writer.bytes());
+  const std::string file = temporary.path().string();
+  const Result guess = run_weft({"tokenize", "-m", file, "-p", "11"});
+  EXPECT_EQ(guess.out, "1\n");
+  EXPECT_CONTAINS(guess.err, "weft: warning: " + file + ": key 'tokenizer.ggml.pre': is absent, so how text is");
+  const Result said = run_weft({"tokenize", "-m", file, "-p", "11", "--pre-tokenizer", "qwen2"});
+  EXPECT_EQ(said.out, "0 0\n");
+  EXPECT_EQ(said.err, "");
 }
 
 TEST_F(CliModel, SeedsAreRepeatable) {

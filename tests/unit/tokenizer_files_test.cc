@@ -125,12 +125,58 @@ TEST(TokenizerJson, ContradictionsNameTheEntry) {
   EXPECT_CONTAINS(error("/model/vocab/ab", 4000000000u), "model.vocab['ab']: is 4000000000");
   EXPECT_CONTAINS(error("/model/vocab/ab", 1000000), "model.vocab['ab']: has id 1000000, but there are 10 tokens");
   EXPECT_CONTAINS(error("/model/vocab/ab", "6"), "model.vocab['ab']: is not a whole number");
-  EXPECT_CONTAINS(error("/added_tokens/1/id", 5), "added_tokens[1]: '</s>' has id 5, but model.vocab says 2");
-  EXPECT_CONTAINS(error("/added_tokens/1", Json::parse(R"({"id": 4, "content": "x"})")), "which 'a' has");
+  EXPECT_CONTAINS(error("/added_tokens/1/id", "5"), "added_tokens[1].id: is not a whole number");
   EXPECT_CONTAINS(error("/added_tokens/1/content", std::string(5000, 'x')), "added_tokens[1].content: has 5000 bytes");
   EXPECT_CONTAINS(error("/model/vocab", Json::array()), "model.vocab: is no object");
   EXPECT_CONTAINS(Folder().put("tokenizer.json", Json::array()).error(), "tokenizer.json: is no object");
   EXPECT_CONTAINS(Folder().put("tokenizer.json", std::string("{")).error(), "is not JSON");
+}
+
+// Ids as Hugging Face's library gives them (tokenizers 0.23): a text that the vocabulary has keeps that id, others
+// follow one another; what the file says is not looked at.
+TEST(TokenizerJson, AddedTokensHaveTheIdsOfHuggingFace) {
+  const auto load = [](const char* added) {
+    Json json = letters();
+    for (const Json& token : Json::parse(added)) json["added_tokens"].push_back(token);
+    return Folder().put("tokenizer.json", json).load();
+  };
+  // 'ab' is token 6 of the vocabulary, so '<x>' is the first new one.
+  const auto known = load(R"([{"id": 8, "content": "ab"}, {"id": 9, "content": "<x>"}])");
+  EXPECT_EQ(known->encode("ab ab<x>", false, true), (Ids{6, 3, 6, 8}));
+  EXPECT_EQ(known->vocab_size(), 9u);
+  EXPECT_EQ(known->decode(Ids{6, 8}), "ab<x>");
+  ASSERT_EQ(known->warnings().size(), 1u);
+  EXPECT_CONTAINS(known->warnings()[0], "tokenizer.json: added_tokens[2]: 'ab' has id 6, as Hugging Face's library "
+                                        "numbers tokens, and not 8; so for 1 more");
+  // The order of the file, holes, ids that others have, the same text twice.
+  EXPECT_EQ(load(R"([{"id": 9, "content": "<y>"}, {"id": 8, "content": "<x>"}])")->encode("<x><y>", false), (Ids{9, 8}));
+  EXPECT_EQ(load(R"([{"id": 700000, "content": "<x>"}])")->encode("<x>", false), (Ids{8}));
+  EXPECT_EQ(load(R"([{"id": 4, "content": "<x>"}])")->encode("a<x>", false), (Ids{3, 4, 8}));
+  EXPECT_EQ(load(R"([{"id": 8, "content": "<x>"}, {"id": 8, "content": "<y>"}])")->encode("<x><y>", false), (Ids{8, 9}));
+  const auto twice = load(R"([{"id": 8, "content": "<x>"}, {"id": 9, "content": "<x>", "special": true},
+                              {"id": 10, "content": ""}, {"id": 10, "content": "<y>"}])");
+  EXPECT_EQ(twice->encode("<x><y>", false, true), (Ids{8, 9}));
+  EXPECT_TRUE(twice->is_control(8));
+  EXPECT_TRUE(load(R"([{"id": 8, "content": "<x>"}])")->warnings().empty());
+  // Where the vocabulary has a hole, the next id may be taken.
+  Json hole = letters();
+  hole["model"]["merges"].erase(1);
+  hole["model"]["vocab"].erase("▁ab");
+  hole["model"]["vocab"]["y"] = 8;
+  hole["model"]["vocab"]["z"] = 9;
+  hole["added_tokens"] = Json::parse(R"([{"id": 7, "content": "<x>"}])");
+  EXPECT_CONTAINS(Folder().put("tokenizer.json", hole).error(), "added_tokens[0]: is '<x>' with id 9, which 'z' has");
+}
+
+TEST(TokenizerJson, SharedAddedTokens) {
+  WEFT_SHARED_OR_SKIP(folder, "data/field/added");
+  const auto tokenizer = load_tokenizer(folder);
+  const Json texts = Json::parse(read_file(folder / "added_texts.json"));
+  const Json ids = Json::parse(read_file(folder / "added_ids.json"));
+  ASSERT_EQ(texts.size(), ids.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    EXPECT_EQ(tokenizer->encode(texts[i].get<std::string>(), true, true), ids[i].get<Ids>()) << texts[i];
+  }
 }
 
 TEST(TokenizerConfig, TokensBesideTheTokenizer) {
@@ -153,10 +199,14 @@ TEST(TokenizerConfig, TokensBesideTheTokenizer) {
   EXPECT_EQ(tokenizer->bos(), 4);
   EXPECT_EQ(tokenizer->eos(), 2);
   const auto ends = tokenizer->end_of_generation();
-  EXPECT_EQ(Ids(ends.begin(), ends.end()), (Ids{2, 5, 6, 9}));
-  EXPECT_EQ(tokenizer->vocab_size(), 11u);
-  EXPECT_EQ(tokenizer->encode("<t><|im_end|>", false, true), (Ids{10, 9}));
-  EXPECT_EQ(tokenizer->decode(Ids{10, 9, 8}), "<t>");
+  EXPECT_EQ(Ids(ends.begin(), ends.end()), (Ids{2, 5, 6, 8}));
+  EXPECT_EQ(tokenizer->vocab_size(), 10u);  // the new ones follow, as in Hugging Face's library
+  EXPECT_EQ(tokenizer->encode("<t><|im_end|>", false, true), (Ids{9, 8}));
+  EXPECT_EQ(tokenizer->decode(Ids{9, 8}), "<t>");
+  // Tokens of the vocabulary keep their ids, and become added ones.
+  folder.put("tokenizer_config.json", Json::parse(R"({"added_tokens_decoder": {"3": {"content": "x"},
+      "7": {"content": "ab"}, "900000": {"content": "y"}}})"));
+  EXPECT_EQ(folder.load()->encode("xaby", false), (Ids{8, 6, 9}));
 
   const auto error = [&](const char* name, const char* json) {
     return Folder().put("tokenizer.json", letters()).put(name, std::string(json)).error();
@@ -164,12 +214,6 @@ TEST(TokenizerConfig, TokensBesideTheTokenizer) {
   EXPECT_CONTAINS(error("tokenizer_config.json", R"({"eos_token": "<x>"})"),
                   "tokenizer_config.json: eos_token: is '<x>', which is no token");
   EXPECT_CONTAINS(error("tokenizer_config.json", R"({"eos_token": 3})"), "tokenizer_config.json: eos_token: is no string");
-  EXPECT_CONTAINS(error("tokenizer_config.json", R"({"added_tokens_decoder": {"3": {"content": "x"}}})"),
-                  "added_tokens_decoder['3']: is 'x', but that token is '▁'");
-  EXPECT_CONTAINS(error("tokenizer_config.json", R"({"added_tokens_decoder": {"7": {"content": "ab"}}})"),
-                  "added_tokens_decoder['7']: 'ab' has id 6");
-  EXPECT_CONTAINS(error("tokenizer_config.json", R"({"added_tokens_decoder": {"900000": {"content": "x"}}})"),
-                  "there are 8 tokens");
   EXPECT_CONTAINS(error("tokenizer_config.json", R"({"added_tokens_decoder": {"x": {"content": "x"}}})"),
                   "added_tokens_decoder['x']: is no token id");
   EXPECT_CONTAINS(error("generation_config.json", R"({"eos_token_id": 8})"), "names token 8, but there are 8 tokens");
@@ -201,11 +245,45 @@ TEST(TokenizerFiles, GitLfsPointersAreNamed) {
   EXPECT_CONTAINS(folder.error(), "vocab.json: is a Git LFS pointer");
 }
 
+// Whether the vocabulary has it, or an added token that is not special: it ends a turn, and is no text.
+TEST(TokenizerConfig, KnownEndsOfATurnOfEveryType) {
+  const auto check = [](const Folder& folder, int32_t id) {
+    const auto tokenizer = folder.load();
+    EXPECT_TRUE(tokenizer->ends_generation(id));
+    EXPECT_EQ(tokenizer->decode(Ids{4, id, 5}), "ab");
+    EXPECT_EQ(tokenizer->encode("a<|im_end|>", false, true).back(), id);
+    EXPECT_NE(tokenizer->encode("a<|im_end|>", false).back(), id);
+  };
+  Json json = letters();
+  json["model"]["vocab"]["<|im_end|>"] = 8;
+  check(Folder().put("tokenizer.json", json), 8);
+  json = letters();
+  json["added_tokens"].push_back(Json{{"id", 8}, {"content", "<|im_end|>"}, {"special", false}});
+  check(Folder().put("tokenizer.json", json), 8);
+  const Json beside = Json::parse(R"({"added_tokens_decoder": {"8": {"content": "<|im_end|>", "special": false}}})");
+  check(Folder().put("tokenizer.json", letters()).put("tokenizer_config.json", beside), 8);
+  // A text that merges make is ordinary.
+  json = letters();
+  json["model"]["vocab"] = Json::parse(R"({"<unk>": 0, "<": 1, "eos": 2, "<eos": 3, ">": 4, "<eos>": 5})");
+  json["model"]["merges"] = Json::parse(R"(["< eos", "<eos >"])");
+  json["added_tokens"] = Json::array();
+  json["post_processor"] = nullptr;
+  EXPECT_FALSE(Folder().put("tokenizer.json", json).load()->ends_generation(5));
+}
+
 TEST(VocabJson, ClassChoosesThePattern) {
   Folder folder;
   folder.put("vocab.json", Json::parse(R"({"a": 0, "1": 1, "11": 2, "e": 3, "Ã": 4, "©": 5, "Ã©": 6, "Ġ": 7})"));
   folder.put("merges.txt", "#version: 0.2\n1 1\r\nÃ ©\n");
-  EXPECT_CONTAINS(folder.error(), "tokenizer_class: is ''; for vocab.json and merges.txt this build knows Qwen2Tokenizer");
+  EXPECT_EQ(folder.load()->encode("11", false), (Ids{2}));
+  ASSERT_EQ(folder.load()->warnings().size(), 1u);
+  EXPECT_CONTAINS(folder.load()->warnings()[0], "tokenizer_class: is absent, so how text is cut into words is a guess");
+  EXPECT_EQ(load_tokenizer(folder.path(), {.pre_tokenizer = "qwen2"})->encode("11", false), (Ids{1, 1}));
+  EXPECT_TRUE(load_tokenizer(folder.path(), {.pre_tokenizer = "qwen2"})->warnings().empty());
+  folder.put("tokenizer_config.json", Json{{"tokenizer_class", "XTokenizer"}});
+  EXPECT_CONTAINS(folder.error(), "tokenizer_class: is 'XTokenizer'; for vocab.json and merges.txt this build knows "
+                                  "Qwen2Tokenizer and GPT2Tokenizer (--pre-tokenizer NAME says how text is cut)");
+  EXPECT_EQ(load_tokenizer(folder.path(), {.pre_tokenizer = "gpt-2"})->encode("11", false), (Ids{2}));
   folder.put("tokenizer_config.json", Json{{"tokenizer_class", "GPT2Tokenizer"}});
   EXPECT_EQ(folder.load()->encode("11e\u0301", false), (Ids{2, 3}));  // no tokens for the accent's bytes
   folder.put("tokenizer_config.json", Json{{"tokenizer_class", "Qwen2Tokenizer"}, {"add_prefix_space", true}});
@@ -260,6 +338,15 @@ TEST(SentencePiece, SmallModel) {
   EXPECT_EQ(folder.load()->encode("a", true), (Ids{5, 2}));
   folder.put("tokenizer_config.json", Json::parse(R"({"added_tokens_decoder": {"7": {"content": "<x>", "special": true}}})"));
   EXPECT_EQ(folder.load()->encode("a<x>", false, true), (Ids{5, 7}));
+  EXPECT_EQ(folder.load()->decode(Ids{5, 7, 6}), "a");  // the hole before it
+  const auto error = [&](const char* added) {
+    return folder.put("tokenizer_config.json", Json{{"added_tokens_decoder", Json::parse(added)}}).error();
+  };
+  EXPECT_CONTAINS(error(R"({"3": {"content": "x"}})"), "added_tokens_decoder['3']: is 'x', but that token is '▁'");
+  EXPECT_CONTAINS(error(R"({"900000": {"content": "x"}})"), "added_tokens_decoder['900000']: there are 6 tokens");
+  EXPECT_EQ(error(R"({"9": {"content": "a"}})"), "(no error)");  // a text that the model has keeps its id
+  EXPECT_EQ(folder.load()->vocab_size(), 6u);
+  EXPECT_EQ(folder.load()->encode("a a", false), (Ids{4, 3, 3, 4}));
   const std::string no_bos = spec(number_field(41, ~uint64_t{0}));
   EXPECT_EQ(Folder().put("tokenizer.model", kPieces + no_bos).load()->encode("a", true), (Ids{5}));
 }
@@ -325,6 +412,15 @@ TEST(Tiktoken, SmallModel) {
   EXPECT_EQ(tokenizer->token_text(' '), "\u0120");
 }
 
+TEST(Tiktoken, APreTokenizerCanBeSaid) {
+  Folder folder;
+  folder.put("tokenizer.model", tiktoken({"11", "xyz"}));
+  EXPECT_EQ(folder.load()->encode("11", false), (Ids{256}));
+  const auto other = load_tokenizer(folder.path(), {.pre_tokenizer = "qwen2"});
+  EXPECT_EQ(other->encode("11xyz", false), (Ids{'1', '1', 257}));
+  EXPECT_TRUE(other->warnings().empty());
+}
+
 TEST(Tiktoken, NamesTheLine) {
   const auto error = [](const std::string& text) { return error_of([&] { read_tiktoken(text, "file"); }); };
   EXPECT_CONTAINS(error("IQ==\n"), "file: line 1: 'IQ==' is not a token in base64 and its rank");
@@ -368,13 +464,89 @@ TEST(GgufBpe, FamiliesByName) {
   EXPECT_EQ(ids("gpt-2", "ab a<e><u>"), (Ids{2, 5, 6, 7}));
   EXPECT_EQ(ids("llama-bpe", "ab"), (Ids{6, 2}));  // BOS unless the file says otherwise
   EXPECT_EQ(ids("qwen2", "111"), (Ids{3, 3, 3}));
-  EXPECT_EQ(ids("", "ab"), (Ids{2}));
+  EXPECT_EQ(ids("", "ab"), (Ids{2}));  // with a warning, see below
   EXPECT_EQ(ids("default", "ab"), (Ids{2}));
   for (const char* name : {"llama3", "llama-v3", "gpt2", "phi-2", "deepseek-r1-qwen", "smaug-bpe", "tekken"}) {
     EXPECT_EQ(ids(name, "ab").back(), 2) << name;
   }
   EXPECT_CONTAINS(error_of([&] { ids("poro-chat", "a"); }),
                   "key 'tokenizer.ggml.pre': is 'poro-chat', which this build does not know; it knows default, gpt-2");
+}
+
+TEST(GgufBpe, AnAbsentFamilyIsAGuessThatIsSaid) {
+  const auto load_as = [&](const std::string& pre, const std::string& wanted) {
+    GgufWriter writer = byte_level(pre);
+    const TempFile file(writer.add("tokenizer.ggml.merges", GgufType::array, array({"a b"})).bytes());
+    return load_tokenizer(std::filesystem::path(file.path()), {.pre_tokenizer = wanted});
+  };
+  for (const auto& guessed : {load_as("", ""), [&] {
+         GgufWriter writer = byte_level("");
+         return load(writer.string("tokenizer.ggml.pre", "").add("tokenizer.ggml.merges", GgufType::array, array({"a b"})));
+       }()}) {
+    ASSERT_EQ(guessed->warnings().size(), 1u);
+    EXPECT_CONTAINS(guessed->warnings()[0], "key 'tokenizer.ggml.pre': is absent, so how text is cut into words is a "
+                                            "guess; --pre-tokenizer NAME says how (default, gpt-2, llama-bpe,");
+  }
+  for (const char* said : {"default", "gpt-2", "qwen2"}) EXPECT_TRUE(load_as(said, "")->warnings().empty()) << said;
+  // What is wanted counts, whatever the file says: known, unknown or nothing.
+  for (const char* said : {"", "gpt-2", "poro-chat"}) {
+    const auto tokenizer = load_as(said, "llama-bpe");
+    EXPECT_TRUE(tokenizer->warnings().empty()) << said;
+    EXPECT_EQ(tokenizer->encode("ab", true), (Ids{6, 2})) << said;  // BOS, as if the file said so
+    EXPECT_EQ(load_as(said, "qwen2")->encode("ab", true), (Ids{2})) << said;
+  }
+  EXPECT_CONTAINS(error_of([&] { load_as("gpt-2", "nosuch"); }),
+                  "the pre-tokenizer wanted is 'nosuch', which this build does not know; it knows default, gpt-2");
+  EXPECT_CONTAINS(error_of([&] { load_as("poro-chat", ""); }), "tekken (--pre-tokenizer NAME takes one of these)");
+  const std::vector<std::string> names = pre_tokenizer_names();
+  for (const std::string& name : names) EXPECT_NO_THROW(load_as("", name)) << name;
+  EXPECT_EQ(std::count(names.begin(), names.end(), "llama-bpe"), 1);
+}
+
+// Other kinds have no use for it, and say so.
+TEST(LoadTokenizer, APreTokenizerThatHasNoEffectIsSaid) {
+  GgufWriter spm;
+  const TempFile gguf(add_spm_vocabulary(spm, {{"a", -1}}).bytes());
+  const TokenizerOptions options{.pre_tokenizer = "qwen2"};
+  const auto warning = [&](const std::filesystem::path& path) {
+    const auto tokenizer = load_tokenizer(path, options);
+    EXPECT_TRUE(load_tokenizer(path)->warnings().empty());
+    return tokenizer->warnings().size() == 1 ? tokenizer->warnings()[0] : "(not one warning)";
+  };
+  EXPECT_CONTAINS(warning(gguf.path()), "is SentencePiece's, which cuts no words: --pre-tokenizer has no effect");
+  Folder json, model;
+  EXPECT_CONTAINS(warning(json.put("tokenizer.json", letters()).path()), "says itself how text is cut: --pre-tokenizer has");
+  EXPECT_CONTAINS(warning(model.put("tokenizer.model", kPieces + spec()).path()), "is SentencePiece's");
+  EXPECT_CONTAINS(error_of([&] { load_tokenizer(json.path(), {.pre_tokenizer = "nosuch"}); }), "is 'nosuch'");
+}
+
+TEST(GgufBpe, KnownEndsOfATurnOfEveryType) {
+  for (const int type : {1, 3, 4}) {
+    std::vector<std::string> tokens = {"a", "b", "<", "|", "<|", "<|im_end|>", "\u0120"};
+    GgufWriter writer;
+    writer.string("tokenizer.ggml.model", "gpt2")
+        .string("tokenizer.ggml.pre", "llama-bpe")
+        .add("tokenizer.ggml.tokens", GgufType::array, array(tokens))
+        .add("tokenizer.ggml.token_type", GgufType::array, array<int32_t>(GgufType::int32, {1, 1, 1, 1, 1, type, 1}))
+        .add("tokenizer.ggml.merges", GgufType::array, array({"< |"}));
+    const auto tokenizer = load(writer);
+    EXPECT_TRUE(tokenizer->ends_generation(5)) << type;
+    EXPECT_EQ(tokenizer->decode(Ids{0, 5, 1}), "ab") << type;
+    EXPECT_EQ(tokenizer->encode("a<|im_end|>b", false, true), (Ids{0, 5, 1})) << type;
+    EXPECT_EQ(tokenizer->encode("<|im_end|>", false).front(), 4) << type;
+  }
+  // What merges make of ordinary text is ordinary text.
+  const auto learned = [](int type) {
+    GgufWriter writer;
+    writer.string("tokenizer.ggml.model", "gpt2")
+        .string("tokenizer.ggml.pre", "gpt-2")
+        .add("tokenizer.ggml.tokens", GgufType::array, array({"<", "/", "s", ">", "</", "s>", "</s>"}))
+        .add("tokenizer.ggml.token_type", GgufType::array, array<int32_t>(GgufType::int32, {1, 1, 1, 1, 1, 1, type}))
+        .add("tokenizer.ggml.merges", GgufType::array, array({"< /", "s >", "</ s>"}));
+    return writer;
+  };
+  EXPECT_FALSE(load(learned(1))->ends_generation(6));
+  EXPECT_EQ(load(learned(1))->decode(Ids{6}), "</s>");
 }
 
 TEST(GgufBpe, NamesWhatIsWrong) {
