@@ -126,4 +126,22 @@ std::string ChatTemplate::render(std::span<const ChatMessage> messages, const Ch
   });
 }
 
+std::string ChatTemplate::turn_end(const ChatOptions& options) const {
+  constexpr std::string_view kReply = "the reply", kNext = "the next message";
+  const std::vector<ChatMessage> messages = {
+      {"user", "a message"}, {"assistant", std::string(kReply)}, {"user", std::string(kNext)}};
+  std::string text;
+  try {
+    text = render(messages, options);
+  } catch (const Error&) {
+    return {};
+  }
+  const size_t reply = text.find(kReply);
+  if (reply == text.npos) return {};
+  const size_t begin = reply + kReply.size(), next = text.find(kNext, begin);
+  if (next == text.npos) return {};
+  const std::string between = text.substr(begin, next - begin);
+  return between.substr(0, between.find_last_not_of(" \t") + 1);
+}
+
 }  // namespace weft

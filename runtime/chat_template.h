@@ -4,8 +4,8 @@
 //
 // What there is of Jinja: all expressions; if, for (with a filter and else), set, macro, call, filter, with, raw,
 // break, continue; the filters, tests and methods that chat templates use. Integers have 64 bits. What is not there
-// (include, block, a filter) is an error that names it. Templates are not trusted: they can neither
-// run without end nor take memory without bound (limits in runtime/jinja/budget.h).
+// (include, block, a filter) is an error that names it. Templates are not trusted: they can neither run without end
+// nor take memory without bound (limits in runtime/jinja/budget.h).
 // Language: https://jinja.palletsprojects.com/en/stable/templates/
 #pragma once
 
@@ -53,6 +53,11 @@ class ChatTemplate {
   // Error where the template cannot be rendered, or refuses the messages (raise_exception), as above.
   std::string render(std::string_view messages, const ChatOptions& options = {}) const;
   std::string render(std::span<const ChatMessage> messages, const ChatOptions& options = {}) const;
+
+  // What the template writes between a reply and the next message of the user, less blanks at the end: a reply that
+  // goes on with this text has ended. Empty where the template does not show it: it takes no such messages, or has
+  // nothing there but blanks. Where a token ends the turn, it is the text of that token and of what follows.
+  std::string turn_end(const ChatOptions& options = {}) const;
 
  private:
   struct Parsed;

@@ -143,7 +143,8 @@ class Conversation {
         tokenizer_(tokenizer),
         generator_(generator),
         logprobs_(flags.generation, &tokenizer),
-        options_(template_options(flags, tokenizer)) {
+        options_(template_options(flags, tokenizer)),
+        turn_end_(chat_template.turn_end(options_)) {
     options_.add_generation_prompt = true;
     reset(flags.escape ? unescape(flags.system) : flags.system);
   }
@@ -211,6 +212,7 @@ class Conversation {
   Generator::Reply answer() {
     std::string text;
     GenerationRequest request = flags_.generation.request();
+    if (!turn_end_.empty()) request.stop.push_back(turn_end_);
     request.on_token = [&](int32_t, const TokenLogprobs* of_token) {
       if (of_token != nullptr) logprobs_.write(*of_token);
     };
@@ -231,6 +233,7 @@ class Conversation {
   Generator& generator_;
   const LogprobsWriter logprobs_;
   ChatOptions options_;
+  std::string turn_end_;  // of the template
   std::string system_;
   std::vector<ChatMessage> messages_;
 };

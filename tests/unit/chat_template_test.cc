@@ -214,6 +214,27 @@ TEST(ChatTemplate, HostileTemplatesEnd) {
   }
 }
 
+TEST(ChatTemplate, WhereATurnEnds) {
+  const auto end = [](const std::string& source) {
+    ChatOptions options;
+    options.eos = "</s>";
+    options.add_generation_prompt = true;
+    return ChatTemplate(source, "template").turn_end(options);
+  };
+  EXPECT_EQ(end("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"),
+            "<|im_end|>\n<|im_start|>user\n");
+  EXPECT_EQ(end("{% for m in messages %}{{ m.role | capitalize }}: {{ m.content | trim }}\n\n{% endfor %}"), "\n\nUser:");
+  EXPECT_EQ(end("{% for m in messages %}{{ m.content }}\n{% endfor %}"), "\n");
+  EXPECT_EQ(end("{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% else %}"
+                " {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"), "</s>[INST]");
+  EXPECT_EQ(end("{% for m in messages %}{{ m.content }} {% endfor %}"), "");  // any blank would end it
+  EXPECT_EQ(end("{% for m in messages %}{{ m.content }}{% endfor %}"), "");
+  EXPECT_EQ(end("{{ messages[-1].content }}"), "");
+  EXPECT_EQ(end("{{ messages[1].content }}"), "");
+  EXPECT_EQ(end("{% for m in messages | reverse %}{{ m.content }}!{% endfor %}"), "");
+  EXPECT_EQ(end("{% if messages | length > 1 %}{{ raise_exception('one at a time') }}{% endif %}{{ messages }}"), "");
+}
+
 // --- where models keep their templates ---
 
 void write(const std::filesystem::path& path, const std::string& content) {
