@@ -1,6 +1,7 @@
 // `weft chat` as a user meets it, with the model that comes with Weft.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -86,6 +87,45 @@ TEST_F(Chat, ATurnEvaluatesOnlyWhatIsNew) {
   EXPECT_EQ(both.out, first.out + whole.out);
 }
 
+// By the template in its file: a reply is a paragraph, and the next message follows it.
+TEST_F(Chat, TheShippedModelChats) {
+  const CommandResult chat = run_weft({"chat", "-s", "1", "-n", "120", "--precision", "exact"},
+                                      "Pray, who is she?\nIndeed!\nWhat do you think of Mr. Darcy?\n");
+  ASSERT_EQ(chat.code, 0) << chat.err;
+  const std::vector<Figures> turns = figures(chat.err);
+  ASSERT_EQ(turns.size(), 3u) << chat.err;
+  EXPECT_EQ(std::count(chat.out.begin(), chat.out.end(), '\n'), 3) << chat.out;  // replies are a line each
+  std::istringstream replies(chat.out), notes(chat.err);
+  for (std::string reply; std::getline(replies, reply);) EXPECT_GT(reply.size(), 5u) << chat.out;
+  size_t fewest = 120;
+  for (std::string line; std::getline(notes, line);) {
+    size_t tokens = 0;
+    if (std::sscanf(line.c_str(), "reply %zu", &tokens) == 1) fewest = std::min(fewest, tokens);
+  }
+  EXPECT_LT(fewest, 120u) << chat.err;  // it ended by itself
+  EXPECT_GT(turns[1].cached, turns[0].tokens);
+  EXPECT_GT(turns[2].cached, turns[1].tokens);
+  const CommandResult text = run_weft({"chat", "--add-generation-prompt", "--render", "-"},
+                                      R"([{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me."}])");
+  EXPECT_EQ(text.out, "<s>Who?\nMe.\n");
+}
+
+// Where a model has no token for it, the text that the template writes before the next message ends the reply, and is
+// not part of it.
+TEST_F(Chat, TheTemplateTellsWhereATurnEnds) {
+  const char* until_of = "{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %} of {% endif %}{% endfor %}";
+  const char* endless = "{% for m in messages %}{{ m.content }}{% endfor %}";
+  const std::string whole = talk("It was a\n", {}, "12", endless).out;
+  const size_t end = whole.find(" of");
+  ASSERT_NE(end, std::string::npos) << whole;
+  const CommandResult twice = talk("It was a\n", {}, "12", until_of);
+  EXPECT_EQ(twice.out, whole.substr(0, end) + "\n") << twice.err;
+  // A begin of it that comes to nothing is shown.
+  const char* until_other =
+      "{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %} of Xerxes {% endif %}{% endfor %}";
+  EXPECT_EQ(talk("It was a\n", {}, "12", until_other).out, whole);
+}
+
 TEST_F(Chat, Commands) {
   const CommandResult all = talk("One\n/reset\nOne\n/system Be brief.\nOne\n//x\n/nosuch thing\nTwo \\\nlines\n/exit\nThree\n",
                                  {}, "4");
@@ -167,9 +207,12 @@ TEST_F(Chat, AFullContextIsSaid) {
 }
 
 TEST_F(Chat, TemplatesThatFail) {
-  const CommandResult none = run_weft({"chat"}, "Hello\n");
+  std::string bytes = test::read_file(test::shipped_model());
+  const std::string key = "tokenizer.chat_template";
+  bytes.replace(bytes.find(key), key.size(), "tokenizer.chat_tempLATE");
+  const CommandResult none = run_weft({"chat", "-m", file("none.gguf", bytes)}, "Hello\n");
   EXPECT_EQ(none.code, 1);
-  EXPECT_CONTAINS(none.err, ".gguf: has no chat template");
+  EXPECT_CONTAINS(none.err, "none.gguf: has no chat template");
   const CommandResult bad = talk("Hello\n", {}, "1", "a\n{{ messages[0].role | nosuch }}");
   EXPECT_EQ(bad.code, 1);
   EXPECT_CONTAINS(bad.err, "template: line 2, column 23: the filter 'nosuch' is not known\n");

@@ -7,6 +7,7 @@ import gguf
 import numpy as np
 import sentencepiece
 
+from add_chat_template import CHAT_TEMPLATE
 from model import ModelConfig
 from tokenizer import BOS, EOS, UNK
 
@@ -70,6 +71,7 @@ def write_gguf(
     writer.add_add_bos_token(True)
     writer.add_add_eos_token(False)
     writer.add_add_space_prefix(True)
+    writer.add_chat_template(CHAT_TEMPLATE.read_text())
 
     for name, value in weights.items():
         value = value.astype(np.float32)
