@@ -267,7 +267,8 @@ bool obey(const std::string& line, Conversation& conversation) {
 void render(const ChatFlags& flags) {
   const auto checkpoint = open_file(flags.model);
   const ChatTemplate chat_template = open_template(flags, *checkpoint);
-  ChatOptions options = template_options(flags, *load_tokenizer(*checkpoint));
+  const auto tokenizer = load_tokenizer(*checkpoint, {.pre_tokenizer = flags.model.pre_tokenizer});
+  ChatOptions options = template_options(flags, *tokenizer);
   options.add_generation_prompt = flags.add_generation_prompt;
   print(chat_template.render(read_file(flags.render), options));
 }
