@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 #include <utility>
 
 #include "runtime/json_node.h"
@@ -111,7 +112,7 @@ TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory) {
 }
 
 std::vector<AddedToken> apply_config(const TokenizerConfig& config, Vocabulary& vocabulary, AddedIds added,
-                                     const std::function<bool(int32_t)>& is_merged) {
+                                     const std::function<bool(std::string_view)>& is_merged) {
   std::vector<AddedToken> fresh;
   TextIndex ids;
   for (size_t i = 0; i < vocabulary.size(); ++i) ids.emplace(vocabulary.texts[i], static_cast<int32_t>(i));
@@ -160,9 +161,10 @@ std::vector<AddedToken> apply_config(const TokenizerConfig& config, Vocabulary& 
 }
 
 void apply_config(const TokenizerConfig& config, BpeParts& parts, AddedIds added) {
-  const auto is_merged = [&](int32_t id) {
-    return std::any_of(parts.merges.begin(), parts.merges.end(),
-                       [&](const BpeModel::Merge& merge) { return merge.result == id; });
+  const auto is_merged = [&](std::string_view text) {
+    return std::any_of(parts.merges.begin(), parts.merges.end(), [&](const BpeModel::Merge& merge) {
+      return parts.vocabulary.texts[static_cast<size_t>(merge.result)] == text;
+    });
   };
   for (AddedToken& token : apply_config(config, parts.vocabulary, added, is_merged)) {
     const auto i = static_cast<size_t>(token.id);
@@ -172,16 +174,18 @@ void apply_config(const TokenizerConfig& config, BpeParts& parts, AddedIds added
     parts.added.push_back(std::move(token));
   }
   // Whatever tokens that end generation were, they are no text.
+  std::set<int32_t> ends;
   for (const int32_t id : parts.vocabulary.ends) {
-    const auto i = static_cast<size_t>(id);
-    if (parts.vocabulary.types[i] != TokenType::control) continue;
-    parts.bytes[i].clear();
-    bool found = false;
-    for (AddedToken& token : parts.added) {
-      if (token.id != id) continue;
-      token.special = found = true;
-    }
-    if (!found) parts.added.push_back({.text = parts.vocabulary.texts[i], .id = id, .special = true});
+    if (parts.vocabulary.types[static_cast<size_t>(id)] == TokenType::control) ends.insert(id);
+  }
+  for (const int32_t id : ends) parts.bytes[static_cast<size_t>(id)].clear();
+  std::set<int32_t> absent = ends;
+  for (AddedToken& token : parts.added) {
+    token.special |= ends.contains(token.id);
+    absent.erase(token.id);
+  }
+  for (const int32_t id : absent) {
+    parts.added.push_back({.text = parts.vocabulary.texts[static_cast<size_t>(id)], .id = id, .special = true});
   }
 }
 

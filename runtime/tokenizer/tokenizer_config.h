@@ -39,7 +39,7 @@ enum class AddedIds : uint8_t { of_file, next };
 // Throws Error for an id of the file that another token has, a name that is no token, or an id outside the vocabulary.
 std::vector<AddedToken> apply_config(const TokenizerConfig& config, Vocabulary& vocabulary,
                                      AddedIds added = AddedIds::of_file,
-                                     const std::function<bool(int32_t)>& is_merged = nullptr);
+                                     const std::function<bool(std::string_view)>& is_merged = nullptr);
 
 // The same for all parts of a tokenizer.
 void apply_config(const TokenizerConfig& config, BpeParts& parts, AddedIds added = AddedIds::of_file);

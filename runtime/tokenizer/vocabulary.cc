@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <map>
 #include <string_view>
 #include <utility>
 
@@ -154,25 +155,32 @@ bool is_known_end(std::string_view text) {
   return std::find(std::begin(kEnds), std::end(kEnds), text) != std::end(kEnds);
 }
 
-void add_known_ends(Vocabulary& vocabulary, const std::function<bool(int32_t)>& is_merged) {
+void add_known_ends(Vocabulary& vocabulary, const std::function<bool(std::string_view)>& is_merged) {
   const auto has = [&](std::string_view text) {
     return std::find(vocabulary.texts.begin(), vocabulary.texts.end(), text) != vocabulary.texts.end();
   };
   // Two texts mean other things in other company: where a message ends with a call or a return, "<|end|>" parts the
   // messages of one turn; and among other tags of HTML, "</s>" is one.
+  const bool is_parted = (has("<|return|>") && has("<|call|>")) || (has("<|calls|>") && has("<|flush|>"));
+  const bool has_tags = has("</b>") && has("</i>");
   const auto means_other = [&](std::string_view text, TokenType type) {
-    if (text == "<|end|>") return (has("<|return|>") && has("<|call|>")) || (has("<|calls|>") && has("<|flush|>"));
-    return text == "</s>" && type != TokenType::control && has("</b>") && has("</i>");
+    return (text == "<|end|>" && is_parted) || (text == "</s>" && has_tags && type != TokenType::control);
+  };
+  std::map<std::string_view, bool> merged;  // by text, which many tokens may have
+  const auto is_ordinary = [&](std::string_view text) {
+    const auto [at, is_new] = merged.try_emplace(text, false);
+    if (is_new && is_merged) at->second = is_merged(text);
+    return at->second;
   };
   std::vector<int32_t>& ends = vocabulary.ends;
   if (vocabulary.eos) ends.push_back(*vocabulary.eos);
   for (size_t i = 0; i < vocabulary.size(); ++i) {
-    const auto id = static_cast<int32_t>(i);
+    const std::string& text = vocabulary.texts[i];
     TokenType& type = vocabulary.types[i];
-    if (!is_known_end(vocabulary.texts[i]) || means_other(vocabulary.texts[i], type)) continue;
-    if (type == TokenType::normal && is_merged && is_merged(id)) continue;
+    if (!is_known_end(text) || means_other(text, type)) continue;
+    if (type == TokenType::normal && is_ordinary(text)) continue;
     if (type != TokenType::unknown) type = TokenType::control;
-    ends.push_back(id);
+    ends.push_back(static_cast<int32_t>(i));
   }
   std::sort(ends.begin(), ends.end());
   ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
@@ -204,7 +212,7 @@ Vocabulary read_vocabulary(const GgufFile& file, const VocabularyDefaults& defau
     if (const auto id = read_id(file, key, std::nullopt, TokenType::control, types)) vocabulary.ends.push_back(*id);
   }
   read_ends(file, vocabulary);
-  add_known_ends(vocabulary, [&](int32_t id) { return is_merged(file, vocabulary.texts[static_cast<size_t>(id)]); });
+  add_known_ends(vocabulary, [&](std::string_view text) { return is_merged(file, text); });
   return vocabulary;
 }
 

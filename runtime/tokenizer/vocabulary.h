@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/gguf.h"
@@ -41,8 +42,8 @@ bool is_known_end(std::string_view text);
 
 // Adds to `ends` what generation ends with whatever the file says: eos, and the tokens whose texts are known to end a
 // turn. Whatever their type was, these become control tokens: no text, and found in text only where special tokens are.
-// `is_merged`: whether merges make this normal token, which then is a piece of ordinary text; empty: none.
-void add_known_ends(Vocabulary& vocabulary, const std::function<bool(int32_t)>& is_merged = nullptr);
+// `is_merged`: whether merges make a text; a normal token of that text then is a piece of ordinary text. Empty: none.
+void add_known_ends(Vocabulary& vocabulary, const std::function<bool(std::string_view)>& is_merged = nullptr);
 
 // Reads tokenizer.ggml.{tokens,scores,token_type,*_token_id,*_token_ids,add_*_token}. Throws Error, naming file and key,
 // for absent tokens, arrays of unequal length, a token that is not UTF-8, a type or id out of range, a NaN
