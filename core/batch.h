@@ -29,11 +29,4 @@ struct Batch {
   Value<i32, Pos> slots_of(Graph& graph, int group) const;
 };
 
-// The inputs that a cache's appends and reads go by.
-struct CacheInputs {
-  ValueId pos, slots, seq;
-};
-int add_cache(Recorder& recorder, const std::string& name, const AxisInfo* key, const std::vector<AxisList>& fields,
-              CacheInputs inputs, int group);
-
 }  // namespace weft

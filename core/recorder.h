@@ -46,10 +46,10 @@ struct StepRequest {
 };
 
 // Lowers to exactly one step and returns its outputs. The graph is that of the expression's values.
-// Throws Error if values of two graphs meet, or of none.
+// Throws Error if values of two graphs meet, or of none, and for an expression that was never given a value.
 std::vector<ValueId> record_step(const StepRequest& request, std::shared_ptr<Recorder> recorder = nullptr);
 
 // The graph that an expression's values belong to; null if it has none.
-std::shared_ptr<Recorder> find_recorder(const Node& node);
+std::shared_ptr<Recorder> find_recorder(const NodePtr& node);
 
 }  // namespace weft

@@ -85,11 +85,11 @@ class Tensor {
     constexpr std::array<bool, sizeof...(A)> same{std::is_same_v<B, A>...};
     size_t at = 0;
     while (!same[at]) ++at;
-    return storage_->extents[at];
+    return stored().extents[at];
   }
-  size_t size() const { return storage_ ? storage_->bytes() / sizeof(T) : 0; }
-  T* data() { return storage_ ? reinterpret_cast<T*>(storage_->data) : nullptr; }
-  const T* data() const { return storage_ ? reinterpret_cast<const T*>(storage_->data) : nullptr; }
+  size_t size() const { return stored().bytes() / sizeof(T); }
+  T* data() { return reinterpret_cast<T*>(stored().data); }
+  const T* data() const { return reinterpret_cast<const T*>(stored().data); }
   std::span<T> values() { return {data(), size()}; }
   std::span<const T> values() const { return {data(), size()}; }
   const std::shared_ptr<Storage>& storage() const { return storage_; }
@@ -98,6 +98,10 @@ class Tensor {
   void copy_in(std::span<const T> values) {
     check_size(size(), values.size());
     std::copy(values.begin(), values.end(), data());
+  }
+  const Storage& stored() const {
+    if (storage_ == nullptr) refuse_unmade_tensor(axis_list<axes>::get());
+    return *storage_;
   }
 
   std::shared_ptr<Storage> storage_;
@@ -125,6 +129,10 @@ class Weight {
 // Records steps. Copies are handles to the same graph; values keep it alive.
 class Graph {
  public:
+  Graph() = default;
+  Graph(const Graph&) = default;
+  Graph& operator=(const Graph&) = default;
+
   template <ComputeElement T, Axis... A>
   Value<T, A...> input(const std::string& name) {
     return {recorder_, add_input(name, format_of<T>, axis_list<Axes<A...>>::get())};
@@ -133,10 +141,10 @@ class Graph {
   Positions<A> positions(const std::string& name) {
     return {recorder_, add_input(name, Format::i32, {&axis_info<A>})};
   }
-  // Keeps a value readable after a run.
+  // Keeps a value readable after a run. Throws Error for a value of another graph, or one that was never given.
   template <ComputeElement T, Axis... A>
   void result(const Value<T, A...>& value) {
-    recorder_->record()->results.push_back(value.id());
+    add_result(value.recorder(), value.id(), axis_list<Axes<A...>>::get());
   }
 
   template <Axis A>
@@ -148,6 +156,7 @@ class Graph {
 
  private:
   ValueId add_input(const std::string& name, Format format, const AxisList& axes);
+  void add_result(const std::shared_ptr<Recorder>& of, ValueId value, const AxisList& axes);
 
   std::shared_ptr<Recorder> recorder_ = std::make_shared<Recorder>();
 };

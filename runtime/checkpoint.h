@@ -111,4 +111,7 @@ class Checkpoint {
   std::vector<CheckpointTensor> tensors_;  // sorted by name
 };
 
+// The same pointer. Throws Error where it is null.
+std::shared_ptr<const Checkpoint> not_null(std::shared_ptr<const Checkpoint> checkpoint);
+
 }  // namespace weft

@@ -17,6 +17,9 @@ enum class TeamPolicy : uint8_t { fixed, adaptive };
 // A cheap handle: copies share the device.
 class Device {
  public:
+  Device(const Device&) = default;
+  Device& operator=(const Device&) = default;
+
   // `threads`: 0 takes as many as there are CPUs that the process may use (affinity mask, quota of its control group),
   // or OMP_NUM_THREADS if that is less.
   static Device cpu(int threads = 0, TeamPolicy policy = TeamPolicy::fixed);

@@ -57,9 +57,7 @@ class Engine {
   int32_t rows() const { return run_rows_; }
   std::span<const float> logits(int32_t row);
   // Where the last run wrote its tokens in the caches of `group`, in the order in which they were added.
-  std::span<const int32_t> slots(int group) const {
-    return std::span(slots_[static_cast<size_t>(group)]).first(static_cast<size_t>(run_count_));
-  }
+  std::span<const int32_t> slots(int group) const;
 
   // All `tokens`, in chunks of at most `chunk` (0: the batch); returns the logits of the last.
   std::span<const float> prefill(int32_t sequence, std::span<const int32_t> tokens, int32_t chunk = 0);

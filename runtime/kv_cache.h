@@ -102,8 +102,8 @@ class KvCache {
   int32_t sequences() const { return sequences_; }
   int32_t max_length() const { return max_length_; }
   size_t bytes() const { return pool_ ? pool_->bytes() : 0; }
-  const CachePool& pool() const { return *pool_; }
-  const PageBook& book(int group = 0) const { return books_[static_cast<size_t>(group)]; }
+  const CachePool& pool() const;
+  const PageBook& book(int group = 0) const;  // throws Error for a group that there is not
   int groups() const { return static_cast<int>(books_.size()); }
 
   // A sequence without tokens. Throws Error where all are taken.
@@ -130,6 +130,7 @@ class KvCache {
  private:
   // By group: slots, a whole number of pages.
   static std::vector<int64_t> slots_of_groups(const GraphRecord& graph, const KvCacheOptions& options);
+  void check() const;  // throws Error after a move
   void check(int32_t sequence) const;
 
   std::shared_ptr<CachePool> pool_;

@@ -41,4 +41,7 @@ struct LanguageModel {
   std::function<std::vector<float>(int64_t context)> frequencies;
 };
 
+// Throws Error for a model without a graph, or that names what its graph does not have.
+void check_model(const LanguageModel& model);
+
 }  // namespace weft

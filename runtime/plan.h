@@ -59,6 +59,7 @@ class Bindings {
   friend class Plan;
   friend struct PlanState;
   explicit Bindings(std::shared_ptr<const GraphRecord> graph);
+  const GraphRecord& graph() const;  // throws Error after a move
 
   std::shared_ptr<const GraphRecord> graph_;
   std::vector<const void*> data_;       // by ValueId
@@ -78,6 +79,9 @@ struct Output {
   // Throws Error where the format is another.
   std::span<const float> floats() const;
   std::span<const int32_t> ints() const;
+
+ private:
+  void check() const;
 };
 
 // What a plan made of one step.
@@ -147,6 +151,7 @@ class Plan {
  private:
   friend Plan compile(const Device&, std::shared_ptr<const GraphRecord>, const Limits&, const PlanOptions&);
   explicit Plan(std::unique_ptr<PlanState> state);
+  PlanState& state() const;  // throws Error after a move
   std::unique_ptr<PlanState> state_;
 };
 

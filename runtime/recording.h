@@ -28,7 +28,7 @@ class RecordingWriter final : public TraceSink {
 
   void begin(const std::vector<TracedValue>& values, std::span<const int32_t> tokens) override;
   void take(size_t value, int64_t first, int64_t count, std::span<const std::byte> data) override;
-  void finish() { writer_->finish(); }
+  void finish();
 
  private:
   std::filesystem::path path_;
