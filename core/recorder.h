@@ -1,4 +1,5 @@
-// Turns expressions into graph records. Not used directly: Graph (core/value.h) and materialize are its surface.
+// Turns expressions into graph records. Not used directly: Graph (core/value.h) and materialize are its surface. One
+// thread at a time records into a graph; graphs are independent of each other.
 #pragma once
 
 #include <memory>

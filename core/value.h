@@ -28,7 +28,8 @@ std::shared_ptr<Storage> allocate_storage(std::string name, Format format, const
 // Throws Error unless the two are equal.
 void check_size(size_t expected, size_t given);
 
-// A handle to something that is, or will be, in memory: contiguous, in the order of its axes. T: f32, i32, bool.
+// A handle to something that is, or will be, in memory: contiguous, in the order of its axes. T: f32, i32, bool. A
+// default-made one may be assigned to; used in an expression before that, it throws Error. For threads see Graph.
 template <ComputeElement T, Axis... A>
   requires(are_distinct<Axes<A...>> && sizeof...(A) <= kMaxRank)
 class Value {
@@ -55,7 +56,8 @@ class Positions : public Value<i32, A> {
 };
 
 // Owns storage (shared between copies): a constant of every graph that uses it, an input or result of `eval`.
-// T: f32, i32, bool, bf16, f16. Extents are in the order of the axes; an axis of fixed extent must have it.
+// T: f32, i32, bool, bf16, f16. Extents are in the order of the axes; an axis of fixed extent must have it. A default-made
+// one may be assigned to; everything else throws Error before that. Threads may share one that none of them writes to.
 template <StoredElement T, Axis... A>
   requires(are_distinct<Axes<A...>> && sizeof...(A) <= kMaxRank)
 class Tensor {
@@ -107,7 +109,8 @@ class Tensor {
   std::shared_ptr<Storage> storage_;
 };
 
-// Typed axes over bytes whose format (f32, bf16, Q8_0 ...) is known when a file is read. Reading it gives f32.
+// Typed axes over bytes whose format (f32, bf16, Q8_0 ...) is known when a file is read. Reading it gives f32; one that
+// was never loaded throws Error in an expression. Threads, graphs and plans may share it.
 template <Axis... A>
   requires(are_distinct<Axes<A...>> && sizeof...(A) <= kMaxRank)
 class Weight {
@@ -126,7 +129,8 @@ class Weight {
   std::shared_ptr<const Storage> storage_;
 };
 
-// Records steps. Copies are handles to the same graph; values keep it alive.
+// Records steps. Copies are handles to the same graph, and so is what is moved from; values keep it alive. One thread at
+// a time uses a graph and the handles to it; threads may record into different graphs. A compiled plan has its own copy.
 class Graph {
  public:
   Graph() = default;

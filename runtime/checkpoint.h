@@ -41,6 +41,7 @@ using ConfigValue =
 // An integer or a number; nothing for the other kinds.
 std::optional<double> as_number(const ConfigValue& value);
 
+// Immutable, so threads may share one.
 class Checkpoint {
  public:
   // A GGUF file, or any part of a split one; a directory that holds config.json and model.safetensors (or shards, and

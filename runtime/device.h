@@ -14,7 +14,8 @@ class GpuDevice;
 // fewer are faster. Results do not depend on it.
 enum class TeamPolicy : uint8_t { fixed, adaptive };
 
-// A cheap handle: copies share the device.
+// A cheap handle: copies share the device, and what is moved from stays the same device. Threads may share a device: on
+// the CPU each run has a team of threads of its own, on OpenCL the steps of all runs share one queue.
 class Device {
  public:
   Device(const Device&) = default;

@@ -28,6 +28,7 @@ struct EngineOptions {
 enum class WantLogits : uint8_t { none, last, all };
 
 // One plan, one KV cache, and the inputs of a step. After construction nothing here allocates.
+// For one thread at a time; engines are independent, also those of one device or one model.
 class Engine {
  public:
   // Throws Error for options out of range, and where the cache or the values of a step take more memory than there is:

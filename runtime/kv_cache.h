@@ -13,7 +13,7 @@
 namespace weft {
 
 // Pages of one pool, shared by reference counting, and the page tables of the sequences that use them. Bookkeeping
-// only: it knows slots, not bytes. Allocates nothing after construction.
+// only: it knows slots, not bytes. Allocates nothing after construction. For one thread at a time.
 //
 // With a window W, a token sees W tokens, itself included. Then `release_passed` gives back the pages that the next
 // token and all after it cannot see: their entries in the table become -1, and first(sequence) says where the rest begins.
@@ -88,7 +88,7 @@ struct KvCacheOptions {
 };
 
 // The caches of a graph: memory on the plan's device, and page tables per layer group. A group with a window has no more
-// memory than its windows and one step need.
+// memory than its windows and one step need. For one thread at a time; caches are independent of each other.
 class KvCache {
  public:
   // Throws Error where check_memory does.

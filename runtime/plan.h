@@ -22,7 +22,7 @@ struct PlanOptions {
 };
 
 // Memory of a graph's caches on a plan's device: for every cache, as many rows per field, and positions, as its group has
-// slots. Zero at first.
+// slots. Zero at first. For one thread at a time.
 class CachePool {
  public:
   virtual ~CachePool() = default;
@@ -39,7 +39,7 @@ class CachePool {
 };
 
 // What one run reads: inputs, and pages of caches. Made by Plan::bindings and kept between runs, so that binding
-// allocates nothing. Data must stay valid and unchanged until the run has returned.
+// allocates nothing. Data must stay valid and unchanged until the run has returned. For one thread at a time.
 class Bindings {
  public:
   // `data`: contiguous elements in the value's format; `extents` in the order of the value's axes.
@@ -109,7 +109,8 @@ struct ExplainRun {
 
 struct PlanState;
 
-// A graph made ready for one device. Immutable but for its working memory: runs of one plan must not overlap.
+// A graph made ready for one device, whose records it copies. Immutable but for its working memory: one thread at a time
+// calls run, output and clear_profile. Plans are independent, also those of one device or with the same weights.
 class Plan {
  public:
   Plan(Plan&&) noexcept;
@@ -156,7 +157,7 @@ class Plan {
 };
 
 // Every run-time axis of the graph needs a limit, the key axes of caches included (the longest sequence), unless
-// the graph's rules derive it. Throws Error for a graph that is malformed or too large.
+// the graph's rules derive it. Throws Error for a graph that is malformed or too large. Threads may compile at once.
 Plan compile(const Device& device, std::shared_ptr<const GraphRecord> graph, const Limits& limits,
              const PlanOptions& options = {});
 

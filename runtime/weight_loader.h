@@ -42,6 +42,7 @@ class TensorNames {
   std::string prefix_;
 };
 
+// For one thread at a time; loaders of one checkpoint are independent.
 class WeightLoader {
  public:
   explicit WeightLoader(std::shared_ptr<const Checkpoint> checkpoint) : checkpoint_(not_null(std::move(checkpoint))) {}
