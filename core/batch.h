@@ -9,7 +9,7 @@ struct Pos : axis<"pos"> {};  // token of this step, over all sequences
 struct Key : axis<"key"> {};  // cached token that a query looks at
 struct Seq : axis<"seq"> {};  // row whose logits are asked for
 
-// Inputs of a language model's graph. Position (where in its sequence a token stands), slot (where it is cached) and
+// Inputs of a language model's graph, whose threads it shares (see Graph). Position (where in its sequence a token stands), slot (where it is cached) and
 // visibility (what a mask says) are three different things.
 struct Batch {
   Value<i32, Pos> tokens;  // ids
@@ -28,12 +28,5 @@ struct Batch {
   // The slots of another group of caches: an input "slots.GROUP", made for the group's first cache.
   Value<i32, Pos> slots_of(Graph& graph, int group) const;
 };
-
-// The inputs that a cache's appends and reads go by.
-struct CacheInputs {
-  ValueId pos, slots, seq;
-};
-int add_cache(Recorder& recorder, const std::string& name, const AxisInfo* key, const std::vector<AxisList>& fields,
-              CacheInputs inputs, int group);
 
 }  // namespace weft

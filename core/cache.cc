@@ -13,35 +13,74 @@ Value<i32, Pos> Batch::slots_of(Graph& graph, int group) const {
   return graph.input<i32, Pos>("slots." + std::to_string(group));
 }
 
-int add_cache(Recorder& recorder, const std::string& name, const AxisInfo* key, const std::vector<AxisList>& fields,
-              CacheInputs inputs, int group) {
-  GraphRecord& graph = *recorder.record();
-  const int index = static_cast<int>(graph.caches.size());
+namespace {
+
+// An input of the batch, in the graph of its cache.
+ValueId input_of(const Graph& graph, const Value<i32, Pos>& value, const std::string& cache, const char* what) {
+  if (value.recorder() == nullptr || value.id() == kNoValue) {
+    throw Error("cache '" + cache + "': the batch's " + what + " were never given a value");
+  }
+  if (value.recorder() != graph.recorder()) {
+    throw Error("cache '" + cache + "': the batch belongs to another graph");
+  }
+  return value.id();
+}
+
+}  // namespace
+
+int CacheHandle::index() const {
+  if (recorder_ == nullptr) {
+    throw Error("a cache is used that was never given one: it was default-made, or moved from. "
+                "Cache(graph, batch, name) makes a cache");
+  }
+  return index_;
+}
+
+const std::shared_ptr<Recorder>& CacheHandle::recorder() const {
+  index();
+  return recorder_;
+}
+
+const CacheRecord& CacheHandle::record() const {
+  return recorder()->record()->caches[static_cast<size_t>(index_)];
+}
+
+void CacheHandle::name_fields(std::span<const std::string> names) const {
+  const CacheRecord& cache = record();
+  for (size_t i = 0; i < names.size(); ++i) recorder_->record()->values[cache.fields[i]].name = names[i];
+}
+
+CacheHandle::CacheHandle(Graph& graph, const Batch& batch, const std::string& name, const AxisInfo* key,
+                         const std::vector<AxisList>& fields, int group)
+    : recorder_(graph.recorder()) {
+  GraphRecord& records = *recorder_->record();
+  const ValueId pos = input_of(graph, batch.pos, name, "positions"), seq = input_of(graph, batch.seq, name, "sequences"),
+                slots = input_of(graph, batch.slots_of(graph, group), name, "slots");
+  index_ = static_cast<int>(records.caches.size());
   CacheRecord cache;
   cache.name = name;
-  cache.key = recorder.axis(key);
-  cache.pos = graph.values[inputs.pos].axes[0];
-  cache.pos_values = inputs.pos;
-  cache.slots = inputs.slots;
-  cache.seq = inputs.seq;
+  cache.key = recorder_->axis(key);
+  cache.pos = records.values[pos].axes[0];
+  cache.pos_values = pos;
+  cache.slots = slots;
+  cache.seq = seq;
   cache.group = group;
   for (size_t i = 0; i < fields.size(); ++i) {
     ValueRecord field;
     field.name = name + "." + std::to_string(i);
     field.kind = ValueKind::cache_field;
-    field.axes = recorder.axes(fields[i]);
-    field.cache = index;
-    cache.fields.push_back(recorder.add_value(std::move(field)));
+    field.axes = recorder_->axes(fields[i]);
+    field.cache = index_;
+    cache.fields.push_back(recorder_->add_value(std::move(field)));
   }
   ValueRecord positions;
   positions.name = name + ".pos";
   positions.kind = ValueKind::cache_position;
   positions.format = Format::i32;
   positions.axes = {cache.key};
-  positions.cache = index;
-  cache.positions = recorder.add_value(std::move(positions));
-  graph.caches.push_back(std::move(cache));
-  return index;
+  positions.cache = index_;
+  cache.positions = recorder_->add_value(std::move(positions));
+  records.caches.push_back(std::move(cache));
 }
 
 }  // namespace weft

@@ -5,11 +5,14 @@
 //   auto [K, V] = materialize(append(cache, k, v));
 //
 // A field is stored as rows of its axes after the key, at native heads: a value with an axis that the field lacks
-// (Group, say) cannot be appended, which does not compile. What the pages hold is runtime/kv_cache.h's business.
+// (Group, say) cannot be appended, which does not compile. What the pages hold is runtime/kv_cache.h's business. Like
+// values, these are handles to a graph: see Graph for threads.
 #pragma once
 
 #include <array>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "core/batch.h"
 
@@ -38,7 +41,7 @@ class Paged {
 
   auto pos() const {
     return Expr<i32, Axes<key>, Stage::map, void, kCoordinate | kPaged>{
-        value_node(recorder_, positions_, Element::i32, {&axis_info<key>})};
+        paged_node(recorder_, positions_, Element::i32, {&axis_info<key>})};
   }
 
  private:
@@ -50,40 +53,51 @@ class Paged {
 template <class F>
 auto as_expr(const Paged<F>& paged) {
   return Expr<f32, typename F::axes, Stage::leaf, void, kPaged>{
-      value_node(paged.recorder(), paged.id(), Element::f32, axis_list<typename F::axes>::get())};
+      paged_node(paged.recorder(), paged.id(), Element::f32, axis_list<typename F::axes>::get())};
 }
+
+// What caches share, whatever their fields. A handle that was never given a cache throws Error where it is used.
+class CacheHandle {
+ public:
+  CacheHandle() = default;
+
+  int index() const;  // into GraphRecord::caches
+  const std::shared_ptr<Recorder>& recorder() const;
+
+ protected:
+  // Throws Error where the batch belongs to another graph, or one of its values was never given.
+  CacheHandle(Graph& graph, const Batch& batch, const std::string& name, const AxisInfo* key,
+              const std::vector<AxisList>& fields, int group);
+
+  const CacheRecord& record() const;
+  void name_fields(std::span<const std::string> names) const;
+
+ private:
+  std::shared_ptr<Recorder> recorder_;
+  int index_ = -1;
+};
 
 // Handle of one layer's cache in a graph. All fields have the same key axis. Layers of one `group` share page tables;
 // those that look back equally far may share one (LanguageModel::windows).
 template <class First, class... Rest>
-class Cache {
+class Cache : public CacheHandle {
  public:
   using key = typename First::key;
   static_assert((std::is_same_v<key, typename Rest::key> && ...), "the fields of a cache share their key axis");
 
   Cache() = default;
-  Cache(Graph& graph, const Batch& batch, const std::string& name, int group = 0) : recorder_(graph.recorder()) {
-    index_ = add_cache(*recorder_, name, &axis_info<key>,
-                       {axis_list<typename First::axes>::get(), axis_list<typename Rest::axes>::get()...},
-                       {batch.pos.id(), batch.slots_of(graph, group).id(), batch.seq.id()}, group);
-  }
+  Cache(Graph& graph, const Batch& batch, const std::string& name, int group = 0)
+      : CacheHandle(graph, batch, name, &axis_info<key>,
+                    {axis_list<typename First::axes>::get(), axis_list<typename Rest::axes>::get()...}, group) {}
 
-  int index() const { return index_; }
-  const std::shared_ptr<Recorder>& recorder() const { return recorder_; }
   template <class F>
   Paged<F> paged(size_t field) const {
-    const CacheRecord& record = recorder_->record()->caches[static_cast<size_t>(index_)];
-    return {recorder_, record.fields[field], record.positions};
+    return {recorder(), record().fields[field], record().positions};
   }
   // How traces call the fields; without this, NAME.0, NAME.1.
   void name_fields(const std::array<std::string, 1 + sizeof...(Rest)>& names) const {
-    GraphRecord& graph = *recorder_->record();
-    for (size_t i = 0; i < names.size(); ++i) graph.values[graph.caches[static_cast<size_t>(index_)].fields[i]].name = names[i];
+    CacheHandle::name_fields(names);
   }
-
- private:
-  std::shared_ptr<Recorder> recorder_;
-  int index_ = -1;
 };
 
 }  // namespace weft

@@ -91,7 +91,8 @@ using combined_expr = typename combined<T, A, B>::type;
 
 // One operand, mapped: a leaf becomes a map.
 template <class T, class A>
-using mapped_expr = Expr<T, typename A::axes, is_mapped<A> ? Stage::map : A::stage, typename A::along, A::flags>;
+using mapped_expr =
+    Expr<T, typename A::axes, is_mapped<A> ? Stage::map : A::stage, typename A::along, A::flags & ~kSoftmax>;
 
 // Why A and B do not combine in operation Op.
 template <class Op, class A, class B>

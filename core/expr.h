@@ -28,6 +28,7 @@ enum class Stage : uint8_t {
 // Flags of an expression beside its stage.
 inline constexpr unsigned kCoordinate = 1;  // made of index<A>(), positions and scalars: broadcasts freely
 inline constexpr unsigned kPaged = 2;       // reads a cache, so it must end in attention
+inline constexpr unsigned kSoftmax = 4;     // of a norm: a softmax along Along, and nothing after it
 
 template <class T, class A, Stage S, class Along = void, unsigned Flags = 0>
 struct Expr {

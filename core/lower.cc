@@ -2,6 +2,7 @@
 // stands below it the body; reductions, contractions and leaves are collected into the region on the way.
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "core/error.h"
@@ -10,19 +11,46 @@
 namespace weft {
 namespace {
 
-bool contains(const Node& node, NodeKind kind) {
-  if (node.kind == kind) return true;
-  return std::any_of(node.args.begin(), node.args.end(), [kind](const NodePtr& arg) { return contains(*arg, kind); });
+// The first node below `node`, or itself, that `wanted` holds for; `enter(node)`: look at its operands. Operands that
+// several nodes share are visited once.
+template <class Wanted, class Enter>
+const Node* find_node(const Node& node, const Wanted& wanted, const Enter& enter,
+                      std::unordered_set<const Node*>& visited) {
+  if (!visited.insert(&node).second) return nullptr;
+  if (wanted(node)) return &node;
+  if (!enter(node)) return nullptr;
+  for (const NodePtr& arg : node.args) {
+    if (const Node* found = find_node(*arg, wanted, enter, visited)) return found;
+  }
+  for (const NodeViewAxis& axis : node.view) {
+    if (!axis.ids) continue;
+    if (const Node* found = find_node(*axis.ids, wanted, enter, visited)) return found;
+  }
+  return nullptr;
+}
+
+template <class Wanted>
+const Node* find_node(const Node& node, const Wanted& wanted) {
+  std::unordered_set<const Node*> visited;
+  return find_node(node, wanted, [](const Node&) { return true; }, visited);
 }
 
 // The rope of an expression, which the typed surface has made sure is the only one and outside of contractions.
 const Node* find_rope(const Node& node) {
-  if (node.kind == NodeKind::rope) return &node;
-  if (node.kind == NodeKind::contract) return nullptr;
-  for (const NodePtr& arg : node.args) {
-    if (const Node* rope = find_rope(*arg)) return rope;
-  }
-  return nullptr;
+  std::unordered_set<const Node*> visited;
+  return find_node(
+      node, [](const Node& n) { return n.kind == NodeKind::rope; },
+      [](const Node& n) { return n.kind != NodeKind::contract; }, visited);
+}
+
+bool is_cached(const Node& leaf) { return leaf.recorder && leaf.recorder->record()->values[leaf.value].cache >= 0; }
+
+// contract<K>(softmax<K>(score), v): of scores that contract something, and of those over a cache's keys; any other
+// softmax is the prologue of a contraction.
+bool is_attention(const Node& top) {
+  if (top.kind != NodeKind::contract || top.args[0]->kind != NodeKind::softmax) return false;
+  if (is_cached(*top.args[1])) return true;
+  return find_node(*top.args[0], [](const Node& n) { return n.kind == NodeKind::contract || is_cached(n); }) != nullptr;
 }
 
 template <class T>
@@ -38,8 +66,7 @@ class RegionBuilder {
   RegionBuilder(Recorder& recorder, const RegionRequest& request) : recorder_(recorder) {
     region_.axes = recorder.axes(request.axes);
     const Node* top = request.expression.get();
-    if (top->kind == NodeKind::contract && top->args[0]->kind == NodeKind::softmax &&
-        contains(*top->args[0], NodeKind::contract)) {
+    if (is_attention(*top)) {
       build_attention(*top);
     } else if (const Node* rope = find_rope(*top)) {
       build_source(region_.body, rope->args[0], region_.axes);
@@ -229,21 +256,18 @@ Format format_of(Element element) {
 
 }  // namespace
 
-std::shared_ptr<Recorder> find_recorder(const Node& node) {
-  if (node.recorder) return node.recorder;
-  for (const NodePtr& arg : node.args) {
-    if (auto recorder = find_recorder(*arg)) return recorder;
+std::shared_ptr<Recorder> find_recorder(const NodePtr& node) {
+  if (node == nullptr) {
+    throw Error("materialize: an expression that was never given a value: it was default-made, or moved from");
   }
-  for (const NodeViewAxis& axis : node.view) {
-    if (!axis.ids) continue;
-    if (auto recorder = find_recorder(*axis.ids)) return recorder;
-  }
-  return nullptr;
+  const Node* leaf = find_node(*node, [](const Node& n) { return n.recorder != nullptr; });
+  return leaf != nullptr ? leaf->recorder : nullptr;
 }
 
 std::vector<ValueId> record_step(const StepRequest& request, std::shared_ptr<Recorder> recorder) {
   for (const RegionRequest& region : request.regions) {
-    if (!recorder) recorder = find_recorder(*region.expression);
+    auto found = find_recorder(region.expression);
+    if (!recorder) recorder = std::move(found);
   }
   if (!recorder) throw Error("materialize: the expression reads no value of a graph; eval computes such a one");
   GraphRecord& graph = *recorder->record();

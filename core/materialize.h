@@ -31,7 +31,7 @@ consteval auto why_not() {
 template <class E, class... A>
 auto record(const E& expr, Axes<A...>, std::string name) {
   const NodePtr node = expr.node;
-  auto recorder = find_recorder(*node);
+  auto recorder = find_recorder(node);
   const ValueId id = record_step({.regions = {{node, axis_list<Axes<A...>>::get()}}, .name = std::move(name)})[0];
   return Value<typename E::element, A...>(std::move(recorder), id);
 }

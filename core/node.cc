@@ -25,7 +25,27 @@ void refuse_sliced(const NodeViewAxis& axis, const char* what) {
               "; put materialize around the slice");
 }
 
+// "value over <pos, embed>"
+std::string over(const char* what, const AxisList& axes) {
+  std::string text = std::string(what) + " over <";
+  for (size_t i = 0; i < axes.size(); ++i) text += (i == 0 ? "" : ", ") + std::string(axes[i]->name);
+  return text + ">";
+}
+
+[[noreturn]] void refuse_unmade_expression() {
+  throw Error("an expression is used that was never given a value: it was default-made, or moved from");
+}
+
+// A view's leaf, to be changed.
+std::shared_ptr<Node> copy_of(const NodePtr& leaf) {
+  if (leaf == nullptr) refuse_unmade_expression();
+  return std::make_shared<Node>(*leaf);
+}
+
 std::shared_ptr<Node> make(NodeKind kind, Element type, std::vector<NodePtr> args) {
+  for (const NodePtr& arg : args) {
+    if (arg == nullptr) refuse_unmade_expression();
+  }
   auto node = std::make_shared<Node>();
   node->kind = kind;
   node->type = type;
@@ -88,7 +108,28 @@ NodePtr rope_node(const AxisInfo* axis, NodePtr x, NodePtr position, RopeOptions
   return node;
 }
 
+void refuse_unmade_value(const AxisList& axes) {
+  throw Error(over("a value", axes) +
+              " is used that was never given one: it was default-made, or moved from. Graph::input, Graph::positions and "
+              "materialize give values");
+}
+
+void refuse_unmade_tensor(const AxisList& axes) {
+  throw Error(over("a tensor or weight", axes) +
+              " is used that was never given a value: it was default-made, moved from, or never loaded");
+}
+
+NodePtr paged_node(std::shared_ptr<Recorder> recorder, ValueId value, Element type, const AxisList& axes) {
+  if (recorder == nullptr || value == kNoValue) {
+    throw Error(over("a cached field", axes) +
+                " is used that was never given a value: it was default-made, or moved from. "
+                "materialize(append(cache, ...)) gives the fields of a cache");
+  }
+  return value_node(std::move(recorder), value, type, axes);
+}
+
 NodePtr value_node(std::shared_ptr<Recorder> recorder, ValueId value, Element type, const AxisList& axes) {
+  if (recorder == nullptr || value == kNoValue) refuse_unmade_value(axes);
   auto node = make(NodeKind::leaf, type, {});
   node->recorder = std::move(recorder);
   node->value = value;
@@ -97,7 +138,7 @@ NodePtr value_node(std::shared_ptr<Recorder> recorder, ValueId value, Element ty
 }
 
 NodePtr storage_node(std::shared_ptr<const Storage> storage, Element type, const AxisList& axes) {
-  if (storage == nullptr) throw Error("a tensor or weight is used that was never loaded or allocated");
+  if (storage == nullptr) refuse_unmade_tensor(axes);
   auto node = make(NodeKind::leaf, type, {});
   node->storage = std::move(storage);
   node->stored_axes = axes;
@@ -105,9 +146,9 @@ NodePtr storage_node(std::shared_ptr<const Storage> storage, Element type, const
   return node;
 }
 
-NodePtr renamed(const Node& leaf, const AxisInfo* from, const AxisInfo* to) {
-  auto node = std::make_shared<Node>(leaf);
-  NodeViewAxis& axis = node->view[find_axis(leaf, from)];
+NodePtr renamed(const NodePtr& leaf, const AxisInfo* from, const AxisInfo* to) {
+  auto node = copy_of(leaf);
+  NodeViewAxis& axis = node->view[find_axis(*leaf, from)];
   if (axis.stored == from) axis.stored = to;
   axis.axis = to;
   node->rules.push_back({ExtentRule::Kind::equal, to, from, nullptr, 0, 0,
@@ -115,10 +156,10 @@ NodePtr renamed(const Node& leaf, const AxisInfo* from, const AxisInfo* to) {
   return node;
 }
 
-NodePtr split_view(const Node& leaf, const AxisInfo* whole, const AxisInfo* outer, const AxisInfo* inner) {
-  auto node = std::make_shared<Node>(leaf);
-  const size_t at = find_axis(leaf, whole);
-  refuse_sliced(leaf.view[at], "split");
+NodePtr split_view(const NodePtr& leaf, const AxisInfo* whole, const AxisInfo* outer, const AxisInfo* inner) {
+  auto node = copy_of(leaf);
+  const size_t at = find_axis(*leaf, whole);
+  refuse_sliced(leaf->view[at], "split");
   node->view[at] = {outer, outer, 0, nullptr};
   node->view.insert(node->view.begin() + static_cast<std::ptrdiff_t>(at) + 1, {inner, inner, 0, nullptr});
   node->rules.push_back({ExtentRule::Kind::product, whole, outer, inner, 0, 0,
@@ -127,11 +168,11 @@ NodePtr split_view(const Node& leaf, const AxisInfo* whole, const AxisInfo* oute
   return node;
 }
 
-NodePtr merged_view(const Node& leaf, const AxisInfo* outer, const AxisInfo* inner, const AxisInfo* whole) {
-  auto node = std::make_shared<Node>(leaf);
-  const size_t at = find_axis(leaf, outer);
-  refuse_sliced(leaf.view[at], "merge");
-  refuse_sliced(leaf.view[find_axis(leaf, inner)], "merge");
+NodePtr merged_view(const NodePtr& leaf, const AxisInfo* outer, const AxisInfo* inner, const AxisInfo* whole) {
+  auto node = copy_of(leaf);
+  const size_t at = find_axis(*leaf, outer);
+  refuse_sliced(leaf->view[at], "merge");
+  refuse_sliced(leaf->view[find_axis(*leaf, inner)], "merge");
   node->view[at] = {whole, whole, 0, nullptr};
   node->view.erase(node->view.begin() + static_cast<std::ptrdiff_t>(at) + 1);
   node->rules.push_back({ExtentRule::Kind::product, whole, outer, inner, 0, 0,
@@ -140,13 +181,13 @@ NodePtr merged_view(const Node& leaf, const AxisInfo* outer, const AxisInfo* inn
   return node;
 }
 
-NodePtr sliced_view(const Node& leaf, const AxisInfo* from, const AxisInfo* to, int64_t begin, int64_t count) {
+NodePtr sliced_view(const NodePtr& leaf, const AxisInfo* from, const AxisInfo* to, int64_t begin, int64_t count) {
   if (begin < 0 || count < 0) {
     throw Error("slice of axis " + quoted(from) + ": begin " + std::to_string(begin) + " and count " +
                 std::to_string(count) + " must not be negative");
   }
-  auto node = std::make_shared<Node>(leaf);
-  NodeViewAxis& axis = node->view[find_axis(leaf, from)];
+  auto node = copy_of(leaf);
+  NodeViewAxis& axis = node->view[find_axis(*leaf, from)];
   axis.begin += begin;
   axis.axis = to;
   node->rules.push_back({ExtentRule::Kind::slice, to, from, nullptr, begin, count,
@@ -154,9 +195,10 @@ NodePtr sliced_view(const Node& leaf, const AxisInfo* from, const AxisInfo* to, 
   return node;
 }
 
-NodePtr gathered_view(const Node& leaf, const AxisInfo* axis, NodePtr ids) {
-  auto node = std::make_shared<Node>(leaf);
-  NodeViewAxis& gathered = node->view[find_axis(leaf, axis)];
+NodePtr gathered_view(const NodePtr& leaf, const AxisInfo* axis, NodePtr ids) {
+  if (ids == nullptr) refuse_unmade_expression();
+  auto node = copy_of(leaf);
+  NodeViewAxis& gathered = node->view[find_axis(*leaf, axis)];
   refuse_sliced(gathered, "at");
   gathered.axis = nullptr;
   gathered.ids = std::move(ids);

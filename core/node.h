@@ -1,6 +1,6 @@
 // Expressions at run time: an immutable tree that `materialize` lowers to one step. The typed surface (core/expr.h)
-// checks; nodes only remember. A node owns its children and its leaves, so an expression may be returned, stored and
-// used again.
+// checks axes and types; nodes remember, and refuse operands that were never given a value. A node owns its children and
+// its leaves, so an expression may be returned, stored and used again. Threads may share expressions.
 #pragma once
 
 #include <memory>
@@ -75,16 +75,21 @@ NodePtr softmax_node(const AxisInfo* axis, NodePtr x);
 NodePtr contract_node(AxisList over, AxisList left_axes, NodePtr left, NodePtr right);
 NodePtr rope_node(const AxisInfo* axis, NodePtr x, NodePtr position, RopeOptions options);
 
-// Leaves. `axes` in memory order.
+// Leaves. `axes` in memory order. Throw Error for a handle that was never given a value, naming its axes.
 NodePtr value_node(std::shared_ptr<Recorder> recorder, ValueId value, Element type, const AxisList& axes);
+NodePtr paged_node(std::shared_ptr<Recorder> recorder, ValueId value, Element type, const AxisList& axes);
 NodePtr storage_node(std::shared_ptr<const Storage> storage, Element type, const AxisList& axes);
 
+// What those throw.
+[[noreturn]] void refuse_unmade_value(const AxisList& axes);
+[[noreturn]] void refuse_unmade_tensor(const AxisList& axes);
+
 // Views of a leaf. Throw Error where the view cannot be expressed without a copy (a split of a slice, say).
-NodePtr renamed(const Node& leaf, const AxisInfo* from, const AxisInfo* to);
-NodePtr split_view(const Node& leaf, const AxisInfo* whole, const AxisInfo* outer, const AxisInfo* inner);
-NodePtr merged_view(const Node& leaf, const AxisInfo* outer, const AxisInfo* inner, const AxisInfo* whole);
-NodePtr sliced_view(const Node& leaf, const AxisInfo* from, const AxisInfo* to, int64_t begin, int64_t count);
-NodePtr gathered_view(const Node& leaf, const AxisInfo* axis, NodePtr ids);
+NodePtr renamed(const NodePtr& leaf, const AxisInfo* from, const AxisInfo* to);
+NodePtr split_view(const NodePtr& leaf, const AxisInfo* whole, const AxisInfo* outer, const AxisInfo* inner);
+NodePtr merged_view(const NodePtr& leaf, const AxisInfo* outer, const AxisInfo* inner, const AxisInfo* whole);
+NodePtr sliced_view(const NodePtr& leaf, const AxisInfo* from, const AxisInfo* to, int64_t begin, int64_t count);
+NodePtr gathered_view(const NodePtr& leaf, const AxisInfo* axis, NodePtr ids);
 
 // rms_norm: x / sqrt(mean(x^2) + eps) * weight (Zhang & Sennrich 2019, arXiv:1910.07467).
 NodePtr rms_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& weight, float eps);

@@ -1,4 +1,5 @@
-// Turns expressions into graph records. Not used directly: Graph (core/value.h) and materialize are its surface.
+// Turns expressions into graph records. Not used directly: Graph (core/value.h) and materialize are its surface. One
+// thread at a time records into a graph; graphs are independent of each other.
 #pragma once
 
 #include <memory>
@@ -46,10 +47,10 @@ struct StepRequest {
 };
 
 // Lowers to exactly one step and returns its outputs. The graph is that of the expression's values.
-// Throws Error if values of two graphs meet, or of none.
+// Throws Error if values of two graphs meet, or of none, and for an expression that was never given a value.
 std::vector<ValueId> record_step(const StepRequest& request, std::shared_ptr<Recorder> recorder = nullptr);
 
 // The graph that an expression's values belong to; null if it has none.
-std::shared_ptr<Recorder> find_recorder(const Node& node);
+std::shared_ptr<Recorder> find_recorder(const NodePtr& node);
 
 }  // namespace weft

@@ -47,6 +47,12 @@ void check_size(size_t expected, size_t given) {
               " values were given");
 }
 
+void Graph::add_result(const std::shared_ptr<Recorder>& of, ValueId value, const AxisList& axes) {
+  if (of == nullptr || value == kNoValue) refuse_unmade_value(axes);
+  if (of != recorder_) throw Error("result: value '" + of->record()->values[value].name + "' belongs to another graph");
+  recorder_->record()->results.push_back(value);
+}
+
 ValueId Graph::add_input(const std::string& name, Format format, const AxisList& axes) {
   ValueRecord value;
   value.name = name;

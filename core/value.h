@@ -28,7 +28,8 @@ std::shared_ptr<Storage> allocate_storage(std::string name, Format format, const
 // Throws Error unless the two are equal.
 void check_size(size_t expected, size_t given);
 
-// A handle to something that is, or will be, in memory: contiguous, in the order of its axes. T: f32, i32, bool.
+// A handle to something that is, or will be, in memory: contiguous, in the order of its axes. T: f32, i32, bool. A
+// default-made one may be assigned to; used in an expression before that, it throws Error. For threads see Graph.
 template <ComputeElement T, Axis... A>
   requires(are_distinct<Axes<A...>> && sizeof...(A) <= kMaxRank)
 class Value {
@@ -55,7 +56,8 @@ class Positions : public Value<i32, A> {
 };
 
 // Owns storage (shared between copies): a constant of every graph that uses it, an input or result of `eval`.
-// T: f32, i32, bool, bf16, f16. Extents are in the order of the axes; an axis of fixed extent must have it.
+// T: f32, i32, bool, bf16, f16. Extents are in the order of the axes; an axis of fixed extent must have it. A default-made
+// one may be assigned to; everything else throws Error before that. Threads may share one that none of them writes to.
 template <StoredElement T, Axis... A>
   requires(are_distinct<Axes<A...>> && sizeof...(A) <= kMaxRank)
 class Tensor {
@@ -85,11 +87,11 @@ class Tensor {
     constexpr std::array<bool, sizeof...(A)> same{std::is_same_v<B, A>...};
     size_t at = 0;
     while (!same[at]) ++at;
-    return storage_->extents[at];
+    return stored().extents[at];
   }
-  size_t size() const { return storage_ ? storage_->bytes() / sizeof(T) : 0; }
-  T* data() { return storage_ ? reinterpret_cast<T*>(storage_->data) : nullptr; }
-  const T* data() const { return storage_ ? reinterpret_cast<const T*>(storage_->data) : nullptr; }
+  size_t size() const { return stored().bytes() / sizeof(T); }
+  T* data() { return reinterpret_cast<T*>(stored().data); }
+  const T* data() const { return reinterpret_cast<const T*>(stored().data); }
   std::span<T> values() { return {data(), size()}; }
   std::span<const T> values() const { return {data(), size()}; }
   const std::shared_ptr<Storage>& storage() const { return storage_; }
@@ -99,11 +101,16 @@ class Tensor {
     check_size(size(), values.size());
     std::copy(values.begin(), values.end(), data());
   }
+  const Storage& stored() const {
+    if (storage_ == nullptr) refuse_unmade_tensor(axis_list<axes>::get());
+    return *storage_;
+  }
 
   std::shared_ptr<Storage> storage_;
 };
 
-// Typed axes over bytes whose format (f32, bf16, Q8_0 ...) is known when a file is read. Reading it gives f32.
+// Typed axes over bytes whose format (f32, bf16, Q8_0 ...) is known when a file is read. Reading it gives f32; one that
+// was never loaded throws Error in an expression. Threads, graphs and plans may share it.
 template <Axis... A>
   requires(are_distinct<Axes<A...>> && sizeof...(A) <= kMaxRank)
 class Weight {
@@ -122,9 +129,14 @@ class Weight {
   std::shared_ptr<const Storage> storage_;
 };
 
-// Records steps. Copies are handles to the same graph; values keep it alive.
+// Records steps. Copies are handles to the same graph, and so is what is moved from; values keep it alive. One thread at
+// a time uses a graph and the handles to it; threads may record into different graphs. A compiled plan has its own copy.
 class Graph {
  public:
+  Graph() = default;
+  Graph(const Graph&) = default;
+  Graph& operator=(const Graph&) = default;
+
   template <ComputeElement T, Axis... A>
   Value<T, A...> input(const std::string& name) {
     return {recorder_, add_input(name, format_of<T>, axis_list<Axes<A...>>::get())};
@@ -133,10 +145,10 @@ class Graph {
   Positions<A> positions(const std::string& name) {
     return {recorder_, add_input(name, Format::i32, {&axis_info<A>})};
   }
-  // Keeps a value readable after a run.
+  // Keeps a value readable after a run. Throws Error for a value of another graph, or one that was never given.
   template <ComputeElement T, Axis... A>
   void result(const Value<T, A...>& value) {
-    recorder_->record()->results.push_back(value.id());
+    add_result(value.recorder(), value.id(), axis_list<Axes<A...>>::get());
   }
 
   template <Axis A>
@@ -148,6 +160,7 @@ class Graph {
 
  private:
   ValueId add_input(const std::string& name, Format format, const AxisList& axes);
+  void add_result(const std::shared_ptr<Recorder>& of, ValueId value, const AxisList& axes);
 
   std::shared_ptr<Recorder> recorder_ = std::make_shared<Recorder>();
 };

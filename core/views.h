@@ -111,7 +111,7 @@ auto rename(const X& x) {
   if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
-    return views_detail::leaf<E, List>{renamed(*as_expr(x).node, &axis_info<From>, &axis_info<To>)};
+    return views_detail::leaf<E, List>{renamed(as_expr(x).node, &axis_info<From>, &axis_info<To>)};
   }
 }
 
@@ -126,7 +126,7 @@ auto split(const X& x) {
     return Refused{};
   } else {
     return views_detail::leaf<E, List>{
-        split_view(*as_expr(x).node, &axis_info<From>, &axis_info<Outer>, &axis_info<Inner>)};
+        split_view(as_expr(x).node, &axis_info<From>, &axis_info<Outer>, &axis_info<Inner>)};
   }
 }
 
@@ -144,7 +144,7 @@ auto merge(const X& x) {
     return Refused{};
   } else {
     return views_detail::leaf<E, List>{
-        merged_view(*as_expr(x).node, &axis_info<Outer>, &axis_info<Inner>, &axis_info<To>)};
+        merged_view(as_expr(x).node, &axis_info<Outer>, &axis_info<Inner>, &axis_info<To>)};
   }
 }
 
@@ -159,7 +159,7 @@ auto slice(const X& x, int64_t begin, int64_t count = To::fixed_extent) {
     return Refused{};
   } else {
     return views_detail::leaf<E, List>{
-        sliced_view(*as_expr(x).node, &axis_info<From>, &axis_info<To>, begin, count)};
+        sliced_view(as_expr(x).node, &axis_info<From>, &axis_info<To>, begin, count)};
   }
 }
 

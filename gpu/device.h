@@ -4,8 +4,11 @@
 // ("this build has no OpenCL backend; configure with -DWEFT_OPENCL=ON"), so that no caller has an #ifdef.
 //
 // Work is enqueued in the order of the calls and runs in that order (one in-order queue per device): a step sees
-// what the uploads and steps before it have written. Only download() and finish() wait. A device, its buffers and
-// its steps belong to one thread at a time; buffers and steps keep what they need of the device alive.
+// what the uploads and steps before it have written. Only download() and finish() wait. Buffers and steps keep what they
+// need of the device alive.
+//
+// Threads may share a device: their calls take turns in the queue, and what one thread has called runs in that order. A
+// buffer or a step is used by one thread at a time.
 #pragma once
 
 #include <cstddef>

@@ -74,16 +74,27 @@ ProgramCache::ProgramCache(cl_context context, cl_device_id device, std::string 
               options_ + "\n";
 }
 
+GpuProgramStats ProgramCache::stats() const {
+  const std::lock_guard lock(mutex_);
+  return stats_;
+}
+
 BuiltUnit ProgramCache::get(const std::string& unit) {
+  const std::lock_guard lock(mutex_);
   if (const auto found = units_.find(unit); found != units_.end()) {
     ++stats_.from_memory;
     return found->second;
   }
-  build_missing({unit});
+  build_missing_locked({unit});
   return units_.at(unit);
 }
 
 void ProgramCache::build_missing(const std::vector<std::string>& units) {
+  const std::lock_guard lock(mutex_);
+  build_missing_locked(units);
+}
+
+void ProgramCache::build_missing_locked(const std::vector<std::string>& units) {
   std::string source = head_;
   std::unordered_map<std::string, BuiltUnit> added;
   for (const std::string& unit : units) {

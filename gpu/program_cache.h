@@ -1,7 +1,9 @@
-// Built OpenCL programs: kept in memory by their source, and on disk as the driver's binaries.
+// Built OpenCL programs: kept in memory by their source, and on disk as the driver's binaries. Threads may share a cache,
+// and processes a folder; a thread waits while another builds.
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -29,10 +31,11 @@ class ProgramCache {
   // Builds those of the units that are missing as one program.
   void build_missing(const std::vector<std::string>& units);
 
-  const GpuProgramStats& stats() const { return stats_; }
+  GpuProgramStats stats() const;
   const std::string& folder() const { return folder_; }
 
  private:
+  void build_missing_locked(const std::vector<std::string>& units);
   std::shared_ptr<const ClProgram> build(const std::string& source);
   ClProgram from_binary(const std::vector<unsigned char>& binary);
   ClProgram from_source(const std::string& source);
@@ -40,6 +43,7 @@ class ProgramCache {
   cl_context context_;
   cl_device_id device_;
   std::string head_, folder_, options_, identity_;
+  mutable std::mutex mutex_;  // of what follows
   std::unordered_map<std::string, BuiltUnit> units_;
   GpuProgramStats stats_;
 };

@@ -28,7 +28,7 @@ std::vector<std::string> architectures() {
 }
 
 LanguageModel load_model(const std::shared_ptr<const Checkpoint>& file) {
-  const std::string& architecture = file->architecture();
+  const std::string& architecture = not_null(file)->architecture();
   const auto found = registry().find(architecture);
   if (found != registry().end()) return found->second(file);
   std::string known;

@@ -18,7 +18,8 @@ namespace weft {
 
 using LoadModel = LanguageModel (*)(const std::shared_ptr<const Checkpoint>& file);
 
-// Returns true, so that it can initialize a global. The last registration of a name holds.
+// Returns true, so that it can initialize a global. The last registration of a name holds. Not while another thread calls
+// a function of this header; the others may be called by several threads at once.
 bool register_architecture(std::string_view name, LoadModel load);
 std::vector<std::string> architectures();
 

@@ -80,6 +80,8 @@ class WeightPacker {
                                 Format& format) = 0;
 };
 
+// Kernels are made by several threads at once, each for a plan of its own; they may read the context and nothing else that
+// changes.
 struct KernelContext {
   const GraphRecord& graph;
   const Step& step;
@@ -89,7 +91,7 @@ struct KernelContext {
   WeightPacker* packer = nullptr;
 };
 
-// A step made ready to run for any extents within the limits.
+// A step made ready to run for any extents within the limits. Immutable: what a run writes lies in its StepArgs.
 class CpuKernel {
  public:
   virtual ~CpuKernel() = default;

@@ -21,9 +21,15 @@ Bindings::Bindings(std::shared_ptr<const GraphRecord> graph)
       axis_extents_(graph_->axes.size(), kUnknownExtent),
       pages_(graph_->caches.size()) {}
 
+const GraphRecord& Bindings::graph() const {
+  if (graph_ == nullptr) throw Error("bindings are used that were moved from");
+  return *graph_;
+}
+
 void Bindings::input(ValueId value, const void* data, std::span<const int64_t> extents) {
-  if (value >= graph_->values.size()) throw Error("value " + std::to_string(value) + " is not in the graph");
-  const ValueRecord& record = graph_->values[value];
+  if (value == kNoValue) throw Error("an input is bound that was never given a value");
+  if (value >= graph().values.size()) throw Error("value " + std::to_string(value) + " is not in the graph");
+  const ValueRecord& record = graph().values[value];
   if (record.kind != ValueKind::input) throw Error(quoted(record.name) + " is no input");
   if (extents.size() != record.axes.size()) {
     throw Error("input " + quoted(record.name) + " has " + std::to_string(record.axes.size()) + " axes, but " +
@@ -36,7 +42,7 @@ void Bindings::input(ValueId value, const void* data, std::span<const int64_t> e
 }
 
 void Bindings::extent(AxisId axis, int64_t extent) {
-  if (axis >= graph_->axes.size()) throw Error("axis " + std::to_string(axis) + " is not in the graph");
+  if (axis >= graph().axes.size()) throw Error("axis " + std::to_string(axis) + " is not in the graph");
   axis_extents_[axis] = extent;
 }
 

@@ -76,11 +76,15 @@ ChatTemplate::~ChatTemplate() = default;
 ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 
-const std::string& ChatTemplate::name() const { return parsed_->name; }
+const std::string& ChatTemplate::name() const {
+  if (parsed_ == nullptr) throw Error("a chat template is used that was moved from");
+  return parsed_->name;
+}
 
 // Calls make_messages(machine) for the conversation, and runs the template.
 template <class MakeMessages>
 std::string ChatTemplate::render_with(const ChatOptions& options, MakeMessages make_messages) const {
+  name();  // throws after a move
   jinja::Machine machine(options.now);
   jinja::Variables variables;
   try {

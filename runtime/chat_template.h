@@ -38,6 +38,7 @@ struct ChatOptions {
   std::optional<std::time_t> now;       // for strftime_now; nothing: the clock
 };
 
+// Immutable, so threads may share one.
 class ChatTemplate {
  public:
   // `name` is for messages: where the template comes from. Throws Error "NAME: line L, column C: reason", with the

@@ -152,6 +152,11 @@ std::optional<double> as_number(const ConfigValue& value) {
   return std::nullopt;
 }
 
+std::shared_ptr<const Checkpoint> not_null(std::shared_ptr<const Checkpoint> checkpoint) {
+  if (checkpoint == nullptr) throw Error("no checkpoint was given: the pointer is null; Checkpoint::open gives one");
+  return checkpoint;
+}
+
 std::shared_ptr<const Checkpoint> Checkpoint::open(const fs::path& path) {
   std::shared_ptr<Checkpoint> checkpoint(new Checkpoint);
   checkpoint->path_ = path.string();

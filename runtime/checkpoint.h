@@ -41,6 +41,7 @@ using ConfigValue =
 // An integer or a number; nothing for the other kinds.
 std::optional<double> as_number(const ConfigValue& value);
 
+// Immutable, so threads may share one.
 class Checkpoint {
  public:
   // A GGUF file, or any part of a split one; a directory that holds config.json and model.safetensors (or shards, and
@@ -110,5 +111,8 @@ class Checkpoint {
   std::string gguf_prefix_;   // "llama."
   std::vector<CheckpointTensor> tensors_;  // sorted by name
 };
+
+// The same pointer. Throws Error where it is null.
+std::shared_ptr<const Checkpoint> not_null(std::shared_ptr<const Checkpoint> checkpoint);
 
 }  // namespace weft

@@ -18,8 +18,9 @@ namespace {
 
 class CpuCachePool final : public CachePool {
  public:
-  CpuCachePool(const GraphRecord& graph, std::span<const int64_t> slots_of_group, const int64_t* extents)
-      : graph_(&graph), fields_(graph.values.size()), row_bytes_(graph.values.size()) {
+  CpuCachePool(std::shared_ptr<const GraphRecord> records, std::span<const int64_t> slots_of_group, const int64_t* extents)
+      : graph_(std::move(records)), fields_(graph_->values.size()), row_bytes_(graph_->values.size()) {
+    const GraphRecord& graph = *graph_;
     slots_.assign(slots_of_group.begin(), slots_of_group.end());
     for (const CacheRecord& cache : graph.caches) {
       const auto rows = static_cast<size_t>(slots(cache.group));
@@ -31,7 +32,7 @@ class CpuCachePool final : public CachePool {
     }
   }
 
-  const GraphRecord* graph() const { return graph_; }
+  const GraphRecord* graph() const { return graph_.get(); }
   std::byte* data(ValueId value) const { return fields_[value].data(); }
 
   void copy_slots(int group, int64_t from, int64_t to, int64_t count) override {
@@ -54,18 +55,19 @@ class CpuCachePool final : public CachePool {
   }
 
  private:
-  const GraphRecord* graph_;
+  std::shared_ptr<const GraphRecord> graph_;
   std::vector<AlignedBytes> fields_;  // by ValueId
   std::vector<size_t> row_bytes_;     // by ValueId
 };
 
 class CpuExecutor final : public Executor {
  public:
-  CpuExecutor(const GraphRecord& graph, int threads, TeamPolicy policy)
-      : graph_(graph),
+  CpuExecutor(std::shared_ptr<const GraphRecord> records, int threads, TeamPolicy policy)
+      : records_(std::move(records)),
+        graph_(*records_),
         threads_(threads),
         is_adaptive_(policy == TeamPolicy::adaptive && threads > 1),
-        data_(graph.values.size()),
+        data_(graph_.values.size()),
         meeting_(threads <= usable_cpus()),
         team_size_(threads, online_cpus()) {}
 
@@ -127,7 +129,7 @@ class CpuExecutor final : public Executor {
   const void* read(ValueId value, size_t) override { return data_[value]; }
 
   std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group, const int64_t* extents) override {
-    return std::make_shared<CpuCachePool>(graph_, slots_of_group, extents);
+    return std::make_shared<CpuCachePool>(records_, slots_of_group, extents);
   }
 
  private:
@@ -177,6 +179,7 @@ class CpuExecutor final : public Executor {
     }
   }
 
+  std::shared_ptr<const GraphRecord> records_;
   const GraphRecord& graph_;
   int threads_;
   bool is_adaptive_;
@@ -192,8 +195,8 @@ class CpuExecutor final : public Executor {
 
 }  // namespace
 
-std::unique_ptr<Executor> make_cpu_executor(const GraphRecord& graph, int threads, TeamPolicy policy) {
-  return std::make_unique<CpuExecutor>(graph, threads, policy);
+std::unique_ptr<Executor> make_cpu_executor(std::shared_ptr<const GraphRecord> graph, int threads, TeamPolicy policy) {
+  return std::make_unique<CpuExecutor>(std::move(graph), threads, policy);
 }
 
 }  // namespace weft

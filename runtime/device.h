@@ -14,9 +14,13 @@ class GpuDevice;
 // fewer are faster. Results do not depend on it.
 enum class TeamPolicy : uint8_t { fixed, adaptive };
 
-// A cheap handle: copies share the device.
+// A cheap handle: copies share the device, and what is moved from stays the same device. Threads may share a device: on
+// the CPU each run has a team of threads of its own, on OpenCL the steps of all runs share one queue.
 class Device {
  public:
+  Device(const Device&) = default;
+  Device& operator=(const Device&) = default;
+
   // `threads`: 0 takes as many as there are CPUs that the process may use (affinity mask, quota of its control group),
   // or OMP_NUM_THREADS if that is less.
   static Device cpu(int threads = 0, TeamPolicy policy = TeamPolicy::fixed);

@@ -26,6 +26,7 @@ std::shared_ptr<const GraphRecord> stretched(const LanguageModel& model, int64_t
 }  // namespace
 
 EngineOptions Engine::complete(EngineOptions options, const LanguageModel& model) {
+  check_model(model);
   const auto trained = static_cast<int32_t>(std::min<int64_t>(model.context_length, kDefaultContext));
   if (options.context == 0) options.context = trained > 0 ? trained : kDefaultContext;
   if (options.context < 1) throw Error("a context of " + std::to_string(options.context) + " tokens");
@@ -154,7 +155,13 @@ void Engine::run() {
   std::fill(in_step_.begin(), in_step_.end(), 0);
 }
 
+std::span<const int32_t> Engine::slots(int group) const {
+  cache_.book(group);  // throws for a group that there is not
+  return std::span(slots_[static_cast<size_t>(group)]).first(static_cast<size_t>(run_count_));
+}
+
 std::span<const float> Engine::logits(int32_t row) {
+  plan_.graph();  // throws after a move
   if (row < 0 || row >= run_rows_) {
     throw Error("there is no row " + std::to_string(row) + " of logits: the step gave " +
                 std::to_string(run_rows_));

@@ -28,6 +28,7 @@ struct EngineOptions {
 enum class WantLogits : uint8_t { none, last, all };
 
 // One plan, one KV cache, and the inputs of a step. After construction nothing here allocates.
+// For one thread at a time; engines are independent, also those of one device or one model.
 class Engine {
  public:
   // Throws Error for options out of range, and where the cache or the values of a step take more memory than there is:
@@ -57,9 +58,7 @@ class Engine {
   int32_t rows() const { return run_rows_; }
   std::span<const float> logits(int32_t row);
   // Where the last run wrote its tokens in the caches of `group`, in the order in which they were added.
-  std::span<const int32_t> slots(int group) const {
-    return std::span(slots_[static_cast<size_t>(group)]).first(static_cast<size_t>(run_count_));
-  }
+  std::span<const int32_t> slots(int group) const;
 
   // All `tokens`, in chunks of at most `chunk` (0: the batch); returns the logits of the last.
   std::span<const float> prefill(int32_t sequence, std::span<const int32_t> tokens, int32_t chunk = 0);

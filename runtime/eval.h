@@ -2,6 +2,8 @@
 //
 //   Tensor<f32, Pos, Embed> x({2, 3}, {1, 2, 3, 4, 5, 6});
 //   Tensor<f32, Pos, Embed> y = eval(Device::cpu(), softmax<Embed>(x * 2.0f));
+//
+// Threads may call these at once, on one device too, and with the same tensors.
 #pragma once
 
 #include <cstddef>

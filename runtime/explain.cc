@@ -300,7 +300,7 @@ std::string Plan::explain(const Limits& at, bool every_step) const {
 }
 
 std::string Plan::explain_runs(std::span<const ExplainRun> runs, bool every_step) const {
-  const PlanState& state = *state_;
+  const PlanState& state = this->state();
   const GraphRecord& graph = *state.graph;
   std::vector<EqualSteps> lines;
   if (every_step) {
@@ -351,7 +351,7 @@ std::string Plan::explain_runs(std::span<const ExplainRun> runs, bool every_step
 }
 
 std::string Plan::explain_json(const Limits& at) const {
-  const PlanState& state = *state_;
+  const PlanState& state = this->state();
   const GraphRecord& graph = *state.graph;
   const Extents extents = chosen_extents(state, at);
   nlohmann::ordered_json json;

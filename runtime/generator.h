@@ -28,7 +28,7 @@ struct GenerationRequest {
   std::function<bool()> interrupted = {};  // asked after each token: true ends the reply
 };
 
-// One sequence of an engine.
+// One sequence of an engine. For one thread at a time.
 class Generator {
  public:
   // Opens a sequence of the engine. `tokenizer` must outlive the generator; without one there are only ids: no text,

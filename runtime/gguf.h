@@ -105,6 +105,7 @@ struct GgufPart {
   size_t tensors;
 };
 
+// Immutable, so threads may share one.
 class GgufFile {
  public:
   // Maps and checks the file; if it is part of a split model, the other parts beside it, too. Throws Error for a file

@@ -68,6 +68,7 @@ size_t tensor_bytes(const GgufTensorPlan& tensor);
 
 // One file, or a model split into several (gguf_split.h). They appear with finish(), all of them; gone without.
 // Errors are those of OutputFile. Data is aligned to general.alignment, else to 32 bytes.
+// For one thread at a time.
 class GgufWriter {
  public:
   // The file `path`. With `max_bytes` parts instead, of at most so many bytes each, whose names begin with `path`

@@ -16,9 +16,13 @@ size_t round_up(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * k
 
 class GpuCachePool final : public CachePool {
  public:
-  GpuCachePool(const GraphRecord& graph, std::shared_ptr<GpuDevice> device, std::span<const int64_t> slots_of_group,
-               const int64_t* extents)
-      : graph_(&graph), device_(std::move(device)), fields_(graph.values.size()), row_bytes_(graph.values.size()) {
+  GpuCachePool(std::shared_ptr<const GraphRecord> records, std::shared_ptr<GpuDevice> device,
+               std::span<const int64_t> slots_of_group, const int64_t* extents)
+      : graph_(std::move(records)),
+        device_(std::move(device)),
+        fields_(graph_->values.size()),
+        row_bytes_(graph_->values.size()) {
+    const GraphRecord& graph = *graph_;
     slots_.assign(slots_of_group.begin(), slots_of_group.end());
     for (const CacheRecord& cache : graph.caches) {
       const auto rows = static_cast<size_t>(slots(cache.group));
@@ -33,7 +37,7 @@ class GpuCachePool final : public CachePool {
     }
   }
 
-  const GraphRecord* graph() const { return graph_; }
+  const GraphRecord* graph() const { return graph_.get(); }
   GpuSpan span(ValueId value) const { return {&fields_[value], 0}; }
 
   void copy_slots(int group, int64_t from, int64_t to, int64_t count) override {
@@ -54,7 +58,7 @@ class GpuCachePool final : public CachePool {
   }
 
  private:
-  const GraphRecord* graph_;
+  std::shared_ptr<const GraphRecord> graph_;
   std::shared_ptr<GpuDevice> device_;
   std::vector<GpuBuffer> fields_;  // by ValueId
   std::vector<size_t> row_bytes_;  // by ValueId
@@ -62,11 +66,12 @@ class GpuCachePool final : public CachePool {
 
 class GpuExecutor final : public Executor {
  public:
-  GpuExecutor(const GraphRecord& graph, std::shared_ptr<GpuDevice> device)
-      : graph_(graph),
+  GpuExecutor(std::shared_ptr<const GraphRecord> records, std::shared_ptr<GpuDevice> device)
+      : records_(std::move(records)),
+        graph_(*records_),
         device_(std::move(device)),
-        data_(graph.values.size()),
-        input_offsets_(graph.values.size()) {}
+        data_(graph_.values.size()),
+        input_offsets_(graph_.values.size()) {}
 
   std::vector<StepInfo> select_kernels(const ExtentTable& limits, Precision precision) override {
     steps_ = device_->prepare_all(graph_, limits.data(), precision);
@@ -134,7 +139,7 @@ class GpuExecutor final : public Executor {
   }
 
   std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group, const int64_t* extents) override {
-    return std::make_shared<GpuCachePool>(graph_, device_, slots_of_group, extents);
+    return std::make_shared<GpuCachePool>(records_, device_, slots_of_group, extents);
   }
 
  private:
@@ -177,6 +182,7 @@ class GpuExecutor final : public Executor {
             table.max_pages,       table.page_size,        {&on_device.first, 0}};
   }
 
+  std::shared_ptr<const GraphRecord> records_;
   const GraphRecord& graph_;
   std::shared_ptr<GpuDevice> device_;
   std::vector<std::unique_ptr<GpuStep>> steps_;
@@ -192,8 +198,8 @@ class GpuExecutor final : public Executor {
 
 }  // namespace
 
-std::unique_ptr<Executor> make_gpu_executor(const GraphRecord& graph, std::shared_ptr<GpuDevice> device) {
-  return std::make_unique<GpuExecutor>(graph, std::move(device));
+std::unique_ptr<Executor> make_gpu_executor(std::shared_ptr<const GraphRecord> graph, std::shared_ptr<GpuDevice> device) {
+  return std::make_unique<GpuExecutor>(std::move(graph), std::move(device));
 }
 
 }  // namespace weft

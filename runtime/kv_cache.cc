@@ -268,13 +268,32 @@ KvCache::KvCache(const Plan& plan, const KvCacheOptions& options)
   pool_ = plan.make_cache_pool(slots);
 }
 
+void KvCache::check() const {
+  if (pool_ == nullptr) throw Error("a KV cache is used that was moved from");
+}
+
+const CachePool& KvCache::pool() const {
+  check();
+  return *pool_;
+}
+
+const PageBook& KvCache::book(int group) const {
+  check();
+  if (group < 0 || group >= groups()) {
+    throw Error("there is no group " + std::to_string(group) + " of caches: there are " + std::to_string(groups()));
+  }
+  return books_[static_cast<size_t>(group)];
+}
+
 void KvCache::check(int32_t sequence) const {
+  check();
   if (sequence < 0 || sequence >= sequences_ || !taken_[static_cast<size_t>(sequence)]) {
     throw Error("there is no sequence " + std::to_string(sequence));
   }
 }
 
 int32_t KvCache::open() {
+  check();
   const auto free = std::find(taken_.begin(), taken_.end(), false);
   if (free == taken_.end())
     throw Error("all " + std::to_string(sequences_) + " sequences of the KV cache are taken");
@@ -334,6 +353,7 @@ void KvCache::append(int32_t sequence, int32_t count, std::span<int32_t* const> 
 }
 
 void KvCache::bind(Bindings& bindings) const {
+  check();
   bindings.caches(pool_.get());
   for (size_t cache = 0; cache < group_of_cache_.size(); ++cache) {
     bindings.pages(static_cast<int>(cache), books_[static_cast<size_t>(group_of_cache_[cache])].table());

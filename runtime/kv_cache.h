@@ -13,7 +13,7 @@
 namespace weft {
 
 // Pages of one pool, shared by reference counting, and the page tables of the sequences that use them. Bookkeeping
-// only: it knows slots, not bytes. Allocates nothing after construction.
+// only: it knows slots, not bytes. Allocates nothing after construction. For one thread at a time.
 //
 // With a window W, a token sees W tokens, itself included. Then `release_passed` gives back the pages that the next
 // token and all after it cannot see: their entries in the table become -1, and first(sequence) says where the rest begins.
@@ -88,7 +88,7 @@ struct KvCacheOptions {
 };
 
 // The caches of a graph: memory on the plan's device, and page tables per layer group. A group with a window has no more
-// memory than its windows and one step need.
+// memory than its windows and one step need. For one thread at a time; caches are independent of each other.
 class KvCache {
  public:
   // Throws Error where check_memory does.
@@ -102,8 +102,8 @@ class KvCache {
   int32_t sequences() const { return sequences_; }
   int32_t max_length() const { return max_length_; }
   size_t bytes() const { return pool_ ? pool_->bytes() : 0; }
-  const CachePool& pool() const { return *pool_; }
-  const PageBook& book(int group = 0) const { return books_[static_cast<size_t>(group)]; }
+  const CachePool& pool() const;
+  const PageBook& book(int group = 0) const;  // throws Error for a group that there is not
   int groups() const { return static_cast<int>(books_.size()); }
 
   // A sequence without tokens. Throws Error where all are taken.
@@ -130,6 +130,7 @@ class KvCache {
  private:
   // By group: slots, a whole number of pages.
   static std::vector<int64_t> slots_of_groups(const GraphRecord& graph, const KvCacheOptions& options);
+  void check() const;  // throws Error after a move
   void check(int32_t sequence) const;
 
   std::shared_ptr<CachePool> pool_;

@@ -14,6 +14,7 @@ namespace weft {
 
 // A decoder-only model. All tokens of a step, of all its sequences, are packed on axis `pos`; a sequence's tokens
 // are consecutive and in order. The caches say which values hold positions, slots and sequences of the tokens.
+// Threads may share one that none of them changes: engines of several threads are made from it.
 struct LanguageModel {
   std::string architecture;  // "llama"
   std::string name;          // as the file calls itself; may be empty
@@ -40,5 +41,8 @@ struct LanguageModel {
   // not. An engine takes those of the context that it is made for, so that no cached key ever has to turn again.
   std::function<std::vector<float>(int64_t context)> frequencies;
 };
+
+// Throws Error for a model without a graph, or that names what its graph does not have.
+void check_model(const LanguageModel& model);
 
 }  // namespace weft

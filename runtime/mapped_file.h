@@ -12,7 +12,8 @@
 namespace weft {
 
 // Maps a whole regular file; unmaps it when destroyed. The address of the bytes survives a move. The bytes
-// are whatever the file holds at the time of the access: a file that shrinks under the map faults (SIGBUS).
+// are whatever the file holds at the time of the access: a file that shrinks under the map faults (SIGBUS). Threads may
+// share one.
 class MappedFile {
  public:
   // Throws Error, naming the file and the system's reason, if it cannot be opened, is no regular file, or

@@ -111,7 +111,8 @@ bool same(const ConfigValue& a, const ConfigValue& b) {
 
 }  // namespace
 
-ModelConfig::ModelConfig(std::shared_ptr<const Checkpoint> checkpoint) : checkpoint_(std::move(checkpoint)) {
+ModelConfig::ModelConfig(std::shared_ptr<const Checkpoint> checkpoint)
+    : checkpoint_(not_null(std::move(checkpoint))) {
   if (!checkpoint_->unsupported().empty()) throw Error(checkpoint_->unsupported());
 }
 

@@ -37,6 +37,7 @@ class WindowGroups {
   std::vector<int32_t> windows_;  // by group
 };
 
+// For one thread at a time, const members too: they note what was asked for.
 class ModelConfig {
  public:
   // Throws Error for weights that are quantized in a way that this build does not read.

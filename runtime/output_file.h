@@ -18,7 +18,7 @@ class BrokenPipe : public Error {
 
 // What was there before stays until finish(), so a run that fails, or that reads the file which it replaces, loses
 // nothing. An existing target that is no regular file (a pipe, /dev/null) is written to directly. Every call
-// throws Error "PATH: what: reason of the system", or BrokenPipe.
+// throws Error "PATH: what: reason of the system", or BrokenPipe. For one thread at a time.
 class OutputFile {
  public:
   explicit OutputFile(const std::filesystem::path& path);

@@ -47,9 +47,9 @@ void bind_extents(PlanState& state, const Limits& limits) {
 
 void select_kernels(PlanState& state) {
   if (state.device.is_cpu()) {
-    state.executor = make_cpu_executor(*state.graph, state.device.threads(), state.device.team_policy());
+    state.executor = make_cpu_executor(state.graph, state.device.threads(), state.device.team_policy());
   } else {
-    state.executor = make_gpu_executor(*state.graph, state.device.gpu());
+    state.executor = make_gpu_executor(state.graph, state.device.gpu());
   }
   state.steps = state.executor->select_kernels(state.limits, state.options.precision);
   state.memory.packed_weights = state.executor->packed_weight_bytes();
@@ -165,7 +165,9 @@ void print_memory(const PlanState& state) {
 
 Plan compile(const Device& device, std::shared_ptr<const GraphRecord> graph, const Limits& limits,
              const PlanOptions& options) {
-  auto state = std::make_unique<PlanState>(device, std::move(graph), options);
+  if (graph == nullptr) throw Error("compile: no graph was given: the pointer is null");
+  // A copy: the graph may be recorded into while the plan runs.
+  auto state = std::make_unique<PlanState>(device, std::make_shared<const GraphRecord>(*graph), options);
   const bool print = prints(options);
   verify_records(*state);
   if (print) print_verified(*state);
@@ -184,28 +186,33 @@ Plan::Plan(Plan&&) noexcept = default;
 Plan& Plan::operator=(Plan&&) noexcept = default;
 Plan::~Plan() = default;
 
-const GraphRecord& Plan::graph() const { return *state_->graph; }
-const Device& Plan::device() const { return state_->device; }
-const PlanOptions& Plan::options() const { return state_->options; }
-const std::vector<StepInfo>& Plan::steps() const { return state_->steps; }
+PlanState& Plan::state() const {
+  if (state_ == nullptr) throw Error("a plan is used that was moved from");
+  return *state_;
+}
+
+const GraphRecord& Plan::graph() const { return *state().graph; }
+const Device& Plan::device() const { return state().device; }
+const PlanOptions& Plan::options() const { return state().options; }
+const std::vector<StepInfo>& Plan::steps() const { return state().steps; }
 void Plan::clear_profile() {
-  for (StepInfo& step : state_->steps) step.seconds = 0, step.runs = 0;
+  for (StepInfo& step : state().steps) step.seconds = 0, step.runs = 0;
 }
 std::vector<double> Plan::seconds_per_run() const {
   std::vector<double> seconds;
-  for (const StepInfo& step : state_->steps) {
+  for (const StepInfo& step : state().steps) {
     if (step.runs > 0) seconds.push_back(step.seconds / static_cast<double>(step.runs));
   }
   return seconds;
 }
-const PlanMemory& Plan::memory() const { return state_->memory; }
-const ExtentTable& Plan::known_extents() const { return state_->known; }
-const ExtentTable& Plan::limits() const { return state_->limits; }
+const PlanMemory& Plan::memory() const { return state().memory; }
+const ExtentTable& Plan::known_extents() const { return state().known; }
+const ExtentTable& Plan::limits() const { return state().limits; }
 
-Bindings Plan::bindings() const { return Bindings(state_->graph); }
+Bindings Plan::bindings() const { return Bindings(state().graph); }
 
 std::shared_ptr<CachePool> Plan::make_cache_pool(std::span<const int64_t> slots_of_group) const {
-  for (const CacheRecord& cache : state_->graph->caches) {
+  for (const CacheRecord& cache : state().graph->caches) {
     if (static_cast<size_t>(cache.group) >= slots_of_group.size()) {
       throw Error("cache '" + cache.name + "' belongs to group " + std::to_string(cache.group) + ", and slots are given for " +
                   std::to_string(slots_of_group.size()) + " groups");
@@ -215,19 +222,23 @@ std::shared_ptr<CachePool> Plan::make_cache_pool(std::span<const int64_t> slots_
 }
 
 void Plan::run(const Bindings& bindings) {
+  state().has_run = false;
   state_->check(bindings);
   std::copy(bindings.data_.begin(), bindings.data_.end(), state_->inputs.begin());
   const RunArgs args{state_->current.data(), state_->inputs.data(), bindings.pages_.data(), bindings.pool_};
   state_->executor->run(args, state_->options.profile ? state_->steps.data() : nullptr);
+  state_->has_run = true;
 }
 
 Output Plan::output(ValueId value) {
-  const GraphRecord& graph = *state_->graph;
+  const GraphRecord& graph = *state().graph;
+  if (value == kNoValue) throw Error("output: a value is asked for that was never given one");
   if (std::find(graph.results.begin(), graph.results.end(), value) == graph.results.end()) {
     throw Error("value " +
                 (value < graph.values.size() ? "'" + graph.values[value].name + "'" : std::to_string(value)) +
                 " is not among the graph's results");
   }
+  if (!state_->has_run) throw Error("output: '" + graph.values[value].name + "' has no value before a run");
   const ValueRecord& record = graph.values[value];
   Output output;
   output.format = record.format;
@@ -252,12 +263,18 @@ int64_t Output::elements() const {
   return count;
 }
 
+void Output::check() const {
+  if (data == nullptr && elements() != 0) throw Error("a result is read that was never given a value");
+}
+
 std::span<const float> Output::floats() const {
+  check();
   if (format != Format::f32) throw Error("the result holds " + std::string(name(format)) + ", not F32");
   return {static_cast<const float*>(data), static_cast<size_t>(elements())};
 }
 
 std::span<const int32_t> Output::ints() const {
+  check();
   if (format != Format::i32) throw Error("the result holds " + std::string(name(format)) + ", not I32");
   return {static_cast<const int32_t*>(data), static_cast<size_t>(elements())};
 }

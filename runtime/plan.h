@@ -22,7 +22,7 @@ struct PlanOptions {
 };
 
 // Memory of a graph's caches on a plan's device: for every cache, as many rows per field, and positions, as its group has
-// slots. Zero at first.
+// slots. Zero at first. For one thread at a time.
 class CachePool {
  public:
   virtual ~CachePool() = default;
@@ -39,7 +39,7 @@ class CachePool {
 };
 
 // What one run reads: inputs, and pages of caches. Made by Plan::bindings and kept between runs, so that binding
-// allocates nothing. Data must stay valid and unchanged until the run has returned.
+// allocates nothing. Data must stay valid and unchanged until the run has returned. For one thread at a time.
 class Bindings {
  public:
   // `data`: contiguous elements in the value's format; `extents` in the order of the value's axes.
@@ -59,6 +59,7 @@ class Bindings {
   friend class Plan;
   friend struct PlanState;
   explicit Bindings(std::shared_ptr<const GraphRecord> graph);
+  const GraphRecord& graph() const;  // throws Error after a move
 
   std::shared_ptr<const GraphRecord> graph_;
   std::vector<const void*> data_;       // by ValueId
@@ -78,6 +79,9 @@ struct Output {
   // Throws Error where the format is another.
   std::span<const float> floats() const;
   std::span<const int32_t> ints() const;
+
+ private:
+  void check() const;
 };
 
 // What a plan made of one step.
@@ -105,7 +109,8 @@ struct ExplainRun {
 
 struct PlanState;
 
-// A graph made ready for one device. Immutable but for its working memory: runs of one plan must not overlap.
+// A graph made ready for one device, whose records it copies. Immutable but for its working memory: one thread at a time
+// calls run, output and clear_profile. Plans are independent, also those of one device or with the same weights.
 class Plan {
  public:
   Plan(Plan&&) noexcept;
@@ -147,11 +152,12 @@ class Plan {
  private:
   friend Plan compile(const Device&, std::shared_ptr<const GraphRecord>, const Limits&, const PlanOptions&);
   explicit Plan(std::unique_ptr<PlanState> state);
+  PlanState& state() const;  // throws Error after a move
   std::unique_ptr<PlanState> state_;
 };
 
 // Every run-time axis of the graph needs a limit, the key axes of caches included (the longest sequence), unless
-// the graph's rules derive it. Throws Error for a graph that is malformed or too large.
+// the graph's rules derive it. Throws Error for a graph that is malformed or too large. Threads may compile at once.
 Plan compile(const Device& device, std::shared_ptr<const GraphRecord> graph, const Limits& limits,
              const PlanOptions& options = {});
 

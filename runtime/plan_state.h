@@ -21,6 +21,7 @@ struct PlanState {
   ExtentTable known;  // before any run
   ExtentTable limits;
   ExtentTable current;            // of the last run
+  bool has_run = false;           // the last run went through
   std::vector<bool> used;         // by AxisId
   std::vector<LiveValue> lives;   // of the intermediate values
   std::vector<ValueId> live_ids;  // which these are

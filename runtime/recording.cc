@@ -41,7 +41,13 @@ void RecordingWriter::begin(const std::vector<TracedValue>& values, std::span<co
   writer_->write(0, 0, std::as_bytes(tokens));
 }
 
+void RecordingWriter::finish() {
+  if (writer_ == nullptr) throw Error(path_.string() + ": the recording was never begun");
+  writer_->finish();
+}
+
 void RecordingWriter::take(size_t value, int64_t first, int64_t count, std::span<const std::byte> data) {
+  if (writer_ == nullptr) throw Error(path_.string() + ": the recording was never begun");
   const TracedValue& traced = values_[value];
   if (traced.pos < 0) return writer_->write(value + 1, 0, data);
   // The piece is contiguous; in the file its rows lie apart where other axes come before the tokens'.

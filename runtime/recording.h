@@ -20,7 +20,7 @@
 
 namespace weft {
 
-// Writes a trace, each piece as it comes.
+// Writes a trace, each piece as it comes. For one thread at a time.
 class RecordingWriter final : public TraceSink {
  public:
   RecordingWriter(std::filesystem::path path, std::map<std::string, std::string> metadata)
@@ -28,7 +28,7 @@ class RecordingWriter final : public TraceSink {
 
   void begin(const std::vector<TracedValue>& values, std::span<const int32_t> tokens) override;
   void take(size_t value, int64_t first, int64_t count, std::span<const std::byte> data) override;
-  void finish() { writer_->finish(); }
+  void finish();
 
  private:
   std::filesystem::path path_;
@@ -37,6 +37,7 @@ class RecordingWriter final : public TraceSink {
   std::unique_ptr<SafetensorsWriter> writer_;
 };
 
+// Immutable, so threads may share one.
 class Recording {
  public:
   // Throws Error for a file that is no safetensors file.

@@ -30,6 +30,7 @@ struct SafetensorsTensor {
   const uint8_t* data = nullptr;
 };
 
+// Immutable, so threads may share one.
 class SafetensorsFile {
  public:
   static constexpr uint64_t kMaxHeader = 100'000'000;  // bytes, as the format's own library limits it

@@ -22,6 +22,7 @@
 
 namespace weft {
 
+// For one thread at a time.
 class SafetensorsWriter {
  public:
   struct Tensor {

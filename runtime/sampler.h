@@ -22,7 +22,7 @@ struct SamplerOptions {
 };
 
 // Deterministic: the same options, logits and accepted ids give the same tokens with every compiler.
-// `sample` and `accept` allocate nothing.
+// `sample` and `accept` allocate nothing. For one thread at a time; samplers are independent of each other.
 class Sampler {
  public:
   // `vocab`: extent of the logits. Throws Error, naming the option as a flag (--top-p), for a bad value.

@@ -9,7 +9,7 @@ namespace weft {
 
 // Looks for stop strings in text that comes in pieces. What may be the beginning of one is held back, so that no part
 // of a stop string is ever shown. All shown pieces together are the text up to the first place where one of the
-// strings begins, or all of it, however the text was cut into pieces.
+// strings begins, or all of it, however the text was cut into pieces. For one thread at a time.
 class StopStrings {
  public:
   StopStrings() = default;

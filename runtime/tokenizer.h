@@ -82,7 +82,7 @@ class Tokenizer {
 
 // Decodes ids one at a time into UTF-8. Bytes of a character that later ids may complete are held back; bytes
 // that no continuation can make valid become U+FFFD, one per maximal subpart (Unicode 15, section 3.9). All
-// pushes and the flush together give exactly Tokenizer::decode of the ids.
+// pushes and the flush together give exactly Tokenizer::decode of the ids. For one thread at a time.
 class StreamDecoder {
  public:
   // The tokenizer must outlive the decoder. `at_start` as for Tokenizer::decode.

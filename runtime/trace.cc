@@ -258,6 +258,7 @@ std::string TracedValue::axes_text() const {
 
 void trace(const LanguageModel& model, const Device& device, std::span<const int32_t> tokens,
            const TraceOptions& options, std::span<TraceSink* const> sinks) {
+  check_model(model);
   Tracer(model, device, tokens, options, sinks).run();
 }
 

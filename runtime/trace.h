@@ -2,7 +2,7 @@
 //
 // A prompt goes through in chunks, whose results are handed out before the next chunk runs. So a trace needs the
 // memory of a plan in which no value's storage is reused, for one chunk; by default a chunk is as long as keeps
-// that below 256 MiB (and one token at least).
+// that below 256 MiB (and one token at least). Threads may trace at once, each into sinks of its own.
 #pragma once
 
 #include <cstddef>

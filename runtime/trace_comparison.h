@@ -3,7 +3,7 @@
 // The size of a difference is |a - b| over the largest finite |element| of the recorded value (over 1 where that
 // is 0). NaN equals NaN and an infinity equals itself; any other difference from something that is not finite is
 // infinite, and so is any difference of integers and truth values (ids of experts, say): these agree or they do
-// not.
+// not. Each comparison is for one thread at a time.
 #pragma once
 
 #include <cstdint>

@@ -32,6 +32,7 @@ struct MappedValue {
   std::optional<RopePairs> pairs;
 };
 
+// Immutable, so threads may share one.
 class TraceMap {
  public:
   // Throws Error, naming `source` and the key at fault, for text that is no such map.

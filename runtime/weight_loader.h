@@ -42,9 +42,10 @@ class TensorNames {
   std::string prefix_;
 };
 
+// For one thread at a time; loaders of one checkpoint are independent.
 class WeightLoader {
  public:
-  explicit WeightLoader(std::shared_ptr<const Checkpoint> checkpoint) : checkpoint_(std::move(checkpoint)) {}
+  explicit WeightLoader(std::shared_ptr<const Checkpoint> checkpoint) : checkpoint_(not_null(std::move(checkpoint))) {}
 
   // One extent per axis. Throws Error for an extent below 1, or one that the axis type contradicts.
   template <Axis... A>

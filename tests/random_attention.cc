@@ -6,7 +6,7 @@ namespace weft::random_steps {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-// Dense or over a cache's pages, with a score of one or two contractions, biases and a mask.
+// Dense or over a cache's pages, with a score of one or two contractions or of none, biases and a mask.
 void AttentionParts::attention() {
   const bool paged = random_.chance(0.6);
   AxisId pos, key;
@@ -41,10 +41,11 @@ void AttentionParts::attention() {
 
   // Operands of keys and values.
   AxisList field = joined(own, {dim}), value_axes = joined(own, {value_dim});
-  const bool second_contraction = random_.chance(0.2);
+  const bool contracts = random_.chance(0.85);
+  const bool second_contraction = contracts && random_.chance(0.2);
   AxisId position_dim = kNoAxis;
   if (second_contraction) position_dim = c_.axis("position_dim", 1 + random_.below(9));
-  int keys, values, other_keys = -1, query_position = -1, key_position = -1;
+  int keys = -1, values, other_keys = -1, query_position = -1, key_position = -1;
   std::vector<ViewAxis> slice = {whole(key)};
   for (const AxisId a : own) slice.push_back(whole(a));
   if (value_in_key) {
@@ -55,7 +56,7 @@ void AttentionParts::attention() {
     if (!value_in_key) spec.fields.push_back(value_axes);
     if (second_contraction) spec.fields.push_back({position_dim});
     const CaseCache cache = c_.cache(spec);
-    keys = c_.operand(cache.fields[0]);
+    if (contracts) keys = c_.operand(cache.fields[0]);
     values = value_in_key ? c_.operand(cache.fields[0], slice) : c_.operand(cache.fields[1]);
     if (second_contraction) other_keys = c_.operand(cache.fields.back());
     query_position = c_.operand(cache.pos_values);
@@ -63,8 +64,9 @@ void AttentionParts::attention() {
   } else {
     const bool heads_first = heads && !value_in_key && random_.chance(0.3);
     const AxisList k_axes = heads_first ? AxisList{head, key, dim} : joined({key}, field);
-    const ValueId k = c_.input("k", k_axes, leaf_input_format(), fill());
-    keys = c_.operand(k);
+    ValueId k = kNoValue;
+    if (contracts || value_in_key) k = c_.input("k", k_axes, leaf_input_format(), fill());
+    if (contracts) keys = c_.operand(k);
     if (value_in_key) {
       values = c_.operand(k, slice);
     } else {
@@ -83,7 +85,7 @@ void AttentionParts::attention() {
     c_.contraction(c_.lhs(joined(query, {along}), lhs.finish(x.scalar)), rhs, {along});
     return contracted(x, {along}, index, s);
   };
-  Number score = queries(dim, keys, 0);
+  Number score = contracts ? queries(dim, keys, 0) : Number{s.constant(0.0f), 0, 0};
   if (second_contraction) {
     const Number other = queries(position_dim, other_keys, 1);
     score = random_.chance(0.7) ? add(score, other) : mul(score, smooth(ScalarOp::tanh, other, 1, 1));

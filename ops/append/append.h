@@ -59,7 +59,7 @@ struct fields<Cache<F...>, X...> {
 
 // Each x has the axis Pos and its field's axes after the key, in any order.
 template <class... F, class... X>
-auto append(Cache<F...>& cache, const X&... x) {
+auto append(const Cache<F...>& cache, const X&... x) {
   using Why = why_of<decltype(append_detail::fields<Cache<F...>, X...>::why_not())>;
   static_assert(Why::value, "refused: see this error's types");
   if constexpr (!is_allowed<Why>) {

@@ -97,7 +97,7 @@ AttentionKernel::AttentionKernel(const KernelContext& context)
     }
   }
   causal_ = find_causal();
-  lay_out(context);
+  lay_out();
 }
 
 // The score's own sources: what it reads through the pages, and what decides on masks.
@@ -200,7 +200,7 @@ std::optional<AttentionKernel::Causal> AttentionKernel::find_causal() const {
   return causal;
 }
 
-void AttentionKernel::lay_out(const KernelContext& context) {
+void AttentionKernel::lay_out() {
   const auto shared = [this](size_t bytes) {
     return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes));
   };
@@ -218,7 +218,8 @@ void AttentionKernel::lay_out(const KernelContext& context) {
     score.left_at = own(kTileRows * sizeof(float*));
     if (!score.keys.contiguous()) copied_width = std::max(copied_width, width);
   }
-  if (scores_.empty()) throw Error("step '" + context.step.name + "': a score without a contraction");
+  // The body reads a block's products, and writes over the first.
+  scores_at_ = scores_.empty() ? own(kScoreBytes) : scores_.front().scores_at;
   for (Cached& cached : cached_) cached.values_at = own(kBlockKeys * 4);
   for (IntSource& source : mask_sources_) {
     source.workspace_at = own(source.load.workspace_bytes());

@@ -71,7 +71,7 @@ class AttentionKernel final : public CpuKernel {
 
   void find_sources(const KernelContext& context);
   std::optional<Causal> find_causal() const;
-  void lay_out(const KernelContext& context);
+  void lay_out();
   Thread bind(const StepArgs& args, const Team& team) const;
   void place(const Tile& tile, Thread& thread) const;
   void enter(const Tile& tile, Thread& thread) const;
@@ -93,7 +93,7 @@ class AttentionKernel final : public CpuKernel {
   bool pos_alone_ = false;            // keys differ by pos itself: one position a tile
   std::vector<size_t> batch_, rest_;  // positions in query_: axes that keys depend on; others, without pos_
   std::vector<AxisId> batch_axes_, rest_axes_;
-  std::vector<Score> scores_;
+  std::vector<Score> scores_;  // none: the score is made of coordinates and stored values alone
   std::vector<Cached> cached_;
   std::vector<KeyRows> value_;      // one
   std::vector<AxisId> value_axes_;  // the value's own
@@ -104,7 +104,8 @@ class AttentionKernel final : public CpuKernel {
   Finish finish_;
   int threads_ = 1;
   int64_t stride_ = 0;  // of sums, floats
-  size_t body_at_ = 0, state_at_ = 0, sums_at_ = 0, panel_at_ = 0, values_at_ = 0, keys_at_ = 0,
+  size_t scores_at_ = 0,  // what the body makes of a block's scores, and then their weights
+      body_at_ = 0, state_at_ = 0, sums_at_ = 0, panel_at_ = 0, values_at_ = 0, keys_at_ = 0,
          coordinates_at_ = 0;
   size_t pointers_at_ = 0, index_at_ = 0, thread_bytes_ = 0;
   size_t finish_at_ = 0, parts_at_ = 0, part_floats_ = 0, threads_at_ = 0, scratch_bytes_ = 0;

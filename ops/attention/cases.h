@@ -1,5 +1,6 @@
 // Attention that tests, benchmarks and the tuner share: dense and paged keys, ragged batches, groups of query
-// heads, and the usual changes of scores, alone and two at a time.
+// heads, and the usual changes of scores, alone and two at a time; of a score that contracts queries with keys, and of one
+// that is made of coordinates alone.
 #pragma once
 
 #include <limits>
@@ -19,6 +20,7 @@ enum ScoreChange : unsigned {
   kSoftCap = 8,  // cap * tanh(score / cap)
   kPrefix = 16,  // the first 3 positions are seen by all (prefix-LM); instead of causal alone
   kBlind = 32,   // nothing is seen by the first rows
+  kSlopes = 64,  // as kAlibi, with a slope for every query head of a group too
 };
 
 struct AttentionShape {
@@ -29,6 +31,8 @@ struct AttentionShape {
   bool paged = true;
   bool latent = false;       // keys of one head, values are a slice of them (as in multi-head latent attention)
   bool two_scores = false;   // a second contraction, with another field
+  bool contracts = true;     // false: the score is made of coordinates alone, and there are no keys
+  Format value = Format::f32;  // dense only: how values are stored
   bool group_first = false;  // axes of the query in another order
   bool shuffled = false;     // rows of the sequences in turn
   int32_t page_size = 4;
@@ -39,11 +43,16 @@ namespace attention_cases {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
-inline Scalar changed(ScalarBuilder& s, Scalar score, Scalar query, Scalar key, Scalar head, unsigned change) {
+inline Scalar changed(ScalarBuilder& s, Scalar score, Scalar query, Scalar key, Scalar head, Scalar group,
+                      unsigned change) {
   score = score * 0.25f;
   if (change & kSoftCap) score = tanh(score * 0.5f) * 2.0f;
   if (change & kAlibi) {
     const Scalar slope = exp((cast(head, Element::f32) + 1.0f) * -0.7f);
+    score = score - slope * cast(query - key, Element::f32);
+  }
+  if (change & kSlopes) {
+    const Scalar slope = exp((cast(head * 2 + group, Element::f32) + 1.0f) * -0.3f);
     score = score - slope * cast(query - key, Element::f32);
   }
   if (change & kPrefix) score = where(key <= query || key < 3, score, s.constant(kNever));
@@ -61,12 +70,14 @@ inline std::string label(const AttentionShape& shape) {
   }
   text += " heads " + std::to_string(shape.heads) + "x" + std::to_string(shape.group) + " dims " +
           std::to_string(shape.head_dim) + "/" + std::to_string(shape.value_dim);
-  const char* names[] = {"causal", "window", "alibi", "soft-cap", "prefix", "blind"};
-  for (unsigned i = 0; i < 6; ++i) {
+  const char* names[] = {"causal", "window", "alibi", "soft-cap", "prefix", "blind", "slopes"};
+  for (unsigned i = 0; i < 7; ++i) {
     if (shape.score & (1u << i)) text += std::string(" ") + names[i];
   }
   if (shape.latent) text += " latent";
   if (shape.two_scores) text += " two scores";
+  if (!shape.contracts) text += " coordinates alone";
+  if (shape.value != Format::f32) text += " of " + std::string(name(shape.value));
   if (shape.group_first) text += " group first";
   if (shape.shuffled) text += " shuffled";
   return text;
@@ -90,7 +101,9 @@ inline StepCase attention_case(const AttentionShape& shape, uint64_t seed = 1) {
     axes.push_back(last);
     return axes;
   };
-  std::vector<std::vector<AxisId>> fields = {shape.latent ? std::vector<AxisId>{d} : std::vector<AxisId>{head, d}};
+  std::vector<std::vector<AxisId>> fields;
+  if (shape.latent) fields.push_back({d});
+  else if (shape.contracts) fields.push_back({head, d});
   if (!shape.latent) fields.push_back({head, e});
   if (shape.two_scores) fields.push_back({d2});
 
@@ -113,13 +126,17 @@ inline StepCase attention_case(const AttentionShape& shape, uint64_t seed = 1) {
     for (size_t i = 0; i < fields.size(); ++i) {
       std::vector<AxisId> axes = {key};
       axes.insert(axes.end(), fields[i].begin(), fields[i].end());
-      values.push_back(c.input("field" + std::to_string(i), axes, Format::f32, shape.fill));
+      const bool is_value = !shape.latent && i == (shape.contracts ? 1 : 0);
+      values.push_back(c.input("field" + std::to_string(i), axes, is_value ? shape.value : Format::f32, shape.fill));
     }
   }
   ScalarBuilder s;
-  const int q = c.operand(c.input("q", with(query, d), Format::f32, shape.fill));
-  c.contraction(c.lhs(q), c.operand(values[0]), {d});
-  Scalar score = s.contraction(0);
+  Scalar score = s.constant(0.0f);
+  if (shape.contracts) {
+    const int q = c.operand(c.input("q", with(query, d), Format::f32, shape.fill));
+    c.contraction(c.lhs(q), c.operand(values[0]), {d});
+    score = s.contraction(0);
+  }
   if (shape.two_scores) {  // its query has a prologue
     const int q2 = c.operand(c.input("q2", with(query, d2)));
     ScalarBuilder p;
@@ -129,10 +146,10 @@ inline StepCase attention_case(const AttentionShape& shape, uint64_t seed = 1) {
   const Scalar at = shape.paged ? s.load(query_position, Element::i32)
                                 : s.index(pos) + static_cast<int32_t>(shape.sequences.front().length - rows);
   const Scalar key_at = shape.paged ? s.load(key_position, Element::i32) : s.index(key);
-  c.body(with(query, key), s.finish(changed(s, score, at, key_at, s.index(head), shape.score)));
+  c.body(with(query, key), s.finish(changed(s, score, at, key_at, s.index(head), s.index(group), shape.score)));
   const int value = shape.latent
                         ? c.operand(values[0], {whole(key), sliced(e, d, shape.head_dim - shape.value_dim)})
-                        : c.operand(values[1]);
+                        : c.operand(values[shape.contracts ? 1 : 0]);
   c.weighting(key, value);
   return c.build();
 }
@@ -225,6 +242,37 @@ inline std::vector<StepCase> attention_case_table() {
     cases.push_back(attention_case(
         {.sequences = {{30, 9}}, .score = kWindow, .paged = false, .fill = {.nonfinite = 0.01}}, seed));
   }
+  // Scores of coordinates alone: every change, lengths, groups, ragged batches, pages left behind, stored formats.
+  for (const bool paged : {false, true}) {
+    add({.sequences = {{9, 4}}, .score = kScaled, .paged = paged, .contracts = false});
+    for (const unsigned change : {kCausal, kWindow, kAlibi, kPrefix, kBlind, kSlopes}) {
+      add({.sequences = {{70, 9}}, .score = change, .paged = paged, .contracts = false});
+      add({.sequences = {{20, 1}}, .group = 8, .score = change | kCausal, .paged = paged, .contracts = false});
+    }
+    for (const int64_t group : {1, 7, 8, 47, 100}) {
+      add({.sequences = {{20, 7}}, .group = group, .score = kCausal | kSlopes, .paged = paged, .contracts = false});
+    }
+    for (const int64_t width : {1, 3, 17, 130}) {
+      add({.sequences = {{20, 9}}, .heads = 3, .value_dim = width, .paged = paged, .contracts = false});
+    }
+    for (const int32_t keys : {1, 63, 64, 65}) {
+      add({.sequences = {{keys, keys}}, .heads = 1, .group = 1, .paged = paged, .contracts = false});
+    }
+    add({.sequences = {{0, 0}}, .paged = paged, .contracts = false});
+    add({.sequences = {{900, 3}}, .heads = 1, .score = kBlind | kAlibi, .paged = paged, .contracts = false});
+  }
+  for (const Format format : {Format::f16, Format::bf16, Format::q8_0, Format::q4_0, Format::q6_k}) {
+    const int64_t width = info(format).block_elements > 1 ? info(format).block_elements : 16;
+    add({.sequences = {{70, 9}}, .value_dim = width, .paged = false, .contracts = false, .value = format});
+  }
+  for (const unsigned change : {unsigned{kCausal}, kWindow | kSlopes}) {
+    add({.sequences = ragged, .score = change, .contracts = false});
+    add({.sequences = windowed, .score = change, .contracts = false, .shuffled = true});
+  }
+  add({.sequences = {{3, 2}, {0, 0}, {5, 5}}, .contracts = false});
+  add({.sequences = {{40, 5}}, .value_dim = 10, .score = kCausal | kSlopes, .latent = true, .contracts = false});
+  add({.sequences = {{40, 5}, {9, 1}}, .score = kSlopes, .contracts = false, .group_first = true});
+  cases.push_back(attention_case({.sequences = {{70, 20}}, .paged = false, .contracts = false, .fill = {.nonfinite = 0.002}}));
   cases.push_back(strided_attention(3, 70));
   cases.push_back(strided_attention(20, 5));
   cases.push_back(own_keys(5, 70));

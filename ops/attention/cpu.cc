@@ -164,7 +164,7 @@ bool AttentionKernel::masked(const Tile& tile, int64_t first, int64_t count, Thr
   return mask_.always_masked({thread.range.data(), mask_sources_.size()});
 }
 
-// Scores of the tile's rows and a block of keys, as weights in the first score's memory.
+// Scores of the tile's rows and a block of keys, as weights.
 void AttentionKernel::score_block(const Tile& tile, int64_t first, int64_t count, Thread& thread) const {
   const int64_t rows = tile.rows();
   for (size_t i = 0; i < scores_.size(); ++i) {
@@ -194,7 +194,7 @@ void AttentionKernel::score_block(const Tile& tile, int64_t first, int64_t count
       }
     }
   }
-  auto* scores = at<float>(thread.base, scores_.front().scores_at);
+  auto* scores = at<float>(thread.base, scores_at_);
   if (causal_) {
     // Without a mask, every key is before every query.
     alignas(64) static constexpr int32_t kNone[kBlockKeys] = {};
@@ -237,7 +237,7 @@ void AttentionKernel::process(const Tile& tile, int64_t first, int64_t last, boo
     const KeyRowsRun& value = thread.value;
     value.floats(thread.index, count, value.query_offset(thread.row(0)), thread.addresses,
                  at<float>(thread.base, values_at_), thread.value_rows);
-    const auto* weights = at<float>(thread.base, scores_.front().scores_at);
+    const auto* weights = at<float>(thread.base, scores_at_);
     (careful ? add_weighted_carefully : add_weighted)(thread.value_rows, count, value.width(), weights, rows,
                                                       *thread.state, thread.sums, stride_);
   }

@@ -2,7 +2,8 @@
 //
 //   contract<Embed>(h, w.wq)                            Pos x Embed, KvHead x Group x HeadDim x Embed
 //                                                         -> Pos x KvHead x Group x HeadDim
-//   contract<Key>(softmax<Key>(score), v)               the fused attention step
+//   contract<Key>(softmax<Key>(score), v)               the fused attention step: of a score that contracts queries
+//                                                         with keys, or of coordinates alone over cached values
 //
 // Other axes that both sides share are batch axes; the rest form the outer product. The result has the left side's
 // remaining axes in their order, then the right side's. Left: a map or a norm; right: a stored value, a view of one,
@@ -60,6 +61,12 @@ consteval auto why_not_both() {
   }
 }
 
+// A score over index<Key>() reads no cache; the values that it weighs do.
+template <class Over, class L, class R>
+inline constexpr bool is_attention =
+    L::stage == Stage::weights ||
+    (R::is_paged && (L::flags & kSoftmax) != 0 && std::same_as<Over, Axes<typename L::along>>);
+
 template <class Over, class L, class R>
 consteval auto why_not() {
   if constexpr (is_refused<L> || is_refused<R>) return refused_before;
@@ -84,7 +91,7 @@ auto contract(const A& left, const B& right) {
     using Result = concat_axes<remove_axes<LA, Over...>, Rest>;
     NodePtr node = contract_node(axis_list<intersect_axes<RA, Axes<Over...>>>::get(), axis_list<LA>::get(),
                                  as_expr(left).node, as_expr(right).node);
-    if constexpr (L::stage == Stage::weights) return Expr<f32, Result, Stage::attention>{std::move(node)};
+    if constexpr (contract_detail::is_attention<Axes<Over...>, L, R>) return Expr<f32, Result, Stage::attention>{std::move(node)};
     else return Expr<f32, Result, Stage::contraction, void, (L::flags | R::flags) & kPaged>{std::move(node)};
   }
 }

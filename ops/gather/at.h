@@ -55,7 +55,7 @@ auto at(const X& table, const I& ids) {
         typename axes_detail::replace<typename axes_detail::keep<typename T::axes, concat_axes<Rest, Axes<A>>>::type, A,
                                       typename K::axes>::type>;
     return Expr<typename T::element, List, Stage::gathered>{
-        gathered_view(*as_expr(table).node, &axis_info<A>, as_expr(ids).node)};
+        gathered_view(as_expr(table).node, &axis_info<A>, as_expr(ids).node)};
   }
 }
 

@@ -127,7 +127,7 @@ auto softmax(const X& x) {
     if constexpr (E::stage == Stage::contraction || E::is_paged) {
       return Expr<f32, typename E::axes, Stage::weights, A, E::flags & kPaged>{std::move(node)};
     } else {
-      return Expr<f32, typename E::axes, Stage::norm, A>{std::move(node)};
+      return Expr<f32, typename E::axes, Stage::norm, A, kSoftmax>{std::move(node)};
     }
   }
 }

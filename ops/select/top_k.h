@@ -19,9 +19,9 @@ namespace weft {
 template <class List, bool WithValues>
 struct Choose {
   RegionRequest region;
-  const AxisInfo* axis;
-  const AxisInfo* choice;
-  int64_t count;
+  const AxisInfo* axis = nullptr;
+  const AxisInfo* choice = nullptr;
+  int64_t count = 0;
 };
 
 namespace select_detail {
@@ -87,13 +87,13 @@ template <class... A>
 std::tuple<Value<f32, A...>, Value<i32, A...>> materialize(const Choose<Axes<A...>, true>& choose,
                                                            std::string name = {}) {
   const std::vector<ValueId> ids = record_step(select_detail::request(choose, std::move(name)));
-  const auto recorder = find_recorder(*choose.region.expression);
+  const auto recorder = find_recorder(choose.region.expression);
   return {Value<f32, A...>(recorder, ids[0]), Value<i32, A...>(recorder, ids[1])};
 }
 
 template <class... A>
 Value<i32, A...> materialize(const Choose<Axes<A...>, false>& choose, std::string name = {}) {
-  return {find_recorder(*choose.region.expression), record_step(select_detail::request(choose, std::move(name)))[0]};
+  return {find_recorder(choose.region.expression), record_step(select_detail::request(choose, std::move(name)))[0]};
 }
 
 }  // namespace weft

@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "gpu/device.h"
 #include "ops/case.h"
+#include "tests/in_threads.h"
 
 namespace weft {
 namespace {
@@ -181,6 +182,24 @@ TEST_F(WithDevice, ProgramsAreKeptInMemoryAndOnDisk) {
   gpu = device();
   run(*gpu);
   EXPECT_EQ(gpu->program_stats().built, 0);
+  EXPECT_EQ(gpu->program_stats().from_disk, 1);
+}
+
+TEST_F(WithDevice, ThreadsShareADevice) {
+  const auto gpu = device();
+  test::in_threads([&](int) {
+    for (int i = 0; i < 3; ++i) run(*gpu);
+  });
+  EXPECT_EQ(gpu->program_stats().built, 1);
+  EXPECT_GE(gpu->program_stats().from_memory, 8);
+}
+
+// Devices of their own, as several processes have: what they share is the folder.
+TEST_F(WithDevice, DevicesOfSeveralThreadsShareAFolder) {
+  test::in_threads([&](int) { run(*device()); });
+  ASSERT_EQ(cached().size(), 1u);
+  const auto gpu = device();
+  run(*gpu);
   EXPECT_EQ(gpu->program_stats().from_disk, 1);
 }
 

@@ -1,6 +1,7 @@
 // Templates of OpenCL text, and programs that do not build.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,6 +11,8 @@
 #include "gpu/device.h"
 #include "gpu/opencl_text.h"
 #include "gpu/program_cache.h"
+#include "tests/command.h"
+#include "tests/in_threads.h"
 
 namespace weft {
 namespace {
@@ -39,6 +42,24 @@ TEST(OpenClText, SectionsAreExpanded) {
             }),
             "ops/reduce/opencl.cl, section 'along': nothing given for 'element'");
   EXPECT_EQ(message_of([] { expand_opencl("reduce", "none", {}); }), "ops/reduce/opencl.cl has no section 'none'");
+}
+
+// Whoever reads while another writes gets a whole file of either, or nothing.
+TEST(ProgramFiles, AreReplacedWhole) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder / "sub/program.clbin", key = "the source";
+  const std::vector<unsigned char> small(100, 1), large(200000, 2);
+  test::in_threads([&](int thread) {
+    for (int i = 0; i < 50; ++i) {
+      write_program_file(path, key, thread == 0 ? small : large);
+      const auto read = read_program_file(path, key);
+      EXPECT_TRUE(read.empty() || read == small || read == large);
+    }
+  });
+  EXPECT_FALSE(read_program_file(path, key).empty());
+  size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "sub")) files += entry.exists() ? 1 : 0;
+  EXPECT_EQ(files, 1u);  // nothing unfinished is left beside it
 }
 
 class OpenClPrograms : public testing::Test {

@@ -10,6 +10,7 @@
 #include "runtime/engine.h"
 #include "tests/errors.h"
 #include "tests/gpu_device.h"
+#include "tests/hand_model.h"
 #include "tests/logits_error.h"
 
 namespace weft {
@@ -53,17 +54,9 @@ LanguageModel model_of(int window_group, bool windows_known) {
     x = materialize(x + contract<KvHead, Group, HeadDim>(a, wo));
   }
   const auto logits = materialize(contract<Embed>(materialize(at<Pos>(x, batch.last)), embedding));
-  graph.result(logits);
-
-  LanguageModel model;
-  model.architecture = "windowed";
-  model.graph = graph.record();
-  model.tokens = batch.tokens.id(), model.position = batch.pos.id(), model.sequence = batch.seq.id();
-  model.slots = batch.slots.id(), model.last = batch.last.id(), model.logits = logits.id();
-  model.pos_axis = graph.axis<Pos>(), model.rows_axis = graph.axis<Seq>();
-  model.vocab = kVocab, model.context_length = kContext;
-  if (windows_known) model.windows = window_group == 0 ? std::vector<int32_t>{kWindow} : std::vector<int32_t>{0, kWindow};
-  return model;
+  std::vector<int32_t> windows;
+  if (windows_known) windows = window_group == 0 ? std::vector<int32_t>{kWindow} : std::vector<int32_t>{0, kWindow};
+  return test::hand_model(graph, batch, logits, kVocab, kContext, windows);
 }
 
 EngineOptions options_of(int32_t sequences = 1) {
