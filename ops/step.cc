@@ -1,5 +1,7 @@
 #include "ops/step.h"
 
+#include <sched.h>
+
 #include <hwy/cache_control.h>
 
 #include <algorithm>
@@ -10,9 +12,25 @@ namespace weft {
 
 std::string_view name(Precision precision) { return precision == Precision::exact ? "exact" : "fast"; }
 
-void TeamBarrier::wait(int threads) {
+TeamBarrier::TeamBarrier(int threads, bool has_cpus) : has_cpus_(has_cpus), cpu_(static_cast<size_t>(threads)) {
+  for (std::atomic<int32_t>& cpu : cpu_) cpu.store(-1, std::memory_order_relaxed);
+}
+
+bool TeamBarrier::shares_cpu(int thread, int threads) const {
+  const auto cpu = [&](int i) { return cpu_[static_cast<size_t>(i)].load(std::memory_order_relaxed); };
+  for (int other = 0; other < threads; ++other) {
+    if (other != thread && cpu(other) == cpu(thread)) return true;
+  }
+  return false;
+}
+
+void TeamBarrier::wait(int thread, int threads) {
   // 50 to 100 us: what waking a sleeping thread costs, so that waiting never costs more than twice the best choice.
   constexpr int kLooks = 2000;
+  std::atomic<int32_t>& cpu = cpu_[static_cast<size_t>(thread)];
+  if (const int now = sched_getcpu(); cpu.load(std::memory_order_relaxed) != now) {
+    cpu.store(now, std::memory_order_relaxed);
+  }
   const int32_t generation = generation_.load(std::memory_order_relaxed);
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) == threads - 1) {
     arrived_.store(0, std::memory_order_relaxed);
@@ -20,8 +38,10 @@ void TeamBarrier::wait(int threads) {
     generation_.notify_all();
     return;
   }
+  // New threads may stay on one CPU for milliseconds before the system moves them apart.
   for (int look = 0; has_cpus_ && look < kLooks; ++look) {
     if (generation_.load(std::memory_order_acquire) != generation) return;
+    if (look % 64 == 63 && shares_cpu(thread, threads)) break;
     hwy::Pause();
   }
   while (generation_.load(std::memory_order_acquire) == generation) {
@@ -31,7 +51,7 @@ void TeamBarrier::wait(int threads) {
 
 void Team::barrier() const {
   if (meeting != nullptr) {
-    meeting->wait(threads);
+    meeting->wait(thread, threads);
   } else if (threads > 1) {
 #pragma omp barrier
   }

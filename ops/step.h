@@ -44,14 +44,18 @@ struct StepArgs {
 // looks for so long that a machine with other work to do runs a small model a hundred times slower.)
 class TeamBarrier {
  public:
-  // `has_cpus`: each thread of the team has a CPU. Where they share CPUs, looking only keeps others from arriving.
-  explicit TeamBarrier(bool has_cpus = true) : has_cpus_(has_cpus) {}
-  void wait(int threads);
+  // For at most `threads` threads. `has_cpus`: there is a CPU for each of them. Where they share CPUs, looking only
+  // keeps others from arriving.
+  explicit TeamBarrier(int threads, bool has_cpus = true);
+  void wait(int thread, int threads);
 
  private:
+  bool shares_cpu(int thread, int threads) const;
+
   bool has_cpus_;
   std::atomic<int32_t> arrived_{0};
   std::atomic<int32_t> generation_{0};
+  std::vector<std::atomic<int32_t>> cpu_;  // by thread: where it was when it last arrived
 };
 
 // The threads that run a plan. Every thread calls run() of every step with the same arguments but its own `thread`.

@@ -68,7 +68,7 @@ class CpuExecutor final : public Executor {
         threads_(threads),
         is_adaptive_(policy == TeamPolicy::adaptive && threads > 1),
         data_(graph_.values.size()),
-        meeting_(threads <= usable_cpus()),
+        meeting_(threads, threads <= usable_cpus()),
         team_size_(threads, online_cpus()) {}
 
   std::vector<StepInfo> select_kernels(const ExtentTable& limits, Precision precision) override {
