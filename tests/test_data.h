@@ -17,8 +17,9 @@ namespace weft::test {
 // The root of the repository.
 inline std::filesystem::path source_dir() { return WEFT_SOURCE_DIR; }
 
-// A file of the shared data folder: $WEFT_SHARED, else the folder that the build was configured with, else
-// ../shared beside the repository. Nothing if it is absent: the test that needs it skips.
+// A file of the shared data folder ($WEFT_SHARED, else the folder that the build was configured with, else ../shared
+// beside the repository), else of the selection of it that is in tests/data. Nothing if it is in neither: the test that
+// needs it skips.
 inline std::optional<std::filesystem::path> shared_data(std::string_view relative) {
   const char* variable = std::getenv("WEFT_SHARED");
 #ifdef WEFT_SHARED_DIR
@@ -29,8 +30,10 @@ inline std::optional<std::filesystem::path> shared_data(std::string_view relativ
   const auto path =
       (variable != nullptr && *variable != '\0' ? std::filesystem::path(variable) : configured) / relative;
   std::error_code error;
-  if (!std::filesystem::exists(path, error)) return std::nullopt;
-  return path;
+  if (std::filesystem::exists(path, error)) return path;
+  const auto selected = source_dir() / "tests" / relative;
+  if (std::filesystem::exists(selected, error)) return selected;
+  return std::nullopt;
 }
 
 inline std::string read_file(const std::filesystem::path& path) {

@@ -40,22 +40,20 @@ double error_of_coding(Format format, const std::vector<float>& values) {
 }
 
 // The model's weights as they were before quantization.
-GgufFile original(const std::filesystem::path& folder, const std::string& model) {
-  if (model != "mixtral") return GgufFile::open(folder / (model + "-BF16.gguf"));
-  // Only its directory has them.
+GgufFile original(const std::filesystem::path& directory) {
   const TemporaryFolder scratch;
-  const CommandResult run = run_weft({"convert", (folder / "hf").string(), (scratch / "mixtral.gguf").string()});
+  const CommandResult run = run_weft({"convert", directory.string(), (scratch / "original.gguf").string()});
   if (run.code != 0) throw Error(run.err);
-  return GgufFile::open(scratch / "mixtral.gguf");
+  return GgufFile::open(scratch / "original.gguf");
 }
 
 class QuantizationError : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(QuantizationError, IsAtMostThatOfLlamaCpp) {
   const std::string model = GetParam();
-  WEFT_SHARED_OR_SKIP(folder, "data/golden/" + model);
-  const GgufFile file = original(folder, model);
-  const Json expected = read_json(folder / "quantization_error.json");
+  WEFT_SHARED_OR_SKIP(directory, "data/golden/" + model + "/hf");
+  const GgufFile file = original(directory);
+  const Json expected = read_json(directory.parent_path() / "quantization_error.json");
   std::map<std::string, double> worst;  // by type: our error over theirs
   int compared = 0;
   for (const auto& [mix, tensors] : expected.items()) {

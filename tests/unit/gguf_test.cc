@@ -289,7 +289,7 @@ TEST(Gguf, SharedFilesAreDense) {
     EXPECT_GT(file.file().size() + file.alignment(), end);
     ++files;
   }
-  EXPECT_GT(files, 10u);
+  EXPECT_GE(files, 9u);
 }
 
 TEST(Gguf, Stories) {
