@@ -8,7 +8,7 @@
 namespace weft::llama {
 
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
-  return load_decoder<GatedFeedForward>(file, {.gguf_pairs = RopePairs::interleaved});
+  return load_decoder<Attention, GatedFeedForward<Silu>>(file, {.gguf_pairs = RopePairs::interleaved});
 }
 
 }  // namespace weft::llama

@@ -7,8 +7,15 @@
 
 namespace weft::mistral {
 
+inline const ModelFamily family = {
+    .gguf = "llama",
+    .gguf_mark = "attention.sliding_window",
+    .assumed = {{"num_key_value_heads", int64_t{8}}, {"sliding_window", int64_t{4096}}},
+};
+
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
-  return load_decoder<GatedFeedForward>(file, {.gguf_pairs = RopePairs::interleaved, .windows = true});
+  return load_decoder<Attention, GatedFeedForward<Silu>>(
+      file, {.gguf_pairs = RopePairs::interleaved, .windows = {.allowed = true}});
 }
 
 }  // namespace weft::mistral

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "models/parts/decoder.h"
+#include "models/parts/feed_forward.h"
 
 namespace weft::mixtral {
 
@@ -15,12 +16,16 @@ struct Experts {
   Weight<Expert, Hidden, Embed> gate, up;
   Weight<Expert, Embed, Hidden> down;
   int64_t chosen = 0;
+  float eps = 0;
+  static constexpr const char* kName = "ffn_";
 
   static void extents(const ModelConfig& config, WeightLoader& loader) {
     loader.extents<Expert, Hidden>(config.count("expert_count"), config.count("feed_forward_length"));
+    check_activation<Silu>(config);
   }
 
-  void load(WeightLoader& loader, const TensorNames& in, const ModelConfig& config) {
+  void load(WeightLoader& loader, const TensorNames& in, const ModelConfig& config, const PartOptions& options) {
+    eps = options.eps;
     chosen = config.count("expert_used_count");
     config.require(chosen <= config.count("expert_count"), "expert_used_count", "is more than there are experts");
     const auto each = [&](const std::string& gguf, const std::string& hf) {
@@ -38,18 +43,24 @@ struct Experts {
     loader.load_stack(down, {in("ffn_down_exps.weight", "mlp.experts.down_proj"), each("ffn_down", "w2")});
   }
 
-  Stream apply(const Stream& x, float eps, const std::string& at) const {
+  auto output(const std::string& at, const Stream& x) const {
     auto f = materialize(rms_norm<Embed>(x, norm, eps), at + "ffn_norm");
     auto [scores, ids] = materialize(top_k<Expert, Choice>(contract<Embed>(f, router), chosen), at + "router");
     auto share = materialize(softmax<Choice>(scores), at + "share");
     auto g = materialize(silu(contract<Embed>(f, weft::at<Expert>(gate, ids))) * contract<Embed>(f, weft::at<Expert>(up, ids)),
                          at + "ffn_hidden");
-    return materialize(x + contract<Choice, Hidden>(share * g, weft::at<Expert>(down, ids)), at + "ffn_out");
+    return contract<Choice, Hidden>(share * g, weft::at<Expert>(down, ids));
   }
 };
 
+inline const ModelFamily family = {
+    .gguf = "llama",
+    .gguf_mark = "expert_count",
+    .assumed = {{"num_key_value_heads", int64_t{8}}, {"rope_theta", 1e6}},
+};
+
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
-  return load_decoder<Experts>(file, {.gguf_pairs = RopePairs::interleaved, .windows = true});
+  return load_decoder<Attention, Experts>(file, {.gguf_pairs = RopePairs::interleaved, .windows = {.allowed = true}});
 }
 
 }  // namespace weft::mixtral

@@ -7,9 +7,17 @@
 
 namespace weft::qwen2 {
 
+inline const ModelFamily family = {
+    .assumed = {{"num_key_value_heads", int64_t{32}},
+                {"sliding_window", int64_t{4096}},
+                {"use_sliding_window", false},
+                {"max_window_layers", int64_t{28}}},
+    .pre_tokenizer = "qwen2",
+};
+
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
-  return load_decoder<GatedFeedForward>(
-      file, {.gguf_pairs = RopePairs::half_split, .qkv_biases = true, .windows = true, .window_switches = true});
+  return load_decoder<Attention, GatedFeedForward<Silu>>(
+      file, {.qkv_biases = true, .windows = {.allowed = true, .switches = true}});
 }
 
 }  // namespace weft::qwen2

@@ -1,6 +1,8 @@
 #include "models/registry.h"
 
+#include <algorithm>
 #include <map>
+#include <utility>
 
 #include "core/error.h"
 #include "runtime/utf8.h"
@@ -14,10 +16,23 @@ std::map<std::string, LoadModel, std::less<>>& registry() {
   return loaders;
 }
 
+// A directory of a family's other models, such as those with vision.
+void check_model_type(const Checkpoint& file) {
+  const auto type = file.config().find("model_type");
+  if (file.convention() == Convention::gguf || type == file.config().end()) return;
+  const ModelFamily& family = *find_family(file.architecture());
+  const auto& types = family.model_types;
+  const std::string given = std::get<std::string>(type->second);
+  if (types.empty() || std::find(types.begin(), types.end(), given) != types.end()) return;
+  file.fail("model_type", in_quotes(given) + " is not read; of this family " + in_quotes(types.front()) + " is");
+}
+
 }  // namespace
 
-bool register_architecture(std::string_view name, LoadModel load) {
-  registry()[std::string(name)] = load;
+bool register_architecture(std::string_view name, LoadModel load, ModelFamily declared) {
+  const auto [at, is_new] = registry().insert_or_assign(std::string(name), load);
+  declared.name = at->first;
+  declare_family(std::move(declared));
   return true;
 }
 
@@ -30,7 +45,10 @@ std::vector<std::string> architectures() {
 LanguageModel load_model(const std::shared_ptr<const Checkpoint>& file) {
   const std::string& architecture = not_null(file)->architecture();
   const auto found = registry().find(architecture);
-  if (found != registry().end()) return found->second(file);
+  if (found != registry().end()) {
+    check_model_type(*file);
+    return found->second(file);
+  }
   std::string known;
   for (const std::string& name : architectures()) known += (known.empty() ? "" : ", ") + name;
   throw Error(file->path() + ": architecture " + in_quotes(architecture) + " is not among those of this build: " + known);

@@ -2,8 +2,13 @@
 //
 //   namespace weft::NAME { LanguageModel load(const std::shared_ptr<const Checkpoint>& file); }
 //
-// serves checkpoints of the architecture NAME (general.architecture or model_type, see Checkpoint::architecture): the
-// build finds it, no list is kept. (A header elsewhere is added by -DWEFT_EXTRA_MODELS=path/to/NAME.h; a program of its own may call register_architecture.)
+// serves checkpoints of the architecture NAME (general.architecture or model_type, see Checkpoint::architecture), and
+// `weft convert` writes them as GGUF files. Where files say more of it than that, the header declares a ModelFamily too:
+//
+//   namespace weft::NAME { inline const ModelFamily family = {.model_types = {"name_text"}, ...}; }
+//
+// The build finds the header, no list is kept. (A header elsewhere is added by -DWEFT_EXTRA_MODELS=path/to/NAME.h; a
+// program of its own may call register_architecture.)
 #pragma once
 
 #include <memory>
@@ -13,14 +18,17 @@
 
 #include "runtime/checkpoint.h"
 #include "runtime/language_model.h"
+#include "runtime/model_family.h"
 
 namespace weft {
+
+inline const ModelFamily family = {};  // of architectures that declare none
 
 using LoadModel = LanguageModel (*)(const std::shared_ptr<const Checkpoint>& file);
 
 // Returns true, so that it can initialize a global. The last registration of a name holds. Not while another thread calls
 // a function of this header; the others may be called by several threads at once.
-bool register_architecture(std::string_view name, LoadModel load);
+bool register_architecture(std::string_view name, LoadModel load, ModelFamily declared = {});
 std::vector<std::string> architectures();
 
 // Throws Error, naming the file, for an architecture that is not registered, options that it does not support, and

@@ -10,6 +10,7 @@
 #include "runtime/ggml_type.h"
 #include "runtime/gguf_split.h"
 #include "runtime/json.h"
+#include "runtime/model_family.h"
 #include "runtime/utf8.h"
 
 namespace weft {
@@ -94,28 +95,6 @@ void flatten(const Json& object, const std::string& prefix, const std::string& f
   }
 }
 
-// Keys that transformers' configuration classes give a value of their own when config.json leaves them out.
-struct Assumed {
-  std::string_view family, key;
-  ConfigValue value;
-};
-const Assumed kAssumed[] = {
-    {"mistral", "num_key_value_heads", int64_t{8}}, {"mistral", "sliding_window", int64_t{4096}},
-    {"mixtral", "num_key_value_heads", int64_t{8}}, {"mixtral", "rope_theta", 1e6},
-    {"qwen2", "num_key_value_heads", int64_t{32}},  {"qwen2", "sliding_window", int64_t{4096}},
-    {"qwen2", "use_sliding_window", false},         {"qwen2", "max_window_layers", int64_t{28}},
-};
-
-// Of one layer at least, where there is a number per layer.
-bool is_positive(const std::map<std::string, ConfigValue, std::less<>>& config, std::string_view key) {
-  const auto at = config.find(key);
-  if (at == config.end()) return false;
-  if (const auto* list = std::get_if<std::vector<double>>(&at->second)) {
-    return std::any_of(list->begin(), list->end(), [](double number) { return number > 0; });
-  }
-  return as_number(at->second).value_or(0) > 0;
-}
-
 bool holds_safetensors(const fs::path& directory) {
   return is_there(directory / "config.json") &&
          (is_there(directory / "model.safetensors") || is_there(directory / "model.safetensors.index.json"));
@@ -157,8 +136,9 @@ std::shared_ptr<const Checkpoint> not_null(std::shared_ptr<const Checkpoint> che
   return checkpoint;
 }
 
-std::shared_ptr<const Checkpoint> Checkpoint::open(const fs::path& path) {
+std::shared_ptr<const Checkpoint> Checkpoint::open(const fs::path& path, Purpose purpose) {
   std::shared_ptr<Checkpoint> checkpoint(new Checkpoint);
+  checkpoint->purpose_ = purpose;
   checkpoint->path_ = path.string();
   std::error_code error;
   const bool is_directory = fs::is_directory(path, error);
@@ -187,8 +167,12 @@ void Checkpoint::read_gguf() {
     if (auto value = value_of(entry.value)) config_.emplace(key, std::move(*value));
     else gguf_->fail(entry.key, "is no value that a configuration may have");
   }
-  if (architecture_ == "llama" && is_positive(config_, "expert_count")) architecture_ = "mixtral";
-  else if (architecture_ == "llama" && is_positive(config_, "attention.sliding_window")) architecture_ = "mistral";
+  if (const ModelFamily* family = family_of_gguf(architecture_, config_)) {
+    architecture_ = family->name;
+    for (const auto& [key, value] : family->gguf_assumed) {
+      if (!config_.contains(key)) assumed_.emplace(key, value);
+    }
+  }
 
   for (const GgufTensor& tensor : gguf_->tensors()) {
     const GgmlType* type = find_ggml_type(tensor.type);
@@ -227,8 +211,11 @@ void Checkpoint::read_config() {
   const std::string* name = type == config_.end() ? nullptr : std::get_if<std::string>(&type->second);
   if (name == nullptr) throw Error(config_path_ + ": key 'model_type' is missing, or no text");
   architecture_ = *name;
-  for (const Assumed& assumed : kAssumed) {
-    if (assumed.family == architecture_ && !json.contains(assumed.key)) assumed_.emplace(assumed.key, assumed.value);
+  const ModelFamily* family = family_of_model_type(architecture_);
+  if (family == nullptr) return;
+  architecture_ = family->name;
+  for (const auto& [key, value] : family->assumed) {
+    if (!json.contains(key)) assumed_.emplace(key, value);
   }
 }
 

@@ -44,12 +44,16 @@ std::optional<double> as_number(const ConfigValue& value);
 // Immutable, so threads may share one.
 class Checkpoint {
  public:
+  // What it is opened for: weights that do not lie in one piece are put together in memory for computing alone.
+  enum class Purpose : uint8_t { compute, convert };
+
   // A GGUF file, or any part of a split one; a directory that holds config.json and model.safetensors (or shards, and
   // model.safetensors.index.json); a .safetensors file in such a directory; or a directory without these that holds
   // one GGUF model. Throws Error, naming the file and the byte, key or tensor at fault.
-  static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path);
+  static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path, Purpose purpose = Purpose::compute);
 
   const std::string& path() const { return path_; }
+  Purpose purpose() const { return purpose_; }
   Convention convention() const { return gguf_ ? Convention::gguf : Convention::hugging_face; }
   // Null for safetensors.
   const GgufFile* gguf() const { return gguf_ ? &*gguf_ : nullptr; }
@@ -57,15 +61,15 @@ class Checkpoint {
   const std::filesystem::path& directory() const { return directory_; }
   size_t bytes() const;  // of all files with tensors
 
-  // The family, as models/ names it: general.architecture or model_type. GGUF files call Mistral and Mixtral models
-  // "llama": where there is a window it is "mistral", where there are experts "mixtral".
+  // The family, as models/ names it; where none there declares the file's general.architecture or model_type, these.
   const std::string& architecture() const { return architecture_; }
   std::string name() const;  // as the model calls itself; may be empty
 
   // GGUF: keys that begin with the architecture, without it ("attention.head_count"). config.json: its keys, those of
   // nested objects joined by dots ("rope_scaling.factor"); what is null is absent.
   const std::map<std::string, ConfigValue, std::less<>>& config() const { return config_; }
-  // What Hugging Face transformers takes for keys that config.json does not have (not even as null).
+  // What Hugging Face transformers takes for keys that config.json does not have (not even as null), llama.cpp for those
+  // that a GGUF file does not have.
   const std::map<std::string, ConfigValue, std::less<>>& assumed() const { return assumed_; }
   // Why nothing can be computed with the weights, in one line that begins with the file and the key or tensor:
   // another framework quantized them, or ggml, in a way that this build does not read. Empty if they can be read.
@@ -98,6 +102,7 @@ class Checkpoint {
   };
   std::optional<Quantization> stated_beside() const;  // in other files than config.json
 
+  Purpose purpose_ = Purpose::compute;
   std::string path_;
   std::string architecture_;
   std::optional<GgufFile> gguf_;

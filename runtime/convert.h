@@ -1,5 +1,5 @@
-// From a directory of safetensors to a GGUF file, as llama.cpp's converter does it: the families Llama, Mistral,
-// Mixtral and Qwen2. https://github.com/ggml-org/llama.cpp, convert_hf_to_gguf.py and docs of GGUF's keys.
+// From a directory of safetensors to a GGUF file, as llama.cpp's converter does it: what a model's code declares when it
+// is loaded, in GGUF's words. https://github.com/ggml-org/llama.cpp, convert_hf_to_gguf.py and docs of GGUF's keys.
 #pragma once
 
 #include <cstdint>
@@ -14,36 +14,30 @@
 #include "core/format.h"
 #include "runtime/checkpoint.h"
 #include "runtime/gguf_writer.h"
+#include "runtime/language_model.h"
+#include "runtime/model_declaration.h"
 
 namespace weft {
 
-// A tensor of the output and the rows that make it up.
+// A tensor of the output and what makes it up.
 struct ConvertedTensor {
-  struct Rows {
-    const CheckpointTensor* tensor;
-    size_t first, count;
-  };
-
   std::string name;
   std::vector<size_t> shape;  // GGUF's order: the row length first
   Format format;
-  std::vector<Rows> parts = {};  // one below the other
-  // Rows of a head that are rotated together are half a head apart in the directory, and neighbours in GGUF. This
-  // many rows are a head; 0: rows stay where they are.
-  size_t head_rows = 0;
-  std::vector<float> values = {};  // instead of parts
+  DeclaredWeight source = {};
+  std::vector<float> values = {};  // instead of a source
 
   size_t elements() const;
 };
 
 // `type`: F32, F16 or BF16 for matrices, by default what each is stored as (F32 where its parts differ); vectors and
-// routers become F32. Throws Error that lists all tensors that are missing, left over or of a wrong shape.
-std::vector<ConvertedTensor> convert_tensors(const std::shared_ptr<const Checkpoint>& checkpoint,
+// routers become F32. The model's checkpoint was opened for conversion.
+std::vector<ConvertedTensor> convert_tensors(const LanguageModel& model, const std::shared_ptr<const Checkpoint>& checkpoint,
                                              std::optional<Format> type);
 
 // general.* and the architecture's keys. Tensors are those of convert_tensors. Throws Error that names an option
 // of config.json that GGUF or this program has no words for.
-GgufMetadata convert_config(const std::shared_ptr<const Checkpoint>& checkpoint,
+GgufMetadata convert_config(const LanguageModel& model, const std::shared_ptr<const Checkpoint>& checkpoint,
                             const std::vector<ConvertedTensor>& tensors);
 
 // tokenizer.*, from tokenizer.model (SentencePiece), tokenizer.json or tokenizer.model (tiktoken), and the chat

@@ -86,12 +86,35 @@ void set_rope(const ModelConfig& config, const std::string& prefix, int64_t dims
   metadata.set(prefix + "rope.dimension_count", static_cast<uint32_t>(dims));
 }
 
-// The window of all layers; 0 for none.
-int64_t common_window(const ModelConfig& config, bool switches) {
-  const std::vector<int64_t> windows = config.windows(switches);
-  const bool same = std::all_of(windows.begin(), windows.end(), [&](int64_t w) { return w == windows[0]; });
-  config.require(same, "attention.sliding_window", "is not that of all layers, which is not converted");
-  return windows.empty() ? 0 : windows[0];
+// Integers are u32 and numbers f32, as llama.cpp reads them.
+void set_value(GgufMetadata& metadata, const std::string& key, const ConfigValue& value) {
+  if (const auto* integer = std::get_if<int64_t>(&value)) metadata.set(key, static_cast<uint32_t>(*integer));
+  else if (const auto* number = std::get_if<double>(&value)) metadata.set(key, static_cast<float>(*number));
+}
+
+// The keys of windows, or an error for layers that these cannot tell apart.
+void set_windows(const ModelConfig& config, const ModelDeclaration& declared, const std::string& prefix,
+                 GgufMetadata& metadata) {
+  const std::vector<int64_t>& windows = declared.windows;
+  const std::string key = prefix + "attention.sliding_window";
+  const int64_t most = windows.empty() ? 0 : *std::max_element(windows.begin(), windows.end());
+  if (most == 0) return;
+  metadata.set(key, static_cast<uint32_t>(most));
+  const auto has_it = [&](size_t layer) { return windows[layer] == most; };
+  const bool fits = std::all_of(windows.begin(), windows.end(), [&](int64_t window) {
+    return window == most || (window == 0 && declared.has_window_pattern);
+  });
+  config.require(fits, "attention.sliding_window", "is not that of all layers, which is not converted");
+  if (!declared.has_window_pattern) return;
+  // The period, where there is one, or a flag per layer.
+  for (size_t period = 1; period <= windows.size() + 1; ++period) {
+    bool is_it = true;
+    for (size_t i = 0; i < windows.size(); ++i) is_it = is_it && has_it(i) == ((i + 1) % period != 0);
+    if (is_it) return metadata.set(key + "_pattern", static_cast<uint32_t>(period));
+  }
+  std::vector<bool> flags(windows.size());
+  for (size_t i = 0; i < windows.size(); ++i) flags[i] = has_it(i);
+  metadata.set(key + "_pattern", flags);
 }
 
 }  // namespace
@@ -124,52 +147,31 @@ std::vector<float> llama3_frequency_factors(const std::shared_ptr<const Checkpoi
   return factors;
 }
 
-GgufMetadata convert_config(const std::shared_ptr<const Checkpoint>& checkpoint,
+GgufMetadata convert_config(const LanguageModel& model, const std::shared_ptr<const Checkpoint>& checkpoint,
                             const std::vector<ConvertedTensor>& tensors) {
   const ModelConfig config(checkpoint);
-  const std::string& family = checkpoint->architecture();
-  const std::string architecture = family == "qwen2" ? "qwen2" : "llama", prefix = architecture + ".";
+  const ModelDeclaration& declared = *model.declaration;
+  const ModelFamily* family = find_family(checkpoint->architecture());
+  const std::string architecture(family == nullptr ? checkpoint->architecture() : family->gguf_name());
+  const std::string prefix = architecture + ".";
   const int64_t embed = config.count("embedding_length"), heads = config.count("attention.head_count");
   const int64_t head_dim = config.count("attention.key_length", embed / heads);
-  const int64_t experts = family == "mixtral" ? config.count("expert_count") : 0;
-  const auto u32 = [](int64_t value) { return static_cast<uint32_t>(value); };
+  const auto experts = declared.config.find("expert_count");
 
   GgufMetadata metadata;
   metadata.set("general.architecture", architecture);
   metadata.set("general.type", "model");
   metadata.set("general.name", checkpoint->name());
-  metadata.set("general.size_label", size_label(tensors, static_cast<size_t>(experts)));
+  metadata.set("general.size_label",
+               size_label(tensors, experts == declared.config.end() ? 0 : static_cast<size_t>(config.count("expert_count"))));
   metadata.set("general.file_type", file_type(tensors));
   metadata.set("general.quantization_version", uint32_t{2});
-  metadata.set(prefix + "block_count", static_cast<uint32_t>(config.layers()));
-  metadata.set(prefix + "context_length", u32(config.count("context_length")));
-  metadata.set(prefix + "embedding_length", u32(embed));
-  metadata.set(prefix + "feed_forward_length", u32(config.count("feed_forward_length")));
-  metadata.set(prefix + "attention.head_count", u32(heads));
-  metadata.set(prefix + "attention.head_count_kv", u32(config.count("attention.head_count_kv", heads)));
-  metadata.set(prefix + "attention.key_length", u32(head_dim));
-  metadata.set(prefix + "attention.value_length", u32(head_dim));
-  metadata.set(prefix + "attention.layer_norm_rms_epsilon", config.number("attention.layer_norm_rms_epsilon"));
-  const int64_t vocab = static_cast<int64_t>(tensors.front().shape.at(1));
-  metadata.set(prefix + "vocab_size", u32(vocab));
-  if (experts > 0) {
-    const int64_t chosen = config.count("expert_used_count");
-    config.require(chosen <= experts, "expert_used_count", "is more than there are experts");
-    metadata.set(prefix + "expert_count", u32(experts));
-    metadata.set(prefix + "expert_used_count", u32(chosen));
-  }
-  if (family != "llama") {
-    if (const int64_t window = common_window(config, family == "qwen2"); window > 0) {
-      metadata.set(prefix + "attention.sliding_window", u32(window));
-    }
-  }
+  for (const auto& [key, value] : declared.config) set_value(metadata, prefix + key, value);
+  set_windows(config, declared, prefix, metadata);
+  metadata.set(prefix + "vocab_size", static_cast<uint32_t>(tensors.front().shape.at(1)));
   config.require(config.number("rope.partial", 1.0f) == 1.0f, "rope.partial", "below 1 is not converted");
-  config.require(config.text("hidden_act", "silu") == "silu", "hidden_act", "is not silu");
+  config.require(head_dim % 2 == 0, "attention.key_length", "is odd");
   set_rope(config, prefix, head_dim, metadata);
-  // Asked for elsewhere: these say what tensors there are.
-  config.ignore({"tie_word_embeddings", "attention_bias", "mlp_bias", "rope.scaling.low_freq_factor",
-                 "rope.scaling.high_freq_factor", "rope.scaling.factor", "rope.scaling.original_context_length"});
-  config.refuse_unknown();
   return metadata;
 }
 

@@ -81,6 +81,9 @@ void GgufMetadata::set(std::string_view key, std::span<const int32_t> values) {
 void GgufMetadata::set(std::string_view key, std::span<const float> values) {
   set_bytes(key, array(GgufType::float32, values));
 }
+void GgufMetadata::set(std::string_view key, const std::vector<bool>& values) {
+  set_bytes(key, array_head(GgufType::bool8, values.size()) + std::string(values.begin(), values.end()));
+}
 void GgufMetadata::set(std::string_view key, std::span<const std::string> values) {
   std::string bytes = array_head(GgufType::string, values.size());
   for (const std::string& value : values) append_text(bytes, value);

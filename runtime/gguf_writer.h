@@ -39,6 +39,7 @@ class GgufMetadata {
   void set(std::string_view key, std::span<const int32_t> values);
   void set(std::string_view key, std::span<const float> values);
   void set(std::string_view key, std::span<const std::string> values);
+  void set(std::string_view key, const std::vector<bool>& values);
   // A value of another file, of any type.
   void set(std::string_view key, const GgufValue& value);
 

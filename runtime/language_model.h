@@ -12,6 +12,8 @@
 
 namespace weft {
 
+struct ModelDeclaration;
+
 // A decoder-only model. All tokens of a step, of all its sequences, are packed on axis `pos`; a sequence's tokens
 // are consecutive and in order. The caches say which values hold positions, slots and sequences of the tokens.
 // Threads may share one that none of them changes: engines of several threads are made from it.
@@ -40,6 +42,8 @@ struct LanguageModel {
   // Rotary frequencies of a context longer than that, where they depend on its length ("dynamic" scaling); empty: they do
   // not. An engine takes those of the context that it is made for, so that no cached key ever has to turn again.
   std::function<std::vector<float>(int64_t context)> frequencies;
+
+  std::shared_ptr<const ModelDeclaration> declaration;  // null for a model that cannot be converted
 };
 
 // Throws Error for a model without a graph, or that names what its graph does not have.

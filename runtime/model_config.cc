@@ -28,7 +28,10 @@ const KeyNames kKeys[] = {
     {"attention.head_count_kv", {"num_key_value_heads"}},
     {"attention.key_length", {"head_dim"}},
     {"attention.layer_norm_rms_epsilon", {"rms_norm_eps"}},
+    {"attention.scale", {}},
+    {"attention.value_length", {}},
     {"attention.sliding_window", {"sliding_window"}},
+    {"attention.sliding_window_pattern", {"sliding_window_pattern"}},
     {"expert_count", {"num_local_experts"}},
     {"expert_used_count", {"num_experts_per_tok"}},
     {"vocab_size", {"vocab_size"}},
@@ -112,7 +115,7 @@ bool same(const ConfigValue& a, const ConfigValue& b) {
 }  // namespace
 
 ModelConfig::ModelConfig(std::shared_ptr<const Checkpoint> checkpoint)
-    : checkpoint_(not_null(std::move(checkpoint))) {
+    : checkpoint_(not_null(std::move(checkpoint))), family_(find_family(checkpoint_->architecture())) {
   if (!checkpoint_->unsupported().empty()) throw Error(checkpoint_->unsupported());
 }
 
@@ -120,10 +123,24 @@ ModelConfig::ModelConfig(std::shared_ptr<const Checkpoint> checkpoint)
 std::vector<std::string_view> ModelConfig::names_of(std::string_view key) const {
   const auto known =
       std::find_if(std::begin(kKeys), std::end(kKeys), [&](const KeyNames& k) { return k.gguf == key; });
-  if (known == std::end(kKeys)) return {key};
-  if (checkpoint_->convention() == Convention::hugging_face) return known->json;
-  if (known->old_gguf.empty()) return {key};
-  return {key, known->old_gguf};
+  std::vector<std::string_view> names;
+  if (checkpoint_->convention() == Convention::gguf) {
+    names.push_back(key);
+    if (known != std::end(kKeys) && !known->old_gguf.empty()) names.push_back(known->old_gguf);
+    return names;
+  }
+  if (known != std::end(kKeys)) names = known->json;
+  if (const ConfigKey* own = key_of_family(key)) {
+    names.insert(names.end(), own->hugging_face.begin(), own->hugging_face.end());
+  }
+  if (names.empty()) names.push_back(key);
+  return names;
+}
+
+const ConfigKey* ModelConfig::key_of_family(std::string_view key) const {
+  if (family_ == nullptr) return nullptr;
+  const auto own = std::find_if(family_->keys.begin(), family_->keys.end(), [&](const ConfigKey& k) { return k.gguf == key; });
+  return own == family_->keys.end() ? nullptr : &*own;
 }
 
 const ConfigValue* ModelConfig::find(std::string_view key) const {
@@ -194,20 +211,20 @@ int64_t ModelConfig::integer(std::string_view key, const ConfigValue& value, int
 
 int64_t ModelConfig::count(std::string_view key, std::optional<int64_t> fallback) const {
   const auto value = common(key);
-  if (!value && fallback) return *fallback;
+  if (!value && fallback) return took(key, *fallback);
   require(value.has_value(), key, "is missing");
-  return integer(key, *value, 1);
+  return took(key, integer(key, *value, 1));
 }
 
 float ModelConfig::number(std::string_view key, std::optional<float> fallback) const {
   const auto value = common(key);
-  if (!value && fallback) return *fallback;
+  if (!value && fallback) return took(key, *fallback);
   require(value.has_value(), key, "is missing");
   const auto number = as_number(*value);
   require(number.has_value(), key, "is " + shown(*value) + ", not a number");
   const auto single = static_cast<float>(*number);
   require(std::isfinite(single) && single > 0, key, "is " + shown(*value) + ", not a finite number above 0");
-  return single;
+  return took(key, single);
 }
 
 bool ModelConfig::flag(std::string_view key, bool fallback) const {
@@ -244,7 +261,7 @@ size_t ModelConfig::layers() const {
 }
 
 // Which layers have the window: layer_types says so, or GGUF's attention.sliding_window_pattern.
-std::vector<bool> ModelConfig::sliding_layers(bool switches) const {
+std::vector<bool> ModelConfig::sliding_layers(const WindowRule& rule) const {
   std::vector<bool> sliding(layers(), true);
   if (const auto kinds = texts("layer_types"); !kinds.empty()) {
     check_length("layer_types", kinds.size());
@@ -256,6 +273,10 @@ std::vector<bool> ModelConfig::sliding_layers(bool switches) const {
     return sliding;
   }
   constexpr std::string_view kPattern = "attention.sliding_window_pattern";
+  // As llama.cpp reads it: every `period`-th layer sees everything.
+  const auto repeat = [&](size_t period) {
+    for (size_t i = 0; period > 0 && i < sliding.size(); ++i) sliding[i] = i % period != period - 1;
+  };
   if (const ConfigValue* pattern = find(kPattern)) {
     if (const auto* list = std::get_if<std::vector<double>>(pattern)) {
       check_length(kPattern, list->size());
@@ -266,24 +287,28 @@ std::vector<bool> ModelConfig::sliding_layers(bool switches) const {
       }
     } else if (const bool* all = std::get_if<bool>(pattern)) {
       sliding.assign(sliding.size(), *all);
-    } else if (const auto period = static_cast<size_t>(integer(kPattern, *pattern, 0)); period > 0) {
-      // As llama.cpp reads it: every `period`-th layer sees everything.
-      for (size_t i = 0; i < sliding.size(); ++i) sliding[i] = i % period != period - 1;
+    } else {
+      repeat(static_cast<size_t>(integer(kPattern, *pattern, 0)));
     }
+  } else {
+    repeat(static_cast<size_t>(rule.period));
   }
-  if (switches && has("max_window_layers")) {
+  if (rule.switches && has("max_window_layers")) {
     const auto first = static_cast<size_t>(integer("max_window_layers", *find("max_window_layers"), 0));
     for (size_t i = 0; i < std::min(first, sliding.size()); ++i) sliding[i] = false;
   }
   return sliding;
 }
 
-std::vector<int64_t> ModelConfig::windows(bool switches) const {
+std::vector<int64_t> ModelConfig::windows(const WindowRule& rule) const {
   constexpr std::string_view kWindow = "attention.sliding_window";
-  const std::vector<bool> sliding = sliding_layers(switches);
+  windows_.assign(layers(), 0);
+  has_window_pattern_ = rule.period > 0;
+  if (!rule.allowed) return windows_;
+  const std::vector<bool> sliding = sliding_layers(rule);
   std::vector<int64_t> windows(sliding.size(), 0);
   const ConfigValue* given = find(kWindow);
-  if (given != nullptr && !(switches && !flag("use_sliding_window", true))) {
+  if (given != nullptr && !(rule.switches && !flag("use_sliding_window", true))) {
     // 0 says "none", as GGUF files write it.
     if (const auto* list = std::get_if<std::vector<double>>(given)) {
       check_length(kWindow, list->size());
@@ -300,6 +325,7 @@ std::vector<int64_t> ModelConfig::windows(bool switches) const {
             "has sliding layers, but there is no window");
     if (!sliding[i]) windows[i] = 0;
   }
+  windows_ = windows;
   return windows;
 }
 
@@ -420,6 +446,20 @@ static int64_t weight_extent(const GraphRecord& graph, AxisId axis) {
     }
   }
   throw Error("axis '" + graph.axes[axis].name + "' of the logits is no axis of a weight");
+}
+
+std::shared_ptr<const ModelDeclaration> ModelConfig::declaration(const WeightLoader& loader) const {
+  auto declared = std::make_shared<ModelDeclaration>();
+  declared->weights = loader.declared();
+  declared->windows = windows_;
+  declared->has_window_pattern = has_window_pattern_;
+  for (const auto& [key, value] : took_) {
+    const std::string_view name = key;
+    const bool is_common = std::any_of(std::begin(kKeys), std::end(kKeys), [&](const KeyNames& k) { return k.gguf == name; });
+    const bool elsewhere = name.starts_with("rope.") || name.starts_with("attention.sliding_window");
+    if (is_common ? !elsewhere : key_of_family(key) != nullptr) declared->config.emplace(key, value);
+  }
+  return declared;
 }
 
 LanguageModel ModelConfig::describe(Graph& graph, const Batch& batch, ValueId logits, AxisId rows, AxisId vocab) const {

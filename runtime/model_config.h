@@ -17,6 +17,8 @@
 #include "ops/rope/rope.h"
 #include "runtime/checkpoint.h"
 #include "runtime/language_model.h"
+#include "runtime/model_declaration.h"
+#include "runtime/model_family.h"
 #include "runtime/rope_scaling.h"
 #include "runtime/weight_loader.h"
 
@@ -35,6 +37,13 @@ class WindowGroups {
 
  private:
   std::vector<int32_t> windows_;  // by group
+};
+
+// Which options of windows a family has, and what holds where a file does not state them.
+struct WindowRule {
+  bool allowed = false;   // any at all
+  bool switches = false;  // use_sliding_window and max_window_layers
+  int64_t period = 0;     // every so manyth layer sees everything; 0: none does
 };
 
 // For one thread at a time, const members too: they note what was asked for.
@@ -59,9 +68,8 @@ class ModelConfig {
   size_t layers() const;
   // How far each layer's queries see back, themselves included; 0: everything. From attention.sliding_window (one
   // for all layers, or a list), layer_types or attention.sliding_window_pattern (a flag per layer, or an integer
-  // N: every Nth layer sees everything); and, with `switches`, use_sliding_window and max_window_layers (others
-  // than Qwen2 have no such options).
-  std::vector<int64_t> windows(bool switches) const;
+  // N: every Nth layer sees everything), and what else the rule allows.
+  std::vector<int64_t> windows(const WindowRule& rule) const;
   // Rotary embedding for heads of `head_dim`: base, partial rotation, and scaled contexts (linear, ntk, dynamic, yarn,
   // llama3; or the file's tensor rope_freqs.weight). GGUF files have the rows of Q and K in the order of
   // `gguf_pairs`; config.json's models are half_split. Sources of the formulas are at rope_scaling.h.
@@ -79,13 +87,15 @@ class ModelConfig {
   // off (false, 0, "none").
   void refuse_unknown() const;
 
-  // Describes the recorded graph: `logits` becomes its result. Refuses unknown options.
+  // Describes the recorded graph: `logits` becomes its result. Refuses unknown options. With the loader of its weights,
+  // the model can be converted.
   template <Axis Rows, Axis Vocab>
   LanguageModel model(Graph& graph, const Batch& batch, const Value<f32, Rows, Vocab>& logits,
-                      std::vector<int32_t> windows = {}) const {
+                      std::vector<int32_t> windows = {}, const WeightLoader* loader = nullptr) const {
     graph.result(logits);
     LanguageModel model = describe(graph, batch, logits.id(), graph.axis<Rows>(), graph.axis<Vocab>());
     model.windows = std::move(windows);
+    if (loader != nullptr) model.declaration = declaration(*loader);
     return model;
   }
 
@@ -95,13 +105,25 @@ class ModelConfig {
   std::optional<ConfigValue> common(std::string_view key) const;  // of all layers; nothing if absent
   void check_length(std::string_view key, size_t values) const;   // one per layer
   int64_t integer(std::string_view key, const ConfigValue& value, int64_t least) const;
-  std::vector<bool> sliding_layers(bool switches) const;
+  std::vector<bool> sliding_layers(const WindowRule& rule) const;
   double rope_factor() const;
   std::string_view given_name(std::string_view key) const;
   [[noreturn]] void fail(std::string_view key, std::string_view reason) const;
+  const ConfigKey* key_of_family(std::string_view key) const;  // null if it declares none
+  // Notes what a model took for a key, which `declaration` hands on.
+  template <class Value>
+  Value took(std::string_view key, Value value) const {
+    took_.insert_or_assign(std::string(key), ConfigValue(value));
+    return value;
+  }
+  std::shared_ptr<const ModelDeclaration> declaration(const WeightLoader& loader) const;
   LanguageModel describe(Graph& graph, const Batch& batch, ValueId logits, AxisId rows, AxisId vocab) const;
 
   std::shared_ptr<const Checkpoint> checkpoint_;
+  const ModelFamily* family_;  // null for one that is not declared
+  mutable std::map<std::string, ConfigValue, std::less<>> took_;
+  mutable std::vector<int64_t> windows_;  // of each layer
+  mutable bool has_window_pattern_ = false;
   mutable std::optional<RopeScaling> dynamic_;           // what `rope` found, if it depends on the context
   mutable std::set<std::string, std::less<>> used_;  // keys as the checkpoint has them
 };

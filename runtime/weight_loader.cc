@@ -54,8 +54,8 @@ bool is_aligned(const std::byte* data, Format format) {
 }  // namespace
 
 TensorNames WeightLoader::layer(size_t layer) const {
-  const bool gguf = checkpoint_->convention() == Convention::gguf;
-  return {checkpoint_->convention(), (gguf ? "blk." : "model.layers.") + std::to_string(layer) + "."};
+  const std::string number = std::to_string(layer) + ".";
+  return {checkpoint_->convention(), "blk." + number, "model.layers." + number};
 }
 
 void WeightLoader::set_extent(const AxisInfo* axis, int64_t extent) {
@@ -77,8 +77,8 @@ int64_t WeightLoader::rows(std::string_view name) const {
               " dimensions, expected 2");
 }
 
-std::string WeightLoader::first_of(std::initializer_list<std::string> tensors) const {
-  const auto found = std::find_if(tensors.begin(), tensors.end(), [this](const std::string& name) { return has(name); });
+TensorName WeightLoader::first_of(std::initializer_list<TensorName> tensors) const {
+  const auto found = std::find_if(tensors.begin(), tensors.end(), [this](const TensorName& name) { return has(name); });
   return found == tensors.end() ? *tensors.begin() : *found;
 }
 
@@ -118,21 +118,22 @@ const CheckpointTensor* WeightLoader::use(const std::string& name, const std::ve
   return tensor;
 }
 
-std::shared_ptr<const Storage> WeightLoader::fit(const std::string& name, const AxisList& axes) {
+std::shared_ptr<const Storage> WeightLoader::fit(const TensorName& name, const AxisList& axes,
+                                                 const WeightOptions& options) {
   std::vector<int64_t> extents = extents_of(axes, name);
   const CheckpointTensor* tensor = use(name, extents, axes);
   if (tensor == nullptr) return nullptr;
   for (const std::shared_ptr<const Storage>& known : fitted_) {
-    if (known->name == name && known->extents == extents) return known;
+    if (known->name == name.here() && known->extents == extents) return known;
   }
   const int64_t count = product(extents);
-  return assemble(name, std::move(extents), {{tensor, 0, count}});
+  return assemble(name, std::move(extents), tensor->extents, {{tensor, 0, count}}, options);
 }
 
-void WeightLoader::load_parts(const std::string& fused, const std::vector<Part>& parts) {
+void WeightLoader::load_parts(const TensorName& fused, const std::vector<Part>& parts) {
   if (!has(fused)) {
     for (const Part& part : parts) {
-      if (auto storage = fit(part.tensor, part.axes)) part.set(std::move(storage));
+      if (auto storage = fit(part.tensor, part.axes, part.options)) part.set(std::move(storage));
     }
     return;
   }
@@ -151,7 +152,10 @@ void WeightLoader::load_parts(const std::string& fused, const std::vector<Part>&
   int64_t first = 0;
   for (size_t i = 0; i < parts.size(); ++i) {
     const int64_t count = product(extents[i]);
-    if (auto storage = assemble(parts[i].tensor, extents[i], {{tensor, first, count}})) parts[i].set(std::move(storage));
+    std::vector<int64_t> stored = tensor->extents;
+    stored.front() = count / (product(stored) / stored.front());
+    auto storage = assemble(parts[i].tensor, extents[i], std::move(stored), {{tensor, first, count}}, parts[i].options);
+    if (storage != nullptr) parts[i].set(std::move(storage));
     first += count;
   }
 }
@@ -162,7 +166,8 @@ std::shared_ptr<const Storage> WeightLoader::fit_stack(const Stack& stack, const
   const std::vector<int64_t> inner_extents(extents.begin() + 1, extents.end());
   const int64_t experts = extents[0], own = product(inner_extents);
   std::vector<Slice> slices;
-  if (!stack.fused.empty() && has(stack.fused)) {
+  std::vector<int64_t> stored = extents;
+  if (!stack.fused.here().empty() && has(stack.fused)) {
     std::vector<int64_t> all = extents;
     all[1] *= stack.shares;
     const CheckpointTensor* tensor = use(stack.fused, all, axes);
@@ -171,25 +176,28 @@ std::shared_ptr<const Storage> WeightLoader::fit_stack(const Stack& stack, const
   } else if (has(stack.whole) || !has(stack.each(0))) {
     return fit(stack.whole, axes);
   } else if (static_cast<size_t>(experts) > checkpoint_->tensors().size()) {
-    problems_.push_back("tensor '" + stack.each(0) + "' is not one of " + std::to_string(experts));
+    problems_.push_back("tensor '" + stack.each(0).here() + "' is not one of " + std::to_string(experts));
     return nullptr;
   } else {
     for (int64_t e = 0; e < experts; ++e) {
       const CheckpointTensor* tensor = use(stack.each(e), inner_extents, inner);
       if (tensor == nullptr) continue;
       slices.push_back({tensor, 0, own});
-      if (tensor->format != slices.front().tensor->format) {
+      // A converter brings them to one format.
+      if (tensor->format != slices.front().tensor->format && checkpoint_->purpose() == Checkpoint::Purpose::compute) {
         problems_.push_back("tensor '" + std::string(tensor->name) + "' holds " + std::string(tensor->type_name) + ", but '" +
                             std::string(slices.front().tensor->name) + "' " + std::string(slices.front().tensor->type_name));
       }
     }
     if (slices.size() != static_cast<size_t>(experts)) return nullptr;
   }
-  return assemble(stack.whole, std::move(extents), slices);
+  return assemble(stack.whole, std::move(extents), std::move(stored), std::move(slices));
 }
 
-std::shared_ptr<const Storage> WeightLoader::assemble(const std::string& name, std::vector<int64_t> extents,
-                                                      const std::vector<Slice>& slices) {
+std::shared_ptr<const Storage> WeightLoader::assemble(const TensorName& name, std::vector<int64_t> extents,
+                                                      std::vector<int64_t> stored, std::vector<Slice> slices,
+                                                      const WeightOptions& options) {
+  const bool shifts = options.offset != 0 && checkpoint_->convention() == Convention::hugging_face;
   const Format format = *slices.front().tensor->format;
   const int64_t block = info(format).block_elements;
   const auto data_of = [&](const Slice& slice) {
@@ -199,19 +207,35 @@ std::shared_ptr<const Storage> WeightLoader::assemble(const std::string& name, s
   bool in_place = is_aligned(data_of(slices.front()), format);
   for (size_t i = 0; i < slices.size(); ++i) {
     if (slices[i].first % block != 0 || slices[i].count % block != 0) {
-      problems_.push_back("weight '" + name + "' cuts a block of tensor '" + std::string(slices[i].tensor->name) + "' (" +
+      problems_.push_back("weight '" + name.here() + "' cuts a block of tensor '" + std::string(slices[i].tensor->name) + "' (" +
                           std::string(slices[i].tensor->type_name) + ")");
       return nullptr;
     }
-    if (slices[i].tensor->format != format) return nullptr;  // noted
+    if (slices[i].tensor->format != format) {
+      if (checkpoint_->purpose() == Checkpoint::Purpose::compute) return nullptr;  // noted
+      in_place = false;
+    }
     in_place = in_place && (i == 0 || data_of(slices[i]) == data_of(slices[i - 1]) + bytes_of(slices[i - 1]));
   }
 
   auto storage = std::make_shared<Storage>();
-  storage->name = name;
+  storage->name = name.here();
   storage->format = format;
   storage->extents = std::move(extents);
-  if (in_place) {
+  if (checkpoint_->purpose() == Checkpoint::Purpose::convert) {
+    // Nobody computes: what the weight is made of is enough.
+  } else if (shifts) {
+    storage->format = Format::f32;
+    const auto copy = std::make_shared<AlignedBytes>(storage->bytes());
+    auto* to = reinterpret_cast<float*>(copy->data());
+    for (const Slice& slice : slices) {
+      decode_row(format, data_of(slice), static_cast<size_t>(slice.count), to);
+      std::for_each(to, to + slice.count, [&](float& x) { x += options.offset; });
+      to += slice.count;
+    }
+    storage->data = copy->data();
+    storage->owner = copy;
+  } else if (in_place) {
     // Storage is shared by writable tensors and read-only weights; nothing writes through a const one.
     storage->data = const_cast<std::byte*>(data_of(slices.front()));
     storage->owner = checkpoint_;
@@ -227,6 +251,11 @@ std::shared_ptr<const Storage> WeightLoader::assemble(const std::string& name, s
     storage->data = copy->data();
     storage->owner = copy;
   }
+  declared_.push_back({.name = name.gguf(),
+                       .extents = std::move(stored),
+                       .slices = std::move(slices),
+                       .rotated_rows = options.rotated_rows,
+                       .offset = options.offset});
   fitted_.push_back(storage);
   return storage;
 }
@@ -248,7 +277,8 @@ void WeightLoader::finish() const {
     }
   }
   if (problems.empty()) return;
-  std::string text = checkpoint_->path() + ": the file does not fit the model:";
+  const bool converts = checkpoint_->purpose() == Checkpoint::Purpose::convert;
+  std::string text = checkpoint_->path() + (converts ? ": cannot be converted:" : ": the file does not fit the model:");
   for (const std::string& problem : problems) text += "\n  " + problem;
   throw Error(text);
 }

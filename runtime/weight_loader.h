@@ -26,20 +26,49 @@
 
 #include "core/value.h"
 #include "runtime/checkpoint.h"
+#include "runtime/model_declaration.h"
 
 namespace weft {
 
-// Names of tensors by convention, within one layer or without.
-class TensorNames {
+// What a tensor is called in each convention. Stands for the name in the file at hand.
+class TensorName {
  public:
-  TensorNames(Convention convention, std::string prefix) : convention_(convention), prefix_(std::move(prefix)) {}
-  std::string operator()(std::string_view gguf, std::string_view hugging_face) const {
-    return prefix_ + std::string(convention_ == Convention::gguf ? gguf : hugging_face);
+  TensorName(std::string name) : TensorName(Convention::gguf, name, name) {}  // the same in both
+  TensorName(const char* name) : TensorName(std::string(name)) {}
+  TensorName(Convention convention, std::string gguf, std::string hugging_face)
+      : convention_(convention), gguf_(std::move(gguf)), hugging_face_(std::move(hugging_face)) {}
+
+  const std::string& gguf() const { return gguf_; }
+  const std::string& here() const { return convention_ == Convention::gguf ? gguf_ : hugging_face_; }
+  operator std::string() const { return here(); }
+  operator std::string_view() const { return here(); }
+  TensorName operator+(std::string_view suffix) const {
+    return {convention_, gguf_ + std::string(suffix), hugging_face_ + std::string(suffix)};
   }
 
  private:
   Convention convention_;
-  std::string prefix_;
+  std::string gguf_, hugging_face_;
+};
+
+// Names of tensors within one layer or without.
+class TensorNames {
+ public:
+  TensorNames(Convention convention, std::string gguf_prefix, std::string hugging_face_prefix)
+      : convention_(convention), gguf_(std::move(gguf_prefix)), hugging_face_(std::move(hugging_face_prefix)) {}
+  TensorName operator()(std::string_view gguf, std::string_view hugging_face) const {
+    return {convention_, gguf_ + std::string(gguf), hugging_face_ + std::string(hugging_face)};
+  }
+
+ private:
+  Convention convention_;
+  std::string gguf_, hugging_face_;
+};
+
+// How files of the two conventions hold the same weight, where it is more than the name.
+struct WeightOptions {
+  float offset = 0;          // Hugging Face's files hold each element less this
+  int64_t rotated_rows = 0;  // Hugging Face's files have the rows of a rotary pair half of so many apart, GGUF's side by side
 };
 
 // For one thread at a time; loaders of one checkpoint are independent.
@@ -56,47 +85,48 @@ class WeightLoader {
 
   // "blk.3." in front of GGUF's names, "model.layers.3." in front of Hugging Face's.
   TensorNames layer(size_t layer) const;
-  TensorNames names() const { return {checkpoint_->convention(), ""}; }
+  TensorNames names() const { return {checkpoint_->convention(), "", ""}; }
 
   bool has(std::string_view tensor) const { return checkpoint_->find(tensor) != nullptr; }
   // Rows of a tensor of two dimensions: its slower extent. Throws Error where there is no such tensor,
   // or one without elements.
   int64_t rows(std::string_view tensor) const;
   // The first of these names that the file has; the first of all where it has none.
-  std::string first_of(std::initializer_list<std::string> tensors) const;
+  TensorName first_of(std::initializer_list<TensorName> tensors) const;
   // A tensor that this architecture has no use for, if the file has it.
   void ignore(std::string_view tensor);
 
   // What is wrong is kept for finish().
   template <Axis... A>
-  void load(Weight<A...>& weight, const std::string& tensor) {
-    if (auto storage = fit(tensor, axis_list<Axes<A...>>::get())) weight = Weight<A...>(std::move(storage));
+  void load(Weight<A...>& weight, const TensorName& tensor, const WeightOptions& options = {}) {
+    if (auto storage = fit(tensor, axis_list<Axes<A...>>::get(), options)) weight = Weight<A...>(std::move(storage));
   }
   // Leaves the weight unloaded where the file has no such tensor, unless `wanted`.
   template <Axis... A>
-  void load_optional(Weight<A...>& weight, const std::string& tensor, bool wanted = false) {
+  void load_optional(Weight<A...>& weight, const TensorName& tensor, bool wanted = false) {
     if (wanted || has(tensor)) load(weight, tensor);
   }
 
   // Weights that a file may hold in one tensor, one below the other in this order, or in a tensor each.
   struct Part {
     AxisList axes;
-    std::string tensor;
+    TensorName tensor;
+    WeightOptions options;
     std::function<void(std::shared_ptr<const Storage>)> set;
   };
   template <Axis... A>
-  static Part part(Weight<A...>& weight, std::string tensor) {
-    return {axis_list<Axes<A...>>::get(), std::move(tensor),
+  static Part part(Weight<A...>& weight, TensorName tensor, const WeightOptions& options = {}) {
+    return {axis_list<Axes<A...>>::get(), std::move(tensor), options,
             [&weight](std::shared_ptr<const Storage> storage) { weight = Weight<A...>(std::move(storage)); }};
   }
-  void load_parts(const std::string& fused, const std::vector<Part>& parts);
+  void load_parts(const TensorName& fused, const std::vector<Part>& parts);
 
   // Where a weight with an element per expert may lie: in one tensor; in a tensor per expert; or as one of `shares`
   // equal parts, one below the other, of every expert in a tensor that holds several weights (gate above up).
   struct Stack {
-    std::string whole;
-    std::function<std::string(int64_t)> each;
-    std::string fused = {};
+    TensorName whole;
+    std::function<TensorName(int64_t)> each;
+    TensorName fused = "";
     int share = 0, shares = 1;
   };
   template <Axis Expert, Axis... A>
@@ -112,25 +142,27 @@ class WeightLoader {
   // Throws Error that lists every tensor that was missing, did not fit, or was never asked for (unless it is empty).
   void finish() const;
 
+  // What was loaded so far, as a GGUF file has it.
+  const std::vector<DeclaredWeight>& declared() const { return declared_; }
+
  private:
-  struct Slice {  // consecutive elements of a tensor
-    const CheckpointTensor* tensor;
-    int64_t first, count;
-  };
+  using Slice = DeclaredWeight::Slice;
 
   void set_extent(const AxisInfo* axis, int64_t extent);
   std::vector<int64_t> extents_of(const AxisList& axes, const std::string& name) const;
   // The tensor, if it is there and has these extents, or adjacent ones of them merged; else null, and a problem noted.
   const CheckpointTensor* use(const std::string& tensor, const std::vector<int64_t>& extents, const AxisList& axes);
-  std::shared_ptr<const Storage> fit(const std::string& tensor, const AxisList& axes);
+  std::shared_ptr<const Storage> fit(const TensorName& tensor, const AxisList& axes, const WeightOptions& options = {});
   std::shared_ptr<const Storage> fit_stack(const Stack& stack, const AxisList& axes);
-  std::shared_ptr<const Storage> assemble(const std::string& name, std::vector<int64_t> extents,
-                                          const std::vector<Slice>& slices);
+  // `extents` in the graph, `stored` in a GGUF file.
+  std::shared_ptr<const Storage> assemble(const TensorName& name, std::vector<int64_t> extents, std::vector<int64_t> stored,
+                                          std::vector<Slice> slices, const WeightOptions& options = {});
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   std::unordered_map<const AxisInfo*, int64_t> extents_;
   std::unordered_set<std::string_view> used_;
   std::vector<std::shared_ptr<const Storage>> fitted_;  // a tensor that is loaded twice (tied) has one storage
+  std::vector<DeclaredWeight> declared_;
   std::vector<std::string> problems_;
 };
 

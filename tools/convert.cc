@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <set>
 
+#include "models/registry.h"
 #include "runtime/convert.h"
 #include "runtime/ggml_type.h"
 #include "runtime/model_config.h"
@@ -19,14 +20,15 @@ struct ConvertFlags {
 };
 
 void run(const ConvertFlags& flags) {
-  const auto checkpoint = Checkpoint::open(flags.input);
+  const auto checkpoint = Checkpoint::open(flags.input, Checkpoint::Purpose::convert);
   if (checkpoint->convention() == Convention::gguf) throw Error(flags.input + ": is a GGUF file already");
   std::optional<Format> type;
   if (flags.type == "F32") type = Format::f32;
   if (flags.type == "F16") type = Format::f16;
   if (flags.type == "BF16") type = Format::bf16;
-  const std::vector<ConvertedTensor> tensors = convert_tensors(checkpoint, type);
-  GgufMetadata metadata = convert_config(checkpoint, tensors);
+  const LanguageModel model = load_model(checkpoint);
+  const std::vector<ConvertedTensor> tensors = convert_tensors(model, checkpoint, type);
+  GgufMetadata metadata = convert_config(model, checkpoint, tensors);
   convert_tokenizer(checkpoint->directory(), tensors.front().shape.at(1), metadata);
 
   std::vector<GgufTensorPlan> plans;

@@ -2,25 +2,35 @@
 #pragma once
 
 #include <cmath>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "models/parts/attention.h"
-#include "runtime/model_config.h"
+#include "runtime/model_family.h"
 
 namespace weft {
 
-// How architectures differ beside their feed-forward networks.
-struct DecoderTraits {
-  RopePairs gguf_pairs;   // in what order GGUF files have the rows of Q and K
-  bool qkv_biases = false;
-  bool windows = false;   // the options of sliding windows are its own
-  bool window_switches = false;  // so are use_sliding_window and max_window_layers
+// What a family may change after it was read from the files.
+struct DecoderOptions {
+  std::vector<AttentionOptions> layers;
+  float embedding_scale = 1;
+  float logit_cap = 0;  // cap * tanh(logit / cap); 0: none
 };
 
-// FeedForward: extents(config, loader), load(loader, names, config), apply(x, eps, name) -> x + network(norm(x)).
-template <class FeedForward>
+// How families differ beside their parts.
+struct DecoderTraits {
+  RopePairs gguf_pairs = RopePairs::half_split;  // in what order GGUF files have the rows of Q and K
+  bool qkv_biases = false;
+  WindowRule windows = {};
+  float norm_offset = 0;  // Hugging Face's files hold the weights of norms less this
+  std::function<void(const ModelConfig&, DecoderOptions&)> adapt = {};
+};
+
+// Attention: load(loader, names, config, options), output(step names, x, options, batch, cache) -> what is added to x.
+// FeedForward: extents(config, loader), load(...), output(step names, x).
+template <class Attention, class FeedForward>
 LanguageModel load_decoder(const std::shared_ptr<const Checkpoint>& file, const DecoderTraits& traits) {
   const ModelConfig config(file);
   const int64_t heads = config.count("attention.head_count"), embed = config.count("embedding_length");
@@ -31,47 +41,58 @@ LanguageModel load_decoder(const std::shared_ptr<const Checkpoint>& file, const 
   config.require(heads <= kMost, "attention.head_count", "is above 32768");
   config.require(head_dim >= 1 && head_dim <= kMost, "attention.key_length", "is not between 1 and 32768");
   config.require(config.count("attention.value_length", head_dim) == head_dim, "attention.value_length", "differs from the keys'");
-  config.require(config.text("hidden_act", "silu") == "silu", "hidden_act", "is not silu");
 
   WeightLoader loader(file);
   const TensorNames in = loader.names();
-  const std::string embeddings = in("token_embd.weight", "model.embed_tokens.weight"), head = in("output.weight", "lm_head.weight");
+  const TensorName embeddings = in("token_embd.weight", "model.embed_tokens.weight"), head = in("output.weight", "lm_head.weight");
   loader.extents<KvHead, Group, HeadDim>(kv_heads, heads / kv_heads, head_dim);
   loader.extents<Vocab, Embed>(loader.rows(embeddings), embed);
   FeedForward::extents(config, loader);
-  const AttentionOptions options{config.number("attention.layer_norm_rms_epsilon"), 1 / std::sqrt(static_cast<float>(head_dim)),
-                        config.rope(head_dim, traits.gguf_pairs, loader)};
-  const std::vector<int64_t> windows =
-      traits.windows ? config.windows(traits.window_switches) : std::vector<int64_t>(config.layers(), 0);
+  const float eps = config.number("attention.layer_norm_rms_epsilon");
+  const AttentionOptions usual{.scale = 1 / std::sqrt(static_cast<float>(head_dim)),
+                               .rope = config.rope(head_dim, traits.gguf_pairs, loader)};
+  DecoderOptions options{.layers = {config.layers(), usual}};
+  const std::vector<int64_t> windows = config.windows(traits.windows);
+  for (size_t i = 0; i < windows.size(); ++i) options.layers[i].window = windows[i];
+  if (traits.adapt) traits.adapt(config, options);
   // Tied, with an output of its own all the same: that one counts, as in Hugging Face transformers 5.
   const bool tied = config.flag("tie_word_embeddings", file->convention() == Convention::gguf && !loader.has(head)) &&
                     !file->differ(head, embeddings);
   const bool biases = config.flag("attention_bias", false);
+  const PartOptions part{.eps = eps,
+                         .norm_offset = traits.norm_offset,
+                         .qkv_biases = traits.qkv_biases || biases,
+                         .output_bias = biases,
+                         .rotated_rows = traits.gguf_pairs == RopePairs::interleaved ? head_dim : 0};
 
   Weight<Vocab, Embed> embedding, output;
   Weight<Embed> norm;
-  loader.load(embedding, embeddings), loader.load(norm, in("output_norm.weight", "model.norm.weight"));
+  loader.load(embedding, embeddings);
+  loader.load(norm, in("output_norm.weight", "model.norm.weight"), {.offset = traits.norm_offset});
   loader.load(output, tied ? embeddings : head), loader.ignore(head);
-  std::vector<std::pair<Attention, FeedForward>> layers(windows.size());
+  std::vector<std::pair<Attention, FeedForward>> layers(options.layers.size());
   for (size_t i = 0; i < layers.size(); ++i) {
-    layers[i].first.load(loader, loader.layer(i), traits.qkv_biases || biases, biases);
-    layers[i].second.load(loader, loader.layer(i), config);
+    layers[i].first.load(loader, loader.layer(i), config, part);
+    layers[i].second.load(loader, loader.layer(i), config, part);
   }
   loader.finish();
 
   Graph graph;
   const Batch batch(graph);
   WindowGroups groups;
-  auto x = materialize(at<Vocab>(embedding, batch.tokens), "embedding");
+  const auto rows = at<Vocab>(embedding, batch.tokens);
+  auto x = options.embedding_scale == 1 ? materialize(rows, "embedding") : materialize(rows * options.embedding_scale, "embedding");
   for (size_t i = 0; i < layers.size(); ++i) {
     const std::string name = "blk." + std::to_string(i) + ".";
-    const KvCache cache(graph, batch, name + "kv", groups.of(windows[i]));
+    const auto& [attention, feed_forward] = layers[i];
+    const KvCache cache(graph, batch, name + "kv", groups.of(options.layers[i].window));
     cache.name_fields({name + "k", name + "v"});
-    x = layers[i].first.apply(x, options, batch, cache, windows[i], name);
-    x = layers[i].second.apply(x, options.eps, name);
+    x = materialize(x + attention.output(name, x, options.layers[i], batch, cache), name + "attn_out");
+    x = materialize(x + feed_forward.output(name, x), name + "ffn_out");
   }
-  auto last = materialize(rms_norm<Embed>(at<Pos>(x, batch.last), norm, options.eps), "output_norm");
-  return config.model(graph, batch, materialize(contract<Embed>(last, output), "logits"), groups.windows());
+  auto last = materialize(rms_norm<Embed>(at<Pos>(x, batch.last), norm, eps), "output_norm");
+  auto logits = materialize(capped(contract<Embed>(last, output), options.logit_cap), "logits");
+  return config.model(graph, batch, logits, groups.windows(), &loader);
 }
 
 }  // namespace weft

@@ -11,6 +11,7 @@
 #include "runtime/gguf_split.h"
 #include "runtime/json_node.h"
 #include "runtime/mapped_file.h"
+#include "runtime/model_family.h"
 #include "runtime/tokenizer/pre_tokenizer_names.h"
 #include "runtime/tokenizer/spm_tokenizer.h"
 #include "runtime/tokenizer.h"
@@ -61,7 +62,9 @@ std::unique_ptr<Tokenizer> from_tokenizer_model(const fs::path& path, const Toke
 // vocab.json says nothing of the pattern: the class of the tokenizer or of the model does.
 std::string_view pre_tokenizer_of(const TokenizerConfig& config, std::vector<std::string>& warnings) {
   const std::string& kind = config.tokenizer_class;
-  if (kind.starts_with("Qwen2") || (kind.empty() && config.model_type.starts_with("qwen2"))) return "qwen2";
+  if (kind.starts_with("Qwen2")) return "qwen2";
+  const ModelFamily* family = kind.empty() ? family_of_model_type(config.model_type) : nullptr;
+  if (family != nullptr && !family->pre_tokenizer.empty()) return family->pre_tokenizer;
   if (kind.starts_with("GPT2") || (kind.empty() && config.model_type == "gpt2")) return "gpt-2";
   if (kind.empty() && config.model_type.empty()) {
     warnings.push_back(config.source + ": tokenizer_class: is absent, so how text is cut into words is a guess; "

@@ -554,7 +554,7 @@ TEST(Architectures, OptionsThatNobodyKnowsAreNamed) {
   }
   HfModel model = HfModel::random("llama");
   model.config["model_type"] = "gpt_neox";
-  EXPECT_CONTAINS(error_of(model), "'gpt_neox' is not among those of this build: llama, mistral, mixtral, qwen2");
+  EXPECT_CONTAINS(error_of(model), "'gpt_neox' is not among those of this build: gemma2, gemma3, llama, mistral, mixtral, qwen2, qwen3");
   // What is switched off, or says nothing about the computation, is no obstacle.
   model = HfModel::random("llama");
   const auto want = logits_of(model);

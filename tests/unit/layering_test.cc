@@ -60,6 +60,25 @@ TEST(Layering, NothingBelowModelsIsNamedAfterOne) {
   }
 }
 
+// Nor does what reads, converts and runs files: models/NAME.h declares it. Names that formats define are exempt: of
+// tokenizers, and of architectures in the rules of llama.cpp's quantization mixes.
+TEST(Layering, FamiliesAreNamedInModelsAlone) {
+  const std::vector<std::string> names = {"mistral", "mixtral", "qwen", "gemma"};
+  const std::set<std::string> exempt = {"convert_tokenizer.cc", "quantize_mix.cc", "common.cc"};
+  for (const std::string folder : {"runtime", "tools"}) {
+    for (const auto& entry : fs::recursive_directory_iterator(test::source_dir() / folder)) {
+      const std::string extension = entry.path().extension();
+      if (extension != ".h" && extension != ".cc") continue;
+      if (entry.path().parent_path().filename() == "tokenizer" || exempt.contains(entry.path().filename())) continue;
+      std::string text = test::read_file(entry.path());
+      std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+      for (const std::string& name : names) {
+        EXPECT_EQ(text.find(name), std::string::npos) << entry.path() << " mentions " << name;
+      }
+    }
+  }
+}
+
 TEST(Layering, ModelFilesAreShort) {
   for (const auto& entry : fs::recursive_directory_iterator(test::source_dir() / "models")) {
     if (entry.path().extension() != ".h") continue;
