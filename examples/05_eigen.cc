@@ -1,7 +1,7 @@
 // Tensors as Eigen matrices, without a copy; and Eigen expressions as tensors.
 #include <cstdio>
 
-#include "core/eigen.h"
+#include "core/expr/eigen.h"
 #include "models/axes.h"
 #include "ops/ops.h"
 #include "runtime/eval.h"

@@ -1,7 +1,7 @@
-// Axes that architectures have in common. Pos, Key and Seq are in core/batch.h.
+// Axes that architectures have in common. Pos, Key and Seq are in core/expr/batch.h.
 #pragma once
 
-#include "core/batch.h"
+#include "core/expr/batch.h"
 
 namespace weft {
 

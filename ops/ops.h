@@ -1,10 +1,10 @@
 // Everything an architecture is written with: axes, values, expressions, materialize.
 #pragma once
 
-#include "core/batch.h"
-#include "core/cache.h"
-#include "core/materialize.h"
-#include "core/views.h"
+#include "core/expr/batch.h"
+#include "core/expr/cache.h"
+#include "core/expr/materialize.h"
+#include "core/expr/views.h"
 #include "ops/append/append.h"
 #include "ops/contract/contract.h"
 #include "ops/gather/at.h"

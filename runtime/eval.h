@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-#include "core/materialize.h"
+#include "core/expr/materialize.h"
 #include "ops/select/top_k.h"
 #include "runtime/plan.h"
 

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/batch.h"
+#include "core/expr/batch.h"
 #include "ops/rope/rope.h"
 #include "runtime/checkpoint.h"
 #include "runtime/language_model.h"

@@ -24,7 +24,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "core/value.h"
+#include "core/expr/value.h"
 #include "runtime/checkpoint.h"
 #include "runtime/model_declaration.h"
 

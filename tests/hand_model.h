@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/batch.h"
+#include "core/expr/batch.h"
 #include "runtime/language_model.h"
 
 namespace weft::test {

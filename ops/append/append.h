@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/cache.h"
-#include "core/combine.h"
+#include "core/expr/cache.h"
+#include "core/expr/combine.h"
 
 namespace weft {
 

@@ -10,7 +10,7 @@
 // a cached field, or at<A>(weight, ids), a weight selected per row. What stands around it (epilogue) is fused.
 #pragma once
 
-#include "core/combine.h"
+#include "core/expr/combine.h"
 
 namespace weft {
 

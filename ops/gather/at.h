@@ -4,7 +4,7 @@
 //   at<Expert>(w, ids)             a weight selected per row, where contract takes it
 #pragma once
 
-#include "core/combine.h"
+#include "core/expr/combine.h"
 
 namespace weft {
 

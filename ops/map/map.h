@@ -10,7 +10,7 @@
 
 #include <limits>
 
-#include "core/combine.h"
+#include "core/expr/combine.h"
 
 namespace weft {
 

@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-#include "core/combine.h"
+#include "core/expr/combine.h"
 
 namespace weft {
 

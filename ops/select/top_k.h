@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/value.h"
+#include "core/expr/value.h"
 #include "ops/reduce/reduce.h"
 
 namespace weft {

@@ -1,4 +1,4 @@
-#include "core/eigen.h"
+#include "core/expr/eigen.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // The tokens of one step: those of all sequences, packed on one axis.
 #pragma once
 
-#include "core/value.h"
+#include "core/expr/value.h"
 
 namespace weft {
 

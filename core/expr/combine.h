@@ -2,7 +2,7 @@
 // computed in one step.
 #pragma once
 
-#include "core/expr.h"
+#include "core/expr/expr.h"
 
 namespace weft {
 

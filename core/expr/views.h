@@ -7,7 +7,7 @@
 //   slice<Embed, Part>(x, 8, 16)      elements 8..23 of Embed, as an axis Part of extent 16
 #pragma once
 
-#include "core/value.h"
+#include "core/expr/value.h"
 
 namespace weft {
 

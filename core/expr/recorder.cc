@@ -1,4 +1,4 @@
-#include "core/recorder.h"
+#include "core/expr/recorder.h"
 
 #include <algorithm>
 #include <utility>

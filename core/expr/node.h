@@ -1,4 +1,4 @@
-// Expressions at run time: an immutable tree that `materialize` lowers to one step. The typed surface (core/expr.h)
+// Expressions at run time: an immutable tree that `materialize` lowers to one step. The typed surface (core/expr/expr.h)
 // checks axes and types; nodes remember, and refuse operands that were never given a value. A node owns its children and
 // its leaves, so an expression may be returned, stored and used again. Threads may share expressions.
 #pragma once

@@ -9,8 +9,8 @@
 
 #include "core/axis.h"
 #include "core/element.h"
-#include "core/node.h"
-#include "core/refused.h"
+#include "core/expr/node.h"
+#include "core/expr/refused.h"
 
 namespace weft {
 

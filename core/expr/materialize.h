@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "core/value.h"
+#include "core/expr/value.h"
 
 namespace weft {
 

@@ -1,4 +1,4 @@
-#include "core/cache.h"
+#include "core/expr/cache.h"
 
 #include "core/error.h"
 

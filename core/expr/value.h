@@ -16,8 +16,8 @@
 #include <string>
 #include <utility>
 
-#include "core/expr.h"
-#include "core/recorder.h"
+#include "core/expr/expr.h"
+#include "core/expr/recorder.h"
 
 namespace weft {
 

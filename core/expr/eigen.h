@@ -12,7 +12,7 @@
 #include <Eigen/Core>
 #include <unsupported/Eigen/CXX11/Tensor>
 
-#include "core/value.h"
+#include "core/expr/value.h"
 
 namespace weft {
 

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "core/batch.h"
+#include "core/expr/batch.h"
 
 namespace weft {
 

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/recorder.h"
+#include "core/expr/recorder.h"
 
 namespace weft {
 namespace {

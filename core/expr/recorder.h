@@ -1,4 +1,4 @@
-// Turns expressions into graph records. Not used directly: Graph (core/value.h) and materialize are its surface. One
+// Turns expressions into graph records. Not used directly: Graph (core/expr/value.h) and materialize are its surface. One
 // thread at a time records into a graph; graphs are independent of each other.
 #pragma once
 
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/graph.h"
-#include "core/node.h"
+#include "core/expr/node.h"
 
 namespace weft {
 

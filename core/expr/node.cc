@@ -1,4 +1,4 @@
-#include "core/node.h"
+#include "core/expr/node.h"
 
 #include <algorithm>
 #include <limits>
