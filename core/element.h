@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "core/format.h"
-#include "core/scalar.h"
+#include "core/record/scalar.h"
 
 namespace weft {
 

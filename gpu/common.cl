@@ -1,7 +1,7 @@
 // What every program begins with. WEFT_LANES (work-items that share the sum of one output) and WEFT_GROUP (size of
 // a work-group where items do not work together) are defined above this text.
 //
-// Semantics of scalars are those that core/scalar.h pins, so nothing here may be contracted or reassociated behind
+// Semantics of scalars are those that core/record/scalar.h pins, so nothing here may be contracted or reassociated behind
 // our back: fused multiply-add is written where it is meant.
 #pragma OPENCL FP_CONTRACT OFF
 

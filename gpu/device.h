@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/graph.h"
+#include "core/record/graph.h"
 #include "ops/step.h"
 
 namespace weft {

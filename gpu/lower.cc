@@ -5,7 +5,7 @@
 #include "core/error.h"
 #include "gpu/lower_parts.h"
 #include "gpu/opencl_text.h"
-#include "ops/view.h"
+#include "core/record/view.h"
 
 namespace weft {
 

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/graph.h"
+#include "core/record/graph.h"
 #include "gpu/device.h"
 
 namespace weft {

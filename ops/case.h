@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "core/format.h"
-#include "core/graph.h"
+#include "core/record/graph.h"
 #include "ops/scalar_builder.h"
 #include "ops/step.h"
 

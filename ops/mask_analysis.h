@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "core/scalar.h"
+#include "core/record/scalar.h"
 
 namespace weft {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/graph.h"
+#include "core/record/graph.h"
 #include "ops/case.h"
 #include "ops/step.h"
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "core/graph.h"
+#include "core/record/graph.h"
 #include "ops/step.h"
 
 namespace weft::reference {

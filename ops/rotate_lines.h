@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/graph.h"
+#include "core/record/graph.h"
 
 namespace weft {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "ops/view.h"
+#include "core/record/view.h"
 
 namespace weft {
 namespace {

@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <memory>
 
-#include "core/graph.h"
-#include "core/scalar.h"
+#include "core/record/graph.h"
+#include "core/record/scalar.h"
 
 namespace weft {
 

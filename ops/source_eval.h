@@ -13,10 +13,10 @@
 #include <span>
 #include <vector>
 
-#include "core/graph.h"
+#include "core/record/graph.h"
 #include "ops/step.h"
 #include "ops/tile_machine.h"
-#include "ops/view.h"
+#include "core/record/view.h"
 
 namespace weft {
 

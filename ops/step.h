@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/graph.h"
+#include "core/record/graph.h"
 
 namespace weft {
 

@@ -10,8 +10,8 @@
 #include <span>
 #include <vector>
 
-#include "core/graph.h"
-#include "core/scalar.h"
+#include "core/record/graph.h"
+#include "core/record/scalar.h"
 
 namespace weft {
 

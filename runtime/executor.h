@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/graph.h"
+#include "core/record/graph.h"
 #include "runtime/device.h"
 #include "runtime/plan.h"
 

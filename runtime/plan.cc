@@ -6,7 +6,7 @@
 #include <set>
 
 #include "core/error.h"
-#include "core/verify.h"
+#include "core/record/verify.h"
 #include "runtime/available_memory.h"
 #include "runtime/plan_state.h"
 

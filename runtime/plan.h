@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "core/graph.h"
+#include "core/record/graph.h"
 #include "ops/step.h"
 #include "runtime/device.h"
 #include "runtime/extents.h"

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "core/graph.h"
+#include "core/record/graph.h"
 #include "ops/case.h"
 
 namespace weft {

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/graph.h"
+#include "core/record/graph.h"
 #include "ops/scalar_builder.h"
 
 namespace weft::test {

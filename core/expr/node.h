@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/axis.h"
-#include "core/graph.h"
+#include "core/record/graph.h"
 
 namespace weft {
 

@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/graph.h"
+#include "core/record/graph.h"
 #include "core/expr/node.h"
 
 namespace weft {

@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 #include "ops/decode_tile.h"
-#include "ops/view.h"
+#include "core/record/view.h"
 
 namespace weft {
 

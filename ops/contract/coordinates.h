@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <span>
 
-#include "core/graph.h"
+#include "core/record/graph.h"
 
 namespace weft {
 

@@ -3,7 +3,7 @@
 
 #include "ops/decode_tile.h"
 #include "ops/step.h"
-#include "ops/view.h"
+#include "core/record/view.h"
 
 namespace weft {
 namespace {

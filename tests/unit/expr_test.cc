@@ -1,7 +1,7 @@
 // The typed surface: what expressions record, and that they own what they read.
 #include <gtest/gtest.h>
 
-#include "core/verify.h"
+#include "core/record/verify.h"
 #include "models/axes.h"
 #include "ops/ops.h"
 #include "tests/errors.h"

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/verify.h"
+#include "core/record/verify.h"
 #include "gpu/case_runner.h"
 #include "ops/reference.h"
 #include "tests/random_steps.h"

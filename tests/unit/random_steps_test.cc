@@ -10,7 +10,7 @@
 #include <string>
 
 #include "core/error.h"
-#include "core/verify.h"
+#include "core/record/verify.h"
 #include "ops/reference.h"
 #include "ops/run_cpu.h"
 #include "tests/targets.h"

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <random>
 
-#include "core/verify.h"
+#include "core/record/verify.h"
 #include "models/axes.h"
 #include "ops/ops.h"
 #include "ops/reference.h"

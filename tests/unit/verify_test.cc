@@ -1,5 +1,5 @@
-// For each rule of core/verify.h a record that breaks it, and what the error says.
-#include "core/verify.h"
+// For each rule of core/record/verify.h a record that breaks it, and what the error says.
+#include "core/record/verify.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "core/scalar.h"
+#include "core/record/scalar.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,11 +1,11 @@
-// The part of the verifier that types scalar programs. Used by core/verify.cc.
+// The part of the verifier that types scalar programs. Used by core/record/verify.cc.
 #pragma once
 
 #include <functional>
 #include <span>
 #include <string>
 
-#include "core/graph.h"
+#include "core/record/graph.h"
 
 namespace weft {
 

@@ -1,10 +1,10 @@
-#include "core/verify.h"
+#include "core/record/verify.h"
 
 #include <string>
 #include <vector>
 
 #include "core/error.h"
-#include "core/verify_region.h"
+#include "core/record/verify_region.h"
 
 namespace weft {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/verify_program.h"
+#include "core/record/verify_program.h"
 
 #include <algorithm>
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "core/format.h"
-#include "core/scalar.h"
+#include "core/record/scalar.h"
 
 namespace weft {
 

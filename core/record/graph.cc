@@ -1,4 +1,4 @@
-#include "core/graph.h"
+#include "core/record/graph.h"
 
 #include <algorithm>
 

@@ -1,11 +1,11 @@
-#include "core/verify_region.h"
+#include "core/record/verify_region.h"
 
 #include <algorithm>
 #include <string>
 #include <vector>
 
 #include "core/error.h"
-#include "core/verify_program.h"
+#include "core/record/verify_program.h"
 
 namespace weft {
 namespace {

@@ -3,7 +3,7 @@
 // are bound, but for axes whose extent their type fixes.
 #pragma once
 
-#include "core/graph.h"
+#include "core/record/graph.h"
 
 namespace weft {
 

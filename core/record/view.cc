@@ -1,4 +1,4 @@
-#include "ops/view.h"
+#include "core/record/view.h"
 
 namespace weft {
 

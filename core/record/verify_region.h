@@ -1,9 +1,9 @@
-// The part of the verifier that checks one region and the outputs it has. Used by core/verify.cc.
+// The part of the verifier that checks one region and the outputs it has. Used by core/record/verify.cc.
 #pragma once
 
 #include <cstddef>
 
-#include "core/graph.h"
+#include "core/record/graph.h"
 
 namespace weft {
 
