@@ -4,7 +4,7 @@
 #include <concepts>
 #include <cstdint>
 
-#include "core/format.h"
+#include "core/format/format.h"
 #include "core/record/scalar.h"
 
 namespace weft {

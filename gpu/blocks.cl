@@ -1,4 +1,4 @@
-// Elements of the formats of blocks; `e` counts elements from `m`. core/format_blocks.cc says how each block lies: an
+// Elements of the formats of blocks; `e` counts elements from `m`. core/format/format_blocks.cc says how each block lies: an
 // element is scale * q - minimum, and what is shared between weft_load_X (one element) and weft_load32_X (32 of them
 // from a multiple of 32 on) is written once.
 

@@ -21,7 +21,7 @@
 #include <string>
 #include <vector>
 
-#include "core/format.h"
+#include "core/format/format.h"
 #include "core/record/graph.h"
 #include "ops/scalar_builder.h"
 #include "ops/step.h"

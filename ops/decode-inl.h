@@ -1,4 +1,4 @@
-// Weight formats as vectors of f32. What the bits mean is said by decode_row (core/format.h); tests hold every
+// Weight formats as vectors of f32. What the bits mean is said by decode_row (core/format/format.h); tests hold every
 // format and target to it bit for bit.
 
 #if defined(WEFT_OPS_DECODE_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "core/format.h"
+#include "core/format/format.h"
 #include "hwy/highway.h"
 
 // Before loops over registers, whose number is a constant: an array of vectors becomes registers only where each

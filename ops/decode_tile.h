@@ -1,11 +1,11 @@
-// Elements of any float format as f32, in vector code. What the bits mean is said by decode_row (core/format.h),
+// Elements of any float format as f32, in vector code. What the bits mean is said by decode_row (core/format/format.h),
 // which this is tested against.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-#include "core/format.h"
+#include "core/format/format.h"
 
 namespace weft {
 

@@ -1,6 +1,6 @@
 // The formats of blocks for vectors: an element is scale * q - minimum, where q is a byte and 16 or 32 elements share
 // the scale and the minimum. Everything that reads such formats by vectors on the CPU, as f32 or as bytes, reads them
-// here; decode_row (core/format.h) says what the bits mean, and tests hold this to it.
+// here; decode_row (core/format/format.h) says what the bits mean, and tests hold this to it.
 
 #if defined(WEFT_OPS_QUANTS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_OPS_QUANTS_INL_H_
@@ -9,7 +9,7 @@
 #define WEFT_OPS_QUANTS_INL_H_
 #endif
 
-#include "core/format_blocks.h"
+#include "core/format/format_blocks.h"
 #include "ops/decode-inl.h"
 
 HWY_BEFORE_NAMESPACE();

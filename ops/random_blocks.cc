@@ -5,7 +5,7 @@
 #include <cstring>
 #include <limits>
 
-#include "core/format_blocks.h"
+#include "core/format/format_blocks.h"
 
 namespace weft {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "core/format.h"
+#include "core/format/format.h"
 
 namespace weft {
 

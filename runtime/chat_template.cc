@@ -8,7 +8,7 @@
 #include "runtime/jinja/lexer.h"
 #include "runtime/jinja/parser.h"
 #include "runtime/jinja/text.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 

@@ -11,7 +11,7 @@
 #include "runtime/gguf_split.h"
 #include "runtime/json.h"
 #include "runtime/model_family.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 namespace {

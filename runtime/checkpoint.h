@@ -15,7 +15,7 @@
 #include <variant>
 #include <vector>
 
-#include "core/format.h"
+#include "core/format/format.h"
 #include "runtime/gguf.h"
 #include "runtime/safetensors.h"
 

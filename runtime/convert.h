@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "core/format.h"
+#include "core/format/format.h"
 #include "runtime/checkpoint.h"
 #include "runtime/gguf_writer.h"
 #include "runtime/language_model.h"

@@ -12,7 +12,7 @@
 #include "runtime/tokenizer/tokenizer_config.h"
 #include "runtime/tokenizer/tokenizer_json.h"
 #include "runtime/tokenizer/tokenizer_model.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 namespace {

@@ -4,7 +4,7 @@
 #include "runtime/file_kind.h"
 #include "runtime/gguf.h"
 #include "runtime/json.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "runtime/checkpoint.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 namespace {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-#include "core/format.h"
+#include "core/format/format.h"
 
 namespace weft {
 

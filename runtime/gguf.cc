@@ -12,7 +12,7 @@
 #include "runtime/file_kind.h"
 #include "runtime/ggml_type.h"
 #include "runtime/gguf_split.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 #include "runtime/whole_number.h"
 
 namespace weft {

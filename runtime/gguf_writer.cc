@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "runtime/ggml_type.h"
 #include "runtime/gguf_split.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 namespace {

@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "runtime/file_kind.h"
 #include "runtime/mapped_file.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "runtime/json.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 

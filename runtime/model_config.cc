@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 #include "runtime/whole_number.h"
 
 namespace weft {

@@ -9,7 +9,7 @@
 #include <span>
 #include <string_view>
 
-#include "core/format.h"
+#include "core/format/format.h"
 #include "runtime/gguf.h"
 
 namespace weft {

@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "core/error.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 namespace {

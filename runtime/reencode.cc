@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/quantize.h"
+#include "core/format/quantize.h"
 
 namespace weft {
 namespace {

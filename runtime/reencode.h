@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "core/format.h"
+#include "core/format/format.h"
 
 namespace weft {
 

@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "runtime/file_kind.h"
 #include "runtime/json.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 namespace {

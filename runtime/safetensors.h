@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/format.h"
+#include "core/format/format.h"
 #include "runtime/mapped_file.h"
 
 namespace weft {

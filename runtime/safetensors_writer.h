@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "core/format.h"
+#include "core/format/format.h"
 #include "runtime/output_file.h"
 
 namespace weft {

@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "runtime/tokenizer/bpe_tokenizer.h"
 #include "runtime/tokenizer/spm_tokenizer.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "core/error.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 namespace {

@@ -6,7 +6,7 @@
 #include "core/error.h"
 #include "runtime/json.h"
 #include "runtime/mapped_file.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 #include "runtime/aligned_bytes.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 namespace {

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <random>
 
-#include "core/format.h"
+#include "core/format/format.h"
 #include "tests/gguf_writer.h"
 
 namespace weft::test {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "runtime/tokenizer.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft::test {
 

@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "runtime/chat_template.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 #include "tools/common.h"
 #include "tools/generate.h"
 #include "tools/line_editor.h"

@@ -10,7 +10,7 @@
 #include <random>
 
 #include "runtime/stop_strings.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft::tools {
 

@@ -5,7 +5,7 @@
 #include <tuple>
 #include <variant>
 
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 #include "tools/common.h"
 
 namespace weft::tools {

@@ -16,7 +16,7 @@
 #include <cstring>
 
 #include "core/error.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 #include "tools/common.h"
 
 namespace weft::tools {

@@ -9,7 +9,7 @@
 #include "runtime/gguf_writer.h"
 #include "runtime/quantize_mix.h"
 #include "runtime/reencode.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 #include "tools/common.h"
 #include "tools/gguf_output.h"
 

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "core/format.h"
+#include "core/format/format.h"
 #include "core/record/scalar.h"
 
 namespace weft {

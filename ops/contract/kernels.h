@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/format.h"
+#include "core/format/format.h"
 
 namespace weft {
 

@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "core/format.h"
+#include "core/format/format.h"
 #include "ops/reference_scope.h"
 
 namespace weft::reference {

@@ -4,7 +4,7 @@
 
 #include "core/error.h"
 #include "runtime/tokenizer/byte_alphabet.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 namespace {

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "runtime/tokenizer/unicode.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 

@@ -10,7 +10,7 @@
 
 #include "core/error.h"
 #include "runtime/tokenizer/unicode_additions.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 namespace {

@@ -6,7 +6,7 @@
 #include "core/error.h"
 #include "runtime/text_hash.h"
 #include "runtime/tokenizer/tokenizer_model.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 namespace {

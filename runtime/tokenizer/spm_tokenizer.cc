@@ -12,7 +12,7 @@
 #include "runtime/tokenizer/pre_tokenizer_names.h"
 #include "runtime/tokenizer/special_text.h"
 #include "runtime/text_hash.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 namespace {

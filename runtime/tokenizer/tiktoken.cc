@@ -7,7 +7,7 @@
 #include "runtime/file_kind.h"
 #include "runtime/tokenizer/byte_alphabet.h"
 #include "runtime/tokenizer/tokenizer_model.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "runtime/json_node.h"
 #include "runtime/tokenizer/unicode.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 namespace {

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "runtime/gguf_writer.h"
 #include "runtime/tokenizer.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 #include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/hf_model.h"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/format.h"
+#include "core/format/format.h"
 #include "runtime/gguf.h"
 #include "tests/fuzz/input_file.h"
 

@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/format.h"
+#include "core/format/format.h"
 #include "runtime/gguf.h"
 #include "runtime/tokenizer.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 #include "tests/gguf_writer.h"
 #include "tests/test_data.h"
 

@@ -11,7 +11,7 @@
 
 #include "core/error.h"
 #include "runtime/tokenizer.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 
 namespace weft::fuzz {
 

@@ -12,7 +12,7 @@
 #include "runtime/tokenizer/spm_tokenizer.h"
 #include "runtime/tokenizer.h"
 #include "runtime/tokenizer/unicode.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 #include "tests/fuzz/tokenizer_checks.h"
 
 namespace {

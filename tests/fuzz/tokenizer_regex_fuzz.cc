@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 #include "runtime/tokenizer/regex.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 #include "tests/fuzz/tokenizer_checks.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -11,7 +11,7 @@
 #include "runtime/tokenizer/pre_tokenizer.h"
 #include "runtime/tokenizer/regex.h"
 #include "runtime/tokenizer/unicode.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 #include "tests/errors.h"
 
 namespace weft::test {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 #include "tests/errors.h"
 #include "tests/small_model.h"
 

@@ -4,7 +4,7 @@
 
 #include <fstream>
 
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 #include "tests/errors.h"
 #include "tests/test_data.h"
 

@@ -1,5 +1,5 @@
 // Quantizers: how little they lose, and blocks of a kind that breaks searches.
-#include "core/quantize.h"
+#include "core/format/quantize.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "core/format.h"
+#include "core/format/format.h"
 #include "tests/errors.h"
 
 namespace weft::test {

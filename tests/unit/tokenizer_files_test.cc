@@ -8,7 +8,7 @@
 #include "runtime/checkpoint.h"
 #include "runtime/tokenizer.h"
 #include "runtime/tokenizer/tokenizer_model.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"
 #include "tests/test_data.h"

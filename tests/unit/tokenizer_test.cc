@@ -7,7 +7,7 @@
 #include <random>
 
 #include "runtime/tokenizer/special_text.h"
-#include "runtime/utf8.h"
+#include "core/utf8.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"
 #include "tests/stream_text.h"

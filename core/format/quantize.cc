@@ -1,4 +1,4 @@
-#include "core/quantize.h"
+#include "core/format/quantize.h"
 
 #include <cmath>
 #include <string>

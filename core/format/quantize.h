@@ -1,4 +1,4 @@
-// Quantizers: f32 rows to the blocks of a storage format. `encode_row` (core/format.h) is what callers use; these
+// Quantizers: f32 rows to the blocks of a storage format. `encode_row` (core/format/format.h) is what callers use; these
 // are its parts, one per format. What the bits of a block mean is said by `decode_row`.
 //
 // Each searches for the scales (and offsets) that leave the least sum of squared errors in its block, measured
@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/format.h"
+#include "core/format/format.h"
 
 namespace weft {
 

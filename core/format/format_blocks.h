@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "core/format.h"
+#include "core/format/format.h"
 
 namespace weft {
 

@@ -1,4 +1,4 @@
-#include "core/format_blocks.h"
+#include "core/format/format_blocks.h"
 
 #include <string>
 #include <type_traits>

@@ -2,8 +2,8 @@
 // minimum of the block: an element is d * s * q - dmin * m, with nothing below zero but the whole.
 #include <cstring>
 
-#include "core/quantize.h"
-#include "core/quantize_search.h"
+#include "core/format/quantize.h"
+#include "core/format/quantize_search.h"
 
 namespace weft {
 namespace {

@@ -1,8 +1,8 @@
 // Formats whose blocks of 32 have one scale, and in some an offset.
 #include <cstring>
 
-#include "core/quantize.h"
-#include "core/quantize_search.h"
+#include "core/format/quantize.h"
+#include "core/format/quantize_search.h"
 
 namespace weft {
 namespace {

@@ -1,10 +1,10 @@
-#include "core/format.h"
+#include "core/format/format.h"
 
 #include <cstring>
 
 #include "core/error.h"
-#include "core/format_blocks.h"
-#include "core/quantize.h"
+#include "core/format/format_blocks.h"
+#include "core/format/quantize.h"
 
 namespace weft {
 namespace {

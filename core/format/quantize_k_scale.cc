@@ -2,8 +2,8 @@
 // d * s * q. Q8_K, which has one scale only, is here too.
 #include <cstring>
 
-#include "core/quantize.h"
-#include "core/quantize_search.h"
+#include "core/format/quantize.h"
+#include "core/format/quantize_search.h"
 
 namespace weft {
 namespace {

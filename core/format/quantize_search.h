@@ -11,8 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/format.h"
-#include "core/format_blocks.h"
+#include "core/format/format.h"
+#include "core/format/format_blocks.h"
 
 namespace weft::quantize_detail {
 

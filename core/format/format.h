@@ -44,7 +44,7 @@ inline size_t row_bytes(Format format, size_t elements) {
 }
 
 // Decodes `elements` consecutive elements (a multiple of the block) of a float format into `out`. The blocks are
-// those of ggml (core/format_blocks.h and .cc say how each lies in memory), and the results are bit for bit those of
+// those of ggml (core/format/format_blocks.h and .cc say how each lies in memory), and the results are bit for bit those of
 // its arithmetic: the scale times the small integer, then the minimum, each rounded to f32.
 void decode_row(Format format, const void* bytes, size_t elements, float* out);
 
@@ -52,7 +52,7 @@ void decode_row(Format format, const void* bytes, size_t elements, float* out);
 float decode_element(Format format, const void* bytes, size_t at);
 
 // Encodes with round-to-nearest-even (f16, bf16), f32 as is, or so that the blocks' squared error is small
-// (core/quantize.h). `elements` must be a multiple of the block. Throws Error, naming the element, for an infinity or a
+// (core/format/quantize.h). `elements` must be a multiple of the block. Throws Error, naming the element, for an infinity or a
 // NaN that is to go into a block.
 void encode_row(Format format, const float* in, size_t elements, void* bytes);
 
