@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 #include "gpu/device.h"
-#include "ops/cpu_target.h"
+#include "ops/cpu/cpu_target.h"
 #include "runtime/cpus.h"
 
 namespace weft {

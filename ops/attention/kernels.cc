@@ -8,8 +8,8 @@
 #define HWY_TARGET_INCLUDE "ops/attention/kernels.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/vector_math-inl.h"
-#include "ops/decode-inl.h"
+#include "ops/cpu/vector_math-inl.h"
+#include "ops/cpu/decode-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {

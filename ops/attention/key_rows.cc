@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "core/error.h"
-#include "ops/decode_tile.h"
+#include "ops/cpu/decode_tile.h"
 #include "core/record/view.h"
 
 namespace weft {

@@ -1,6 +1,6 @@
 // Few left-hand rows: dot products against rows that are decoded in registers.
 #include "ops/contract/kernels.h"
-#include "ops/decode_tile.h"
+#include "ops/cpu/decode_tile.h"
 
 #include <algorithm>
 #include <cstring>
@@ -9,7 +9,7 @@
 #define HWY_TARGET_INCLUDE "ops/contract/dot.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/decode-inl.h"
+#include "ops/cpu/decode-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {

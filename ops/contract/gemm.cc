@@ -4,13 +4,13 @@
 #include <cstring>
 
 #include "ops/contract/kernels.h"
-#include "ops/decode_tile.h"
+#include "ops/cpu/decode_tile.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/contract/gemm.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/decode-inl.h"
+#include "ops/cpu/decode-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {

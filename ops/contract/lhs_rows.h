@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "ops/contract/coordinates.h"
-#include "ops/source_eval.h"
+#include "ops/cpu/source_eval.h"
 #include "ops/step.h"
 
 namespace weft {

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "ops/contract/pass.h"
-#include "ops/finish.h"
-#include "ops/source_eval.h"
+#include "ops/cpu/finish.h"
+#include "ops/cpu/source_eval.h"
 #include "ops/step.h"
 
 namespace weft {

@@ -10,7 +10,7 @@
 
 #include "ops/contract/coordinates.h"
 #include "ops/contract/kernels.h"
-#include "ops/source_eval.h"
+#include "ops/cpu/source_eval.h"
 #include "ops/step.h"
 
 namespace weft {

@@ -9,7 +9,7 @@
 #define HWY_TARGET_INCLUDE "ops/contract/rounded.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/quants-inl.h"
+#include "ops/cpu/quants-inl.h"
 
 // A rounded row holds k int8 values, then the scales and the sums of RoundedRow, as f32.
 

@@ -6,7 +6,7 @@
 #define HWY_TARGET_INCLUDE "ops/contract/rounded_vnni.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/quants-inl.h"
+#include "ops/cpu/quants-inl.h"
 
 #if HWY_ARCH_X86 && HWY_TARGET == HWY_AVX3
 

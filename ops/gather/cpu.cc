@@ -1,7 +1,7 @@
 // Rows of a table selected by ids, such as the embeddings of tokens: each row is decoded straight into the result.
 #include <cstring>
 
-#include "ops/decode_tile.h"
+#include "ops/cpu/decode_tile.h"
 #include "ops/step.h"
 #include "core/record/view.h"
 

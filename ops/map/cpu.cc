@@ -1,5 +1,5 @@
 // Maps: one program over the flattened elements of the result.
-#include "ops/source_eval.h"
+#include "ops/cpu/source_eval.h"
 #include "ops/step.h"
 
 namespace weft {

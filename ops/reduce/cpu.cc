@@ -8,10 +8,10 @@
 #include <cstring>
 #include <limits>
 
-#include "ops/finish.h"
-#include "ops/source_eval.h"
+#include "ops/cpu/finish.h"
+#include "ops/cpu/source_eval.h"
 #include "ops/step.h"
-#include "ops/tile_kernels.h"
+#include "ops/cpu/tile_kernels.h"
 
 namespace weft {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "ops/contract/cases.h"
 #include "ops/contract/kernels.h"
-#include "ops/decode_tile.h"
+#include "ops/cpu/decode_tile.h"
 #include "ops/random_blocks.h"
 #include "ops/reference.h"
 #include "ops/run_cpu.h"

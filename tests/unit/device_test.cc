@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "ops/cpu_target.h"
+#include "ops/cpu/cpu_target.h"
 #include "tests/errors.h"
 #include "tests/targets.h"
 

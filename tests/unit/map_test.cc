@@ -5,9 +5,9 @@
 
 #include <cstring>
 
-#include "ops/decode_tile.h"
+#include "ops/cpu/decode_tile.h"
 #include "ops/gather/cases.h"
-#include "ops/source_eval.h"
+#include "ops/cpu/source_eval.h"
 #include "tests/check_cases.h"
 
 namespace weft {

@@ -1,6 +1,6 @@
 // Whole blocks of scores that a mask rules out: what is claimed holds for every coordinate, and the usual masks
 // are recognized.
-#include "ops/mask_analysis.h"
+#include "ops/attention/mask_analysis.h"
 
 #include <gtest/gtest.h>
 

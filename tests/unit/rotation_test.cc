@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "ops/reduce/cases.h"
-#include "ops/rotate_lines.h"
+#include "ops/rope/cpu.h"
 #include "tests/check_cases.h"
 
 namespace weft {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "ops/reduce/cases.h"
-#include "ops/select_line.h"
+#include "ops/select/cpu.h"
 #include "tests/check_cases.h"
 
 namespace weft {

@@ -1,6 +1,6 @@
 // The tile machine against `evaluate`: every operation and type, lengths around each edge, random programs; on
 // every Highway target.
-#include "ops/tile_machine.h"
+#include "ops/cpu/tile_machine.h"
 
 #include <gtest/gtest.h>
 

@@ -2,7 +2,7 @@
 // source_stage.cc.
 #pragma once
 
-#include "ops/source_eval.h"
+#include "ops/cpu/source_eval.h"
 
 namespace weft {
 

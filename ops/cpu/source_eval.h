@@ -15,7 +15,7 @@
 
 #include "core/record/graph.h"
 #include "ops/step.h"
-#include "ops/tile_machine.h"
+#include "ops/cpu/tile_machine.h"
 #include "core/record/view.h"
 
 namespace weft {

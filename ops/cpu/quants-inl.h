@@ -10,7 +10,7 @@
 #endif
 
 #include "core/format/format_blocks.h"
-#include "ops/decode-inl.h"
+#include "ops/cpu/decode-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {

@@ -1,11 +1,11 @@
-#include "ops/source_eval.h"
+#include "ops/cpu/source_eval.h"
 
 #include <algorithm>
 #include <limits>
 #include <new>
 
-#include "ops/decode_tile.h"
-#include "ops/source_load.h"
+#include "ops/cpu/decode_tile.h"
+#include "ops/cpu/source_load.h"
 
 namespace weft {
 namespace {

@@ -9,7 +9,7 @@
 #include <cstring>
 
 #include "hwy/highway.h"
-#include "ops/tile_kernels.h"
+#include "ops/cpu/tile_kernels.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {

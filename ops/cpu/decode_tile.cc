@@ -1,13 +1,13 @@
-#include "ops/decode_tile.h"
+#include "ops/cpu/decode_tile.h"
 
 #include <algorithm>
 #include <cstring>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ops/decode_tile.cc"
+#define HWY_TARGET_INCLUDE "ops/cpu/decode_tile.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
-#include "ops/quants-inl.h"
+#include "ops/cpu/quants-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {

@@ -1,10 +1,10 @@
-#include "ops/rotate_lines.h"
+#include "ops/rope/cpu.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ops/rotate_lines.cc"
+#define HWY_TARGET_INCLUDE "ops/rope/cpu.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
-#include "ops/vector_math-inl.h"
+#include "ops/cpu/vector_math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {

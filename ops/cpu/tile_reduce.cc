@@ -2,13 +2,13 @@
 #include <cstring>
 #include <limits>
 
-#include "ops/tile_kernels.h"
+#include "ops/cpu/tile_kernels.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ops/tile_reduce.cc"
+#define HWY_TARGET_INCLUDE "ops/cpu/tile_reduce.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
-#include "ops/tile_stream-inl.h"
+#include "ops/cpu/tile_stream-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {

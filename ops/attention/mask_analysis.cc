@@ -1,4 +1,4 @@
-#include "ops/mask_analysis.h"
+#include "ops/attention/mask_analysis.h"
 
 #include <algorithm>
 #include <array>

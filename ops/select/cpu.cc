@@ -1,4 +1,4 @@
-#include "ops/select_line.h"
+#include "ops/select/cpu.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 #include <numeric>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ops/select_line.cc"
+#define HWY_TARGET_INCLUDE "ops/select/cpu.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
 

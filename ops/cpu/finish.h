@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "ops/source_eval.h"
+#include "ops/cpu/source_eval.h"
 #include "ops/step.h"
 
 namespace weft {

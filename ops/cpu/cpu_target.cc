@@ -1,7 +1,7 @@
-#include "ops/cpu_target.h"
+#include "ops/cpu/cpu_target.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ops/cpu_target.cc"
+#define HWY_TARGET_INCLUDE "ops/cpu/cpu_target.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 

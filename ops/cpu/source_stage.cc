@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "ops/decode_tile.h"
-#include "ops/source_load.h"
+#include "ops/cpu/decode_tile.h"
+#include "ops/cpu/source_load.h"
 
 namespace weft {
 namespace {

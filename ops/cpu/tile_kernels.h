@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "ops/tile_machine.h"
+#include "ops/cpu/tile_machine.h"
 
 namespace weft {
 

@@ -1,10 +1,10 @@
-#include "ops/finish.h"
+#include "ops/cpu/finish.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "ops/rotate_lines.h"
-#include "ops/select_line.h"
+#include "ops/rope/cpu.h"
+#include "ops/select/cpu.h"
 
 namespace weft {
 namespace {

@@ -1,4 +1,4 @@
-#include "ops/tile_kernels.h"
+#include "ops/cpu/tile_kernels.h"
 
 #include <cmath>
 #include <cstring>
@@ -6,11 +6,11 @@
 #include <utility>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ops/tile_kernels.cc"
+#define HWY_TARGET_INCLUDE "ops/cpu/tile_kernels.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
-#include "ops/tile_stream-inl.h"
-#include "ops/vector_math-inl.h"
+#include "ops/cpu/tile_stream-inl.h"
+#include "ops/cpu/vector_math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {

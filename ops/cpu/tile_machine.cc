@@ -1,4 +1,4 @@
-#include "ops/tile_machine.h"
+#include "ops/cpu/tile_machine.h"
 
 #include <algorithm>
 #include <bit>
@@ -6,7 +6,7 @@
 #include <limits>
 #include <new>
 
-#include "ops/tile_kernels.h"
+#include "ops/cpu/tile_kernels.h"
 
 namespace weft {
 namespace {
