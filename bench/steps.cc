@@ -10,7 +10,7 @@
 #include "bench/report.h"
 #include "models/axes.h"
 #include "ops/ops.h"
-#include "ops/random_blocks.h"
+#include "ops/harness/random_blocks.h"
 #include "runtime/plan.h"
 
 namespace weft::bench {

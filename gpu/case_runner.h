@@ -1,11 +1,11 @@
-// Runs a case on a device, as ops/run_cpu.h does on the CPU: for tests, benchmarks and replay.
+// Runs a case on a device, as ops/harness/run_cpu.h does on the CPU: for tests, benchmarks and replay.
 #pragma once
 
 #include <span>
 #include <vector>
 
 #include "gpu/device.h"
-#include "ops/case.h"
+#include "ops/harness/case.h"
 
 namespace weft {
 

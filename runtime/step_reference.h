@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "ops/reference.h"
+#include "ops/harness/reference.h"
 #include "runtime/extents.h"
 #include "runtime/language_model.h"
 

@@ -49,7 +49,7 @@ class TraceSink {
 struct TraceOptions {
   Precision precision = Precision::fast;
   int32_t chunk = 0;  // tokens at a time; 0: as many as fit (see above), at most 512
-  // Steps whose parts are computed too, by the reference (ops/reference.h) from the values that the device
+  // Steps whose parts are computed too, by the reference (ops/harness/reference.h) from the values that the device
   // computed: a pattern in which * stands for any text. Each also gives "NAME/reference", its result as the
   // reference has it. The prompt goes through in one chunk then. Slow, and a weight that a step reads is decoded
   // to f32 as a whole.

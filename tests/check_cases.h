@@ -5,9 +5,9 @@
 
 #include <vector>
 
-#include "ops/case.h"
-#include "ops/reference.h"
-#include "ops/run_cpu.h"
+#include "ops/harness/case.h"
+#include "ops/harness/reference.h"
+#include "ops/harness/run_cpu.h"
 #include "tests/targets.h"
 
 namespace weft {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/record/graph.h"
-#include "ops/scalar_builder.h"
+#include "ops/harness/scalar_builder.h"
 
 namespace weft::test {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "ops/case.h"
+#include "ops/harness/case.h"
 #include "ops/contract/cases.h"
 
 namespace weft {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "ops/gather/reference.h"
-#include "ops/reference_scope.h"
+#include "ops/harness/reference_scope.h"
 
 namespace weft::reference {
 

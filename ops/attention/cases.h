@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "ops/case.h"
+#include "ops/harness/case.h"
 
 namespace weft {
 

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "core/format/format.h"
-#include "ops/reference_scope.h"
+#include "ops/harness/reference_scope.h"
 
 namespace weft::reference {
 

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "gpu/case_runner.h"
-#include "ops/reference.h"
+#include "ops/harness/reference.h"
 #include "tests/opencl_cases.h"
 
 namespace weft {

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "ops/append/cases.h"
-#include "ops/reference.h"
-#include "ops/run_cpu.h"
+#include "ops/harness/reference.h"
+#include "ops/harness/run_cpu.h"
 #include "tests/targets.h"
 
 namespace weft {

@@ -8,8 +8,8 @@
 
 #include "ops/attention/cases.h"
 #include "ops/attention/kernels.h"
-#include "ops/reference.h"
-#include "ops/run_cpu.h"
+#include "ops/harness/reference.h"
+#include "ops/harness/run_cpu.h"
 #include "tests/targets.h"
 
 namespace weft {

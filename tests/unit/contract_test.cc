@@ -9,9 +9,9 @@
 #include "ops/contract/cases.h"
 #include "ops/contract/kernels.h"
 #include "ops/cpu/decode_tile.h"
-#include "ops/random_blocks.h"
-#include "ops/reference.h"
-#include "ops/run_cpu.h"
+#include "ops/harness/random_blocks.h"
+#include "ops/harness/reference.h"
+#include "ops/harness/run_cpu.h"
 #include "tests/targets.h"
 
 namespace weft {

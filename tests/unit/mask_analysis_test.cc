@@ -10,7 +10,7 @@
 #include <random>
 #include <vector>
 
-#include "ops/scalar_builder.h"
+#include "ops/harness/scalar_builder.h"
 
 namespace weft {
 namespace {

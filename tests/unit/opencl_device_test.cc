@@ -14,7 +14,7 @@
 
 #include "core/error.h"
 #include "gpu/device.h"
-#include "ops/case.h"
+#include "ops/harness/case.h"
 #include "tests/in_threads.h"
 
 namespace weft {

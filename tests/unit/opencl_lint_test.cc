@@ -15,7 +15,7 @@
 #include "ops/map/cases.h"
 #include "ops/reduce/cases.h"
 #include "tests/opencl_cases.h"
-#include "tests/random_steps.h"
+#include "ops/harness/random_steps.h"
 
 namespace weft {
 namespace {

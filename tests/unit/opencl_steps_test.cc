@@ -17,7 +17,7 @@
 #include "ops/gather/cases.h"
 #include "ops/map/cases.h"
 #include "ops/reduce/cases.h"
-#include "ops/reference.h"
+#include "ops/harness/reference.h"
 #include "tests/opencl_cases.h"
 
 namespace weft {

@@ -1,6 +1,6 @@
 // 1000 generated steps on the CPU kernels against the reference. A failing one is printed as code to paste into a
 // test. WEFT_SEED=<n> runs seed n only; WEFT_SEEDS=<n> runs n seeds.
-#include "tests/random_steps.h"
+#include "ops/harness/random_steps.h"
 
 #include <gtest/gtest.h>
 
@@ -11,8 +11,8 @@
 
 #include "core/error.h"
 #include "core/record/verify.h"
-#include "ops/reference.h"
-#include "ops/run_cpu.h"
+#include "ops/harness/reference.h"
+#include "ops/harness/run_cpu.h"
 #include "tests/targets.h"
 
 namespace weft {

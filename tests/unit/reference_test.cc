@@ -1,5 +1,5 @@
 // The reference against results worked out by hand or by independent formulas: it is what all kernels are held to.
-#include "ops/reference.h"
+#include "ops/harness/reference.h"
 
 #include <gtest/gtest.h>
 

@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "ops/case.h"
-#include "ops/scalar_builder.h"
+#include "ops/harness/case.h"
+#include "ops/harness/scalar_builder.h"
 #include "tests/targets.h"
 
 namespace weft {

@@ -8,7 +8,7 @@
 #include "core/record/verify.h"
 #include "models/axes.h"
 #include "ops/ops.h"
-#include "ops/reference.h"
+#include "ops/harness/reference.h"
 #include "runtime/eval.h"
 #include "runtime/extents.h"
 #include "tests/gpu_device.h"

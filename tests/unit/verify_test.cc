@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "ops/case.h"
+#include "ops/harness/case.h"
 #include "tests/errors.h"
 
 namespace weft {

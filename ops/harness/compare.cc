@@ -1,11 +1,11 @@
-// compare() of ops/case.h.
+// compare() of ops/harness/case.h.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 
-#include "ops/case.h"
-#include "ops/reference.h"
+#include "ops/harness/case.h"
+#include "ops/harness/reference.h"
 
 namespace weft {
 namespace {

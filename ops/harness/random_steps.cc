@@ -1,11 +1,11 @@
-#include "tests/random_steps.h"
+#include "ops/harness/random_steps.h"
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
 
-#include "tests/step_parts.h"
+#include "ops/harness/step_parts.h"
 
 namespace weft {
 namespace random_steps {

@@ -1,4 +1,4 @@
-#include "ops/case.h"
+#include "ops/harness/case.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "ops/random_blocks.h"
+#include "ops/harness/random_blocks.h"
 
 namespace weft {
 namespace {

@@ -1,4 +1,4 @@
-#include "ops/run_cpu.h"
+#include "ops/harness/run_cpu.h"
 
 #include <omp.h>
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/record/graph.h"
-#include "ops/case.h"
+#include "ops/harness/case.h"
 #include "ops/step.h"
 
 namespace weft {

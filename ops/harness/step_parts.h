@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "tests/case_writer.h"
-#include "tests/random_programs.h"
+#include "ops/harness/case_writer.h"
+#include "ops/harness/random_programs.h"
 
 namespace weft::random_steps {
 

@@ -1,4 +1,4 @@
-#include "ops/scalar_builder.h"
+#include "ops/harness/scalar_builder.h"
 
 #include <vector>
 

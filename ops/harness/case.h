@@ -7,8 +7,8 @@
 //   ScalarBuilder s;
 //   c.body({pos, embed}, s.finish(s.load(x) + s.load(bias)));
 //   StepCase step_case = c.build();
-//   Outputs want = run_reference(step_case);     // ops/reference.h
-//   Outputs got = run_cpu(step_case);            // ops/run_cpu.h
+//   Outputs want = run_reference(step_case);     // ops/harness/reference.h
+//   Outputs got = run_cpu(step_case);            // ops/harness/run_cpu.h
 //   EXPECT_EQ(compare(step_case, got, want, {}), "");
 #pragma once
 
@@ -23,7 +23,7 @@
 
 #include "core/format/format.h"
 #include "core/record/graph.h"
-#include "ops/scalar_builder.h"
+#include "ops/harness/scalar_builder.h"
 #include "ops/step.h"
 
 namespace weft {
@@ -185,7 +185,7 @@ class CaseBuilder {
 struct Tolerance {
   double absolute = 2e-6;
   double relative = 1e-5;
-  double magnitude = 1;  // such as absolute_sum(case) of ops/reference.h where sums may cancel
+  double magnitude = 1;  // such as absolute_sum(case) of ops/harness/reference.h where sums may cancel
 };
 
 // "" where the outputs agree, else the largest difference: value, coordinates, both elements. NaN equals NaN, an

@@ -1,7 +1,7 @@
 // Runs a case on the CPU kernels, without a plan.
 #pragma once
 
-#include "ops/case.h"
+#include "ops/harness/case.h"
 #include "ops/step.h"
 
 namespace weft {

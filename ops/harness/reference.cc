@@ -1,4 +1,4 @@
-#include "ops/reference.h"
+#include "ops/harness/reference.h"
 
 #include <algorithm>
 #include <cmath>

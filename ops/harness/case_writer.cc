@@ -1,4 +1,4 @@
-#include "tests/case_writer.h"
+#include "ops/harness/case_writer.h"
 
 #include <cctype>
 #include <cmath>

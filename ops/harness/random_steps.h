@@ -5,7 +5,7 @@
 #include <string>
 
 #include "core/record/graph.h"
-#include "ops/case.h"
+#include "ops/harness/case.h"
 
 namespace weft {
 
@@ -13,7 +13,7 @@ struct RandomStep {
   StepCase step_case;
   std::string code;  // C++ that builds the case
   // What a correct kernel may differ by: the first-order bound of f32 rounding along the programs (see
-  // tests/random_programs.h), in which a sum of n products of magnitude up to b counts with
+  // ops/harness/random_programs.h), in which a sum of n products of magnitude up to b counts with
   // 6 b sqrt(n) * 2^-24 (sqrt(n) + 2), that is about 6 * 2^-24 of the largest sum of absolute products; and beside
   // it 1e-5 of the result.
   Tolerance tolerance;

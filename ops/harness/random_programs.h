@@ -7,7 +7,7 @@
 #include <functional>
 #include <vector>
 
-#include "ops/scalar_builder.h"
+#include "ops/harness/scalar_builder.h"
 
 namespace weft {
 

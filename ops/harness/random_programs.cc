@@ -1,4 +1,4 @@
-#include "tests/random_programs.h"
+#include "ops/harness/random_programs.h"
 
 #include <algorithm>
 #include <cmath>

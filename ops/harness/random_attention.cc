@@ -1,6 +1,6 @@
 #include <limits>
 
-#include "tests/step_parts.h"
+#include "ops/harness/step_parts.h"
 
 namespace weft::random_steps {
 

@@ -1,4 +1,4 @@
-#include "ops/random_blocks.h"
+#include "ops/harness/random_blocks.h"
 
 #include <algorithm>
 #include <cmath>
