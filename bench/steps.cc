@@ -11,7 +11,7 @@
 #include "models/axes.h"
 #include "ops/ops.h"
 #include "ops/harness/random_blocks.h"
-#include "runtime/plan.h"
+#include "runtime/plan/plan.h"
 
 namespace weft::bench {
 namespace {

@@ -2,7 +2,7 @@
 #include <cstdio>
 
 #include "ops/ops.h"
-#include "runtime/eval.h"
+#include "runtime/plan/eval.h"
 
 using namespace weft;
 

@@ -4,7 +4,7 @@
 
 #include "models/axes.h"
 #include "ops/ops.h"
-#include "runtime/plan.h"
+#include "runtime/plan/plan.h"
 
 using namespace weft;
 

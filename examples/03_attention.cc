@@ -5,7 +5,7 @@
 
 #include "models/axes.h"
 #include "ops/ops.h"
-#include "runtime/eval.h"
+#include "runtime/plan/eval.h"
 
 using namespace weft;
 

@@ -4,7 +4,7 @@
 #include "core/expr/eigen.h"
 #include "models/axes.h"
 #include "ops/ops.h"
-#include "runtime/eval.h"
+#include "runtime/plan/eval.h"
 
 using namespace weft;
 

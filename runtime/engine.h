@@ -10,7 +10,7 @@
 
 #include "runtime/kv_cache.h"
 #include "runtime/language_model.h"
-#include "runtime/plan.h"
+#include "runtime/plan/plan.h"
 
 namespace weft {
 

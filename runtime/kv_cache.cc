@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "core/error.h"
-#include "runtime/available_memory.h"
-#include "runtime/executor.h"
-#include "runtime/extents.h"
+#include "runtime/plan/available_memory.h"
+#include "runtime/plan/executor.h"
+#include "runtime/plan/extents.h"
 
 namespace weft {
 

@@ -8,7 +8,7 @@
 
 #include "core/record/graph.h"
 #include "ops/step.h"
-#include "runtime/plan.h"
+#include "runtime/plan/plan.h"
 
 namespace weft {
 

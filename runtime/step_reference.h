@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "ops/harness/reference.h"
-#include "runtime/extents.h"
+#include "runtime/plan/extents.h"
 #include "runtime/language_model.h"
 
 namespace weft {

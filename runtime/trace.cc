@@ -7,7 +7,7 @@
 #include <set>
 
 #include "core/error.h"
-#include "runtime/executor.h"
+#include "runtime/plan/executor.h"
 #include "runtime/step_reference.h"
 
 namespace weft {

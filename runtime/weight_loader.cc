@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "runtime/aligned_bytes.h"
+#include "runtime/plan/aligned_bytes.h"
 #include "core/utf8.h"
 
 namespace weft {

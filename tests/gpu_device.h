@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "core/error.h"
-#include "runtime/device.h"
+#include "runtime/plan/device.h"
 
 namespace weft::test {
 

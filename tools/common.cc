@@ -14,7 +14,7 @@
 #include <iterator>
 
 #include "models/registry.h"
-#include "runtime/cpus.h"
+#include "runtime/plan/cpus.h"
 #include "runtime/output_file.h"
 
 namespace weft::tools {

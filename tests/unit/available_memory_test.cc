@@ -1,9 +1,9 @@
-#include "runtime/available_memory.h"
+#include "runtime/plan/available_memory.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
-#include "runtime/control_groups.h"
+#include "runtime/plan/control_groups.h"
 #include "runtime/engine.h"
 #include "tests/command.h"
 #include "tests/errors.h"

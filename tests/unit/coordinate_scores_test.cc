@@ -12,7 +12,7 @@
 #include "models/axes.h"
 #include "ops/ops.h"
 #include "runtime/engine.h"
-#include "runtime/eval.h"
+#include "runtime/plan/eval.h"
 #include "tests/errors.h"
 #include "tests/gpu_device.h"
 #include "tests/hand_model.h"

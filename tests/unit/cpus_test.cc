@@ -1,5 +1,5 @@
 // The CPUs that a process may use: affinity, quotas of control groups, and what others run.
-#include "runtime/cpus.h"
+#include "runtime/plan/cpus.h"
 
 #include <gtest/gtest.h>
 #include <sched.h>

@@ -1,5 +1,5 @@
 // What a device says of itself is what runs.
-#include "runtime/device.h"
+#include "runtime/plan/device.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "runtime/extents.h"
+#include "runtime/plan/extents.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "runtime/plan.h"
+#include "runtime/plan/plan.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "runtime/eval.h"
+#include "runtime/plan/eval.h"
 #include "tests/allocation_counter.h"
 #include "tests/errors.h"
 #include "tests/record_builder.h"

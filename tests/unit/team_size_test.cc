@@ -1,5 +1,5 @@
 // How many threads an adaptive team uses: by what others run, and by the times of runs.
-#include "runtime/team_size.h"
+#include "runtime/plan/team_size.h"
 
 #include <gtest/gtest.h>
 

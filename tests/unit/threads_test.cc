@@ -11,7 +11,7 @@
 #include "ops/ops.h"
 #include "runtime/chat_template.h"
 #include "runtime/engine.h"
-#include "runtime/eval.h"
+#include "runtime/plan/eval.h"
 #include "runtime/tokenizer.h"
 #include "tests/gpu_device.h"
 #include "tests/in_threads.h"

@@ -9,8 +9,8 @@
 #include "models/axes.h"
 #include "ops/ops.h"
 #include "ops/harness/reference.h"
-#include "runtime/eval.h"
-#include "runtime/extents.h"
+#include "runtime/plan/eval.h"
+#include "runtime/plan/extents.h"
 #include "tests/gpu_device.h"
 
 namespace weft {

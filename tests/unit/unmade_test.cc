@@ -14,7 +14,7 @@
 #include "ops/ops.h"
 #include "runtime/chat_template.h"
 #include "runtime/engine.h"
-#include "runtime/eval.h"
+#include "runtime/plan/eval.h"
 #include "runtime/model_config.h"
 #include "runtime/recording.h"
 #include "runtime/sampler.h"

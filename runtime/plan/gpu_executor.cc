@@ -4,7 +4,7 @@
 
 #include "core/error.h"
 #include "gpu/device.h"
-#include "runtime/executor.h"
+#include "runtime/plan/executor.h"
 
 namespace weft {
 

@@ -1,4 +1,4 @@
-#include "runtime/team_size.h"
+#include "runtime/plan/team_size.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "runtime/weight_packer.h"
+#include "runtime/plan/weight_packer.h"
 
 #include <algorithm>
 #include <new>

@@ -13,7 +13,7 @@
 
 #include "core/expr/materialize.h"
 #include "ops/select/top_k.h"
-#include "runtime/plan.h"
+#include "runtime/plan/plan.h"
 
 namespace weft {
 

@@ -6,11 +6,11 @@
 #include <optional>
 
 #include "core/error.h"
-#include "runtime/aligned_bytes.h"
-#include "runtime/cpus.h"
-#include "runtime/executor.h"
-#include "runtime/team_size.h"
-#include "runtime/weight_packer.h"
+#include "runtime/plan/aligned_bytes.h"
+#include "runtime/plan/cpus.h"
+#include "runtime/plan/executor.h"
+#include "runtime/plan/team_size.h"
+#include "runtime/plan/weight_packer.h"
 
 namespace weft {
 

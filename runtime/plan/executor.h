@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "core/record/graph.h"
-#include "runtime/device.h"
-#include "runtime/plan.h"
+#include "runtime/plan/device.h"
+#include "runtime/plan/plan.h"
 
 namespace weft {
 

@@ -1,4 +1,4 @@
-#include "runtime/fold_steps.h"
+#include "runtime/plan/fold_steps.h"
 
 #include <algorithm>
 #include <charconv>

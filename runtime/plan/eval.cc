@@ -1,4 +1,4 @@
-#include "runtime/eval.h"
+#include "runtime/plan/eval.h"
 
 #include <algorithm>
 

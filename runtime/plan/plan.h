@@ -10,8 +10,8 @@
 
 #include "core/record/graph.h"
 #include "ops/step.h"
-#include "runtime/device.h"
-#include "runtime/extents.h"
+#include "runtime/plan/device.h"
+#include "runtime/plan/extents.h"
 
 namespace weft {
 

@@ -1,4 +1,4 @@
-#include "runtime/control_groups.h"
+#include "runtime/plan/control_groups.h"
 
 #include <algorithm>
 #include <fstream>

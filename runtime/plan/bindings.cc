@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "runtime/plan_state.h"
+#include "runtime/plan/plan_state.h"
 
 namespace weft {
 

@@ -1,4 +1,4 @@
-#include "runtime/device.h"
+#include "runtime/plan/device.h"
 
 #include <omp.h>
 
@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "gpu/device.h"
 #include "ops/cpu/cpu_target.h"
-#include "runtime/cpus.h"
+#include "runtime/plan/cpus.h"
 
 namespace weft {
 

@@ -1,4 +1,4 @@
-#include "runtime/cpus.h"
+#include "runtime/plan/cpus.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -15,7 +15,7 @@
 #include <string>
 #include <string_view>
 
-#include "runtime/control_groups.h"
+#include "runtime/plan/control_groups.h"
 
 namespace weft {
 namespace {

@@ -1,12 +1,12 @@
-#include "runtime/explain.h"
+#include "runtime/plan/explain.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "runtime/fold_steps.h"
-#include "runtime/plan_state.h"
+#include "runtime/plan/fold_steps.h"
+#include "runtime/plan/plan_state.h"
 
 namespace weft {
 

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-#include "runtime/plan.h"
+#include "runtime/plan/plan.h"
 
 namespace weft {
 

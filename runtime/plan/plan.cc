@@ -1,4 +1,4 @@
-#include "runtime/plan.h"
+#include "runtime/plan/plan.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -7,8 +7,8 @@
 
 #include "core/error.h"
 #include "core/record/verify.h"
-#include "runtime/available_memory.h"
-#include "runtime/plan_state.h"
+#include "runtime/plan/available_memory.h"
+#include "runtime/plan/plan_state.h"
 
 namespace weft {
 

@@ -5,9 +5,9 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/executor.h"
-#include "runtime/memory_planner.h"
-#include "runtime/plan.h"
+#include "runtime/plan/executor.h"
+#include "runtime/plan/memory_planner.h"
+#include "runtime/plan/plan.h"
 
 namespace weft {
 

@@ -1,4 +1,4 @@
-#include "runtime/available_memory.h"
+#include "runtime/plan/available_memory.h"
 
 #include <sys/resource.h>
 
@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "gpu/device.h"
-#include "runtime/control_groups.h"
+#include "runtime/plan/control_groups.h"
 
 namespace weft {
 

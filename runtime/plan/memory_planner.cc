@@ -1,4 +1,4 @@
-#include "runtime/memory_planner.h"
+#include "runtime/plan/memory_planner.h"
 
 #include <algorithm>
 #include <numeric>
