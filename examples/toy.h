@@ -10,8 +10,8 @@
 
 #include "models/axes.h"
 #include "ops/ops.h"
-#include "runtime/model_config.h"
-#include "runtime/weight_loader.h"
+#include "runtime/files/model_config.h"
+#include "runtime/files/weight_loader.h"
 
 namespace weft::toy {
 

@@ -16,9 +16,9 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/checkpoint.h"
+#include "runtime/files/checkpoint.h"
 #include "runtime/language_model.h"
-#include "runtime/model_family.h"
+#include "runtime/files/model_family.h"
 
 namespace weft {
 

@@ -19,7 +19,7 @@
 #include <string>
 #include <string_view>
 
-#include "runtime/checkpoint.h"
+#include "runtime/files/checkpoint.h"
 
 namespace weft {
 

@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "core/format/format.h"
-#include "runtime/checkpoint.h"
-#include "runtime/gguf_writer.h"
+#include "runtime/files/checkpoint.h"
+#include "runtime/files/gguf_writer.h"
 #include "runtime/language_model.h"
-#include "runtime/model_declaration.h"
+#include "runtime/files/model_declaration.h"
 
 namespace weft {
 

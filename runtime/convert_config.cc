@@ -6,9 +6,9 @@
 #include <numbers>
 
 #include "runtime/convert.h"
-#include "runtime/ggml_type.h"
-#include "runtime/model_config.h"
-#include "runtime/rope_scaling.h"
+#include "runtime/files/ggml_type.h"
+#include "runtime/files/model_config.h"
+#include "runtime/files/rope_scaling.h"
 
 namespace weft {
 namespace {

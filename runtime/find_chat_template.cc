@@ -1,9 +1,9 @@
 // Where models keep their chat templates.
 #include "core/error.h"
 #include "runtime/chat_template.h"
-#include "runtime/file_kind.h"
-#include "runtime/gguf.h"
-#include "runtime/json.h"
+#include "runtime/files/file_kind.h"
+#include "runtime/files/gguf.h"
+#include "runtime/files/json.h"
 #include "core/utf8.h"
 
 namespace weft {

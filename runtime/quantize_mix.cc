@@ -4,7 +4,7 @@
 #include <charconv>
 #include <string>
 
-#include "runtime/whole_number.h"
+#include "runtime/files/whole_number.h"
 
 namespace weft {
 namespace {

@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "core/format/format.h"
-#include "runtime/gguf.h"
+#include "runtime/files/gguf.h"
 
 namespace weft {
 

@@ -14,8 +14,8 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/safetensors.h"
-#include "runtime/safetensors_writer.h"
+#include "runtime/files/safetensors.h"
+#include "runtime/files/safetensors_writer.h"
 #include "runtime/trace.h"
 
 namespace weft {

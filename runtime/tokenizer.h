@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/checkpoint.h"
+#include "runtime/files/checkpoint.h"
 #include "runtime/tokenizer/vocabulary.h"
 
 namespace weft {

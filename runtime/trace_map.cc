@@ -4,8 +4,8 @@
 #include <cctype>
 
 #include "core/error.h"
-#include "runtime/json.h"
-#include "runtime/mapped_file.h"
+#include "runtime/files/json.h"
+#include "runtime/files/mapped_file.h"
 #include "core/utf8.h"
 
 namespace weft {

@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/gguf.h"
+#include "runtime/files/gguf.h"
 
 namespace weft::test {
 

@@ -15,7 +15,7 @@
 
 #include "models/registry.h"
 #include "runtime/plan/cpus.h"
-#include "runtime/output_file.h"
+#include "runtime/files/output_file.h"
 
 namespace weft::tools {
 

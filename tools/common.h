@@ -17,7 +17,7 @@
 #include "core/error.h"
 #include "ops/step.h"
 #include "runtime/plan/device.h"
-#include "runtime/checkpoint.h"
+#include "runtime/files/checkpoint.h"
 #include "runtime/language_model.h"
 #include "runtime/tokenizer.h"
 

@@ -4,8 +4,8 @@
 
 #include "models/registry.h"
 #include "runtime/convert.h"
-#include "runtime/ggml_type.h"
-#include "runtime/model_config.h"
+#include "runtime/files/ggml_type.h"
+#include "runtime/files/model_config.h"
 #include "tools/common.h"
 #include "tools/gguf_output.h"
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/gguf_writer.h"
+#include "runtime/files/gguf_writer.h"
 #include "tools/interrupt.h"
 
 namespace weft::tools {

@@ -2,7 +2,7 @@
 #include <cstdio>
 
 #include "runtime/engine.h"
-#include "runtime/output_file.h"
+#include "runtime/files/output_file.h"
 #include "tools/common.h"
 
 namespace weft::tools {

@@ -4,9 +4,9 @@
 #include <map>
 #include <set>
 
-#include "runtime/ggml_type.h"
-#include "runtime/gguf_split.h"
-#include "runtime/gguf_writer.h"
+#include "runtime/files/ggml_type.h"
+#include "runtime/files/gguf_split.h"
+#include "runtime/files/gguf_writer.h"
 #include "runtime/quantize_mix.h"
 #include "runtime/reencode.h"
 #include "core/utf8.h"

@@ -1,5 +1,5 @@
 // weft tokenize: text to token ids, and back.
-#include "runtime/json.h"
+#include "runtime/files/json.h"
 #include "tools/common.h"
 
 namespace weft::tools {

@@ -11,7 +11,7 @@
 #include <sstream>
 #include <string>
 
-#include "runtime/output_file.h"
+#include "runtime/files/output_file.h"
 #include "tools/common.h"
 
 namespace {

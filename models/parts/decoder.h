@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "models/parts/attention.h"
-#include "runtime/model_family.h"
+#include "runtime/files/model_family.h"
 
 namespace weft {
 

@@ -1,7 +1,7 @@
 #include "runtime/jinja/json_input.h"
 
 #include "core/error.h"
-#include "runtime/json.h"
+#include "runtime/files/json.h"
 
 namespace weft::jinja {
 

@@ -8,7 +8,7 @@
 
 #include "runtime/tokenizer/added_tokens.h"
 #include "runtime/tokenizer/bpe_model.h"
-#include "runtime/gguf.h"
+#include "runtime/files/gguf.h"
 #include "runtime/tokenizer/normalizer.h"
 #include "runtime/tokenizer/pre_tokenizer.h"
 #include "runtime/tokenizer.h"

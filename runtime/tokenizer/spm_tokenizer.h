@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "runtime/gguf.h"
+#include "runtime/files/gguf.h"
 #include "runtime/tokenizer.h"
 #include "runtime/tokenizer/vocabulary.h"
 

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "runtime/file_kind.h"
+#include "runtime/files/file_kind.h"
 #include "runtime/tokenizer/byte_alphabet.h"
 #include "runtime/tokenizer/tokenizer_model.h"
 #include "core/utf8.h"

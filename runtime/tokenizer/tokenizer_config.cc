@@ -5,8 +5,8 @@
 #include <set>
 #include <utility>
 
-#include "runtime/json_node.h"
-#include "runtime/mapped_file.h"
+#include "runtime/files/json_node.h"
+#include "runtime/files/mapped_file.h"
 #include "runtime/text_hash.h"
 
 namespace weft {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "runtime/json_node.h"
+#include "runtime/files/json_node.h"
 #include "runtime/tokenizer/unicode.h"
 #include "core/utf8.h"
 

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/gguf.h"
+#include "runtime/files/gguf.h"
 
 namespace weft {
 

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "runtime/gguf_writer.h"
+#include "runtime/files/gguf_writer.h"
 #include "runtime/tokenizer.h"
 #include "core/utf8.h"
 #include "tests/command.h"

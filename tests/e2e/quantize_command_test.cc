@@ -13,7 +13,7 @@
 #include <sstream>
 #include <thread>
 
-#include "runtime/gguf_writer.h"
+#include "runtime/files/gguf_writer.h"
 #include "runtime/quantize_mix.h"
 #include "tests/command.h"
 #include "tests/errors.h"

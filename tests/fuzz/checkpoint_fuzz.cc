@@ -15,7 +15,7 @@
 
 #include "core/error.h"
 #include "models/registry.h"
-#include "runtime/safetensors_writer.h"
+#include "runtime/files/safetensors_writer.h"
 
 namespace {
 

@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "core/format/format.h"
-#include "runtime/gguf.h"
+#include "runtime/files/gguf.h"
 #include "tests/fuzz/input_file.h"
 
 namespace {

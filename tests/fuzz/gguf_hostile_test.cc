@@ -12,7 +12,7 @@
 
 #include "core/error.h"
 #include "core/format/format.h"
-#include "runtime/gguf.h"
+#include "runtime/files/gguf.h"
 #include "runtime/tokenizer.h"
 #include "core/utf8.h"
 #include "tests/gguf_writer.h"

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "core/error.h"
-#include "runtime/gguf.h"
-#include "runtime/gguf_split.h"
+#include "runtime/files/gguf.h"
+#include "runtime/files/gguf_split.h"
 #include "tests/fuzz/input_file.h"
 
 namespace {

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "core/error.h"
-#include "runtime/gguf.h"
-#include "runtime/json.h"
+#include "runtime/files/gguf.h"
+#include "runtime/files/json.h"
 #include "tests/command.h"
 #include "tests/test_data.h"
 

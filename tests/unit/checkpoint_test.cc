@@ -1,5 +1,5 @@
 // A model on disk: GGUF files and directories, sharded or not; what of them is refused, and how the error says so.
-#include "runtime/checkpoint.h"
+#include "runtime/files/checkpoint.h"
 
 #include <gtest/gtest.h>
 

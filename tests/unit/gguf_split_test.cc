@@ -1,5 +1,5 @@
 // Models in several GGUF files: read whole from any part, refused where parts do not belong together, written.
-#include "runtime/gguf_split.h"
+#include "runtime/files/gguf_split.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <functional>
 #include <set>
 
-#include "runtime/gguf_writer.h"
+#include "runtime/files/gguf_writer.h"
 #include "runtime/tokenizer.h"
 #include "tests/command.h"
 #include "tests/errors.h"

@@ -1,4 +1,4 @@
-#include "runtime/gguf.h"
+#include "runtime/files/gguf.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "runtime/mapped_file.h"
+#include "runtime/files/mapped_file.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"
 #include "tests/test_data.h"

@@ -1,4 +1,4 @@
-#include "runtime/json.h"
+#include "runtime/files/json.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Rotary frequencies of stretched contexts, by what their papers say of them.
-#include "runtime/rope_scaling.h"
+#include "runtime/files/rope_scaling.h"
 
 #include <gtest/gtest.h>
 

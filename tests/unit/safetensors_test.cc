@@ -8,8 +8,8 @@
 #include <fstream>
 #include <numeric>
 
-#include "runtime/safetensors.h"
-#include "runtime/safetensors_writer.h"
+#include "runtime/files/safetensors.h"
+#include "runtime/files/safetensors_writer.h"
 #include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"

@@ -5,7 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "runtime/checkpoint.h"
+#include "runtime/files/checkpoint.h"
 #include "runtime/tokenizer.h"
 #include "runtime/tokenizer/tokenizer_model.h"
 #include "core/utf8.h"

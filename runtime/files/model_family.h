@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/checkpoint.h"
+#include "runtime/files/checkpoint.h"
 
 namespace weft {
 

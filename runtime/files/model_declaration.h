@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/checkpoint.h"
+#include "runtime/files/checkpoint.h"
 
 namespace weft {
 

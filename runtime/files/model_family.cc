@@ -1,4 +1,4 @@
-#include "runtime/model_family.h"
+#include "runtime/files/model_family.h"
 
 #include <algorithm>
 #include <map>

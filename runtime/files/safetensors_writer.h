@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "core/format/format.h"
-#include "runtime/output_file.h"
+#include "runtime/files/output_file.h"
 
 namespace weft {
 

@@ -1,11 +1,11 @@
-#include "runtime/safetensors_writer.h"
+#include "runtime/files/safetensors_writer.h"
 
 #include <set>
 #include <system_error>
 #include <utility>
 
 #include "core/error.h"
-#include "runtime/json.h"
+#include "runtime/files/json.h"
 #include "core/utf8.h"
 
 namespace weft {

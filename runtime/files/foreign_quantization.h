@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "runtime/json.h"
+#include "runtime/files/json.h"
 
 namespace weft {
 

@@ -1,4 +1,4 @@
-#include "runtime/ggml_type.h"
+#include "runtime/files/ggml_type.h"
 
 #include <string>
 

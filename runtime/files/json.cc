@@ -1,12 +1,12 @@
-#include "runtime/json.h"
+#include "runtime/files/json.h"
 
 #include <algorithm>
 #include <set>
 #include <vector>
 
 #include "core/error.h"
-#include "runtime/file_kind.h"
-#include "runtime/mapped_file.h"
+#include "runtime/files/file_kind.h"
+#include "runtime/files/mapped_file.h"
 #include "core/utf8.h"
 
 namespace weft {

@@ -1,4 +1,4 @@
-#include "runtime/safetensors.h"
+#include "runtime/files/safetensors.h"
 
 #include <algorithm>
 #include <cstring>
@@ -6,8 +6,8 @@
 #include <tuple>
 
 #include "core/error.h"
-#include "runtime/file_kind.h"
-#include "runtime/json.h"
+#include "runtime/files/file_kind.h"
+#include "runtime/files/json.h"
 #include "core/utf8.h"
 
 namespace weft {

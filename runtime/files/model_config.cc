@@ -1,4 +1,4 @@
-#include "runtime/model_config.h"
+#include "runtime/files/model_config.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "core/utf8.h"
-#include "runtime/whole_number.h"
+#include "runtime/files/whole_number.h"
 
 namespace weft {
 namespace {

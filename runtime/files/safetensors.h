@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "core/format/format.h"
-#include "runtime/mapped_file.h"
+#include "runtime/files/mapped_file.h"
 
 namespace weft {
 

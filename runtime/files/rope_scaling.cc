@@ -1,4 +1,4 @@
-#include "runtime/rope_scaling.h"
+#include "runtime/files/rope_scaling.h"
 
 #include <algorithm>
 #include <cmath>

@@ -25,8 +25,8 @@
 #include <vector>
 
 #include "core/expr/value.h"
-#include "runtime/checkpoint.h"
-#include "runtime/model_declaration.h"
+#include "runtime/files/checkpoint.h"
+#include "runtime/files/model_declaration.h"
 
 namespace weft {
 

@@ -1,4 +1,4 @@
-#include "runtime/output_file.h"
+#include "runtime/files/output_file.h"
 
 #include <fcntl.h>
 #include <unistd.h>

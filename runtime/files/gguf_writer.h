@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/gguf.h"
-#include "runtime/output_file.h"
+#include "runtime/files/gguf.h"
+#include "runtime/files/output_file.h"
 
 namespace weft {
 

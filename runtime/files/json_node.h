@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "runtime/json.h"
+#include "runtime/files/json.h"
 #include "core/utf8.h"
 
 namespace weft {

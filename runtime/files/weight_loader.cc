@@ -1,4 +1,4 @@
-#include "runtime/weight_loader.h"
+#include "runtime/files/weight_loader.h"
 
 #include <algorithm>
 #include <cstring>

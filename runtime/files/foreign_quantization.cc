@@ -1,11 +1,11 @@
-#include "runtime/foreign_quantization.h"
+#include "runtime/files/foreign_quantization.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <initializer_list>
 #include <vector>
 
-#include "runtime/checkpoint.h"
+#include "runtime/files/checkpoint.h"
 #include "core/utf8.h"
 
 namespace weft {

@@ -1,4 +1,4 @@
-#include "runtime/gguf_writer.h"
+#include "runtime/files/gguf_writer.h"
 
 #include <algorithm>
 #include <bit>
@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "core/error.h"
-#include "runtime/ggml_type.h"
-#include "runtime/gguf_split.h"
+#include "runtime/files/ggml_type.h"
+#include "runtime/files/gguf_split.h"
 #include "core/utf8.h"
 
 namespace weft {

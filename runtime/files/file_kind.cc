@@ -1,4 +1,4 @@
-#include "runtime/file_kind.h"
+#include "runtime/files/file_kind.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "runtime/checkpoint.h"
+#include "runtime/files/checkpoint.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,11 +6,11 @@
 #include <set>
 
 #include "core/error.h"
-#include "runtime/foreign_quantization.h"
-#include "runtime/ggml_type.h"
-#include "runtime/gguf_split.h"
-#include "runtime/json.h"
-#include "runtime/model_family.h"
+#include "runtime/files/foreign_quantization.h"
+#include "runtime/files/ggml_type.h"
+#include "runtime/files/gguf_split.h"
+#include "runtime/files/json.h"
+#include "runtime/files/model_family.h"
 #include "core/utf8.h"
 
 namespace weft {

@@ -15,12 +15,12 @@
 
 #include "core/expr/batch.h"
 #include "ops/rope/rope.h"
-#include "runtime/checkpoint.h"
+#include "runtime/files/checkpoint.h"
 #include "runtime/language_model.h"
-#include "runtime/model_declaration.h"
-#include "runtime/model_family.h"
-#include "runtime/rope_scaling.h"
-#include "runtime/weight_loader.h"
+#include "runtime/files/model_declaration.h"
+#include "runtime/files/model_family.h"
+#include "runtime/files/rope_scaling.h"
+#include "runtime/files/weight_loader.h"
 
 namespace weft {
 

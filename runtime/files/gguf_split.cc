@@ -1,4 +1,4 @@
-#include "runtime/gguf_split.h"
+#include "runtime/files/gguf_split.h"
 
 #include <algorithm>
 #include <charconv>

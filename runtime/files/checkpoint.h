@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "core/format/format.h"
-#include "runtime/gguf.h"
-#include "runtime/safetensors.h"
+#include "runtime/files/gguf.h"
+#include "runtime/files/safetensors.h"
 
 namespace weft {
 

@@ -1,4 +1,4 @@
-#include "runtime/gguf.h"
+#include "runtime/files/gguf.h"
 
 #include <algorithm>
 #include <bit>
@@ -9,11 +9,11 @@
 #include <utility>
 
 #include "core/error.h"
-#include "runtime/file_kind.h"
-#include "runtime/ggml_type.h"
-#include "runtime/gguf_split.h"
+#include "runtime/files/file_kind.h"
+#include "runtime/files/ggml_type.h"
+#include "runtime/files/gguf_split.h"
 #include "core/utf8.h"
-#include "runtime/whole_number.h"
+#include "runtime/files/whole_number.h"
 
 namespace weft {
 namespace {
