@@ -5,13 +5,13 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "runtime/chat_template.h"
+#include "runtime/text/chat_template.h"
 #include "runtime/convert.h"
 #include "runtime/files/json_node.h"
 #include "runtime/files/mapped_file.h"
-#include "runtime/tokenizer/tokenizer_config.h"
-#include "runtime/tokenizer/tokenizer_json.h"
-#include "runtime/tokenizer/tokenizer_model.h"
+#include "runtime/text/tokenizer/tokenizer_config.h"
+#include "runtime/text/tokenizer/tokenizer_json.h"
+#include "runtime/text/tokenizer/tokenizer_model.h"
 #include "core/utf8.h"
 
 namespace weft {

@@ -11,7 +11,7 @@
 #include "runtime/engine.h"
 #include "runtime/logprobs.h"
 #include "runtime/sampler.h"
-#include "runtime/tokenizer.h"
+#include "runtime/text/tokenizer.h"
 
 namespace weft {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/tokenizer.h"
+#include "runtime/text/tokenizer.h"
 #include "core/utf8.h"
 
 namespace weft::test {

@@ -8,7 +8,7 @@
 #include <memory>
 #include <optional>
 
-#include "runtime/chat_template.h"
+#include "runtime/text/chat_template.h"
 #include "core/utf8.h"
 #include "tools/common.h"
 #include "tools/generate.h"

@@ -19,7 +19,7 @@
 #include "runtime/plan/device.h"
 #include "runtime/files/checkpoint.h"
 #include "runtime/language_model.h"
-#include "runtime/tokenizer.h"
+#include "runtime/text/tokenizer.h"
 
 namespace weft::tools {
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes runtime/tokenizer/unicode_additions.cc: where Hugging Face tokenizers know another Unicode than what Weft
+"""Writes runtime/text/tokenizer/unicode_additions.cc: where Hugging Face tokenizers know another Unicode than what Weft
 uses. Their patterns know newer characters, their normalizers only older ones.
 
     python3 -m venv /tmp/venv && /tmp/venv/bin/pip install tokenizers unicodedata2
-    /tmp/venv/bin/python tools/unicode_additions.py > runtime/tokenizer/unicode_additions.cc
+    /tmp/venv/bin/python tools/unicode_additions.py > runtime/text/tokenizer/unicode_additions.cc
 
 Python itself (3.11: Unicode 14) says which characters are old, unicodedata2 how new ones normalize."""
 import unicodedata
@@ -46,7 +46,7 @@ def ranges(characters):
 
 assert unicodedata.unidata_version == "14.0.0", "wanted a Python that knows Unicode 14"
 print("// Written by tools/unicode_additions.py.")
-print('#include "runtime/tokenizer/unicode_additions.h"\n\nnamespace weft {\nnamespace {\n')
+print('#include "runtime/text/tokenizer/unicode_additions.h"\n\nnamespace weft {\nnamespace {\n')
 
 
 def print_table(head, entries):

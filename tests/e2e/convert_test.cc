@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "runtime/files/gguf_writer.h"
-#include "runtime/tokenizer.h"
+#include "runtime/text/tokenizer.h"
 #include "core/utf8.h"
 #include "tests/command.h"
 #include "tests/errors.h"

@@ -10,7 +10,7 @@
 
 #include "models/registry.h"
 #include "runtime/engine.h"
-#include "runtime/tokenizer.h"
+#include "runtime/text/tokenizer.h"
 #include "core/utf8.h"
 #include "tests/command.h"
 #include "tests/errors.h"

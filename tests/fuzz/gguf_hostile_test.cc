@@ -13,7 +13,7 @@
 #include "core/error.h"
 #include "core/format/format.h"
 #include "runtime/files/gguf.h"
-#include "runtime/tokenizer.h"
+#include "runtime/text/tokenizer.h"
 #include "core/utf8.h"
 #include "tests/gguf_writer.h"
 #include "tests/test_data.h"

@@ -1,5 +1,5 @@
 // Arbitrary bytes as a chat template, and behind a zero byte as messages: text that is UTF-8, or an Error that names
-// the template or the messages; never without end, or beyond the limits of runtime/jinja/budget.h.
+// the template or the messages; never without end, or beyond the limits of runtime/text/jinja/budget.h.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "runtime/chat_template.h"
+#include "runtime/text/chat_template.h"
 #include "core/utf8.h"
 
 namespace {

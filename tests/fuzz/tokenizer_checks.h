@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "runtime/tokenizer.h"
+#include "runtime/text/tokenizer.h"
 #include "core/utf8.h"
 
 namespace weft::fuzz {

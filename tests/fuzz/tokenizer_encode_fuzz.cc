@@ -7,11 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/tokenizer/bpe_tokenizer.h"
-#include "runtime/tokenizer/byte_alphabet.h"
-#include "runtime/tokenizer/spm_tokenizer.h"
-#include "runtime/tokenizer.h"
-#include "runtime/tokenizer/unicode.h"
+#include "runtime/text/tokenizer/bpe_tokenizer.h"
+#include "runtime/text/tokenizer/byte_alphabet.h"
+#include "runtime/text/tokenizer/spm_tokenizer.h"
+#include "runtime/text/tokenizer.h"
+#include "runtime/text/tokenizer/unicode.h"
 #include "core/utf8.h"
 #include "tests/fuzz/tokenizer_checks.h"
 

@@ -3,8 +3,8 @@
 #include <cstdint>
 
 #include "core/error.h"
-#include "runtime/tokenizer/bpe_tokenizer.h"
-#include "runtime/tokenizer/tokenizer_json.h"
+#include "runtime/text/tokenizer/bpe_tokenizer.h"
+#include "runtime/text/tokenizer/tokenizer_json.h"
 #include "tests/fuzz/input_file.h"
 #include "tests/fuzz/tokenizer_checks.h"
 

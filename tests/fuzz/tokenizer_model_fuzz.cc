@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "core/error.h"
-#include "runtime/tokenizer/bpe_tokenizer.h"
-#include "runtime/tokenizer/spm_tokenizer.h"
-#include "runtime/tokenizer/tokenizer_model.h"
+#include "runtime/text/tokenizer/bpe_tokenizer.h"
+#include "runtime/text/tokenizer/spm_tokenizer.h"
+#include "runtime/text/tokenizer/tokenizer_model.h"
 #include "tests/fuzz/tokenizer_checks.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "runtime/tokenizer/regex.h"
+#include "runtime/text/tokenizer/regex.h"
 #include "core/utf8.h"
 #include "tests/fuzz/tokenizer_checks.h"
 

@@ -5,7 +5,7 @@
 #include "models/registry.h"
 #include "runtime/engine.h"
 #include "runtime/sampler.h"
-#include "runtime/tokenizer.h"
+#include "runtime/text/tokenizer.h"
 #include "tests/allocation_counter.h"
 #include "tests/logits_error.h"
 #include "tests/targets.h"

@@ -3,14 +3,14 @@
 
 #include <random>
 
-#include "runtime/tokenizer/added_tokens.h"
-#include "runtime/tokenizer/bpe_model.h"
-#include "runtime/tokenizer/bpe_tokenizer.h"
-#include "runtime/tokenizer/byte_alphabet.h"
-#include "runtime/tokenizer/normalizer.h"
-#include "runtime/tokenizer/pre_tokenizer.h"
-#include "runtime/tokenizer/regex.h"
-#include "runtime/tokenizer/unicode.h"
+#include "runtime/text/tokenizer/added_tokens.h"
+#include "runtime/text/tokenizer/bpe_model.h"
+#include "runtime/text/tokenizer/bpe_tokenizer.h"
+#include "runtime/text/tokenizer/byte_alphabet.h"
+#include "runtime/text/tokenizer/normalizer.h"
+#include "runtime/text/tokenizer/pre_tokenizer.h"
+#include "runtime/text/tokenizer/regex.h"
+#include "runtime/text/tokenizer/unicode.h"
 #include "core/utf8.h"
 #include "tests/errors.h"
 

@@ -1,5 +1,5 @@
 // Chat templates against what Python's jinja2 makes of them (tests/data/chat, by tools/make_chat_expectations.py).
-#include "runtime/chat_template.h"
+#include "runtime/text/chat_template.h"
 
 #include <gtest/gtest.h>
 

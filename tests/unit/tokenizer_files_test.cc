@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/files/checkpoint.h"
-#include "runtime/tokenizer.h"
-#include "runtime/tokenizer/tokenizer_model.h"
+#include "runtime/text/tokenizer.h"
+#include "runtime/text/tokenizer/tokenizer_model.h"
 #include "core/utf8.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"

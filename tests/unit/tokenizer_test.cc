@@ -1,4 +1,4 @@
-#include "runtime/tokenizer.h"
+#include "runtime/text/tokenizer.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "runtime/tokenizer/special_text.h"
+#include "runtime/text/tokenizer/special_text.h"
 #include "core/utf8.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"

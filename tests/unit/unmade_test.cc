@@ -12,7 +12,7 @@
 #include "models/axes.h"
 #include "models/registry.h"
 #include "ops/ops.h"
-#include "runtime/chat_template.h"
+#include "runtime/text/chat_template.h"
 #include "runtime/engine.h"
 #include "runtime/plan/eval.h"
 #include "runtime/files/model_config.h"

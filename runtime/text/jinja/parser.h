@@ -1,0 +1,14 @@
+// From tokens to a tree.
+#pragma once
+
+#include <string_view>
+
+#include "runtime/text/jinja/ast.h"
+
+namespace weft::jinja {
+
+// A normalized source. Throws SyntaxFault (lexer.h); tags of Jinja that are for other templates than those of chats
+// (include, extends, block ...) are refused by name.
+Block parse(std::string_view source);
+
+}  // namespace weft::jinja
