@@ -5,7 +5,7 @@
 
 #include "bench/report.h"
 #include "models/registry.h"
-#include "runtime/engine.h"
+#include "runtime/generate/engine.h"
 
 namespace weft::bench {
 namespace {

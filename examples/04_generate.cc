@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 #include "models/registry.h"
-#include "runtime/generator.h"
+#include "runtime/generate/generator.h"
 
 using namespace weft;
 

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "runtime/files/checkpoint.h"
-#include "runtime/language_model.h"
+#include "runtime/generate/language_model.h"
 #include "runtime/files/model_family.h"
 
 namespace weft {

@@ -9,7 +9,7 @@
 
 #include "ops/harness/reference.h"
 #include "runtime/plan/extents.h"
-#include "runtime/language_model.h"
+#include "runtime/generate/language_model.h"
 
 namespace weft {
 

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/engine.h"
+#include "runtime/generate/engine.h"
 
 namespace weft {
 

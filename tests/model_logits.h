@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "models/registry.h"
-#include "runtime/engine.h"
+#include "runtime/generate/engine.h"
 
 namespace weft::test {
 

@@ -18,7 +18,7 @@
 #include "ops/step.h"
 #include "runtime/plan/device.h"
 #include "runtime/files/checkpoint.h"
-#include "runtime/language_model.h"
+#include "runtime/generate/language_model.h"
 #include "runtime/text/tokenizer.h"
 
 namespace weft::tools {

@@ -1,7 +1,7 @@
 // weft explain: the plan of a model's steps.
 #include <array>
 
-#include "runtime/engine.h"
+#include "runtime/generate/engine.h"
 #include "tools/common.h"
 
 namespace weft::tools {

@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "runtime/stop_strings.h"
+#include "runtime/generate/stop_strings.h"
 #include "core/utf8.h"
 
 namespace weft::tools {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/generator.h"
+#include "runtime/generate/generator.h"
 #include "tools/common.h"
 
 namespace weft::tools {

@@ -1,7 +1,7 @@
 // weft logits: what a model makes of a prompt, as numbers.
 #include <cstdio>
 
-#include "runtime/engine.h"
+#include "runtime/generate/engine.h"
 #include "runtime/files/output_file.h"
 #include "tools/common.h"
 

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <cstdio>
 
-#include "runtime/engine.h"
-#include "runtime/logprobs.h"
+#include "runtime/generate/engine.h"
+#include "runtime/generate/logprobs.h"
 #include "tools/common.h"
 
 namespace weft::tools {

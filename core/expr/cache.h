@@ -5,7 +5,7 @@
 //   auto [K, V] = materialize(append(cache, k, v));
 //
 // A field is stored as rows of its axes after the key, at native heads: a value with an axis that the field lacks
-// (Group, say) cannot be appended, which does not compile. What the pages hold is runtime/kv_cache.h's business. Like
+// (Group, say) cannot be appended, which does not compile. What the pages hold is runtime/generate/kv_cache.h's business. Like
 // values, these are handles to a graph: see Graph for threads.
 #pragma once
 

@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "models/registry.h"
-#include "runtime/engine.h"
+#include "runtime/generate/engine.h"
 #include "runtime/text/tokenizer.h"
 #include "core/utf8.h"
 #include "tests/command.h"

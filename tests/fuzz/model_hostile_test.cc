@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 #include "models/registry.h"
-#include "runtime/engine.h"
+#include "runtime/generate/engine.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"
 #include "tests/test_data.h"

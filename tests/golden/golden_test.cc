@@ -10,7 +10,7 @@
 #include <set>
 
 #include "models/registry.h"
-#include "runtime/engine.h"
+#include "runtime/generate/engine.h"
 #include "tests/gpu_device.h"
 #include "tests/logits_error.h"
 #include "tests/test_data.h"

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "models/registry.h"
-#include "runtime/engine.h"
+#include "runtime/generate/engine.h"
 #include "runtime/text/tokenizer.h"
 #include "tests/gpu_device.h"
 #include "tests/logits_error.h"

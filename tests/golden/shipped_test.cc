@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "models/registry.h"
-#include "runtime/engine.h"
-#include "runtime/sampler.h"
+#include "runtime/generate/engine.h"
+#include "runtime/generate/sampler.h"
 #include "runtime/text/tokenizer.h"
 #include "tests/allocation_counter.h"
 #include "tests/logits_error.h"

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "models/registry.h"
-#include "runtime/engine.h"
+#include "runtime/generate/engine.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"
 #include "tests/gpu_device.h"

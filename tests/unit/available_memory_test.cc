@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 
 #include "runtime/plan/control_groups.h"
-#include "runtime/engine.h"
+#include "runtime/generate/engine.h"
 #include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/gpu_device.h"

@@ -11,7 +11,7 @@
 
 #include "models/axes.h"
 #include "ops/ops.h"
-#include "runtime/engine.h"
+#include "runtime/generate/engine.h"
 #include "runtime/plan/eval.h"
 #include "tests/errors.h"
 #include "tests/gpu_device.h"

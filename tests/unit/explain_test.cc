@@ -10,7 +10,7 @@
 #include "models/axes.h"
 #include "models/registry.h"
 #include "ops/ops.h"
-#include "runtime/engine.h"
+#include "runtime/generate/engine.h"
 #include "runtime/plan/explain.h"
 #include "runtime/plan/fold_steps.h"
 #include "tests/errors.h"

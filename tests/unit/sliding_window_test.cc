@@ -7,7 +7,7 @@
 
 #include "models/axes.h"
 #include "ops/ops.h"
-#include "runtime/engine.h"
+#include "runtime/generate/engine.h"
 #include "tests/errors.h"
 #include "tests/gpu_device.h"
 #include "tests/hand_model.h"

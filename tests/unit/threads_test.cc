@@ -10,7 +10,7 @@
 #include "models/registry.h"
 #include "ops/ops.h"
 #include "runtime/text/chat_template.h"
-#include "runtime/engine.h"
+#include "runtime/generate/engine.h"
 #include "runtime/plan/eval.h"
 #include "runtime/text/tokenizer.h"
 #include "tests/gpu_device.h"

@@ -9,7 +9,7 @@
 #include "core/error.h"
 #include "examples/toy.h"
 #include "models/registry.h"
-#include "runtime/engine.h"
+#include "runtime/generate/engine.h"
 #include "tests/gguf_writer.h"
 #include "tests/gpu_device.h"
 

@@ -1,4 +1,4 @@
-#include "runtime/logprobs.h"
+#include "runtime/generate/logprobs.h"
 
 #include <algorithm>
 #include <cmath>

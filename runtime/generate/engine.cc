@@ -1,4 +1,4 @@
-#include "runtime/engine.h"
+#include "runtime/generate/engine.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "runtime/language_model.h"
+#include "runtime/generate/language_model.h"
 
 #include "core/error.h"
 

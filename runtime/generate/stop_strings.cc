@@ -1,4 +1,4 @@
-#include "runtime/stop_strings.h"
+#include "runtime/generate/stop_strings.h"
 
 #include <utility>
 

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/engine.h"
-#include "runtime/logprobs.h"
-#include "runtime/sampler.h"
+#include "runtime/generate/engine.h"
+#include "runtime/generate/logprobs.h"
+#include "runtime/generate/sampler.h"
 #include "runtime/text/tokenizer.h"
 
 namespace weft {

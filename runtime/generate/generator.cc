@@ -1,11 +1,11 @@
-#include "runtime/generator.h"
+#include "runtime/generate/generator.h"
 
 #include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "core/error.h"
-#include "runtime/stop_strings.h"
+#include "runtime/generate/stop_strings.h"
 
 namespace weft {
 
