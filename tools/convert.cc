@@ -3,7 +3,7 @@
 #include <set>
 
 #include "models/registry.h"
-#include "runtime/convert.h"
+#include "runtime/convert/convert.h"
 #include "runtime/files/ggml_type.h"
 #include "runtime/files/model_config.h"
 #include "tools/common.h"

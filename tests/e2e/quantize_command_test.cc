@@ -14,7 +14,7 @@
 #include <thread>
 
 #include "runtime/files/gguf_writer.h"
-#include "runtime/quantize_mix.h"
+#include "runtime/convert/quantize_mix.h"
 #include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"

@@ -1,4 +1,4 @@
-#include "runtime/quantize_mix.h"
+#include "runtime/convert/quantize_mix.h"
 
 #include <algorithm>
 #include <charconv>

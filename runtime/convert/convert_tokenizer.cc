@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 #include "runtime/text/chat_template.h"
-#include "runtime/convert.h"
+#include "runtime/convert/convert.h"
 #include "runtime/files/json_node.h"
 #include "runtime/files/mapped_file.h"
 #include "runtime/text/tokenizer/tokenizer_config.h"

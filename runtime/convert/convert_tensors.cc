@@ -2,8 +2,8 @@
 #include <numeric>
 
 #include "core/error.h"
-#include "runtime/convert.h"
-#include "runtime/reencode.h"
+#include "runtime/convert/convert.h"
+#include "runtime/convert/reencode.h"
 #include "core/utf8.h"
 
 namespace weft {

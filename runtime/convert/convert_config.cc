@@ -5,7 +5,7 @@
 #include <map>
 #include <numbers>
 
-#include "runtime/convert.h"
+#include "runtime/convert/convert.h"
 #include "runtime/files/ggml_type.h"
 #include "runtime/files/model_config.h"
 #include "runtime/files/rope_scaling.h"

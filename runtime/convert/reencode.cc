@@ -1,4 +1,4 @@
-#include "runtime/reencode.h"
+#include "runtime/convert/reencode.h"
 
 #include <algorithm>
 #include <cmath>
