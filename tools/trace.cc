@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <optional>
 
-#include "runtime/recording.h"
-#include "runtime/trace_comparison.h"
+#include "runtime/trace/recording.h"
+#include "runtime/trace/trace_comparison.h"
 #include "tools/common.h"
 
 namespace weft::tools {

@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "runtime/recording.h"
-#include "runtime/trace_map.h"
+#include "runtime/trace/recording.h"
+#include "runtime/trace/trace_map.h"
 #include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/gpu_device.h"

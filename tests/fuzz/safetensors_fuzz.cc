@@ -7,7 +7,7 @@
 #include <string>
 
 #include "core/error.h"
-#include "runtime/recording.h"
+#include "runtime/trace/recording.h"
 #include "tests/fuzz/input_file.h"
 
 namespace {

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "runtime/trace_map.h"
+#include "runtime/trace/trace_map.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace weft;

@@ -1,5 +1,5 @@
 // Values against recordings: what counts as a difference, and how recordings in other orders are read.
-#include "runtime/trace_comparison.h"
+#include "runtime/trace/trace_comparison.h"
 
 #include <gtest/gtest.h>
 

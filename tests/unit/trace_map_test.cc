@@ -1,9 +1,9 @@
 // Maps of names: which tensor of a recording a value is compared with.
-#include "runtime/trace_map.h"
+#include "runtime/trace/trace_map.h"
 
 #include <gtest/gtest.h>
 
-#include "runtime/trace.h"
+#include "runtime/trace/trace.h"
 #include "tests/errors.h"
 #include "tests/test_data.h"
 

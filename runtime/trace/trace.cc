@@ -1,4 +1,4 @@
-#include "runtime/trace.h"
+#include "runtime/trace/trace.h"
 
 #include <algorithm>
 #include <cstring>
@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "runtime/plan/executor.h"
-#include "runtime/step_reference.h"
+#include "runtime/trace/step_reference.h"
 
 namespace weft {
 namespace {

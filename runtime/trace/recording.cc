@@ -1,4 +1,4 @@
-#include "runtime/recording.h"
+#include "runtime/trace/recording.h"
 
 #include <cstring>
 #include <limits>

@@ -1,4 +1,4 @@
-#include "runtime/trace_comparison.h"
+#include "runtime/trace/trace_comparison.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "runtime/step_reference.h"
+#include "runtime/trace/step_reference.h"
 
 #include <numeric>
 

@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "runtime/recording.h"
-#include "runtime/trace.h"
-#include "runtime/trace_map.h"
+#include "runtime/trace/recording.h"
+#include "runtime/trace/trace.h"
+#include "runtime/trace/trace_map.h"
 
 namespace weft {
 

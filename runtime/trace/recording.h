@@ -4,7 +4,7 @@
 // order of the steps. Its metadata says what "model", "device" and "precision" it was made with, for each value its
 // axes ("axes:blk.0.q" = "pos x kv_head x group x head_dim"), and, where an axis holds rotary pairs, which and in
 // what order ("pairs:blk.0.q" = "head_dim interleaved 64"; see PairOrder). Recordings made elsewhere need none of
-// that but names that a map knows (runtime/trace_map.h).
+// that but names that a map knows (runtime/trace/trace_map.h).
 #pragma once
 
 #include <filesystem>
@@ -16,7 +16,7 @@
 
 #include "runtime/files/safetensors.h"
 #include "runtime/files/safetensors_writer.h"
-#include "runtime/trace.h"
+#include "runtime/trace/trace.h"
 
 namespace weft {
 

@@ -1,4 +1,4 @@
-#include "runtime/trace_map.h"
+#include "runtime/trace/trace_map.h"
 
 #include <algorithm>
 #include <cctype>
