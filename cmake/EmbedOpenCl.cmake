@@ -1,9 +1,9 @@
 # weft_embed_opencl(<target>): compiles gpu/*.cl and every ops/*/opencl.cl into the target as text, which
-# gpu/opencl_text.h hands out. The texts are embedded anew when one changes.
+# gpu/lower/opencl_text.h hands out. The texts are embedded anew when one changes.
 #
 # The same file is the script that writes the source: cmake -DOUTPUT=<file> "-DINPUTS=<a;b>" -P EmbedOpenCl.cmake
 if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
-  set(text "// Generated from gpu/*.cl and ops/*/opencl.cl.\n#include \"gpu/opencl_text.h\"\n\n")
+  set(text "// Generated from gpu/*.cl and ops/*/opencl.cl.\n#include \"gpu/lower/opencl_text.h\"\n\n")
   string(APPEND text "namespace weft {\n\nstd::span<const OpenClText> opencl_texts() {\n")
   string(APPEND text "  static constexpr OpenClText kTexts[] = {\n")
   foreach(input IN LISTS INPUTS)

@@ -4,7 +4,7 @@
 
 #include "core/error.h"
 #include "gpu/device.h"
-#include "gpu/lower.h"
+#include "gpu/lower/lower.h"
 #include "gpu/opencl_step.h"
 #include "gpu/program_cache.h"
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "gpu/lower.h"
+#include "gpu/lower/lower.h"
 #include "gpu/opencl.h"
 #include "gpu/program_cache.h"
 

@@ -9,7 +9,7 @@
 #include <set>
 #include <string>
 
-#include "gpu/lower.h"
+#include "gpu/lower/lower.h"
 #include "ops/attention/cases.h"
 #include "ops/contract/cases.h"
 #include "ops/map/cases.h"

@@ -9,7 +9,7 @@
 
 #include "core/error.h"
 #include "gpu/device.h"
-#include "gpu/opencl_text.h"
+#include "gpu/lower/opencl_text.h"
 #include "gpu/program_cache.h"
 #include "tests/command.h"
 #include "tests/in_threads.h"

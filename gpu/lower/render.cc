@@ -1,4 +1,4 @@
-#include "gpu/render.h"
+#include "gpu/lower/render.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "gpu/opencl_text.h"
+#include "gpu/lower/opencl_text.h"
 
 #include "core/error.h"
 

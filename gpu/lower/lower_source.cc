@@ -2,8 +2,8 @@
 #include <cmath>
 #include <cstdio>
 
-#include "gpu/lower_parts.h"
-#include "gpu/opencl_text.h"
+#include "gpu/lower/lower_parts.h"
+#include "gpu/lower/opencl_text.h"
 
 namespace weft::gpu_lowering {
 namespace {

@@ -1,10 +1,10 @@
-#include "gpu/lower.h"
+#include "gpu/lower/lower.h"
 
 #include <algorithm>
 
 #include "core/error.h"
-#include "gpu/lower_parts.h"
-#include "gpu/opencl_text.h"
+#include "gpu/lower/lower_parts.h"
+#include "gpu/lower/opencl_text.h"
 #include "core/record/view.h"
 
 namespace weft {

@@ -1,8 +1,8 @@
 // Kernels of contractions and attention: ops/contract, ops/attention.
 #include <algorithm>
 
-#include "gpu/lower_parts.h"
-#include "gpu/opencl_text.h"
+#include "gpu/lower/lower_parts.h"
+#include "gpu/lower/opencl_text.h"
 
 namespace weft::gpu_lowering {
 namespace {

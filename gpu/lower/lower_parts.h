@@ -1,4 +1,4 @@
-// Parts of gpu/lower.h, one per kind of kernel.
+// Parts of gpu/lower/lower.h, one per kind of kernel.
 #pragma once
 
 #include <optional>
@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "gpu/lower.h"
+#include "gpu/lower/lower.h"
 
 namespace weft::gpu_lowering {
 

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "gpu/device.h"
-#include "gpu/render.h"
+#include "gpu/lower/render.h"
 
 namespace weft {
 
