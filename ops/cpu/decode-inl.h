@@ -37,7 +37,7 @@ using DU16 = hn::Rebind<uint16_t, DF>;
 HWY_INLINE VF half_to_float(hn::Vec<DU16> bits) {
   const DF df;
   const VF value = hn::PromoteTo(df, hn::BitCast(hn::Rebind<hwy::float16_t, DF>(), bits));
-#if HWY_TARGET == HWY_SSSE3 || HWY_TARGET == HWY_SSE4
+#if HWY_TARGET == HWY_SSSE3
   // Without F16C Highway takes infinities and NaNs for large numbers.
   const hn::RebindToUnsigned<DF> du;
   const auto wide = hn::PromoteTo(du, bits);
