@@ -44,171 +44,101 @@ TOOLS = [
 
 # In the manner of templates that models come with.
 MODEL_TEMPLATES = {
-    "tools in the first user message": """{{- bos_token }}
-{%- if custom_tools is defined %}
-    {%- set tools = custom_tools %}
-{%- endif %}
-{%- if not tools_in_user_message is defined %}
-    {%- set tools_in_user_message = true %}
-{%- endif %}
-{%- if not date_string is defined %}
-    {%- if strftime_now is defined %}
-        {%- set date_string = strftime_now("%d %b %Y") %}
-    {%- else %}
-        {%- set date_string = "26 Jul 2024" %}
-    {%- endif %}
-{%- endif %}
-{%- if not tools is defined %}
-    {%- set tools = none %}
-{%- endif %}
-
-{#- The system message, if there is one #}
-{%- if messages[0]['role'] == 'system' %}
-    {%- set system_message = messages[0]['content']|trim %}
-    {%- set messages = messages[1:] %}
+    "tools beside the first question": """{%- set place = place if place is defined else "question" -%}
+{%- set today = day if day is defined else (strftime_now("%A, %d %b %Y") if strftime_now is defined else "some day") -%}
+{%- set offered = tools if tools is defined and tools is not none else [] -%}
+{#- Rules come first, with the date, whoever wrote them. #}
+{%- if messages and messages[0].role == "system" %}
+  {%- set rules, rest = messages[0]["content"] | trim, messages[1:] %}
 {%- else %}
-    {%- set system_message = "" %}
+  {%- set rules, rest = "", messages %}
 {%- endif %}
-
-{{- "<|start_header_id|>system<|end_header_id|>\\n\\n" }}
-{%- if builtin_tools is defined or tools is not none %}
-    {{- "Environment: ipython\\n" }}
+{{- bos_token ~ "(rules)\\n" }}
+{%- if extras is defined or offered %}{{ "It is " ~ today ~ ".\\n" }}{% endif %}
+{%- if extras is defined %}
+  {{- "Extras: " + extras | reject("equalto", "none") | join(" / ") + "\\n" }}
 {%- endif %}
-{%- if builtin_tools is defined %}
-    {{- "Tools: " + builtin_tools | reject('equalto', 'code_interpreter') | join(", ") + "\\n\\n"}}
+{%- if offered and place != "question" %}
+  {%- for tool in offered %}
+    {{- loop.index ~ ". " ~ tool | tojson(indent=2) ~ "\\n" }}
+  {%- endfor %}
 {%- endif %}
-{{- "Cutting Knowledge Date: December 2023\\n" }}
-{{- "Today Date: " + date_string + "\\n\\n" }}
-{%- if tools is not none and not tools_in_user_message %}
-    {{- "You have access to the following functions." }}
-    {%- for t in tools %}
-        {{- t | tojson(indent=4) }}
-        {{- "\\n\\n" }}
-    {%- endfor %}
+{{- rules ~ "(end)" }}
+{%- if offered and place == "question" %}
+  {%- if rest | length == 0 %}{{ raise_exception("Nobody asked anything.") }}{% endif %}
+  {%- set question, rest = rest[0]["content"] | trim, rest[1:] %}
+  {{- "(" ~ "user)\\nTools you may call:\\n" -}}
+  {%- for tool in offered %}
+    {{- tool | tojson(indent=4) }}
+    {{- "," if not loop.last }}
+    {{- "\\n" }}
+  {%- endfor %}
+  {{- question + "(end)" }}
 {%- endif %}
-{{- system_message }}
-{{- "<|eot_id|>" }}
-
-{%- if tools_in_user_message and not tools is none %}
-    {%- if messages | length != 0 %}
-        {%- set first_user_message = messages[0]['content']|trim %}
-        {%- set messages = messages[1:] %}
+{%- for turn in rest %}
+  {%- if "tool_calls" in turn %}
+    {%- if turn.tool_calls | length != 1 %}{{ raise_exception("A turn makes one call.") }}{% endif %}
+    {%- with call = turn.tool_calls[0].function %}
+      {{- "(assistant calls " ~ call.name ~ ")\\n" ~ call.arguments | tojson ~ "(end)" }}
+    {%- endwith %}
+  {%- elif turn.role in ("tool", "program") %}
+    {{- "(result)\\n" }}
+    {%- if turn.content is mapping or turn.content is iterable %}
+      {{- turn.content | tojson }}
     {%- else %}
-        {{- raise_exception("There is no first user message to put the tools in!") }}
-{%- endif %}
-    {{- '<|start_header_id|>user<|end_header_id|>\\n\\n' -}}
-    {{- 'Respond in the format {"name": function name, "parameters": dictionary of argument name and its value}. ' }}
-    {%- for t in tools %}
-        {{- t | tojson(indent=4) }}
-        {{- "\\n\\n" }}
-    {%- endfor %}
-    {{- first_user_message + "<|eot_id|>"}}
-{%- endif %}
-
-{%- for message in messages %}
-    {%- if not (message.role == 'ipython' or message.role == 'tool' or 'tool_calls' in message) %}
-        {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n'+ message['content'] | trim + '<|eot_id|>' }}
-    {%- elif 'tool_calls' in message %}
-        {%- if not message.tool_calls|length == 1 %}
-            {{- raise_exception("One tool call at once!") }}
-        {%- endif %}
-        {%- set tool_call = message.tool_calls[0].function %}
-        {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' -}}
-        {{- '{"name": "' + tool_call.name + '", ' }}
-        {{- '"parameters": ' }}
-        {{- tool_call.arguments | tojson }}
-        {{- "}" }}
-        {{- "<|eot_id|>" }}
-    {%- elif message.role == "tool" or message.role == "ipython" %}
-        {{- "<|start_header_id|>ipython<|end_header_id|>\\n\\n" }}
-        {%- if message.content is mapping or message.content is iterable %}
-            {{- message.content | tojson }}
-        {%- else %}
-            {{- message.content }}
-        {%- endif %}
-        {{- "<|eot_id|>" }}
+      {{- turn.content }}
     {%- endif %}
+    {{- "(end)" }}
+  {%- else %}
+    {{- "(" + turn["role"] + ")\\n" + turn["content"] | trim + "(end)" }}
+  {%- endif %}
 {%- endfor %}
-{%- if add_generation_prompt %}
-    {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}
-{%- endif %}
+{%- if add_generation_prompt %}{{ "(assistant)\\n" }}{% endif %}
 """,
-    "namespace and selected users": """{%- if messages[0]["role"] == "system" %}
-    {%- set system_message = messages[0]["content"] %}
-    {%- set loop_messages = messages[1:] %}
-{%- else %}
-    {%- set loop_messages = messages %}
-{%- endif %}
-{%- if not tools is defined %}
-    {%- set tools = none %}
-{%- endif %}
-{%- set user_messages = loop_messages | selectattr("role", "equalto", "user") | list %}
-
-{%- set ns = namespace() %}
-{%- set ns.index = 0 %}
-{%- for message in loop_messages %}
-    {%- if not (message.role == "tool" or message.role == "tool_results" or (message.tool_calls is defined and message.tool_calls is not none)) %}
-        {%- if (message["role"] == "user") != (ns.index % 2 == 0) %}
-            {{- raise_exception("After the optional system message, conversation roles must alternate") }}
-        {%- endif %}
-        {%- set ns.index = ns.index + 1 %}
-    {%- endif %}
+    "namespace and selected users": """{%- set dialog = messages[1:] if messages and messages[0]["role"] == "system" else messages %}
+{%- set asked = dialog | selectattr("role", "equalto", "user") | list %}
+{%- set seen = namespace() %}
+{%- set seen.turns = 0 %}
+{%- for turn in dialog if turn.role in ["user", "assistant"] and not turn.tool_calls %}
+  {%- if (turn.role == "user") == (seen.turns % 2 == 1) %}
+    {{- raise_exception("Turn " ~ (seen.turns + 1) ~ " is the other side's") }}
+  {%- endif %}
+  {%- set seen.turns = seen.turns + 1 %}
 {%- endfor %}
-
-{{- bos_token }}
-{%- for message in loop_messages %}
-    {%- if message["role"] == "user" %}
-        {%- if tools is not none and (message == user_messages[-1]) %}
-            {{- "[AVAILABLE_TOOLS] [" }}
-            {%- for tool in tools %}
-                {%- set tool = tool.function %}
-                {{- '{"type": "function", "function": {' }}
-                {%- for key, val in tool.items() if key != "return" %}
-                    {%- if val is string %}
-                        {{- '"' + key + '": "' + val + '"' }}
-                    {%- else %}
-                        {{- '"' + key + '": ' + val|tojson }}
-                    {%- endif %}
-                    {%- if not loop.last %}
-                        {{- ", " }}
-                    {%- endif %}
-                {%- endfor %}
-                {{- "}}" }}
-                {%- if not loop.last %}
-                    {{- ", " }}
-                {%- else %}
-                    {{- "]" }}
-                {%- endif %}
-            {%- endfor %}
-            {{- "[/AVAILABLE_TOOLS]" }}
-        {%- endif %}
-        {%- if loop.last and system_message is defined %}
-            {{- "[INST] " + system_message + "\\n\\n" + message["content"] + "[/INST]" }}
-        {%- else %}
-            {{- "[INST] " + message["content"] + "[/INST]" }}
-        {%- endif %}
-    {%- elif message.tool_calls is defined and message.tool_calls is not none %}
-        {{- "[TOOL_CALLS] [" }}
-        {%- for tool_call in message.tool_calls %}
-            {%- set out = tool_call.function|tojson %}
-            {{- out[:-1] }}
-            {%- if not tool_call.id is defined or tool_call.id|length != 9 %}
-                {{- ', "id": "' + ('%09d' % loop.index) + '"}' }}
-            {%- endif %}
-            {{- "]" + eos_token if loop.last else ", " }}
+{{- bos_token ~ seen.turns ~ ":" }}
+{%- for turn in dialog %}
+  {%- if turn["role"] == "user" %}
+    {%- if tools is defined and tools is not none and turn == asked[-1] %}
+      {{- "<tools>" }}
+      {%- for tool in tools %}
+        {%- set tool = tool.function %}
+        {{- "{" }}
+        {%- for key, value in tool.items() if key != "name" %}
+          {{- '"' + key + '"=' }}{{ "'" + value + "'" if value is string else value | tojson }}{{ "; " if not loop.last }}
         {%- endfor %}
-    {%- elif message["role"] == "assistant" %}
-        {{- " " + message["content"]|trim + eos_token}}
-    {%- elif message["role"] == "tool_results" or message["role"] == "tool" %}
-        {%- if message.content is defined and message.content.content is defined %}
-            {%- set content = message.content.content %}
-        {%- else %}
-            {%- set content = message.content %}
-        {%- endif %}
-        {{- '[TOOL_RESULTS] {"content": ' + content|string + "}[/TOOL_RESULTS]" }}
-    {%- else %}
-        {{- raise_exception("Only user and assistant roles are supported, with the exception of an initial optional system message!") }}
+        {{- "} " ~ tool.name ~ ("" if loop.last else ", ") }}
+      {%- endfor %}
+      {{- "</tools>" }}
     {%- endif %}
+    {{- "<ask>" + (messages[0]["content"] + "\\n" if loop.last and dialog | length < messages | length else "") }}
+    {{- turn["content"] + "</ask>" }}
+  {%- elif turn.tool_calls is defined and turn.tool_calls is not none %}
+    {%- for call in turn.tool_calls %}
+      {%- set text = call.function | tojson %}
+      {{- text[:-1] }}
+      {%- if call.id is not defined or call.id | length > 12 %}
+        {{- ', "number": "' + ("%04d" % loop.index) + '"' }}
+      {%- endif %}
+      {{- "}" + (eos_token if loop.last else " and ") }}
+    {%- endfor %}
+  {%- elif turn["role"] == "assistant" %}
+    {{- turn["content"] | trim ~ eos_token }}
+  {%- elif turn["role"] == "tool" %}
+    {%- set value = turn.content.content if turn.content.content is defined else turn.content %}
+    {{- "<given>" + value | string + "</given>" }}
+  {%- else %}
+    {{- raise_exception("Who is " ~ turn.role ~ "?") }}
+  {%- endif %}
 {%- endfor %}
 """,
     "macros and thinking": """{%- macro show(content, quoted=false) -%}
