@@ -17,8 +17,7 @@ Element ValueRecord::element() const {
 }
 
 std::string_view name(StepKind kind) {
-  constexpr std::string_view kNames[kStepKindCount] = {"map",    "reduce", "contract", "attention",
-                                                       "append", "scan",   "custom"};
+  constexpr std::string_view kNames[kStepKindCount] = {"map", "reduce", "contract", "attention", "append"};
   return kNames[static_cast<size_t>(kind)];
 }
 

@@ -160,8 +160,8 @@ struct Region {
   std::optional<Selection> selection;
 };
 
-enum class StepKind : uint8_t { map, reduce, contract, attention, append, scan, custom };
-inline constexpr int kStepKindCount = 7;
+enum class StepKind : uint8_t { map, reduce, contract, attention, append };
+inline constexpr int kStepKindCount = 5;
 std::string_view name(StepKind kind);
 
 // map, reduce, contract, attention: one region; outputs = {result}, or {values, ids} / {ids} with a selection.

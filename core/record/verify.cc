@@ -72,11 +72,6 @@ void check_cache(const GraphRecord& graph, size_t index) {
 
 void verify(const GraphRecord& graph, const Step& step) {
   const std::string where = "step '" + step.name + "': ";
-  if (step.kind == StepKind::scan || step.kind == StepKind::custom) {
-    if (!step.regions.empty())
-      throw Error(where + "steps of kind " + std::string(name(step.kind)) + " have no regions");
-    return;
-  }
   const bool append = step.kind == StepKind::append;
   size_t regions = 1;
   if (append) {

@@ -243,19 +243,5 @@ TEST_F(WithDevice, CacheCanBeSwitchedOff) {
   EXPECT_TRUE(cached().empty());
 }
 
-TEST_F(WithDevice, StepsWithoutKernelsAreNamed) {
-  GraphRecord graph;
-  Step step;
-  step.kind = StepKind::scan;
-  step.name = "state";
-  const int64_t none = 0;
-  try {
-    device()->prepare(graph, step, &none, Precision::exact);
-    FAIL() << "no error";
-  } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "step 'state': no OpenCL kernel for steps of kind scan");
-  }
-}
-
 }  // namespace
 }  // namespace weft
