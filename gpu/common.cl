@@ -22,6 +22,18 @@ typedef __global const uchar* weft_bytes;
 #define WEFT_BEYOND(unit, count) ((unit) >= (uint)(count))
 #endif
 
+// How kernels begin. In one of items, each work-item stands for itself: WEFT_ITEM names its number, below `count`. In
+// one of teams, WEFT_LANES work-items share a unit: WEFT_UNIT names the number of that. Neither goes on past `count`.
+#define WEFT_KERNEL_OF(size) __kernel __attribute__((reqd_work_group_size(size, 1, 1))) void
+#define WEFT_ITEM_KERNEL WEFT_KERNEL_OF(WEFT_GROUP)
+#define WEFT_TEAM_KERNEL WEFT_KERNEL_OF(WEFT_TEAM_SIZE)
+#define WEFT_ITEM(item, count)               \
+  const uint item = (uint)get_global_id(0); \
+  if (item >= (uint)(count)) return
+#define WEFT_UNIT(unit, count)   \
+  const uint unit = weft_unit;  \
+  if (WEFT_BEYOND(unit, count)) return
+
 // ---- scalars
 
 static inline int weft_div_i32(int a, int b) {
@@ -109,55 +121,37 @@ static inline int weft_lanes_sum_i32(int x, __local int* shared) {
   WEFT_BARRIER;
   return (int)sum;
 }
-static inline float weft_lanes_max_f32(float x, __local float* shared) {
-  shared[weft_lane] = x;
-  WEFT_BARRIER;
-  float best = shared[0];
-  for (int i = 1; i < WEFT_LANES; ++i) best = shared[i] > best ? shared[i] : best;
-  WEFT_BARRIER;
-  return best;
-}
-static inline int weft_lanes_max_i32(int x, __local int* shared) {
-  shared[weft_lane] = x;
-  WEFT_BARRIER;
-  int best = shared[0];
-  for (int i = 1; i < WEFT_LANES; ++i) best = shared[i] > best ? shared[i] : best;
-  WEFT_BARRIER;
-  return best;
-}
+#define WEFT_LANES_MAX(type, name)                                                       \
+  static inline type name(type x, __local type* shared) {                               \
+    shared[weft_lane] = x;                                                              \
+    WEFT_BARRIER;                                                                       \
+    type best = shared[0];                                                              \
+    for (int i = 1; i < WEFT_LANES; ++i) best = shared[i] > best ? shared[i] : best;    \
+    WEFT_BARRIER;                                                                       \
+    return best;                                                                        \
+  }
+WEFT_LANES_MAX(float, weft_lanes_max_f32)
+WEFT_LANES_MAX(int, weft_lanes_max_i32)
 // The lane with the largest value that has an index (>= 0), ties to the lowest index; -1 where no lane has one.
-static inline int weft_lanes_argmax_f32(float x, int index, __local float* shared, __local int* shared_i) {
-  shared[weft_lane] = x;
-  shared_i[weft_lane] = index;
-  WEFT_BARRIER;
-  float best = 0;
-  int found = -1;
-  for (int i = 0; i < WEFT_LANES; ++i) {
-    const int at = shared_i[i];
-    if (at >= 0 && (found < 0 || shared[i] > best || (shared[i] == best && at < found))) {
-      best = shared[i];
-      found = at;
-    }
+#define WEFT_LANES_ARGMAX(type, name)                                                              \
+  static inline int name(type x, int index, __local type* shared, __local int* shared_i) {        \
+    shared[weft_lane] = x;                                                                        \
+    shared_i[weft_lane] = index;                                                                  \
+    WEFT_BARRIER;                                                                                 \
+    type best = 0;                                                                                \
+    int found = -1;                                                                               \
+    for (int i = 0; i < WEFT_LANES; ++i) {                                                        \
+      const int at = shared_i[i];                                                                 \
+      if (at >= 0 && (found < 0 || shared[i] > best || (shared[i] == best && at < found))) {      \
+        best = shared[i];                                                                         \
+        found = at;                                                                               \
+      }                                                                                           \
+    }                                                                                             \
+    WEFT_BARRIER;                                                                                 \
+    return found;                                                                                 \
   }
-  WEFT_BARRIER;
-  return found;
-}
-static inline int weft_lanes_argmax_i32(int x, int index, __local int* shared, __local int* shared_i) {
-  shared[weft_lane] = x;
-  shared_i[weft_lane] = index;
-  WEFT_BARRIER;
-  int best = 0;
-  int found = -1;
-  for (int i = 0; i < WEFT_LANES; ++i) {
-    const int at = shared_i[i];
-    if (at >= 0 && (found < 0 || shared[i] > best || (shared[i] == best && at < found))) {
-      best = shared[i];
-      found = at;
-    }
-  }
-  WEFT_BARRIER;
-  return found;
-}
+WEFT_LANES_ARGMAX(float, weft_lanes_argmax_f32)
+WEFT_LANES_ARGMAX(int, weft_lanes_argmax_i32)
 #else
 #define weft_lanes_sum_f32(x, shared) (x)
 #define weft_lanes_sum_i32(x, shared) (x)

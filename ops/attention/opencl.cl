@@ -6,8 +6,7 @@
 #else
 #define WEFT_KEYS 32
 #endif
-__kernel __attribute__((reqd_work_group_size(WEFT_LANES, 1, 1)))
-void ${kernel}(${arguments}, __local float* acc) {
+WEFT_KERNEL_OF(WEFT_LANES) ${kernel}(${arguments}, __local float* acc) {
 ${prologue}
   __local float score[WEFT_KEYS];
   __local float weight[WEFT_KEYS];

@@ -1,12 +1,10 @@
 // Contractions with one result per team of lanes and row: each team sums a few rows of lhs against one row of rhs,
 // which is read in place, in its storage format, and decoded in registers.
 // @section kernel
-__kernel __attribute__((reqd_work_group_size(WEFT_TEAM_SIZE, 1, 1)))
-void ${kernel}(${arguments}) {
+WEFT_TEAM_KERNEL ${kernel}(${arguments}) {
 ${prologue}
   __local float shared_f32[WEFT_LANES];
-  const uint unit = weft_unit;
-  if (WEFT_BEYOND(unit, p.units)) return;
+  WEFT_UNIT(unit, p.units);
   const uint column = unit % (uint)p.columns;
   const int first_row = (int)(unit / (uint)p.columns) * ${rows};
 ${column_coordinates}

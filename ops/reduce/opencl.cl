@@ -1,13 +1,11 @@
 // Reductions along one axis, then a map over their results: one team of lanes per row.
 // @section kernel
-__kernel __attribute__((reqd_work_group_size(WEFT_TEAM_SIZE, 1, 1)))
-void ${kernel}(${arguments}) {
+WEFT_TEAM_KERNEL ${kernel}(${arguments}) {
 ${prologue}
   __local float shared_f32[WEFT_LANES];
   __local int shared_i32[WEFT_LANES];
   __local int shared_at[WEFT_LANES];
-  const uint row = weft_unit;
-  if (WEFT_BEYOND(row, p.count)) return;
+  WEFT_UNIT(row, p.count);
 ${code}
 }
 // @section sum

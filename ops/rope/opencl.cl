@@ -1,11 +1,9 @@
 // Rotary embedding (Su et al. 2021, arXiv:2104.09864), then the program behind it: one work-item per element,
 // which reads its own pair.
 // @section kernel
-__kernel __attribute__((reqd_work_group_size(WEFT_GROUP, 1, 1)))
-void ${kernel}(${arguments}) {
+WEFT_ITEM_KERNEL ${kernel}(${arguments}) {
 ${prologue}
-  const uint item = (uint)get_global_id(0);
-  if (item >= (uint)p.count) return;
+  WEFT_ITEM(item, p.count);
 ${coordinates}
 ${own}
   float rotated = ${own_value};

@@ -2,13 +2,11 @@
 // element behind the one before it, in the order of descending values and ascending indices.
 // NaN counts as -inf and is given as such; past the end of the axis there is (0, -inf).
 // @section kernel
-__kernel __attribute__((reqd_work_group_size(WEFT_TEAM_SIZE, 1, 1)))
-void ${kernel}(${arguments}) {
+WEFT_TEAM_KERNEL ${kernel}(${arguments}) {
 ${prologue}
   __local float shared_f32[WEFT_LANES];
   __local int shared_i32[WEFT_LANES];
-  const uint row = weft_unit;
-  if (WEFT_BEYOND(row, p.count)) return;
+  WEFT_UNIT(row, p.count);
 ${coordinates}
   float last = INFINITY;
   int last_at = -1;
