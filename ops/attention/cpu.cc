@@ -11,7 +11,7 @@
 namespace weft {
 namespace {
 
-constexpr int64_t kGemmRows = 8;    // from so many query rows on, keys are transposed for the blocked product
+constexpr int64_t kTransposeRows = 8;  // from so many query rows on, keys are transposed for the blocked product
 constexpr int64_t kPartKeys = 256;  // keys of a part at least
 
 template <class T>
@@ -92,7 +92,7 @@ void AttentionKernel::enter(const Tile& tile, Thread& thread) const {
       const int64_t flat = lhs.flat(thread.row(r), score.row_query);
       left[r] = thread.matrix[i] != nullptr ? thread.matrix[i] + flat * lhs.k() : lhs.row(flat);
     }
-    if (tile.rows() < kGemmRows) continue;
+    if (tile.rows() < kTransposeRows) continue;
     auto* packed = at<float>(thread.base, score.packed_at);
     for (int64_t r = 0; r < tile.rows(); r += tile_rows) {
       gemm_pack(left + r, std::min(tile_rows, tile.rows() - r), lhs.k(), packed + r * lhs.k());
@@ -184,7 +184,7 @@ void AttentionKernel::score_block(const Tile& tile, int64_t first, int64_t count
     auto* scores = at<float>(thread.base, score.scores_at);
     const auto** left = at<const float*>(thread.base, score.left_at);
     for (int64_t r = 0; r < rows; ++r) thread.out_rows[r] = scores + r * kBlockKeys;
-    if (rows >= kGemmRows) {
+    if (rows >= kTransposeRows) {
       gemm_panel(format, key_rows, count, at<float>(thread.base, score.packed_at), rows, thread.lhs[i].k(),
                  at<float>(thread.base, panel_at_), thread.out_rows);
     } else {
