@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "ops/rope/frequencies.h"
 
 namespace weft {
 namespace {
@@ -63,7 +64,7 @@ void OpenClStep::refresh_constants(const GpuArgs& args) {
     if (constants.rotary_axis == kNoAxis) continue;
     const int64_t extent = args.extents[constants.rotary_axis];
     if (extent == constants_[i].extent) continue;
-    const std::vector<float> values = rotary_frequencies(constants.rotary_base, extent);
+    const std::vector<float> values = rope_frequencies(constants.rotary_base, extent);
     if (!values.empty()) {
       opencl_check(cl().EnqueueWriteBuffer(state_->queue.get(), constants_[i].memory.get(), CL_TRUE, 0,
                                            4 * values.size(), values.data(), 0, nullptr, nullptr),

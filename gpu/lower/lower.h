@@ -59,8 +59,6 @@ struct StepConstants {
   size_t capacity = 0;  // elements at the limits
 };
 
-std::vector<float> rotary_frequencies(float base, int64_t extent);
-
 struct StepPlan {
   std::string kernels;                          // "map", "reduce + contract/q8_0": for `explain`
   std::vector<std::vector<KernelPlan>> stages;  // in this order; of each, the first that applies

@@ -1,5 +1,4 @@
 // Kernels of maps and reductions, rotations and selections: ops/map, ops/reduce, ops/rope, ops/select.
-#include <cmath>
 #include <cstdio>
 
 #include "gpu/lower/lower_parts.h"
@@ -133,23 +132,6 @@ void RegionLowering::lower_reduce(const Source& source, const Target& target,
             {{"kernel", kernel}, {"arguments", arguments}, {"prologue", prologue}, {"code", scope.code}});
       });
 }
-
-}  // namespace weft::gpu_lowering
-
-namespace weft {
-
-std::vector<float> rotary_frequencies(float base, int64_t extent) {
-  std::vector<float> frequencies;
-  for (int64_t i = 0; i < extent / 2; ++i) {
-    const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(extent);
-    frequencies.push_back(static_cast<float>(std::pow(static_cast<double>(base), exponent)));
-  }
-  return frequencies;
-}
-
-}  // namespace weft
-
-namespace weft::gpu_lowering {
 
 void RegionLowering::lower_rotation(const Leaf& from, const Target& target) {
   KernelBuilder builder(graph_, &region_);

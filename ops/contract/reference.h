@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "ops/reduce/reference.h"
+#include "ops/rope/frequencies.h"
 
 namespace weft::reference {
 
@@ -46,8 +47,7 @@ inline Table<double> rotate(Scope& scope, const Table<double>& from, const Rotat
       const int64_t second = half_split ? i + pairs : 2 * i + 1;
       const float frequency =
           given ? (*rotation.frequencies)[static_cast<size_t>(i)]
-                : static_cast<float>(std::pow(static_cast<double>(rotation.base),
-                                              -2.0 * static_cast<double>(i) / static_cast<double>(extent)));
+                : static_cast<float>(rope_frequency(static_cast<double>(rotation.base), i, extent));
       const float angle = position * frequency;
       const double c = std::cos(static_cast<double>(angle)), s = std::sin(static_cast<double>(angle));
       at = first;

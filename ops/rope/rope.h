@@ -7,11 +7,8 @@
 // With `frequencies` (one per pair) the first 2*n elements turn, the rest pass: partial rotation, scaled contexts.
 #pragma once
 
-#include <cmath>
-#include <span>
-#include <vector>
-
 #include "core/expr/combine.h"
+#include "ops/rope/frequencies.h"
 
 namespace weft {
 
@@ -62,18 +59,6 @@ auto rope(const X& x, const P& position, RopeOptions options = {}) {
     return Expr<f32, typename E::axes, Stage::rotated>{
         rope_node(&axis_info<A>, as_expr(x).node, as_expr(position).node, std::move(options))};
   }
-}
-
-// base^(-2i/dims) for i < dims/2, divided by factors[i] where factors are given (as GGUF's rope_freqs tensor holds
-// them). `dims` may be smaller than the axis: partial rotation.
-inline std::vector<float> rope_frequencies(float base, int dims, std::span<const float> factors = {}) {
-  std::vector<float> frequencies(static_cast<size_t>(dims / 2));
-  for (size_t i = 0; i < frequencies.size(); ++i) {
-    const double exponent = -2.0 * static_cast<double>(i) / dims;
-    frequencies[i] = static_cast<float>(std::pow(static_cast<double>(base), exponent));
-    if (!factors.empty()) frequencies[i] /= factors[i];
-  }
-  return frequencies;
 }
 
 }  // namespace weft

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "ops/rope/frequencies.h"
+
 namespace weft {
 namespace {
 
@@ -38,7 +40,9 @@ std::vector<float> scaled_frequencies(const RopeScaling& s) {
   double base = s.base;
   if (s.type == RopeScaling::Type::ntk && s.dims > 2) base *= std::pow(s.factor, s.dims / (s.dims - 2.0));
   std::vector<double> frequencies(static_cast<size_t>(s.dims / 2));
-  for (size_t i = 0; i < frequencies.size(); ++i) frequencies[i] = std::pow(base, -2.0 * static_cast<double>(i) / s.dims);
+  for (size_t i = 0; i < frequencies.size(); ++i) {
+    frequencies[i] = rope_frequency(base, static_cast<int64_t>(i), s.dims);
+  }
   switch (s.type) {
     case RopeScaling::Type::linear:
       for (double& frequency : frequencies) frequency /= s.factor;
