@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/record/visit.h"
 
 namespace weft {
 
@@ -194,24 +195,22 @@ std::vector<bool> used_axes(const GraphRecord& graph) {
     if (axis != kNoAxis) used[axis] = true;
   };
   for (const ValueRecord& value : graph.values) std::for_each(value.axes.begin(), value.axes.end(), mark);
-  const auto mark_source = [&](const Source& source) {
-    std::for_each(source.axes.begin(), source.axes.end(), mark);
-    mark(source.reduced);
-  };
   for (const Step& step : graph.steps) {
     for (const Region& region : step.regions) {
       std::for_each(region.axes.begin(), region.axes.end(), mark);
-      mark_source(region.body);
-      std::for_each(region.lhs.begin(), region.lhs.end(), mark_source);
+      for_each_source(region, [&](const Source& source) {
+        std::for_each(source.axes.begin(), source.axes.end(), mark);
+        mark(source.reduced);
+      });
       for (const Contraction& contraction : region.contractions) {
         std::for_each(contraction.over.begin(), contraction.over.end(), mark);
       }
-      for (const Operand& operand : region.operands) {
+      for_each_operand(region, [&](const Operand& operand) {
         for (const ViewAxis& axis : operand.view) {
           mark(axis.axis);
           mark(axis.stored);
         }
-      }
+      });
     }
   }
   for (const CacheRecord& cache : graph.caches) used[cache.key] = false;

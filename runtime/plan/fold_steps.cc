@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "core/record/visit.h"
+
 namespace weft {
 
 namespace {
@@ -65,28 +67,26 @@ class Signature {
 
   void source(const Source& source) {
     axes(source.axes), axis(source.reduced), add(source.reductions.size());
-    for (const Reduction& reduction : source.reductions) add(reduction.op), program(reduction.program);
-    program(source.program);
+    for (const Reduction& reduction : source.reductions) add(reduction.op);
   }
 
   void add(const Region& region) {
     axes(region.axes), add(region.operands.size());
-    for (const Operand& operand : region.operands) {
+    for_each_operand(region, [this](const Operand& operand) {
       value(operand.value), add(operand.view.size());
       for (const ViewAxis& view : operand.view) axis(view.axis), axis(view.stored), add(view.gather);
-    }
-    add(region.lhs.size());
-    for (const Source& lhs : region.lhs) source(lhs);
+    });
+    add(region.lhs.size()), add(region.post.empty());
+    for_each_source(region, [this](const Source& each) { source(each); });
+    for_each_program(region, [this](const ScalarProgram& each) { program(each); });
     add(region.contractions.size());
     for (const Contraction& contraction : region.contractions) {
       add(contraction.lhs), add(contraction.rhs), axes(contraction.over);
     }
-    source(region.body);
     add(region.weighting.has_value());
     if (region.weighting) axis(region.weighting->key), add(region.weighting->value);
     add(region.rotation.has_value());
     if (region.rotation) axis(region.rotation->axis), add(region.rotation->pairs), add(region.rotation->position);
-    program(region.post);
     add(region.selection.has_value());
     if (!region.selection) return;
     axis(region.selection->axis), axis(region.selection->choice), add(region.selection->values);

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/record/verify.h"
+#include "core/record/visit.h"
 #include "runtime/plan/available_memory.h"
 #include "runtime/plan/plan_state.h"
 
@@ -71,13 +72,11 @@ void find_lives(PlanState& state) {
       if (first[output] < 0) first[output] = s;
       read(output, s);
     }
-    for (const Region& region : step.regions) {
-      for (const Operand& operand : region.operands) {
-        read(operand.value, s);
-        const int cache = graph.values[operand.value].cache;
-        if (cache >= 0) read(graph.caches[static_cast<size_t>(cache)].seq, s);
-      }
-    }
+    for_each_operand(step, [&](const Operand& operand) {
+      read(operand.value, s);
+      const int cache = graph.values[operand.value].cache;
+      if (cache >= 0) read(graph.caches[static_cast<size_t>(cache)].seq, s);
+    });
     if (step.cache >= 0) {
       const CacheRecord& cache = graph.caches[static_cast<size_t>(step.cache)];
       for (const ValueId value : {cache.pos_values, cache.slots, cache.seq}) read(value, s);

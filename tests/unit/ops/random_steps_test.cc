@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "core/record/verify.h"
+#include "core/record/visit.h"
 #include "ops/harness/reference.h"
 #include "ops/harness/run_cpu.h"
 #include "tests/targets.h"
@@ -115,17 +116,13 @@ TEST(RandomSteps, ReachEveryOpFormatAndShape) {
     const RandomStep step = random_step(seed);
     const GraphRecord& graph = step.step_case.graph;
     nonfinite += step.nonfinite;
-    const auto add_programs = [&](const Source& source) {
-      for (const ScalarInstr& instr : source.program.code) ops.insert(instr.op);
-      for (const Reduction& reduction : source.reductions) {
-        reductions.insert(reduction.op);
-        for (const ScalarInstr& instr : reduction.program.code) ops.insert(instr.op);
-      }
-    };
+    for_each_program(graph.steps[0], [&](const ScalarProgram& program) {
+      for (const ScalarInstr& instr : program.code) ops.insert(instr.op);
+    });
+    for_each_source(graph.steps[0], [&](const Source& source) {
+      for (const Reduction& reduction : source.reductions) reductions.insert(reduction.op);
+    });
     for (const Region& region : graph.steps[0].regions) {
-      add_programs(region.body);
-      for (const Source& lhs : region.lhs) add_programs(lhs);
-      for (const ScalarInstr& instr : region.post.code) ops.insert(instr.op);
       for (const AxisId axis : region.axes) {
         extents.insert(step.step_case.extents[axis]);
         empty += step.step_case.extents[axis] == 0;
