@@ -243,17 +243,6 @@ StepKind kind_of(const Region& region) {
   return StepKind::map;
 }
 
-Element result_element(const Region& region) {
-  if (region.weighting) return Element::f32;
-  return region.rotation && !region.post.empty() ? region.post.type()
-         : region.rotation                       ? Element::f32
-                                                 : region.body.program.type();
-}
-
-Format format_of(Element element) {
-  return element == Element::f32 ? Format::f32 : element == Element::i32 ? Format::i32 : Format::bool8;
-}
-
 }  // namespace
 
 std::shared_ptr<Recorder> find_recorder(const NodePtr& node) {
@@ -285,7 +274,7 @@ std::vector<ValueId> record_step(const StepRequest& request, std::shared_ptr<Rec
   } else {
     Region& region = step.regions[0];
     std::vector<AxisId> axes = region.axes;
-    Format format = format_of(result_element(region));
+    Format format = plain_format(result_element(region));
     if (request.select) {
       Selection selection;
       selection.axis = recorder->axis(request.select);

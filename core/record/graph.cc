@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "core/record/axis_list.h"
+#include "core/record/visit.h"
+
 namespace weft {
 
 size_t Storage::bytes() const {
@@ -10,10 +13,14 @@ size_t Storage::bytes() const {
   return row_bytes(format, elements);
 }
 
-Element ValueRecord::element() const {
+Element read_as(Format format) {
   if (format == Format::i32) return Element::i32;
-  if (format == Format::bool8) return Element::bool8;
-  return Element::f32;
+  return format == Format::bool8 ? Element::bool8 : Element::f32;
+}
+
+Format plain_format(Element element) {
+  if (element == Element::i32) return Format::i32;
+  return element == Element::bool8 ? Format::bool8 : Format::f32;
 }
 
 std::string_view name(StepKind kind) {
@@ -22,18 +29,32 @@ std::string_view name(StepKind kind) {
 }
 
 std::vector<AxisId> loop_axes(const Region& region, const Operand& operand) {
-  std::vector<AxisId> axes;
-  const auto add = [&axes](AxisId axis) {
-    if (std::find(axes.begin(), axes.end(), axis) == axes.end()) axes.push_back(axis);
-  };
+  AxisList axes;
   for (const ViewAxis& axis : operand.view) {
-    if (axis.gather < 0) {
-      add(axis.axis);
-    } else {
-      for (const AxisId id : loop_axes(region, region.operands[static_cast<size_t>(axis.gather)])) add(id);
-    }
+    if (axis.gather < 0) add_axis(axes, axis.axis);
+    else add_axes(axes, loop_axes(region, region.operands[static_cast<size_t>(axis.gather)]));
   }
   return axes;
+}
+
+std::vector<AxisId> contraction_axes(const Region& region, const Contraction& contraction) {
+  AxisList axes = region.lhs[static_cast<size_t>(contraction.lhs)].axes;
+  add_axes(axes, loop_axes(region, region.operands[static_cast<size_t>(contraction.rhs)]));
+  return without(axes, contraction.over);
+}
+
+Element result_element(const Region& region) {
+  if (!region.post.empty()) return region.post.type();
+  return region.weighting || region.rotation ? Element::f32 : region.body.program.type();
+}
+
+int cache_of(const GraphRecord& graph, const Region& region) {
+  int cache = -1;
+  for_each_operand(region, [&](const Operand& operand) {
+    const ValueRecord& value = graph.values[operand.value];
+    if (value.is_cached()) cache = value.cache;
+  });
+  return cache;
 }
 
 namespace {

@@ -51,6 +51,10 @@ enum class ValueKind : uint8_t {
   cache_position // i32, axes = {key}: the position of each cached token of cache `cache`
 };
 
+// What reading an element of the format gives, and the format in which results of that element are stored.
+Element read_as(Format format);
+Format plain_format(Element element);
+
 struct ValueRecord {
   std::string name;
   ValueKind kind = ValueKind::intermediate;
@@ -58,7 +62,8 @@ struct ValueRecord {
   std::vector<AxisId> axes;
   std::shared_ptr<const Storage> storage;  // weight only
   int cache = -1;                          // cache_field, cache_position
-  Element element() const;
+  Element element() const { return read_as(format); }
+  bool is_cached() const { return kind == ValueKind::cache_field || kind == ValueKind::cache_position; }
 };
 
 // One axis of an operand's view, from slow to fast. The storage extent is that of axis `stored`; the coordinate in
@@ -212,6 +217,12 @@ struct GraphRecord {
 
 // The axes over which an operand varies: its view's, and those of the ids that gather it; no duplicates.
 std::vector<AxisId> loop_axes(const Region& region, const Operand& operand);
+// The axes of a contraction's result: those of its lhs, then those that its rhs adds; the contracted ones excepted.
+std::vector<AxisId> contraction_axes(const Region& region, const Contraction& contraction);
+// The element of a region's result before selection.
+Element result_element(const Region& region);
+// The cache in which operands of the region lie (all in one); -1: none does.
+int cache_of(const GraphRecord& graph, const Region& region);
 
 // Text of a step's records, as `explain --records` and failing tests print it.
 std::string to_string(const GraphRecord& graph, const Step& step);

@@ -5,14 +5,10 @@
 
 #include "core/error.h"
 #include "core/record/verify_region.h"
+#include "core/record/visit.h"
 
 namespace weft {
 namespace {
-
-Format plain_format(Element element) {
-  if (element == Element::i32) return Format::i32;
-  return element == Element::bool8 ? Format::bool8 : Format::f32;
-}
 
 void check_value(const GraphRecord& graph, const ValueRecord& value) {
   const std::string what = "value '" + value.name + "': ";
@@ -34,7 +30,7 @@ void check_value(const GraphRecord& graph, const ValueRecord& value) {
   } else if (value.kind != ValueKind::input && value.format != plain_format(value.element())) {
     throw Error(what + std::string(name(value.format)) + " is a format of weights and inputs only");
   }
-  if (value.kind == ValueKind::cache_field || value.kind == ValueKind::cache_position) {
+  if (value.is_cached()) {
     if (value.cache < 0 || static_cast<size_t>(value.cache) >= graph.caches.size()) {
       throw Error(what + "unknown cache " + std::to_string(value.cache));
     }
@@ -107,13 +103,11 @@ void verify(const GraphRecord& graph) {
   for (const Step& step : graph.steps) {
     verify(graph, step);
     const std::string where = "step '" + step.name + "': ";
-    for (const Region& region : step.regions) {
-      for (const Operand& operand : region.operands) {
-        if (!readable(operand.value)) {
-          throw Error(where + "reads '" + graph.values[operand.value].name + "' before it is written");
-        }
+    for_each_operand(step, [&](const Operand& operand) {
+      if (!readable(operand.value)) {
+        throw Error(where + "reads '" + graph.values[operand.value].name + "' before it is written");
       }
-    }
+    });
     for (const ValueId output : step.outputs) {
       if (output >= graph.values.size()) throw Error(where + "unknown output value #" + std::to_string(output));
       if (written[output]) throw Error(where + "writes '" + graph.values[output].name + "' a second time");

@@ -1,6 +1,6 @@
 #include "core/record/verify_program.h"
 
-#include <algorithm>
+#include "core/record/axis_list.h"
 
 namespace weft {
 namespace {
@@ -49,10 +49,6 @@ Element result_type(const ScalarInstr& instr, Element a, Element b, Element c, s
       return b;
     default: return instr.type;
   }
-}
-
-bool contains(std::span<const AxisId> axes, AxisId axis) {
-  return std::find(axes.begin(), axes.end(), axis) != axes.end();
 }
 
 class ProgramChecker {

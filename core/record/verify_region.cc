@@ -5,28 +5,11 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/record/axis_list.h"
 #include "core/record/verify_program.h"
 
 namespace weft {
 namespace {
-
-bool contains(const std::vector<AxisId>& axes, AxisId axis) {
-  return std::find(axes.begin(), axes.end(), axis) != axes.end();
-}
-
-std::vector<AxisId> without(std::vector<AxisId> axes, AxisId removed) {
-  std::erase(axes, removed);
-  return axes;
-}
-
-bool is_cached(const ValueRecord& value) {
-  return value.kind == ValueKind::cache_field || value.kind == ValueKind::cache_position;
-}
-
-Format format_of(Element element) {
-  if (element == Element::i32) return Format::i32;
-  return element == Element::bool8 ? Format::bool8 : Format::f32;
-}
 
 constexpr int kMaxGathers = 2;
 
@@ -62,12 +45,6 @@ class RegionChecker {
                      [this](const std::string& text) { fail("post: " + text); });
     }
     if (region_.selection) check_selection();
-  }
-
-  // Of the result before selection.
-  Element element() const {
-    if (!region_.post.empty()) return region_.post.type();
-    return region_.weighting || region_.rotation ? Element::f32 : region_.body.program.type();
   }
 
   [[noreturn]] void fail(const std::string& text) const { throw Error(where_ + ": " + text); }
@@ -169,7 +146,7 @@ class RegionChecker {
   void check_cached_operands() {
     for (int i = 0; has_operand(i); ++i) {
       const std::vector<AxisId> axes = loops(i);
-      if (!is_cached(value(i))) {
+      if (!value(i).is_cached()) {
         for (const AxisId axis : axes) {
           if (const CacheRecord* cache = cache_of_key(axis)) {
             fail(operand_name(i) + ": " + quoted(axis) + " is the key of cache '" + cache->name +
@@ -207,7 +184,7 @@ class RegionChecker {
     ProgramScope scope{graph_, region_, source.axes, {}, contractions, false, cached};
     if (source.reduced != kNoAxis) {
       if (source.reduced >= graph_.axes.size()) fail(what + ": unknown reduced " + quoted(source.reduced));
-      if (!contains(scope.axes, source.reduced)) scope.axes.push_back(source.reduced);
+      add_axis(scope.axes, source.reduced);
     }
     for (size_t i = 0; i < source.reductions.size(); ++i) {
       const Reduction& reduction = source.reductions[i];
@@ -241,27 +218,23 @@ class RegionChecker {
     size_t last = 0;
     for (const AxisId axis : contraction.over) {
       if (!contains(lhs.axes, axis)) fail(what + "lhs lacks contracted " + quoted(axis));
-      const auto at = static_cast<size_t>(std::find(rhs.begin(), rhs.end(), axis) - rhs.begin());
+      const size_t at = find_axis(rhs, axis);
       if (at == rhs.size()) fail(what + rhs_name + " lacks contracted " + quoted(axis));
       if (at < last)
         fail(what + "contracts " + list(contraction.over) + ", but " + rhs_name + " stores " + list(rhs));
       last = at;
       if (cache_of_key(axis) != nullptr) fail(what + "contracts " + quoted(axis) + ", the key of a cache");
     }
-    std::vector<AxisId> result;
-    for (const std::vector<AxisId>* side : {&lhs.axes, &rhs}) {
-      for (const AxisId axis : *side) {
-        if (contains(contraction.over, axis) || contains(result, axis)) continue;
-        result.push_back(axis);
-        if (!contains(region_.body.axes, axis)) {
-          fail(what + (side == &rhs ? rhs_name : "lhs") + " has " + quoted(axis) + ", which the body lacks");
-        }
+    std::vector<AxisId> result = contraction_axes(region_, contraction);
+    for (const AxisId axis : result) {
+      if (!contains(region_.body.axes, axis)) {
+        fail(what + (contains(lhs.axes, axis) ? "lhs" : rhs_name) + " has " + quoted(axis) + ", which the body lacks");
       }
     }
     if (result.size() + contraction.over.size() > kMaxRank + 1) {
       fail(what + "loops over more than " + std::to_string(kMaxRank + 1) + " axes");
     }
-    if (is_cached(value(contraction.rhs)) && !contains(lhs.axes, graph_.caches[static_cast<size_t>(cache_)].pos)) {
+    if (value(contraction.rhs).is_cached() && !contains(lhs.axes, graph_.caches[static_cast<size_t>(cache_)].pos)) {
       fail(what + "lhs lacks " + quoted(graph_.caches[static_cast<size_t>(cache_)].pos) +
            ", by which the cache of " + rhs_name + " is addressed");
     }
@@ -303,9 +276,7 @@ class RegionChecker {
     const std::vector<AxisId> its_axes = loops(weighting.value);
     if (!contains(its_axes, weighting.key)) fail(what + " lacks the key, " + quoted(weighting.key));
     std::vector<AxisId> expected = without(score.axes, weighting.key);
-    for (const AxisId axis : its_axes) {
-      if (axis != weighting.key && !contains(expected, axis)) expected.push_back(axis);
-    }
+    add_axes(expected, without(its_axes, weighting.key));
     if (region_.axes != expected) {
       fail("the result has axes " + list(region_.axes) + "; query axes and the value's own are " + list(expected));
     }
@@ -342,7 +313,8 @@ class RegionChecker {
   void check_selection() const {
     const Selection& selection = *region_.selection;
     if (!contains(region_.axes, selection.axis)) fail("selection: the result lacks " + quoted(selection.axis));
-    if (element() != Element::f32) fail("selection: chooses among f32, not " + std::string(name(element())));
+    const Element element = result_element(region_);
+    if (element != Element::f32) fail("selection: chooses among f32, not " + std::string(name(element)));
     if (selection.choice == kNoAxis) {
       if (selection.values) fail("selection: without an axis for the choices, ids are the only output");
       return;
@@ -372,7 +344,7 @@ void check_output(const RegionChecker& region, const GraphRecord& graph, ValueId
   }
   if (value.axes != axes)
     region.fail(what + " has axes " + region.list(value.axes) + ", the result " + region.list(axes));
-  if (value.format != format_of(element)) {
+  if (value.format != plain_format(element)) {
     region.fail(what + " is stored as " + std::string(name(value.format)) + ", the result is " +
                 std::string(name(element)));
   }
@@ -391,7 +363,7 @@ void check_append(const GraphRecord& graph, const Step& step, const RegionChecke
                  "', the rows of cache '" + cache.name + "'");
   }
   axes.front() = cache.key;
-  check_output(checker, graph, field, axes, checker.element(), ValueKind::cache_field);
+  check_output(checker, graph, field, axes, result_element(region), ValueKind::cache_field);
 }
 
 }  // namespace
@@ -403,10 +375,11 @@ void verify_region(const GraphRecord& graph, const Step& step, size_t index) {
     check_append(graph, step, checker, index);
     return;
   }
-  std::vector<AxisId> axes = step.regions[index].axes;
-  const std::optional<Selection>& selection = step.regions[index].selection;
+  const Region& region = step.regions[index];
+  std::vector<AxisId> axes = region.axes;
+  const std::optional<Selection>& selection = region.selection;
   if (!selection) {
-    check_output(checker, graph, step.outputs[0], axes, checker.element(), ValueKind::intermediate);
+    check_output(checker, graph, step.outputs[0], axes, result_element(region), ValueKind::intermediate);
     return;
   }
   if (selection->choice == kNoAxis) std::erase(axes, selection->axis);

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "core/align.h"
 #include "core/error.h"
 #include "gpu/lower/lower_parts.h"
 #include "gpu/lower/opencl_text.h"
 #include "core/record/view.h"
+#include "core/record/visit.h"
 
 namespace weft {
 
@@ -58,18 +60,6 @@ StepPlan lower_step(const GraphRecord& graph, const Step& step, const int64_t* m
 
 namespace gpu_lowering {
 
-bool contains(const AxisList& axes, AxisId axis) {
-  return std::find(axes.begin(), axes.end(), axis) != axes.end();
-}
-
-AxisList without(const AxisList& axes, const AxisList& removed) {
-  AxisList result;
-  for (const AxisId axis : axes) {
-    if (!contains(removed, axis)) result.push_back(axis);
-  }
-  return result;
-}
-
 bool same_set(const AxisList& a, const AxisList& b) { return without(a, b).empty() && without(b, a).empty(); }
 
 std::function<int64_t(const GpuArgs&)> count_of(const AxisList& axes) {
@@ -79,24 +69,22 @@ std::function<int64_t(const GpuArgs&)> count_of(const AxisList& axes) {
 void RegionLowering::fail(const std::string& what) const { throw Error("step '" + step_.name + "': " + what); }
 
 Target RegionLowering::scratch_target(const AxisList& axes, Element element) {
-  const Format format = element == Element::f32   ? Format::f32
-                        : element == Element::i32 ? Format::i32
-                                                  : Format::bool8;
+  const Format format = plain_format(element);
   int64_t count = 1;
   for (const AxisId axis : axes) {
     if (max_extents_[axis] < 0) fail("axis '" + graph_.axes[axis].name + "' has no extent to plan scratch for");
     count *= max_extents_[axis];
   }
   const size_t offset = plan_.scratch_bytes;
-  plan_.scratch_bytes += (static_cast<size_t>(count) * info(format).block_bytes + 63) / 64 * 64;
+  plan_.scratch_bytes += align_up(static_cast<size_t>(count) * info(format).block_bytes);
   return {{MemoryRef::Kind::scratch, offset}, format, axes, kNoValue};
 }
 
 void RegionLowering::check_blocks() const {
-  for (const Operand& operand : region_.operands) {
+  for_each_operand(region_, [&](const Operand& operand) {
     const ValueRecord& value = graph_.values[operand.value];
     const uint32_t block = info(value.format).block_elements;
-    if (block == 1 || operand.view.empty()) continue;
+    if (block == 1 || operand.view.empty()) return;
     // A block may span several axes: what counts are all elements of the value.
     int64_t elements = 1;
     for (const AxisId axis : value.axes) elements *= max_extents_[axis];
@@ -104,7 +92,7 @@ void RegionLowering::check_blocks() const {
       fail("operand '" + value.name + "' has " + std::to_string(elements) + " elements, which cut a block of " +
            std::string(name(value.format)));
     }
-  }
+  });
 }
 
 void RegionLowering::run(const std::vector<Target>& outputs) {
@@ -124,22 +112,13 @@ void RegionLowering::run(const std::vector<Target>& outputs) {
   }
   if (turns) {
     Target turned = outputs[0];
-    const Element post = region_.post.empty() ? Element::f32 : region_.post.type();
-    if (region_.selection) turned = scratch_target(region_.axes, post);
+    if (region_.selection) turned = scratch_target(region_.axes, result_element(region_));
     lower_rotation(scratch_leaf(body.memory.index, body.format, region_.axes), turned);
     body = turned;
   }
   if (region_.selection) {
     lower_selection(scratch_leaf(body.memory.index, body.format, region_.axes), outputs);
   }
-}
-
-AxisList RegionLowering::contraction_axes(const Contraction& contraction) const {
-  AxisList axes = without(region_.lhs[static_cast<size_t>(contraction.lhs)].axes, contraction.over);
-  for (const AxisId axis : loop_axes(region_, region_.operands[static_cast<size_t>(contraction.rhs)])) {
-    if (!contains(contraction.over, axis) && !contains(axes, axis)) axes.push_back(axis);
-  }
-  return axes;
 }
 
 bool RegionLowering::is_flat(const Leaf& leaf, const AxisList& over, const Region& region) const {
@@ -184,8 +163,7 @@ Leaf RegionLowering::lhs_leaf(int lhs, const AxisList& over) {
   for (const auto& [key, leaf] : staged_) {
     if (key.first == lhs && key.second == over) return leaf;
   }
-  AxisList axes = without(source.axes, over);
-  axes.insert(axes.end(), over.begin(), over.end());
+  const AxisList axes = joined(without(source.axes, over), over);
   const Target target = scratch_target(axes, Element::f32);
   lower_source(source, target);
   const Leaf leaf = scratch_leaf(target.memory.index, Format::f32, axes);

@@ -19,7 +19,7 @@ void depth_coordinates(KernelBuilder& builder, Scope& scope, const AxisList& ove
 void RegionLowering::lower_contractions(const Target& target) {
   bool fused = region_.body.reductions.empty();
   for (const Contraction& contraction : region_.contractions) {
-    fused = fused && same_set(contraction_axes(contraction), region_.body.axes);
+    fused = fused && same_set(contraction_axes(region_, contraction), region_.body.axes);
   }
   if (fused) {
     std::vector<int> all;
@@ -29,7 +29,7 @@ void RegionLowering::lower_contractions(const Target& target) {
   }
   std::vector<Leaf> results;
   for (size_t i = 0; i < region_.contractions.size(); ++i) {
-    const Target result = scratch_target(contraction_axes(region_.contractions[i]), Element::f32);
+    const Target result = scratch_target(contraction_axes(region_, region_.contractions[i]), Element::f32);
     lower_contract_kernel({static_cast<int>(i)}, nullptr, result);
     results.push_back(scratch_leaf(result.memory.index, Format::f32, result.axes));
   }
@@ -185,13 +185,7 @@ void RegionLowering::lower_attention(const Target& target) {
   const AxisList query = without(region_.body.axes, {weighting.key});
   const Leaf value = operand_leaf(graph_, region_, weighting.value);
   if (!region_.body.reductions.empty()) fail("a score with a reduction of its own");
-  int cache = -1;
-  for (const Operand& operand : region_.operands) {
-    const ValueRecord& record = graph_.values[operand.value];
-    if (record.kind != ValueKind::cache_field && record.kind != ValueKind::cache_position) continue;
-    if (cache >= 0 && record.cache != cache) fail("reads two caches");
-    cache = record.cache;
-  }
+  const int cache = cache_of(graph_, region_);
   for (const Contraction& contraction : region_.contractions) lhs_leaf(contraction.lhs, contraction.over);
 
   KernelBuilder builder(graph_, &region_);

@@ -6,14 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "core/record/axis_list.h"
 #include "gpu/lower/lower.h"
 
 namespace weft::gpu_lowering {
 
-using AxisList = std::vector<AxisId>;
-
-bool contains(const AxisList& axes, AxisId axis);
-AxisList without(const AxisList& axes, const AxisList& removed);
 bool same_set(const AxisList& a, const AxisList& b);
 std::function<int64_t(const GpuArgs&)> count_of(const AxisList& axes);  // product of the extents
 
@@ -48,7 +45,6 @@ class RegionLowering {
   // The lhs of a contraction over `over`: the operand itself where it is a plain f32 one, else a copy in scratch
   // that an earlier kernel of this step computes, contracted axes last.
   Leaf lhs_leaf(int lhs, const AxisList& over);
-  AxisList contraction_axes(const Contraction& contraction) const;
   // True where `over` are the last axes of the view, contiguous in this order.
   bool is_flat(const Leaf& leaf, const AxisList& over, const Region& region) const;
   Target scratch_target(const AxisList& axes, Element element);

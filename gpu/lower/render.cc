@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/error.h"
+#include "core/record/axis_list.h"
 
 namespace weft {
 namespace {
@@ -43,11 +44,6 @@ std::string format_suffix(Format format) {
 
 const char* c_type(Element element) { return element == Element::f32 ? "float" : "int"; }
 
-Element element_of(Format format) {
-  if (format == Format::i32) return Element::i32;
-  return format == Format::bool8 ? Element::bool8 : Element::f32;
-}
-
 Leaf operand_leaf(const GraphRecord& graph, const Region& region, int operand) {
   const Operand& record = region.operands[index_of(operand)];
   const ValueRecord& value = graph.values[record.value];
@@ -55,7 +51,7 @@ Leaf operand_leaf(const GraphRecord& graph, const Region& region, int operand) {
   leaf.memory = {MemoryRef::Kind::value, record.value};
   leaf.format = value.format;
   leaf.view = record.view;
-  leaf.paged = value.kind == ValueKind::cache_field || value.kind == ValueKind::cache_position;
+  leaf.paged = value.is_cached();
   leaf.key = "operand " + std::to_string(operand);
   return leaf;
 }
@@ -92,10 +88,9 @@ std::string KernelBuilder::memory(const MemoryRef& ref) {
 }
 
 int KernelBuilder::axis_number(AxisId axis) {
-  const auto at = std::find(axes_.begin(), axes_.end(), axis);
-  const auto number = static_cast<int>(at - axes_.begin());
-  if (at == axes_.end()) axes_.push_back(axis);
-  return number;
+  const size_t number = find_axis(axes_, axis);
+  if (number == axes_.size()) axes_.push_back(axis);
+  return static_cast<int>(number);
 }
 
 std::string KernelBuilder::extent(AxisId axis) {
@@ -185,7 +180,7 @@ std::string KernelBuilder::partial_offset(Scope& scope, const Leaf& leaf, const 
   std::string offset = with_base ? base(leaf) : "0";
   for (size_t i = 0; i < leaf.view.size(); ++i) {
     const AxisId axis = leaf.view[i].axis;
-    if (std::find(axes.begin(), axes.end(), axis) == axes.end()) continue;
+    if (!contains(axes, axis)) continue;
     offset += " + " + term(leaf, i, scope.coordinate.at(axis));
   }
   return offset;
@@ -196,7 +191,7 @@ std::string KernelBuilder::load(Scope& scope, const Leaf& leaf) {
   const std::string name = temporary("v");
   const std::string read =
       "weft_load_" + format_suffix(leaf.format) + "(" + memory(leaf.memory) + ", " + at.offset + ")";
-  const Element element = element_of(leaf.format);
+  const Element element = read_as(leaf.format);
   const std::string value =
       at.valid == "true" ? read : at.valid + " ? " + read + (element == Element::f32 ? " : 0.0f" : " : 0");
   scope.line(std::string("const ") + c_type(element) + " " + name + " = " + value + ";");

@@ -135,6 +135,5 @@ class KernelBuilder {
 // "f32", "q8_0" ...: as the functions of gpu/common.cl and blocks.cl are named.
 std::string format_suffix(Format format);
 const char* c_type(Element element);  // "float" or "int"
-Element element_of(Format format);
 
 }  // namespace weft

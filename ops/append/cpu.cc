@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/align.h"
 #include "core/error.h"
 #include "ops/contract/region.h"
 

@@ -5,21 +5,12 @@
 #include <limits>
 #include <utility>
 
+#include "core/align.h"
 #include "core/error.h"
+#include "core/record/axis_list.h"
 #include "ops/contract/kernels.h"
 
 namespace weft {
-namespace {
-
-bool contains(std::span<const AxisId> axes, AxisId axis) {
-  return std::find(axes.begin(), axes.end(), axis) != axes.end();
-}
-
-bool is_cached(const ValueRecord& value) {
-  return value.kind == ValueKind::cache_field || value.kind == ValueKind::cache_position;
-}
-
-}  // namespace
 
 AttentionKernel::AttentionKernel(const KernelContext& context)
     : region_(&context.step.regions.front()),
@@ -37,13 +28,11 @@ AttentionKernel::AttentionKernel(const KernelContext& context)
   for (size_t i = 0; i < region_->contractions.size(); ++i) {
     const Contraction& contraction = region_->contractions[i];
     const Source& source = region_->lhs[static_cast<size_t>(contraction.lhs)];
-    std::vector<AxisId> rows = source.axes;
-    std::erase_if(rows, [&](AxisId axis) { return contains(contraction.over, axis); });
+    const std::vector<AxisId> rows = without(source.axes, contraction.over);
     std::vector<size_t> row_query;
     for (const AxisId axis : rows) {
-      const auto at = std::find(query_.begin(), query_.end(), axis) - query_.begin();
-      if (at == static_cast<ptrdiff_t>(query_.size())) fail("a query has an axis that the score lacks");
-      row_query.push_back(static_cast<size_t>(at));
+      row_query.push_back(find_axis(query_, axis));
+      if (row_query.back() == query_.size()) fail("a query has an axis that the score lacks");
     }
     scores_.push_back({.contraction = static_cast<int>(i),
                        .lhs = LhsRows(context, *region_, source, rows, contraction.over),
@@ -57,9 +46,7 @@ AttentionKernel::AttentionKernel(const KernelContext& context)
                        .left_at = 0});
   }
   const Operand& value = region_->operands[static_cast<size_t>(region_->weighting->value)];
-  for (const AxisId axis : loop_axes(*region_, value)) {
-    if (axis != key_ && !contains(query_, axis)) value_axes_.push_back(axis);
-  }
+  value_axes_ = without(without(loop_axes(*region_, value), key_), query_);
   value_.push_back(KeyRows(context, *region_, region_->weighting->value, key_, query_, value_axes_));
   find_sources(context);
 
@@ -75,7 +62,7 @@ AttentionKernel::AttentionKernel(const KernelContext& context)
   if (cache_ >= 0) {
     const CacheRecord& cache = context.graph.caches[static_cast<size_t>(cache_)];
     seq_ = cache.seq;
-    pos_ = static_cast<int>(std::find(query_.begin(), query_.end(), cache.pos) - query_.begin());
+    pos_ = static_cast<int>(find_axis(query_, cache.pos));
     if (pos_ == static_cast<int>(query_.size())) fail("a score over cached keys lacks the axis of positions");
     const auto dense = [&](const KeyRows& rows) {
       if (rows.cache() < 0) fail("keys of a cache meet values that lie elsewhere");
@@ -112,7 +99,7 @@ void AttentionKernel::find_sources(const KernelContext& context) {
     const ValueRecord& value = context.graph.values[operand.value];
     const bool known =
         std::any_of(cached_.begin(), cached_.end(), [&](const Cached& c) { return c.operand == instr.imm; });
-    if (!is_cached(value) || known) continue;
+    if (!value.is_cached() || known) continue;
     if (cached_.size() == kMaxCached)
       throw Error("step '" + context.step.name + "': a score of too many cached values");
     KeyRows rows(context, *region_, instr.imm, key_, query_, {});
@@ -129,7 +116,7 @@ void AttentionKernel::find_sources(const KernelContext& context) {
     if (instr.op == ScalarOp::index) {
       const auto axis = static_cast<AxisId>(instr.imm);
       source.kind = axis == key_ ? Kind::key_index : Kind::query_index;
-      source.query = static_cast<size_t>(std::find(query_.begin(), query_.end(), axis) - query_.begin());
+      source.query = find_axis(query_, axis);
     } else if (instr.op == ScalarOp::load) {
       const auto at =
           std::find_if(cached_.begin(), cached_.end(), [&](const Cached& c) { return c.operand == instr.imm; });
@@ -226,7 +213,7 @@ void AttentionKernel::lay_out() {
     source.values_at = own(std::max(kBlockKeys, kTileRows) * sizeof(int32_t));
   }
   const int64_t width = value_.front().max_width();
-  stride_ = (width + kWidthGrain - 1) / kWidthGrain * kWidthGrain;
+  stride_ = align_up(width, kWidthGrain);
   body_at_ = own(body_.workspace_bytes());
   state_at_ = own(sizeof(SoftmaxState));
   sums_at_ = own(static_cast<size_t>(kTileRows * stride_) * sizeof(float));

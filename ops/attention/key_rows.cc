@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/record/axis_list.h"
 #include "ops/cpu/decode_tile.h"
 #include "core/record/view.h"
 
@@ -20,10 +21,10 @@ KeyRows::KeyRows(const KernelContext& context, const Region& region, int operand
     throw Error("step '" + context.step.name + "': attention cannot read '" + value.name + "': " + what);
   };
   format_ = value.format;
-  if (value.kind == ValueKind::cache_field || value.kind == ValueKind::cache_position) cache_ = value.cache;
+  if (value.is_cached()) cache_ = value.cache;
   const std::vector<AxisId> loops = loop_axes(region, operand_);
-  for (const AxisId axis : query_) depends_.push_back(std::find(loops.begin(), loops.end(), axis) != loops.end());
-  if (std::find(loops.begin(), loops.end(), key) == loops.end()) fail("it lacks the key axis");
+  for (const AxisId axis : query_) depends_.push_back(contains(loops, axis));
+  if (!contains(loops, key)) fail("it lacks the key axis");
   max_width_ = element_count(inner_, context.max_extents);
   contiguous_ = operand_.view.size() >= inner_.size();
   for (size_t i = 0; i < operand_.view.size(); ++i) {

@@ -40,6 +40,4 @@ struct AxisSpace {
   }
 };
 
-inline size_t align_up(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 }  // namespace weft

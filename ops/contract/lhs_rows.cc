@@ -2,16 +2,11 @@
 
 #include <algorithm>
 
+#include "core/align.h"
 #include "core/error.h"
+#include "core/record/axis_list.h"
 
 namespace weft {
-namespace {
-
-bool contains(std::span<const AxisId> axes, AxisId axis) {
-  return std::find(axes.begin(), axes.end(), axis) != axes.end();
-}
-
-}  // namespace
 
 LhsRows::LhsRows(const KernelContext& context, const Region& region, const Source& source,
                  std::vector<AxisId> row_axes, std::vector<AxisId> k_axes)
@@ -21,8 +16,7 @@ LhsRows::LhsRows(const KernelContext& context, const Region& region, const Sourc
   }
   in_place_ = find_in_place(context, source);
   if (in_place()) return;
-  std::vector<AxisId> loops = row_axes_;
-  loops.insert(loops.end(), k_axes_.begin(), k_axes_.end());
+  std::vector<AxisId> loops = joined(row_axes_, k_axes_);
   if (source.reductions.empty()) {
     reduced_ = kNoAxis;
     program_ = SourceEvaluator(context.graph, region, source.program, loops, static_cast<int>(k_axes_.size()));
@@ -31,8 +25,7 @@ LhsRows::LhsRows(const KernelContext& context, const Region& region, const Sourc
   }
   reduced_in_axes_ = contains(loops, reduced_);
   by_rows_ = !contains(row_axes_, reduced_);
-  box_axes_ = loops;
-  std::erase(box_axes_, reduced_);
+  box_axes_ = without(loops, reduced_);
   loops = box_axes_;
   loops.push_back(reduced_);
   std::vector<ProvidedSource> provided;
@@ -97,8 +90,7 @@ LhsRun LhsRows::bind(const StepArgs& args, std::byte* workspace) const {
     if (axis == reduced_) {
       run.reduced_stride_ = stride;
     } else {
-      const auto at = static_cast<size_t>(std::find(box_axes_.begin(), box_axes_.end(), axis) - box_axes_.begin());
-      run.box_stride_[at] = stride;
+      run.box_stride_[find_axis(box_axes_, axis)] = stride;
     }
     stride *= args.extents[axis];
   };

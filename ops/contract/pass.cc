@@ -3,36 +3,24 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/align.h"
 #include "core/error.h"
+#include "core/record/axis_list.h"
 #include "ops/contract/pass_job.h"
 
 namespace weft {
 
 using namespace contract_pass;
 
-namespace {
-
-bool contains(std::span<const AxisId> axes, AxisId axis) {
-  return std::find(axes.begin(), axes.end(), axis) != axes.end();
-}
-
-}  // namespace
-
 ContractionAxes axes_of(const Region& region, const Contraction& contraction) {
   ContractionAxes axes;
   const std::vector<AxisId>& lhs = region.lhs[static_cast<size_t>(contraction.lhs)].axes;
   const Operand& rhs = region.operands[static_cast<size_t>(contraction.rhs)];
-  for (const AxisId axis : lhs) {
-    if (!contains(contraction.over, axis)) axes.rows.push_back(axis);
-  }
-  for (const AxisId axis : loop_axes(region, rhs)) {
-    if (!contains(contraction.over, axis) && !contains(lhs, axis)) axes.columns.push_back(axis);
-  }
+  axes.rows = without(lhs, contraction.over);
+  axes.columns = without(without(loop_axes(region, rhs), contraction.over), lhs);
   std::vector<AxisId> chosen;
   for (const ViewAxis& axis : rhs.view) {
-    if (axis.gather < 0) continue;
-    const std::vector<AxisId> along = loop_axes(region, region.operands[static_cast<size_t>(axis.gather)]);
-    chosen.insert(chosen.end(), along.begin(), along.end());
+    if (axis.gather >= 0) add_axes(chosen, loop_axes(region, region.operands[static_cast<size_t>(axis.gather)]));
   }
   for (const AxisId axis : contraction.over) (contains(chosen, axis) ? axes.summed : axes.k).push_back(axis);
   if (axes.k.empty()) std::swap(axes.k, axes.summed);  // rows of one element are worse than a copy
@@ -50,8 +38,7 @@ ContractPass::ContractPass(const KernelContext& context, const Region& region, s
     ContractionAxes axes = axes_of(region, contraction);
     rows_ = axes.rows;
     columns_ = axes.columns;
-    std::vector<AxisId> row_axes = axes.rows;
-    row_axes.insert(row_axes.end(), axes.summed.begin(), axes.summed.end());
+    const std::vector<AxisId> row_axes = joined(axes.rows, axes.summed);
     RhsRows rhs(context, region, contraction.rhs, row_axes, axes.columns, axes.k);
     const bool rounded = context.precision == Precision::fast && has_rounded_kernel(rhs.format());
 
@@ -145,7 +132,7 @@ void ContractPass::lay_out(const KernelContext& context, int64_t max_column_unit
   }
   // Tiles are wide where rows are few; see run().
   const int64_t width =
-      (std::max(max_column_unit, kPanelColumns) + kPanelColumns - 1) / kPanelColumns * kPanelColumns;
+      align_up(std::max(max_column_unit, kPanelColumns), kPanelColumns);
   for (Entry& entry : entries_) {
     const int64_t rows = chunk * std::max<int64_t>(element_count(entry.summed, context.max_extents), 1);
     const int64_t floats = std::max(rows * width, std::min(rows, kGemmRows) * kMaxColumns);

@@ -2,6 +2,7 @@
 // threads take tiles of the result.
 #include <algorithm>
 
+#include "core/align.h"
 #include "ops/contract/pass_job.h"
 
 namespace weft {
@@ -223,7 +224,7 @@ void ContractPass::run(const StepArgs& args, const Team& team, std::byte* shared
   const int64_t parts = (job.columns + widest * team.threads - 1) / (widest * team.threads) * team.threads;
   const int64_t even = (job.columns + parts - 1) / parts;
   const int64_t width = std::min(widest, (even + column_unit - 1) / column_unit * column_unit);
-  const int64_t stride = (width + kPanelColumns - 1) / kPanelColumns * kPanelColumns;
+  const int64_t stride = align_up(width, kPanelColumns);
   const int64_t ranges = (job.columns + width - 1) / width;
   const Range items = share(ranges * chunks, 1, team);
   for (int64_t item = items.first; item < items.last; ++item) {

@@ -8,17 +8,10 @@
 
 namespace weft::reference {
 
-// Axes that remain of lhs, then those of rhs that lhs lacks. `absolute` sums |lhs * rhs| instead.
+// Over contraction_axes(). `absolute` sums |lhs * rhs| instead.
 inline Table<double> contract(Scope& scope, const Table<ScalarValue>& lhs, const Contraction& contraction,
                               bool absolute) {
-  std::vector<AxisId> axes;
-  const auto add = [&](AxisId axis) {
-    if (!contains(contraction.over, axis) && !contains(axes, axis)) axes.push_back(axis);
-  };
-  for (const AxisId axis : lhs.axes) add(axis);
-  for (const AxisId axis : loop_axes(scope.region, scope.region.operands[static_cast<size_t>(contraction.rhs)])) {
-    add(axis);
-  }
+  const std::vector<AxisId> axes = contraction_axes(scope.region, contraction);
   Table<double> result(scope, axes);
   for_each(scope, axes, [&] {
     double sum = 0;

@@ -5,16 +5,14 @@
 #include <cstring>
 #include <utility>
 
+#include "core/align.h"
 #include "core/error.h"
+#include "core/record/axis_list.h"
 
 namespace weft {
 namespace {
 
 constexpr int64_t kColumnUnit = 16;  // a cache line of results
-
-bool contains(std::span<const AxisId> axes, AxisId axis) {
-  return std::find(axes.begin(), axes.end(), axis) != axes.end();
-}
 
 size_t element_bytes(Element element) { return element == Element::bool8 ? 1 : 4; }
 
@@ -44,9 +42,7 @@ ContractRegion::ContractRegion(const KernelContext& context, const Region& regio
   }
   const auto result_axes = [&](const std::vector<int>& group) {
     const ContractionAxes& first = axes[static_cast<size_t>(group.front())];
-    std::vector<AxisId> all = first.rows;
-    all.insert(all.end(), first.columns.begin(), first.columns.end());
-    return all;
+    return joined(first.rows, first.columns);
   };
   fused_ = groups.size() == 1 && result_axes(groups.front()) == region.axes;
   column_axes_ = axes[static_cast<size_t>(groups.front().front())].columns.size();

@@ -2,14 +2,12 @@
 
 #include <algorithm>
 
+#include "core/align.h"
 #include "core/error.h"
+#include "core/record/axis_list.h"
 
 namespace weft {
 namespace {
-
-bool contains(std::span<const AxisId> axes, AxisId axis) {
-  return std::find(axes.begin(), axes.end(), axis) != axes.end();
-}
 
 // True where `axes` are the last ones of the view, in order, and without gaps between them.
 bool ends_with(const Operand& operand, std::span<const AxisId> axes) {
@@ -101,8 +99,7 @@ RhsRows::RhsRows(const KernelContext& context, const Region& region, int operand
     if (contains(loops, axis)) copy_axes_.push_back(axis);
   }
   copy_rows_rank_ = copy_axes_.size();
-  copy_axes_.insert(copy_axes_.end(), n_axes_.begin(), n_axes_.end());
-  copy_axes_.insert(copy_axes_.end(), k_axes_.begin(), k_axes_.end());
+  copy_axes_ = joined(joined(copy_axes_, n_axes_), k_axes_);
   ScalarProgram load;
   load.add({.op = ScalarOp::load, .type = Element::f32, .imm = operand});
   copier_ = SourceEvaluator(context.graph, region, load, copy_axes_, static_cast<int>(k_axes_.size()));
@@ -144,8 +141,7 @@ RhsRun RhsRows::bind(const StepArgs& args, const float* copy) const {
       stride *= args.extents[n_axes_[i]];
     }
     for (size_t i = copy_rows_rank_; i-- > 0;) {
-      const auto at = std::find(row_axes_.begin(), row_axes_.end(), copy_axes_[i]) - row_axes_.begin();
-      run.row_stride_[static_cast<size_t>(at)] = stride;
+      run.row_stride_[find_axis(row_axes_, copy_axes_[i])] = stride;
       stride *= args.extents[copy_axes_[i]];
     }
     return run;

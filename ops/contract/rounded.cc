@@ -5,6 +5,8 @@
 #include <bit>
 #include <cstring>
 
+#include "core/align.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/contract/rounded.cc"
 #include "hwy/foreach_target.h"
@@ -128,7 +130,7 @@ std::array<RoundedRow, kDotRows> parts_of(const std::byte* const* lhs, int lhs_r
 
 size_t rounded_bytes(int64_t k) {
   const auto elements = static_cast<size_t>(k);
-  return (elements + elements / 32 * 4 * sizeof(float) + 63) / 64 * 64;
+  return align_up(elements + elements / 32 * 4 * sizeof(float));
 }
 
 bool has_rounded_kernel(Format format) { return info(format).block_elements > 1; }

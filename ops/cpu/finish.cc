@@ -1,29 +1,19 @@
 #include "ops/cpu/finish.h"
 
 #include <algorithm>
-#include <cmath>
 
+#include "core/align.h"
+#include "core/record/axis_list.h"
 #include "ops/rope/cpu.h"
+#include "ops/rope/frequencies.h"
 #include "ops/select/cpu.h"
 
 namespace weft {
 namespace {
 
-constexpr size_t kLine = 64;
 constexpr int64_t kPositions = 64;       // looked up at a time
 constexpr int64_t kInsertionLimit = 64;  // up to this k, candidates are kept by insertion
 constexpr int64_t kSplitFrom = 4096;     // elements of a line from which several threads share it
-
-size_t aligned(size_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
-
-std::vector<float> rope_frequencies(float base, int64_t extent) {
-  std::vector<float> result;
-  for (int64_t i = 0; i < extent / 2; ++i) {
-    result.push_back(static_cast<float>(
-        std::pow(static_cast<double>(base), -2.0 * static_cast<double>(i) / static_cast<double>(extent))));
-  }
-  return result;
-}
 
 }  // namespace
 
@@ -36,10 +26,10 @@ Finish::Finish(const KernelContext& context, const Region& region, std::span<con
   size_t thread_at = 0;
   const auto reserve = [&](size_t& where, size_t bytes) {
     where = thread_at;
-    thread_at += aligned(bytes);
+    thread_at += align_up(bytes);
   };
   if (rotation_) {
-    row_axis_ = static_cast<size_t>(std::find(axes_.begin(), axes_.end(), rotation_->axis) - axes_.begin());
+    row_axis_ = find_axis(axes_, rotation_->axis);
     if (rotation_->frequencies && !rotation_->frequencies->empty()) {
       frequencies_ = *rotation_->frequencies;
     } else {
@@ -50,15 +40,14 @@ Finish::Finish(const KernelContext& context, const Region& region, std::span<con
     loops.erase(loops.begin() + static_cast<ptrdiff_t>(row_axis_));
     const Operand& position = region.operands[static_cast<size_t>(rotation_->position)];
     for (const AxisId axis : loop_axes(region, position)) {
-      const auto at = std::find(axes_.begin(), axes_.end(), axis) - axes_.begin();
-      position_varies_inside_ = position_varies_inside_ || at > static_cast<ptrdiff_t>(row_axis_);
+      position_varies_inside_ = position_varies_inside_ || find_axis(axes_, axis) > row_axis_;
     }
     if (!position_varies_inside_) loops.resize(row_axis_);
     ScalarProgram load;
     load.add({.op = ScalarOp::load, .type = Element::i32, .imm = rotation_->position});
     position_ = SourceEvaluator(context.graph, region, load, loops, static_cast<int>(loops.size()));
     // Twice: cosines and sines; a third part for frequencies, in case they must be computed for another extent.
-    reserve(table_at_, 3 * aligned(frequencies_.size() * sizeof(float)));
+    reserve(table_at_, 3 * align_up(frequencies_.size() * sizeof(float)));
     reserve(positions_at_, kPositions * sizeof(int32_t));
     reserve(position_run_at_, position_.workspace_bytes());
   }
@@ -76,10 +65,10 @@ Finish::Finish(const KernelContext& context, const Region& region, std::span<con
     reserve(order_at_, sorts ? static_cast<size_t>(context.max_extents[selection_->axis]) * sizeof(int32_t)
                              : kInsertionLimit * (sizeof(float) + sizeof(int32_t)));
     const auto threads = static_cast<size_t>(context.threads);
-    candidate_bytes = threads * threads * (aligned(kInsertionLimit * 8) + kLine);
+    candidate_bytes = threads * threads * (align_up(kInsertionLimit * 8) + kCacheLine);
   }
   const auto elements = static_cast<size_t>(element_count(axes_, context.max_extents));
-  threads_at_ = body_in_output_ ? 0 : aligned(elements * sizeof(float));
+  threads_at_ = body_in_output_ ? 0 : align_up(elements * sizeof(float));
   thread_bytes_ = thread_at;
   candidates_at_ = threads_at_ + static_cast<size_t>(context.threads) * thread_bytes_;
   scratch_bytes_ = candidates_at_ + candidate_bytes;
@@ -91,7 +80,7 @@ float* Finish::body(const StepArgs& args, std::byte* scratch) const {
 
 Finish::Shape Finish::shape_at(AxisId axis, const int64_t* extents) const {
   Shape shape;
-  const auto at = static_cast<size_t>(std::find(axes_.begin(), axes_.end(), axis) - axes_.begin());
+  const auto at = find_axis(axes_, axis);
   const std::span<const AxisId> all = axes_;
   shape.outer = element_count(all.first(at), extents);
   shape.extent = extents[axis];
@@ -129,16 +118,15 @@ void Finish::rotate(const StepArgs& args, std::byte* thread, float* body, int64_
   const Shape shape = shape_at(rotation_->axis, args.extents);
   const float* frequencies = frequencies_.data();
   size_t pairs = frequencies_.size();
-  const size_t part = aligned(pairs * sizeof(float)) / sizeof(float);
+  const size_t part = align_up(pairs * sizeof(float)) / sizeof(float);
   float* cosines = reinterpret_cast<float*>(thread + table_at_);
   float* sines = cosines + part;
   if (frequencies_extent_ != 0 && shape.extent != frequencies_extent_) {
     pairs = static_cast<size_t>(shape.extent / 2);
     float* computed = sines + part;
     for (size_t i = 0; i < pairs; ++i) {
-      computed[i] =
-          static_cast<float>(std::pow(static_cast<double>(rotation_->base),
-                                      -2.0 * static_cast<double>(i) / static_cast<double>(shape.extent)));
+      computed[i] = static_cast<float>(
+          rope_frequency(static_cast<double>(rotation_->base), static_cast<int64_t>(i), shape.extent));
     }
     frequencies = computed;
   }
@@ -201,12 +189,12 @@ void Finish::select(const StepArgs& args, const Team& team, std::byte* scratch, 
 // Few long lines: each thread finds the candidates of its part of every line, and one merges them.
 void Finish::select_split(const Shape& shape, int64_t k, const Team& team, std::byte* scratch, const float* values,
                           float* out_values, int32_t* out_ids) const {
-  const size_t slot_bytes = aligned(kInsertionLimit * 8) + kLine;
+  const size_t slot_bytes = align_up(kInsertionLimit * 8) + kCacheLine;
   const auto slot = [&](int64_t line, int thread) {
     return scratch + candidates_at_ + static_cast<size_t>(line * team.threads + thread) * slot_bytes;
   };
   const auto room = [&](std::byte* at) {
-    auto* floats = reinterpret_cast<float*>(at + kLine);
+    auto* floats = reinterpret_cast<float*>(at + kCacheLine);
     return TopK(floats, reinterpret_cast<int32_t*>(floats + kInsertionLimit), k);
   };
   const Range part = share(shape.extent, 256, team);

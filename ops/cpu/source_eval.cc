@@ -4,18 +4,17 @@
 #include <limits>
 #include <new>
 
+#include "core/align.h"
+#include "core/record/axis_list.h"
 #include "ops/cpu/decode_tile.h"
 #include "ops/cpu/source_load.h"
 
 namespace weft {
 namespace {
 
-constexpr size_t kLine = 64;
 constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max() / 8;
 // Below this many elements per run, one call of the machine per run costs more than copying operands to span them.
 constexpr int64_t kShortRun = 96;
-
-size_t aligned(size_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
 
 }  // namespace
 
@@ -39,16 +38,16 @@ SourceEvaluator::SourceEvaluator(const GraphRecord& graph, const Region& region,
   for (size_t s = 0; s < sources.size(); ++s) {
     if (is_provided[s]) continue;
     if (sources[s].op == ScalarOp::index) {
-      const auto loop = std::find(loops_.begin(), loops_.end(), static_cast<AxisId>(sources[s].imm));
-      indices_.push_back({static_cast<int>(s), static_cast<int>(loop - loops_.begin()), 0});
+      const size_t loop = find_axis(loops_, static_cast<AxisId>(sources[s].imm));
+      indices_.push_back({static_cast<int>(s), static_cast<int>(loop), 0});
     } else {
       add_load(graph, region, sources[s].imm, static_cast<int>(s));
     }
   }
-  size_t at = aligned(sizeof(SourceRun));
+  size_t at = align_up(sizeof(SourceRun));
   const auto reserve = [&](size_t& where, size_t bytes) {
     where = at;
-    at += aligned(bytes);
+    at += align_up(bytes);
   };
   reserve(loads_at_, loads_.size() * sizeof(SourceRun::Load));
   reserve(indices_at_, indices_.size() * sizeof(SourceRun::Index));

@@ -6,18 +6,16 @@
 #include <limits>
 #include <new>
 
+#include "core/align.h"
 #include "ops/cpu/tile_kernels.h"
 
 namespace weft {
 namespace {
 
-constexpr size_t kLine = 64;
 constexpr size_t kBlockBytes = kTileLanes * 4;
 constexpr size_t kRegisterBytes = kTile * 4;
 constexpr int64_t kWholeRun = std::numeric_limits<int64_t>::max() / 8;
 constexpr uint64_t kAll = ~uint64_t{0};
-
-size_t aligned(size_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
 
 void fill_block(std::byte* block, int32_t bits) {
   for (size_t i = 0; i < kTileLanes; ++i) std::memcpy(block + 4 * i, &bits, 4);
@@ -177,10 +175,10 @@ void TileProgram::allocate_registers() {
 }
 
 void TileProgram::lay_out() {
-  size_t at = aligned(sizeof(TileFrame));
+  size_t at = align_up(sizeof(TileFrame));
   const auto reserve = [&](size_t& where, size_t bytes) {
     where = at;
-    at += aligned(bytes);
+    at += align_up(bytes);
   };
   reserve(shapes_at_, sources_.size() * sizeof(TileShape));
   reserve(source_data_at_, sources_.size() * sizeof(void*));

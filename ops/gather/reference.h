@@ -30,11 +30,10 @@ inline void write_element(Format format, void* data, int64_t index, const Scalar
 inline ScalarValue read_operand(const Scope& scope, int index) {
   const Operand& operand = scope.region.operands[static_cast<size_t>(index)];
   const ValueRecord& value = scope.graph.values[operand.value];
-  const bool cached = value.kind == ValueKind::cache_field || value.kind == ValueKind::cache_position;
   int64_t offset = 0;
   for (size_t i = 0; i < operand.view.size(); ++i) {
     const ViewAxis& axis = operand.view[i];
-    if (cached && i == 0) {  // the key axis: rows lie in pages
+    if (value.is_cached() && i == 0) {  // the key axis: rows lie in pages
       const PageTable& pages = scope.pages();
       const int64_t j = scope.coordinate[axis.axis];
       const int64_t page = pages.pages[scope.sequence() * pages.max_pages + j / pages.page_size];

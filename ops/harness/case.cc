@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/record/axis_list.h"
 #include "ops/harness/random_blocks.h"
 
 namespace weft {
@@ -42,15 +43,6 @@ std::vector<std::byte> bytes_of(const std::vector<T>& elements) {
   std::vector<std::byte> bytes(elements.size() * sizeof(T));
   if (!bytes.empty()) std::memcpy(bytes.data(), elements.data(), bytes.size());
   return bytes;
-}
-
-Format format_of(Element element) {
-  if (element == Element::i32) return Format::i32;
-  return element == Element::bool8 ? Format::bool8 : Format::f32;
-}
-
-bool contains(const std::vector<AxisId>& axes, AxisId axis) {
-  return std::find(axes.begin(), axes.end(), axis) != axes.end();
 }
 
 std::vector<std::byte> random_bytes(Format format, int64_t elements, const Fill& fill, Random& random) {
@@ -307,9 +299,7 @@ void CaseBuilder::finish_region() {
       const AxisId key = region_.weighting->key;
       std::erase(region_.axes, key);
       const Operand& value = region_.operands[static_cast<size_t>(region_.weighting->value)];
-      for (const AxisId axis : loop_axes(region_, value)) {
-        if (axis != key && !contains(region_.axes, axis)) region_.axes.push_back(axis);
-      }
+      add_axes(region_.axes, without(loop_axes(region_, value), key));
     }
   }
   step_.regions.push_back(std::move(region_));
@@ -322,7 +312,7 @@ void CaseBuilder::next_region() {
 }
 
 void CaseBuilder::add_output(std::vector<AxisId> axes, Element element, std::string name) {
-  step_.outputs.push_back(add(std::move(name), ValueKind::intermediate, format_of(element), std::move(axes), {}));
+  step_.outputs.push_back(add(std::move(name), ValueKind::intermediate, plain_format(element), std::move(axes), {}));
 }
 
 int64_t CaseBuilder::element_count(ValueId value) const {
@@ -401,10 +391,7 @@ StepCase CaseBuilder::build() {
       if (region.selection->values) add_output(axes, Element::f32, "values");
       add_output(axes, Element::i32, "ids");
     } else {
-      Element element = region.body.program.type();
-      if (region.weighting || region.rotation) element = Element::f32;
-      if (!region.post.empty()) element = region.post.type();
-      add_output(region.axes, element, "out");
+      add_output(region.axes, result_element(region), "out");
     }
   }
   graph_.results = step_.outputs;
@@ -430,8 +417,7 @@ StepCase CaseBuilder::build() {
   }
   for (ValueId v = 0; v < graph_.values.size(); ++v) {
     ValueRecord& record = result.graph.values[v];
-    const bool cached = record.kind == ValueKind::cache_field || record.kind == ValueKind::cache_position;
-    result.initial.push_back(cached ? filled_cache(v) : filled(v));
+    result.initial.push_back(record.is_cached() ? filled_cache(v) : filled(v));
     result.bytes.emplace_back(result.initial.back().size());
     result.data.push_back(result.bytes.back().data());
     if (record.kind == ValueKind::weight) {

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "core/record/graph.h"
+#include "core/record/axis_list.h"
 #include "ops/step.h"
 
 namespace weft::reference {
@@ -15,16 +15,12 @@ struct Scope {
   const GraphRecord& graph;
   const Region& region;
   const StepArgs& args;
-  int cache = -1;                   // that the region's operands lie in
+  int cache;                        // that the region's operands lie in; -1: none
   std::vector<int64_t> coordinate;  // by AxisId; those of the axes of the loops around
 
   Scope(const GraphRecord& graph_record, const Region& its_region, const StepArgs& step_args)
-      : graph(graph_record), region(its_region), args(step_args), coordinate(graph_record.axes.size(), 0) {
-    for (const Operand& operand : region.operands) {
-      const ValueRecord& value = graph.values[operand.value];
-      if (value.kind == ValueKind::cache_field || value.kind == ValueKind::cache_position) cache = value.cache;
-    }
-  }
+      : graph(graph_record), region(its_region), args(step_args), cache(cache_of(graph, region)),
+        coordinate(graph_record.axes.size(), 0) {}
 
   bool is_cached_key(AxisId axis) const {
     return cache >= 0 && graph.caches[static_cast<size_t>(cache)].key == axis;
@@ -108,17 +104,5 @@ struct Results {
   std::vector<Table<ScalarValue>> reductions;  // of the source at hand
   const Table<double>* rotated = nullptr;
 };
-
-inline bool contains(std::span<const AxisId> axes, AxisId axis) {
-  return std::find(axes.begin(), axes.end(), axis) != axes.end();
-}
-
-inline std::vector<AxisId> without(std::span<const AxisId> axes, AxisId removed) {
-  std::vector<AxisId> result;
-  for (const AxisId axis : axes) {
-    if (axis != removed) result.push_back(axis);
-  }
-  return result;
-}
 
 }  // namespace weft::reference

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/record/axis_list.h"
 #include "core/record/view.h"
 
 namespace weft {
@@ -46,7 +47,7 @@ class CasePacker : public WeightPacker {
     decode_row(value.format, data, count, decoded.data());
     std::vector<size_t> order;
     const auto is_packed = [&](const ViewAxis& v) {
-      return v.gather < 0 && std::find(axes.begin(), axes.end(), v.axis) != axes.end();
+      return v.gather < 0 && contains(axes, v.axis);
     };
     for (size_t i = 0; i < operand.view.size(); ++i) {
       if (!is_packed(operand.view[i])) order.push_back(i);

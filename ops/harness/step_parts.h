@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/record/axis_list.h"
 #include "ops/harness/case_writer.h"
 #include "ops/harness/random_programs.h"
 
@@ -21,22 +22,6 @@ inline constexpr double kRounding = 0x1p-24;
 
 // Error of a sum of n terms in f32, relative to the sum of magnitudes: n roundings in a random walk.
 inline double sum_rounding(int64_t n) { return kRounding * (std::sqrt(static_cast<double>(n)) + 2); }
-
-using AxisList = std::vector<AxisId>;
-
-inline bool contains(const AxisList& axes, AxisId axis) {
-  return std::find(axes.begin(), axes.end(), axis) != axes.end();
-}
-
-inline AxisList without(AxisList axes, AxisId axis) {
-  std::erase(axes, axis);
-  return axes;
-}
-
-inline AxisList joined(AxisList a, const AxisList& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
 
 // A source under construction: its programs share a builder.
 struct SourceText {

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <limits>
 
+#include "core/align.h"
+#include "core/record/axis_list.h"
 #include "ops/cpu/finish.h"
 #include "ops/cpu/source_eval.h"
 #include "ops/step.h"
@@ -16,13 +18,10 @@
 namespace weft {
 namespace {
 
-constexpr size_t kLine = 64;
 // Elements of the result that are finished, while they are in cache, before the next rows are computed.
 constexpr int64_t kBlockElements = 4096;
 constexpr int64_t kMapGrain = 1024;
 constexpr int kMaxReductions = 16;
-
-size_t aligned(size_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
 
 // Coordinates of consecutive rows.
 class RowCounter {
@@ -86,13 +85,13 @@ class ReduceKernel : public CpuKernel {
 
     const auto reserve = [this](size_t& where, size_t bytes) {
       where = thread_bytes_;
-      thread_bytes_ += aligned(bytes);
+      thread_bytes_ += align_up(bytes);
     };
     for (Step& step : reductions_) reserve(step.workspace_at, step.evaluator.workspace_bytes());
     reserve(body_at_, body_.workspace_bytes());
     reserve(results_at_, reductions_.size() * kTile * 4);
     reserve(columns_at_, by_rows_ ? 0 : kTile * (4 + 8 + 4 + 4));
-    threads_at_ = aligned(finish_.scratch_bytes());
+    threads_at_ = align_up(finish_.scratch_bytes());
     scratch_bytes_ = threads_at_ + static_cast<size_t>(context.threads) * thread_bytes_;
   }
 
@@ -131,7 +130,7 @@ class ReduceKernel : public CpuKernel {
     split_ = row_axes_.size();
     if (reduced_ == kNoAxis) return;
     if (keeps_axis_) {
-      split_ = static_cast<size_t>(std::find(axes_.begin(), axes_.end(), reduced_) - axes_.begin());
+      split_ = find_axis(axes_, reduced_);
     } else {
       // What the reduction reads decides: the axis that follows the reduced one in memory.
       const TileProgram program(region.body.reductions[0].program);
@@ -140,8 +139,7 @@ class ReduceKernel : public CpuKernel {
         const std::vector<ViewAxis>& view = region.operands[static_cast<size_t>(instr.imm)].view;
         for (size_t i = 0; i + 1 < view.size(); ++i) {
           if (view[i].gather >= 0 || view[i].axis != reduced_) continue;
-          const auto next = std::find(row_axes_.begin(), row_axes_.end(), view[i + 1].axis);
-          split_ = std::min(split_, static_cast<size_t>(next - row_axes_.begin()));
+          split_ = std::min(split_, find_axis(row_axes_, view[i + 1].axis));
         }
       }
     }

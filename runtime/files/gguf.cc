@@ -8,6 +8,7 @@
 #include <numeric>
 #include <utility>
 
+#include "core/align.h"
 #include "core/error.h"
 #include "runtime/files/file_kind.h"
 #include "runtime/files/ggml_type.h"
@@ -417,11 +418,8 @@ GgufFile::GgufFile(const std::filesystem::path& path) {
 // Turns the tensors' offsets, which count from where the data begin, into places in the file.
 void GgufFile::place_tensors(uint64_t header_bytes) {
   const MappedFile& file = *parts_.front().file;
-  const auto round_up = [](uint64_t bytes, uint64_t alignment) {
-    return (bytes + alignment - 1) / alignment * alignment;
-  };
   // No overflow: the header is inside the file, whose size is an off_t.
-  data_offset_ = round_up(header_bytes, alignment_);
+  data_offset_ = align_up(header_bytes, alignment_);
   const uint64_t data_bytes = file.size() - std::min<uint64_t>(file.size(), data_offset_);
   for (size_t i = 0; i < tensors_.size(); ++i) {
     GgufTensor& tensor = tensors_[i];
@@ -434,7 +432,7 @@ void GgufFile::place_tensors(uint64_t header_bytes) {
     }
     if (tensor.bytes == 0) {
       // Behind the last byte, whose padding may be missing.
-      if (tensor.offset > round_up(data_bytes, alignment_)) {
+      if (tensor.offset > align_up(data_bytes, alignment_)) {
         fail_tensor(i, "is at offset " + place + ", which has " + std::to_string(data_bytes) + " bytes");
       }
     } else if (tensor.offset > data_bytes || tensor.bytes > data_bytes - tensor.offset) {
@@ -448,7 +446,7 @@ void GgufFile::place_tensors(uint64_t header_bytes) {
   }
   // A file that was laid out for the usual alignment, and declares a larger one, has data where there should be
   // padding.
-  for (uint64_t at = round_up(header_bytes, kUsualAlignment); data_bytes != 0 && at < data_offset_; ++at) {
+  for (uint64_t at = align_up(header_bytes, kUsualAlignment); data_bytes != 0 && at < data_offset_; ++at) {
     if (file.data()[at] == 0) continue;
     const auto first =
         std::min_element(tensors_.begin(), tensors_.end(),

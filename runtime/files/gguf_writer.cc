@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "core/align.h"
 #include "core/error.h"
 #include "runtime/files/ggml_type.h"
 #include "runtime/files/gguf_split.h"
@@ -152,8 +153,6 @@ namespace {
 
 constexpr std::string_view kAlignmentKey = "general.alignment";
 
-uint64_t padded(uint64_t bytes, uint64_t alignment) { return (bytes + alignment - 1) / alignment * alignment; }
-
 // What a part has before its table.
 std::string encoded_head(const GgufMetadata& metadata, size_t tensors) {
   std::string head = "GGUF";
@@ -195,7 +194,7 @@ uint64_t add_data(uint64_t bytes, const GgufTensorPlan& tensor, uint64_t alignme
   if (more > std::numeric_limits<int64_t>::max() - bytes - alignment) {
     throw Error("tensor " + in_quotes(tensor.name) + ": the tensors are too large for one file");
   }
-  return padded(bytes + more, alignment);
+  return align_up(bytes + more, alignment);
 }
 
 void set_split_keys(GgufMetadata& metadata, size_t no, size_t count, size_t tensors) {
@@ -239,7 +238,7 @@ void GgufWriter::plan_parts(const std::filesystem::path& path, const GgufMetadat
     std::string entry;
     append_entry(entry, tensors_[i], 0);
     const uint64_t more = add_data(data, tensors_[i], alignment);
-    if (padded(head + entry.size(), alignment) + more > max_bytes && (i > begin || ends.empty())) {
+    if (align_up(head + entry.size(), alignment) + more > max_bytes && (i > begin || ends.empty())) {
       ends.push_back(begin = i);
       alignment = alignment_of(others), head = encoded_head(others, 0).size() + entry.size();
       data = add_data(0, tensors_[i], alignment);
@@ -296,7 +295,7 @@ void GgufWriter::open_next() {
 
 void GgufWriter::pad() {
   const uint64_t alignment = parts_[files_.size() - 1].alignment;
-  const std::string zeros(padded(file().written(), alignment) - file().written(), '\0');
+  const std::string zeros(align_up(file().written(), alignment) - file().written(), '\0');
   file().write(zeros.data(), zeros.size());
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/record/axis_list.h"
 
 namespace weft {
 
@@ -49,12 +50,9 @@ Plan Engine::compile_model(const LanguageModel& model, const Device& device, con
   KvCache::check_memory(*model.graph, device, {}, cache_options(model, options));
   Limits limits;
   limits.set(model.pos_axis, options.batch).set(model.rows_axis, options.logit_rows);
-  std::vector<AxisId> keys;
-  for (const CacheRecord& cache : model.graph->caches) {
-    if (std::find(keys.begin(), keys.end(), cache.key) != keys.end()) continue;
-    keys.push_back(cache.key);
-    limits.set(cache.key, options.context);
-  }
+  AxisList keys;
+  for (const CacheRecord& cache : model.graph->caches) add_axis(keys, cache.key);
+  for (const AxisId key : keys) limits.set(key, options.context);
   PlanOptions plan_options;
   plan_options.precision = options.precision;
   plan_options.profile = options.profile;

@@ -105,12 +105,10 @@ class CpuExecutor final : public Executor {
       throw Error("the caches bound to this run belong to another plan's graph or device");
     }
     for (size_t i = 0; i < graph_.values.size(); ++i) {
-      const ValueKind kind = graph_.values[i].kind;
+      const ValueRecord& value = graph_.values[i];
       // Kernels write to nothing but a step's outputs, which inputs never are.
-      if (kind == ValueKind::input) data_[i] = const_cast<void*>(args.inputs[i]);
-      if (kind == ValueKind::cache_field || kind == ValueKind::cache_position) {
-        data_[i] = pool->data(static_cast<ValueId>(i));
-      }
+      if (value.kind == ValueKind::input) data_[i] = const_cast<void*>(args.inputs[i]);
+      if (value.is_cached()) data_[i] = pool->data(static_cast<ValueId>(i));
     }
     const StepArgs step_args{args.extents, data_.data(), args.pages, scratch_.data()};
     // Profiles tell what a step takes with all threads.

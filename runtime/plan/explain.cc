@@ -5,6 +5,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "core/record/axis_list.h"
+#include "core/record/visit.h"
 #include "runtime/plan/fold_steps.h"
 #include "runtime/plan/plan_state.h"
 
@@ -20,12 +22,6 @@ double count(const std::vector<AxisId>& axes, const Extents& extents) {
   return product;
 }
 
-void join(std::vector<AxisId>& axes, const std::vector<AxisId>& more) {
-  for (const AxisId axis : more) {
-    if (std::find(axes.begin(), axes.end(), axis) == axes.end()) axes.push_back(axis);
-  }
-}
-
 double operations(const ScalarProgram& program) {
   return static_cast<double>(std::count_if(program.code.begin(), program.code.end(), [](const ScalarInstr& instr) {
     return argument_count(instr.op) > 0 && instr.op != ScalarOp::cast;
@@ -35,7 +31,7 @@ double operations(const ScalarProgram& program) {
 double source_flops(const Source& source, const Extents& extents) {
   double flops = operations(source.program) * count(source.axes, extents);
   std::vector<AxisId> axes = source.axes;
-  if (source.reduced != kNoAxis) join(axes, {source.reduced});
+  if (source.reduced != kNoAxis) add_axis(axes, source.reduced);
   for (const Reduction& reduction : source.reductions) {
     flops += (operations(reduction.program) + 1) * count(axes, extents);
   }
@@ -43,18 +39,15 @@ double source_flops(const Source& source, const Extents& extents) {
 }
 
 double region_flops(const Region& region, const Extents& extents) {
-  double flops = source_flops(region.body, extents);
-  for (const Source& source : region.lhs) flops += source_flops(source, extents);
+  double flops = 0;
+  for_each_source(region, [&](const Source& source) { flops += source_flops(source, extents); });
   for (const Contraction& contraction : region.contractions) {
-    std::vector<AxisId> axes = region.lhs[static_cast<size_t>(contraction.lhs)].axes;
-    join(axes, loop_axes(region, region.operands[static_cast<size_t>(contraction.rhs)]));
-    join(axes, contraction.over);
-    flops += 2 * count(axes, extents);
+    flops += 2 * count(contraction_axes(region, contraction), extents) * count(contraction.over, extents);
   }
   if (region.weighting) {
     std::vector<AxisId> axes = region.body.axes;
     flops += 4 * count(axes, extents);  // softmax: subtract, exp, sum, and its share of the maximum
-    join(axes, loop_axes(region, region.operands[static_cast<size_t>(region.weighting->value)]));
+    add_axes(axes, loop_axes(region, region.operands[static_cast<size_t>(region.weighting->value)]));
     flops += 2 * count(axes, extents);
   }
   if (region.rotation) flops += 3 * count(region.axes, extents);
@@ -79,19 +72,17 @@ double operand_elements(const GraphRecord& graph, const Region& region, const Op
       touched *= static_cast<double>(extents[axis.axis]);
     }
   }
-  const ValueKind kind = graph.values[operand.value].kind;
-  const bool cached = kind == ValueKind::cache_field || kind == ValueKind::cache_position;
-  return cached ? touched : std::min(touched, stored);
+  return graph.values[operand.value].is_cached() ? touched : std::min(touched, stored);
 }
 
 double step_bytes(const GraphRecord& graph, const Step& step, const Extents& extents) {
   std::map<ValueId, double> read;
   double bytes = 0;
   for (const Region& region : step.regions) {
-    for (const Operand& operand : region.operands) {
+    for_each_operand(region, [&](const Operand& operand) {
       double& most = read[operand.value];
       most = std::max(most, operand_elements(graph, region, operand, extents));
-    }
+    });
   }
   for (const auto& [value, elements] : read) bytes += elements * element_bytes(graph.values[value].format);
   for (const ValueId output : step.outputs) {

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <map>
 
+#include "core/align.h"
 #include "core/error.h"
 #include "gpu/device.h"
 #include "runtime/plan/executor.h"
@@ -9,10 +10,6 @@
 namespace weft {
 
 namespace {
-
-constexpr size_t kAlignment = 64;
-
-size_t round_up(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 class GpuCachePool final : public CachePool {
  public:
@@ -82,17 +79,17 @@ class GpuExecutor final : public Executor {
     for (size_t i = 0; i < graph_.values.size(); ++i) {
       if (graph_.values[i].kind != ValueKind::input) continue;
       input_offsets_[i] = bytes;
-      bytes += round_up(value_bytes(graph_, static_cast<ValueId>(i), limits.data()));
+      bytes += align_up(value_bytes(graph_, static_cast<ValueId>(i), limits.data()));
     }
-    inputs_ = device_->allocate(std::max(bytes, kAlignment));
+    inputs_ = device_->allocate(std::max(bytes, kCacheLine));
     return chosen;
   }
 
   size_t packed_weight_bytes() const override { return 0; }
 
   void allocate(const ArenaLayout& arena, size_t scratch_bytes) override {
-    arena_ = device_->allocate(std::max(arena.bytes, kAlignment));
-    scratch_ = device_->allocate(std::max(scratch_bytes, kAlignment));
+    arena_ = device_->allocate(std::max(arena.bytes, kCacheLine));
+    scratch_ = device_->allocate(std::max(scratch_bytes, kCacheLine));
     for (size_t i = 0; i < graph_.values.size(); ++i) {
       if (arena.offsets[i] != ArenaLayout::kNotInArena) data_[i] = {&arena_, arena.offsets[i]};
       if (graph_.values[i].kind == ValueKind::input) data_[i] = {&inputs_, input_offsets_[i]};
@@ -108,13 +105,13 @@ class GpuExecutor final : public Executor {
       throw Error("the caches bound to this run belong to another plan's graph or device");
     }
     for (size_t i = 0; i < graph_.values.size(); ++i) {
-      const ValueKind kind = graph_.values[i].kind;
+      const ValueRecord& value = graph_.values[i];
       const auto id = static_cast<ValueId>(i);
-      if (kind == ValueKind::input) {
+      if (value.kind == ValueKind::input) {
         const size_t bytes = value_bytes(graph_, id, args.extents);
         if (bytes != 0) device_->upload(inputs_, input_offsets_[i], args.inputs[i], bytes);
       }
-      if (kind == ValueKind::cache_field || kind == ValueKind::cache_position) data_[i] = pool->span(id);
+      if (value.is_cached()) data_[i] = pool->span(id);
     }
     for (size_t c = 0; c < graph_.caches.size(); ++c) args_pages_[c] = upload_pages(c, args.pages);
     const GpuArgs gpu_args{args.extents, data_.data(), args_pages_.data(), {&scratch_, 0}};
@@ -154,7 +151,7 @@ class GpuExecutor final : public Executor {
       GpuBuffer& buffer = weights_[value.storage.get()];
       const size_t bytes = value.storage->bytes();
       if (buffer.bytes() == 0) {
-        buffer = device_->allocate(std::max(bytes, kAlignment));
+        buffer = device_->allocate(std::max(bytes, kCacheLine));
         if (bytes != 0) device_->upload(buffer, 0, value.storage->data, bytes);
       }
       data_[i] = {&buffer, 0};
@@ -169,7 +166,7 @@ class GpuExecutor final : public Executor {
     }
     const auto upload = [this](GpuBuffer& buffer, const int32_t* from, size_t count) {
       const size_t bytes = count * sizeof(int32_t);
-      if (buffer.bytes() < std::max(bytes, kAlignment)) buffer = device_->allocate(std::max(bytes, kAlignment));
+      if (buffer.bytes() < std::max(bytes, kCacheLine)) buffer = device_->allocate(std::max(bytes, kCacheLine));
       if (bytes != 0) device_->upload(buffer, 0, from, bytes);
     };
     DeviceTable& on_device = tables_[cache];

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <numeric>
 
+#include "core/align.h"
 #include "core/error.h"
 
 namespace weft {
 
 namespace {
-
-size_t round_up(size_t bytes, size_t alignment) { return (bytes + alignment - 1) / alignment * alignment; }
 
 bool live_together(const LiveValue& a, const LiveValue& b) { return a.first <= b.last && b.first <= a.last; }
 
@@ -26,13 +25,13 @@ MemoryPlan plan_memory(std::span<const LiveValue> values, size_t alignment) {
   plan.offsets.resize(values.size());
   std::vector<size_t> placed;  // by offset
   for (const size_t value : order) {
-    const size_t bytes = round_up(std::max<size_t>(values[value].bytes, 1), alignment);
+    const size_t bytes = align_up(std::max<size_t>(values[value].bytes, 1), alignment);
     size_t offset = 0;
     for (const size_t other : placed) {
       if (!live_together(values[value], values[other])) continue;
       if (offset + bytes <= plan.offsets[other]) break;
       offset =
-          std::max(offset, plan.offsets[other] + round_up(std::max<size_t>(values[other].bytes, 1), alignment));
+          std::max(offset, plan.offsets[other] + align_up(std::max<size_t>(values[other].bytes, 1), alignment));
     }
     plan.offsets[value] = offset;
     plan.bytes = std::max(plan.bytes, offset + bytes);

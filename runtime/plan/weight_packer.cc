@@ -4,6 +4,7 @@
 #include <new>
 
 #include "core/error.h"
+#include "core/record/axis_list.h"
 
 namespace weft {
 
@@ -50,7 +51,7 @@ const std::byte* PackedWeights::pack(const Region&, const Operand& operand, std:
   std::vector<size_t> order;
   for (const ViewAxis& axis : operand.view) extents.push_back(extents_[axis.stored]);
   const auto is_wanted = [&](const ViewAxis& axis) {
-    return axis.gather < 0 && std::find(axes.begin(), axes.end(), axis.axis) != axes.end();
+    return axis.gather < 0 && contains(axes, axis.axis);
   };
   for (size_t i = 0; i < operand.view.size(); ++i) {
     if (!is_wanted(operand.view[i])) order.push_back(i);
