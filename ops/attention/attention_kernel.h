@@ -16,11 +16,11 @@
 
 #include "ops/attention/kernels.h"
 #include "ops/attention/key_rows.h"
+#include "ops/attention/mask_analysis.h"
 #include "ops/contract/lhs_rows.h"
 #include "ops/cpu/finish.h"
-#include "ops/attention/mask_analysis.h"
+#include "ops/cpu/kernel.h"
 #include "ops/cpu/source_eval.h"
-#include "ops/step.h"
 
 namespace weft {
 

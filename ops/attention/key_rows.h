@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "ops/contract/coordinates.h"
-#include "ops/step.h"
+#include "ops/cpu/kernel.h"
 
 namespace weft {
 

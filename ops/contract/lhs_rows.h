@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "ops/contract/coordinates.h"
+#include "ops/cpu/kernel.h"
 #include "ops/cpu/source_eval.h"
-#include "ops/step.h"
 
 namespace weft {
 

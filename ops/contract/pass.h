@@ -10,7 +10,7 @@
 
 #include "ops/contract/lhs_rows.h"
 #include "ops/contract/rhs_rows.h"
-#include "ops/step.h"
+#include "ops/cpu/kernel.h"
 
 namespace weft {
 

@@ -10,8 +10,8 @@
 
 #include "ops/contract/coordinates.h"
 #include "ops/contract/kernels.h"
+#include "ops/cpu/kernel.h"
 #include "ops/cpu/source_eval.h"
-#include "ops/step.h"
 
 namespace weft {
 

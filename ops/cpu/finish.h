@@ -8,8 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "ops/cpu/kernel.h"
 #include "ops/cpu/source_eval.h"
-#include "ops/step.h"
 
 namespace weft {
 

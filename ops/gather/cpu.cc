@@ -1,9 +1,9 @@
 // Rows of a table selected by ids, such as the embeddings of tokens: each row is decoded straight into the result.
 #include <cstring>
 
-#include "ops/cpu/decode_tile.h"
-#include "ops/step.h"
 #include "core/record/view.h"
+#include "ops/cpu/decode_tile.h"
+#include "ops/cpu/kernel.h"
 
 namespace weft {
 namespace {

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/record/axis_list.h"
 #include "core/record/view.h"
+#include "ops/cpu/kernel.h"
 
 namespace weft {
 namespace {

@@ -1,6 +1,6 @@
 // Maps: one program over the flattened elements of the result.
+#include "ops/cpu/kernel.h"
 #include "ops/cpu/source_eval.h"
-#include "ops/step.h"
 
 namespace weft {
 namespace {

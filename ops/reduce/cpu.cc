@@ -11,8 +11,8 @@
 #include "core/align.h"
 #include "core/record/axis_list.h"
 #include "ops/cpu/finish.h"
+#include "ops/cpu/kernel.h"
 #include "ops/cpu/source_eval.h"
-#include "ops/step.h"
 #include "ops/cpu/tile_kernels.h"
 
 namespace weft {

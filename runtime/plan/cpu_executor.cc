@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "ops/cpu/kernel.h"
 #include "runtime/plan/aligned_bytes.h"
 #include "runtime/plan/cpus.h"
 #include "runtime/plan/executor.h"

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "ops/step.h"
+#include "ops/cpu/kernel.h"
 
 namespace weft {
 

@@ -1,0 +1,42 @@
+// The threads that run the steps of a plan: how they meet, and how they share a step's work.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+namespace weft {
+
+// Where the threads of a team wait for each other: they look for a few microseconds, then sleep. (OpenMP's own barrier
+// looks for so long that a machine with other work to do runs a small model a hundred times slower.)
+class TeamBarrier {
+ public:
+  // For at most `threads` threads. `has_cpus`: there is a CPU for each of them. Where they share CPUs, looking only
+  // keeps others from arriving.
+  explicit TeamBarrier(int threads, bool has_cpus = true);
+  void wait(int thread, int threads);
+
+ private:
+  bool shares_cpu(int thread, int threads) const;
+
+  bool has_cpus_;
+  std::atomic<int32_t> arrived_{0};
+  std::atomic<int32_t> generation_{0};
+  std::vector<std::atomic<int32_t>> cpu_;  // by thread: where it was when it last arrived
+};
+
+// The threads that run a plan. Every thread calls run() of every step with the same arguments but its own `thread`.
+struct Team {
+  int thread = 0;
+  int threads = 1;
+  TeamBarrier* meeting = nullptr;  // shared by the team; null: OpenMP's barrier
+  void barrier() const;            // returns when all threads of the team have called it
+};
+
+// [first, last) of `count` items for `thread`: contiguous, sizes differ by at most one `grain`.
+struct Range {
+  int64_t first, last;
+};
+Range share(int64_t count, int64_t grain, const Team& team);
+
+}  // namespace weft
