@@ -12,13 +12,20 @@
 
 namespace weft {
 
-// Every case on every target with one thread, and on the best target with two.
-inline void check_cases(const std::vector<StepCase>& cases, const Tolerance& tolerance = {},
+// Every case on every target with one thread, and on the best target with two. The tolerance's magnitude is each
+// case's absolute_sum.
+inline void check_cases(const std::vector<StepCase>& cases, const Tolerance& allowed = {},
                         Precision precision = Precision::exact) {
   std::vector<Outputs> want;
-  for (const StepCase& step_case : cases) want.push_back(run_reference(step_case));
+  std::vector<double> magnitudes;
+  for (const StepCase& step_case : cases) {
+    want.push_back(run_reference(step_case));
+    magnitudes.push_back(absolute_sum(step_case));
+  }
   const auto check = [&](int threads) {
     for (size_t i = 0; i < cases.size(); ++i) {
+      Tolerance tolerance = allowed;
+      tolerance.magnitude = magnitudes[i];
       EXPECT_EQ(compare(cases[i], run_cpu(cases[i], precision, threads), want[i], tolerance), "")
           << cases[i].name() << " with " << threads << (threads == 1 ? " thread" : " threads");
     }

@@ -107,22 +107,6 @@ StepCase views(int64_t n) {
   return c.build();
 }
 
-StepCase rotated(RopePairs pairs, int64_t positions, int64_t dim, bool given, bool post, bool select) {
-  CaseBuilder c(StepKind::map, sized(pairs == RopePairs::half_split ? "rope half" : "rope pairs",
-                                     {positions, dim, given, post, select}));
-  const AxisId pos = c.axis("pos", positions), head = c.axis("head", 3), d = c.axis("d", dim);
-  const ValueId x = c.input("x", {pos, head, d}), at = c.ids("at", {pos}, 0, 5000);
-  c.body({pos, head, d}, just_load(c.operand(x)));
-  Rotation rotation{
-      .axis = d, .pairs = pairs, .position = c.operand(at), .frequencies = nullptr, .base = 500.0f, .scale = 1.5f};
-  if (given) rotation.frequencies = std::make_shared<const std::vector<float>>(std::vector<float>{0.7f, 0.01f});
-  c.rotation(rotation);
-  ScalarBuilder s;
-  if (post) c.post(s.finish(s.rotated() * s.load(c.operand(c.input("gate", {d}))) + 1.0f));
-  if (select) c.selection(d, c.axis("choice", 2));
-  return c.build();
-}
-
 // More arguments than a kernel takes by value.
 StepCase many_operands() {
   CaseBuilder c(StepKind::map, "many operands");
@@ -176,14 +160,6 @@ StepCase reduction(ReduceOp op, Element type, int64_t n, double nonfinite = 0) {
   return c.build();
 }
 
-StepCase top_k(int64_t rows, int64_t n, int64_t k, double nonfinite = 0) {
-  CaseBuilder c(StepKind::map, sized("top_k", {rows, n, k, nonfinite > 0}));
-  const AxisId a = c.axis("a", rows), b = c.axis("b", n), choice = c.axis("choice", k);
-  c.body({a, b}, just_load(c.operand(c.input("x", {a, b}, Format::f32, {-2, 2, nonfinite}))));
-  c.selection(b, choice);
-  return c.build();
-}
-
 }  // namespace
 
 std::vector<StepCase> opencl_map_cases() {
@@ -199,11 +175,6 @@ std::vector<StepCase> opencl_map_cases() {
     cases.push_back(gathers(format));
   }
   for (const int64_t n : {0, 1, 3}) cases.push_back(views(n));
-  for (const RopePairs pairs : {RopePairs::half_split, RopePairs::interleaved}) {
-    cases.push_back(rotated(pairs, 1, 8, false, false, false));
-    cases.push_back(rotated(pairs, 5, 6, true, true, false));
-    cases.push_back(rotated(pairs, 3, 64, false, true, true));
-  }
   cases.push_back(many_operands());
   return cases;
 }
@@ -222,10 +193,6 @@ std::vector<StepCase> opencl_reduce_cases() {
   cases.push_back(soft_max(9, 20, 0.02));
   cases.push_back(reduction(ReduceOp::max, Element::f32, 40, 0.5));
   cases.push_back(reduction(ReduceOp::argmax, Element::f32, 40, 0.5));
-  for (const int64_t n : {1, 30, 130}) {
-    cases.push_back(top_k(3, n, 1));
-    cases.push_back(top_k(2, n, 5, 0.2));
-  }
   return cases;
 }
 

@@ -74,32 +74,6 @@ inline StepCase gated(int64_t rows, int64_t hidden_extent, int64_t k, Format for
   return c.build();
 }
 
-// Queries with their rotation. `inner` puts the head axis behind the rotated one.
-inline StepCase rotated(int64_t rows, int64_t heads, int64_t group, int64_t head_dim, Format format, bool inner,
-                        bool post) {
-  CaseBuilder c(StepKind::contract, std::string("rotated ") + (inner ? "inner " : "") + (post ? "post " : "") +
-                                        "rows " + std::to_string(rows) + " heads " + std::to_string(heads) + "x" +
-                                        std::to_string(group) + "x" + std::to_string(head_dim));
-  const AxisId pos = c.axis("pos", rows), kv = c.axis("kv_head", heads), g = c.axis("group", group),
-               d = c.axis("head_dim", head_dim), in = c.axis("in", 64);
-  const int x = c.operand(c.input("x", {pos, in}));
-  const std::vector<AxisId> heads_axes = inner ? std::vector<AxisId>{d, kv, g} : std::vector<AxisId>{kv, g, d};
-  std::vector<AxisId> weight_axes = heads_axes, axes = {pos};
-  weight_axes.push_back(in);
-  axes.insert(axes.end(), heads_axes.begin(), heads_axes.end());
-  const int w = c.operand(c.weight("w", weight_axes, format));
-  const int position = c.operand(c.ids("position", {pos}, 0, 500));
-  ScalarBuilder s, p;
-  const int sum = c.contraction(c.lhs(x), w, {in});
-  c.body(axes, s.finish(s.contraction(sum)));
-  Rotation rotation;
-  rotation.axis = d;
-  rotation.position = position;
-  c.rotation(rotation);
-  if (post) c.post(p.finish(p.rotated() * 0.125f));
-  return c.build();
-}
-
 // The weight is stored with the contracted axis first, or in the middle.
 inline StepCase transposed(int64_t rows, Format format, bool weight) {
   CaseBuilder c(StepKind::contract, std::string("transposed ") + (weight ? "weight " : "input ") +
@@ -240,20 +214,6 @@ inline StepCase across_rows(int64_t rows) {
   return c.build();
 }
 
-// A row-wise choice of results: argmax (`choices` == 0) or top-k.
-inline StepCase selected(int64_t rows, int64_t outputs, int64_t choices, Format format) {
-  CaseBuilder c(StepKind::contract, "selected " + std::to_string(choices) + " of " + std::to_string(outputs) +
-                                        " rows " + std::to_string(rows));
-  const AxisId pos = c.axis("pos", rows), out = c.axis("out", outputs), in = c.axis("in", 64);
-  const int x = c.operand(c.input("x", {pos, in})), w = c.operand(c.weight("w", {out, in}, format));
-  ScalarBuilder s;
-  c.contraction(c.lhs(x), w, {in});
-  c.body({pos, out}, s.finish(s.contraction()));
-  if (choices == 0) c.selection(out, kNoAxis, false);
-  else c.selection(out, c.axis("choice", choices));
-  return c.build();
-}
-
 // A comparison: the result is bool8.
 inline StepCase positive(int64_t rows) {
   CaseBuilder c(StepKind::contract, "positive, rows " + std::to_string(rows));
@@ -294,7 +254,6 @@ inline std::vector<StepCase> contract_case_table() {
       cases.push_back(several_axes(rows, format));
       cases.push_back(transposed(rows, format, true));
       cases.push_back(transposed(rows, format, false));
-      cases.push_back(rotated(rows, 2, 8, 16, format, false, false));
     }
   }
   for (const Format format : kBlockFormats) {
@@ -326,11 +285,6 @@ inline std::vector<StepCase> contract_case_table() {
     cases.push_back(broadcast(rows, true));
     cases.push_back(across_rows(rows));
     cases.push_back(positive(rows));
-    cases.push_back(selected(rows, 200, 0, Format::q8_0));
-    cases.push_back(selected(rows, 77, 5, Format::f32));
-    for (const int64_t group : {1, 7, 8}) cases.push_back(rotated(rows, 2, group, 6, Format::f32, false, true));
-    cases.push_back(rotated(rows, 2, 3, 48, Format::f16, true, false));
-    cases.push_back(rotated(rows, 1, 1, 640, Format::f16, false, false));
   }
   cases.push_back(full_sum(1));
   cases.push_back(full_sum(1000));

@@ -10,6 +10,8 @@
 #include "ops/gather/reference.h"
 #include "ops/map/reference.h"
 #include "ops/reduce/reference.h"
+#include "ops/rope/reference.h"
+#include "ops/select/reference.h"
 
 namespace weft {
 namespace {
@@ -129,30 +131,6 @@ void store(const GraphRecord& graph, const StepArgs& args, ValueId value, const 
   }
 }
 
-void store_selection(Scope& scope, const Step& step, const Table<ScalarValue>& result) {
-  const Selection& selection = *scope.region.selection;
-  std::vector<AxisId> axes = result.axes;
-  int64_t count = 1;
-  if (selection.choice == kNoAxis) {
-    axes = without(axes, selection.axis);
-  } else {
-    std::replace(axes.begin(), axes.end(), selection.axis, selection.choice);
-    count = scope.args.extents[selection.choice];
-  }
-  Table<ScalarValue> values(scope, axes), ids(scope, axes);
-  const Table<double> from = floats(result);
-  for_each(scope, without(axes, selection.choice), [&] {
-    const auto chosen = select_here(scope, from, selection.axis, count);
-    for (int64_t c = 0; c < count; ++c) {
-      if (selection.choice != kNoAxis) scope.coordinate[selection.choice] = c;
-      values.at(scope) = {chosen[static_cast<size_t>(c)].second, 0};
-      ids.at(scope) = {0, chosen[static_cast<size_t>(c)].first};
-    }
-  });
-  if (selection.values) store(scope.graph, scope.args, step.outputs[0], values);
-  store(scope.graph, scope.args, step.outputs.back(), ids);
-}
-
 }  // namespace
 
 void run_reference(const GraphRecord& graph, const Step& step, const StepArgs& args) {
@@ -166,7 +144,10 @@ void run_reference(const GraphRecord& graph, const Step& step, const StepArgs& a
     if (step.kind == StepKind::append) {
       append_rows(scope, graph.caches[static_cast<size_t>(step.cache)], result, step.outputs[i]);
     } else if (scope.region.selection) {
-      store_selection(scope, step, result);
+      const Selection& selection = *scope.region.selection;
+      const Chosen chosen = choose(scope, floats(result), selection);
+      if (selection.values) store(graph, args, step.outputs[0], chosen.values);
+      store(graph, args, step.outputs.back(), chosen.ids);
     } else {
       store(graph, args, step.outputs[0], result);
     }

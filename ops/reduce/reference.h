@@ -1,10 +1,9 @@
-// Reductions along one axis, a map over their results; and selection along an axis of a result.
+// Reductions along one axis, a map over their results.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "ops/map/reference.h"
 
@@ -59,25 +58,6 @@ Table<ScalarValue> evaluate_source(Scope& scope, const Source& source, Results& 
   visit(results.reductions);
   results.reductions.clear();
   return result;
-}
-
-// The k = extent(choice) largest along `axis` at the current coordinates of the others, as (id, value); NaN counts
-// as -inf, and is given as such. Past the end of the axis: (0, -inf).
-inline std::vector<std::pair<int32_t, double>> select_here(Scope& scope, const Table<double>& from, AxisId axis,
-                                                           int64_t k) {
-  constexpr double kLowest = -std::numeric_limits<double>::infinity();
-  std::vector<std::pair<int32_t, double>> all;
-  int64_t& at = scope.coordinate[axis];
-  for (at = 0; at < scope.extent(axis); ++at) {
-    const double x = from.at(scope);
-    all.emplace_back(static_cast<int32_t>(at), std::isnan(x) ? kLowest : x);
-  }
-  at = 0;
-  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
-    return a.second != b.second ? a.second > b.second : a.first < b.first;
-  });
-  all.resize(static_cast<size_t>(k), {0, kLowest});
-  return all;
 }
 
 }  // namespace weft::reference

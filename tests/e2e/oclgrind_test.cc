@@ -4,13 +4,21 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "gpu/case_runner.h"
+#include "gpu/lower/lower.h"
 #include "ops/harness/reference.h"
+#include "ops/rope/cases.h"
+#include "ops/select/cases.h"
 #include "tests/opencl_cases.h"
 
 namespace weft {
@@ -27,6 +35,28 @@ void check(GpuDevice& device, const std::vector<StepCase>& cases) {
   }
 }
 
+// Of an op's table, the smallest case of each program that is rendered, empty ones aside: Oclgrind takes a thousand
+// times as long as a CPU.
+std::vector<StepCase> smallest_of_each(const std::vector<StepCase>& cases, int lanes) {
+  std::map<std::string, std::pair<int64_t, const StepCase*>> smallest;  // by source: elements, case
+  for (const StepCase& step_case : cases) {
+    int64_t elements = 0;
+    bool empty = false;
+    for (ValueId value = 0; value < step_case.graph.values.size(); ++value) {
+      elements += step_case.element_count(value);
+      empty = empty || step_case.element_count(value) == 0;
+    }
+    if (empty) continue;
+    const StepPlan plan = lower_step(step_case.graph, step_case.step(), step_case.max_extents.data(),
+                                     {.lanes = lanes, .group = std::max(lanes, 8)});
+    const auto [at, is_new] = smallest.try_emplace(plan.source(), elements, &step_case);
+    if (!is_new && elements < at->second.first) at->second = {elements, &step_case};
+  }
+  std::vector<StepCase> result;
+  for (const auto& [source, found] : smallest) result.push_back(*found.second);
+  return result;
+}
+
 // Run by the tests below, in Oclgrind.
 TEST(InsideOclgrind, Steps) {
   const char* lanes = std::getenv(kInside);
@@ -38,6 +68,8 @@ TEST(InsideOclgrind, Steps) {
   ASSERT_NE(device->info().platform.find("Oclgrind"), std::string::npos) << device->info().platform;
   check(*device, opencl_map_cases());
   check(*device, opencl_reduce_cases());
+  check(*device, smallest_of_each(rotation_cases(), options.lanes));
+  check(*device, smallest_of_each(selection_cases(), options.lanes));
   check(*device, opencl_contract_cases());
   check(*device, opencl_attention_cases());
   check(*device, opencl_append_cases());

@@ -14,6 +14,8 @@
 #include "ops/contract/cases.h"
 #include "ops/map/cases.h"
 #include "ops/reduce/cases.h"
+#include "ops/rope/cases.h"
+#include "ops/select/cases.h"
 #include "tests/opencl_cases.h"
 #include "ops/harness/random_steps.h"
 
@@ -57,6 +59,7 @@ void lint(const GpuShape& shape) {
   units.add(map_cases());
   units.add(norm_cases());
   units.add(rotation_cases());
+  units.add(selection_cases());
   units.add(contract_case_table());
   units.add(attention_case_table());
   for (uint64_t seed = 1; seed <= 100; ++seed) units.add(random_step(seed).step_case);

@@ -17,6 +17,8 @@
 #include "ops/gather/cases.h"
 #include "ops/map/cases.h"
 #include "ops/reduce/cases.h"
+#include "ops/rope/cases.h"
+#include "ops/select/cases.h"
 #include "ops/harness/reference.h"
 #include "tests/opencl_cases.h"
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "ops/reduce/cases.h"
+#include "ops/rope/cases.h"
 #include "ops/rope/cpu.h"
 #include "tests/check_cases.h"
 
@@ -12,6 +12,11 @@ namespace weft {
 namespace {
 
 TEST(Rotation, Cases) { check_cases(rotation_cases()); }
+
+// Of contractions whose activations may be rounded.
+TEST(Rotation, FastIsNear) {
+  check_cases(rotation_cases(), {.absolute = 0.01, .relative = 0.02}, Precision::fast);
+}
 
 TEST(Rotation, TablesOfFarPositions) {
   const std::vector<float> frequencies = {1.0f, 0.7f, 1e-1f, 1e-3f, 1e-5f};

@@ -4,7 +4,7 @@
 #include <limits>
 #include <vector>
 
-#include "ops/reduce/cases.h"
+#include "ops/select/cases.h"
 #include "ops/select/cpu.h"
 #include "tests/check_cases.h"
 
