@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "runtime/files/checkpoint.h"
-#include "runtime/generate/language_model.h"
+#include "runtime/files/language_model.h"
 #include "runtime/files/model_family.h"
 
 namespace weft {

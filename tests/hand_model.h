@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/expr/batch.h"
-#include "runtime/generate/language_model.h"
+#include "runtime/files/language_model.h"
 
 namespace weft::test {
 

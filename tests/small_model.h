@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "runtime/generate/language_model.h"
+#include "runtime/files/language_model.h"
 #include "tests/record_builder.h"
 
 namespace weft::test {

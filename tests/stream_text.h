@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "runtime/text/tokenizer.h"
 #include "core/utf8.h"
+#include "runtime/text/tokenizer/tokenizer.h"
 
 namespace weft::test {
 

@@ -16,10 +16,10 @@
 
 #include "core/error.h"
 #include "ops/step.h"
-#include "runtime/plan/device.h"
 #include "runtime/files/checkpoint.h"
-#include "runtime/generate/language_model.h"
-#include "runtime/text/tokenizer.h"
+#include "runtime/files/language_model.h"
+#include "runtime/plan/device.h"
+#include "runtime/text/tokenizer/tokenizer.h"
 
 namespace weft::tools {
 

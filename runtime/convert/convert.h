@@ -14,7 +14,7 @@
 #include "core/format/format.h"
 #include "runtime/files/checkpoint.h"
 #include "runtime/files/gguf_writer.h"
-#include "runtime/generate/language_model.h"
+#include "runtime/files/language_model.h"
 #include "runtime/files/model_declaration.h"
 
 namespace weft {

@@ -16,7 +16,7 @@
 #include "core/expr/batch.h"
 #include "ops/rope/rope.h"
 #include "runtime/files/checkpoint.h"
-#include "runtime/generate/language_model.h"
+#include "runtime/files/language_model.h"
 #include "runtime/files/model_declaration.h"
 #include "runtime/files/model_family.h"
 #include "runtime/files/rope_scaling.h"

@@ -5,8 +5,8 @@
 #include <numeric>
 #include <utility>
 
+#include "core/aligned_bytes.h"
 #include "core/error.h"
-#include "runtime/plan/aligned_bytes.h"
 #include "core/utf8.h"
 
 namespace weft {

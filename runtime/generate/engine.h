@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/files/language_model.h"
 #include "runtime/generate/kv_cache.h"
-#include "runtime/generate/language_model.h"
 #include "runtime/plan/plan.h"
 
 namespace weft {

@@ -11,7 +11,7 @@
 #include "runtime/generate/engine.h"
 #include "runtime/generate/logprobs.h"
 #include "runtime/generate/sampler.h"
-#include "runtime/text/tokenizer.h"
+#include "runtime/text/tokenizer/tokenizer.h"
 
 namespace weft {
 

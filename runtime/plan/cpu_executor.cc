@@ -5,9 +5,9 @@
 #include <cstring>
 #include <optional>
 
+#include "core/aligned_bytes.h"
 #include "core/error.h"
 #include "ops/cpu/kernel.h"
-#include "runtime/plan/aligned_bytes.h"
 #include "runtime/plan/cpus.h"
 #include "runtime/plan/executor.h"
 #include "runtime/plan/team_size.h"

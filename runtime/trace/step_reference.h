@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "ops/harness/reference.h"
+#include "runtime/files/language_model.h"
 #include "runtime/plan/extents.h"
-#include "runtime/generate/language_model.h"
 
 namespace weft {
 

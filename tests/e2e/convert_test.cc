@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "runtime/files/gguf_writer.h"
-#include "runtime/text/tokenizer.h"
 #include "core/utf8.h"
+#include "runtime/files/gguf_writer.h"
+#include "runtime/text/tokenizer/tokenizer.h"
 #include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/hf_model.h"

@@ -8,10 +8,10 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "core/utf8.h"
 #include "models/registry.h"
 #include "runtime/generate/engine.h"
-#include "runtime/text/tokenizer.h"
-#include "core/utf8.h"
+#include "runtime/text/tokenizer/tokenizer.h"
 #include "tests/command.h"
 #include "tests/errors.h"
 

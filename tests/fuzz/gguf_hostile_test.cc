@@ -12,9 +12,9 @@
 
 #include "core/error.h"
 #include "core/format/format.h"
-#include "runtime/files/gguf.h"
-#include "runtime/text/tokenizer.h"
 #include "core/utf8.h"
+#include "runtime/files/gguf.h"
+#include "runtime/text/tokenizer/tokenizer.h"
 #include "tests/gguf_writer.h"
 #include "tests/test_data.h"
 

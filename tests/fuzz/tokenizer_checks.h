@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "core/error.h"
-#include "runtime/text/tokenizer.h"
 #include "core/utf8.h"
+#include "runtime/text/tokenizer/tokenizer.h"
 
 namespace weft::fuzz {
 

@@ -12,7 +12,7 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "runtime/text/tokenizer.h"
+#include "runtime/text/tokenizer/tokenizer.h"
 #include "tests/fuzz/tokenizer_checks.h"
 
 namespace {

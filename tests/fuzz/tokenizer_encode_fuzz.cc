@@ -7,12 +7,12 @@
 #include <utility>
 #include <vector>
 
+#include "core/utf8.h"
 #include "runtime/text/tokenizer/bpe_tokenizer.h"
 #include "runtime/text/tokenizer/byte_alphabet.h"
 #include "runtime/text/tokenizer/spm_tokenizer.h"
-#include "runtime/text/tokenizer.h"
+#include "runtime/text/tokenizer/tokenizer.h"
 #include "runtime/text/tokenizer/unicode.h"
-#include "core/utf8.h"
 #include "tests/fuzz/tokenizer_checks.h"
 
 namespace {

@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "core/error.h"
-#include "runtime/text/tokenizer.h"
+#include "runtime/text/tokenizer/tokenizer.h"
 #include "tests/fuzz/input_file.h"
 #include "tests/fuzz/tokenizer_checks.h"
 

@@ -7,7 +7,7 @@
 
 #include "models/registry.h"
 #include "runtime/generate/engine.h"
-#include "runtime/text/tokenizer.h"
+#include "runtime/text/tokenizer/tokenizer.h"
 #include "tests/gpu_device.h"
 #include "tests/logits_error.h"
 #include "tests/test_data.h"

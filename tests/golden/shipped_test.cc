@@ -5,7 +5,7 @@
 #include "models/registry.h"
 #include "runtime/generate/engine.h"
 #include "runtime/generate/sampler.h"
-#include "runtime/text/tokenizer.h"
+#include "runtime/text/tokenizer/tokenizer.h"
 #include "tests/allocation_counter.h"
 #include "tests/logits_error.h"
 #include "tests/targets.h"

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/text/text_hash.h"
+#include "runtime/text/tokenizer/text_hash.h"
 
 namespace weft {
 

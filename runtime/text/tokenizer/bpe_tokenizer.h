@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "runtime/files/gguf.h"
 #include "runtime/text/tokenizer/added_tokens.h"
 #include "runtime/text/tokenizer/bpe_model.h"
-#include "runtime/files/gguf.h"
 #include "runtime/text/tokenizer/normalizer.h"
 #include "runtime/text/tokenizer/pre_tokenizer.h"
-#include "runtime/text/tokenizer.h"
+#include "runtime/text/tokenizer/tokenizer.h"
 #include "runtime/text/tokenizer/vocabulary.h"
 
 namespace weft {

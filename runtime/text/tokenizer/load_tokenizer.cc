@@ -5,16 +5,16 @@
 #include <vector>
 
 #include "core/error.h"
-#include "runtime/text/tokenizer/bpe_tokenizer.h"
 #include "runtime/files/checkpoint.h"
 #include "runtime/files/file_kind.h"
 #include "runtime/files/gguf_split.h"
 #include "runtime/files/json_node.h"
 #include "runtime/files/mapped_file.h"
 #include "runtime/files/model_family.h"
+#include "runtime/text/tokenizer/bpe_tokenizer.h"
 #include "runtime/text/tokenizer/pre_tokenizer_names.h"
 #include "runtime/text/tokenizer/spm_tokenizer.h"
-#include "runtime/text/tokenizer.h"
+#include "runtime/text/tokenizer/tokenizer.h"
 #include "runtime/text/tokenizer/tokenizer_config.h"
 #include "runtime/text/tokenizer/tokenizer_json.h"
 #include "runtime/text/tokenizer/tokenizer_model.h"

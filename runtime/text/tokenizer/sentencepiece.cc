@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "core/error.h"
-#include "runtime/text/text_hash.h"
-#include "runtime/text/tokenizer/tokenizer_model.h"
 #include "core/utf8.h"
+#include "runtime/text/tokenizer/text_hash.h"
+#include "runtime/text/tokenizer/tokenizer_model.h"
 
 namespace weft {
 namespace {

@@ -8,11 +8,11 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/utf8.h"
 #include "runtime/text/tokenizer/normalizer.h"
 #include "runtime/text/tokenizer/pre_tokenizer_names.h"
 #include "runtime/text/tokenizer/special_text.h"
-#include "runtime/text/text_hash.h"
-#include "core/utf8.h"
+#include "runtime/text/tokenizer/text_hash.h"
 
 namespace weft {
 namespace {

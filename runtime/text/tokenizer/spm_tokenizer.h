@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "runtime/files/gguf.h"
-#include "runtime/text/tokenizer.h"
+#include "runtime/text/tokenizer/tokenizer.h"
 #include "runtime/text/tokenizer/vocabulary.h"
 
 namespace weft {

@@ -7,7 +7,7 @@
 
 #include "runtime/files/json_node.h"
 #include "runtime/files/mapped_file.h"
-#include "runtime/text/text_hash.h"
+#include "runtime/text/tokenizer/text_hash.h"
 
 namespace weft {
 namespace {

@@ -8,7 +8,7 @@
 #include <set>
 
 #include "runtime/files/gguf_writer.h"
-#include "runtime/text/tokenizer.h"
+#include "runtime/text/tokenizer/tokenizer.h"
 #include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"

@@ -5,10 +5,10 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "runtime/files/checkpoint.h"
-#include "runtime/text/tokenizer.h"
-#include "runtime/text/tokenizer/tokenizer_model.h"
 #include "core/utf8.h"
+#include "runtime/files/checkpoint.h"
+#include "runtime/text/tokenizer/tokenizer.h"
+#include "runtime/text/tokenizer/tokenizer_model.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"
 #include "tests/test_data.h"

@@ -1,4 +1,4 @@
-#include "runtime/text/tokenizer.h"
+#include "runtime/text/tokenizer/tokenizer.h"
 
 #include <gtest/gtest.h>
 

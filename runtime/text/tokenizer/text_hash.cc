@@ -1,4 +1,4 @@
-#include "runtime/text/text_hash.h"
+#include "runtime/text/tokenizer/text_hash.h"
 
 #include <cstring>
 #include <random>

@@ -1,4 +1,4 @@
-#include "runtime/generate/language_model.h"
+#include "runtime/files/language_model.h"
 
 #include "core/error.h"
 
