@@ -88,7 +88,7 @@ void flatten(const Json& object, const std::string& prefix, const std::string& f
     }
     auto converted = value_of(value);
     if (!converted && !strict) continue;
-    if (!converted) throw Error(file + ": key " + in_quotes(name) + ": is no value that a configuration may have");
+    if (!converted) throw Error(file + ": key " + in_quotes(name) + ": is not a valid value in a configuration");
     if (!out.emplace(name, std::move(*converted)).second) {
       throw Error(file + ": key " + in_quotes(name) + " appears both with a dot and as an object's member");
     }
@@ -119,7 +119,7 @@ void check_readable(const fs::path& directory) {
 void check_shard_name(const std::string& index, const std::string& name) {
   const fs::path path(name);
   if (name.empty() || path.has_parent_path() || name == "." || name == ".." || name.find('\0') != name.npos) {
-    throw Error(index + ": " + in_quotes(name) + " is no name of a file in this directory");
+    throw Error(index + ": " + in_quotes(name) + " is not the name of a file in this directory");
   }
 }
 
@@ -165,7 +165,7 @@ void Checkpoint::read_gguf() {
     if (!entry.key.starts_with(gguf_prefix_)) continue;
     const std::string key(entry.key.substr(gguf_prefix_.size()));
     if (auto value = value_of(entry.value)) config_.emplace(key, std::move(*value));
-    else gguf_->fail(entry.key, "is no value that a configuration may have");
+    else gguf_->fail(entry.key, "is not a valid value in a configuration");
   }
   if (const ModelFamily* family = family_of_gguf(architecture_, config_)) {
     architecture_ = family->name;
@@ -196,7 +196,7 @@ void Checkpoint::read_config() {
   const fs::path path = directory_ / "config.json";
   config_path_ = path.string();
   Json json = read_json(path, kMaxConfig);
-  if (!json.is_object()) throw Error(config_path_ + ": is no object");
+  if (!json.is_object()) throw Error(config_path_ + ": is not an object");
   for (const std::string_view key : kQuantizationKeys) {
     const Json* object = weft::find(json, key);
     if (object == nullptr || !object->is_object()) continue;
@@ -209,7 +209,7 @@ void Checkpoint::read_config() {
   flatten(json, "", config_path_, true, config_);
   const auto type = config_.find("model_type");
   const std::string* name = type == config_.end() ? nullptr : std::get_if<std::string>(&type->second);
-  if (name == nullptr) throw Error(config_path_ + ": key 'model_type' is missing, or no text");
+  if (name == nullptr) throw Error(config_path_ + ": key 'model_type' is missing or not a string");
   architecture_ = *name;
   const ModelFamily* family = family_of_model_type(architecture_);
   if (family == nullptr) return;
@@ -227,7 +227,7 @@ void Checkpoint::open_shards() {
   if (fs::exists(index, error) && !fs::exists(directory_ / "model.safetensors", error)) {
     const Json json = read_json(index);
     const Json* map = weft::find(json, "weight_map");
-    if (map == nullptr || !map->is_object()) throw Error(index.string() + ": key 'weight_map' is missing, or no object");
+    if (map == nullptr || !map->is_object()) throw Error(index.string() + ": key 'weight_map' is missing or not an object");
     for (const auto& [tensor, shard] : map->items()) {
       if (!shard.is_string()) throw Error(index.string() + ": tensor " + in_quotes(tensor) + ": is not mapped to a file name");
       check_shard_name(index.string(), shard.get<std::string>());

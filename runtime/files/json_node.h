@@ -29,7 +29,7 @@ class JsonNode {
   // A member, which may be absent: then the node is null.
   JsonNode at(std::string_view key) const {
     static const Json null;
-    if (!value_->is_object()) fail("is no object");
+    if (!value_->is_object()) fail("is not an object");
     const Json* member = find(*value_, key);
     return JsonNode(member != nullptr ? *member : null, *source_,
                     path_ + (path_.empty() ? "" : ".") + std::string(key));
@@ -39,7 +39,7 @@ class JsonNode {
   template <class Fun>
   void each(Fun fun) const {
     if (is_null()) return;
-    if (!value_->is_array()) fail("is no array");
+    if (!value_->is_array()) fail("is not an array");
     for (size_t i = 0; i < value_->size(); ++i) {
       fun(JsonNode((*value_)[i], *source_, path_ + "[" + std::to_string(i) + "]"));
     }
@@ -49,14 +49,14 @@ class JsonNode {
   template <class Fun>
   void each_member(Fun fun) const {
     if (is_null()) return;
-    if (!value_->is_object()) fail("is no object");
+    if (!value_->is_object()) fail("is not an object");
     for (const auto& [key, member] : value_->items()) {
       fun(key, JsonNode(member, *source_, path_ + "[" + in_quotes(key) + "]"));
     }
   }
 
   const std::string& text() const {
-    if (!value_->is_string()) fail(is_null() ? "is absent" : "is no string");
+    if (!value_->is_string()) fail(is_null() ? "is absent" : "is not a string");
     return value_->get_ref<const std::string&>();
   }
   bool flag(bool fallback) const {

@@ -445,7 +445,7 @@ static int64_t weight_extent(const GraphRecord& graph, AxisId axis) {
       if (value.axes[i] == axis) return value.storage->extents[i];
     }
   }
-  throw Error("axis '" + graph.axes[axis].name + "' of the logits is no axis of a weight");
+  throw Error("axis '" + graph.axes[axis].name + "' of the logits is not an axis of a weight");
 }
 
 std::shared_ptr<const ModelDeclaration> ModelConfig::declaration(const WeightLoader& loader) const {

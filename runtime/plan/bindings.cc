@@ -30,7 +30,7 @@ void Bindings::input(ValueId value, const void* data, std::span<const int64_t> e
   if (value == kNoValue) throw Error("an input is bound that was never given a value");
   if (value >= graph().values.size()) throw Error("value " + std::to_string(value) + " is not in the graph");
   const ValueRecord& record = graph().values[value];
-  if (record.kind != ValueKind::input) throw Error(quoted(record.name) + " is no input");
+  if (record.kind != ValueKind::input) throw Error(quoted(record.name) + " is not an input");
   if (extents.size() != record.axes.size()) {
     throw Error("input " + quoted(record.name) + " has " + std::to_string(record.axes.size()) + " axes, but " +
                 std::to_string(extents.size()) + " extents were given");

@@ -105,7 +105,7 @@ bool ExtentTable::apply(const ExtentRule& rule, uint32_t index) {
   if (extents_[rule.whole] % extents_[factor] != 0) {
     throw Error(rule.what + ": axis " + quoted(graph_->axes[rule.whole].name) + " is " +
                 std::to_string(extents_[rule.whole]) + " in " + describe(origins_[rule.whole]) +
-                ", no multiple of axis " + quoted(graph_->axes[factor].name) + ", which is " +
+                ", not a multiple of axis " + quoted(graph_->axes[factor].name) + ", which is " +
                 std::to_string(extents_[factor]) + " in " + describe(origins_[factor]));
   }
   return derive(other, extents_[rule.whole] / extents_[factor]);
@@ -149,7 +149,7 @@ ExtentTable ExtentTable::of_limits(const ExtentTable& known, const Limits& limit
   const GraphRecord& graph = *table.graph_;
   for (const auto& [axis, extent] : limits.extents) {
     if (axis >= graph.axes.size())
-      throw Error("a limit names axis " + std::to_string(axis) + ", of which there is none");
+      throw Error("a limit names axis " + std::to_string(axis) + ", which is not in the graph");
     if (!table.known(axis) || table.origins_[axis].from == From::limit) {
       table.set(axis, extent, {From::limit, 0});
     } else if (extent < table[axis]) {

@@ -43,7 +43,7 @@ void transpose(const Storage& storage, const std::vector<int64_t>& extents, cons
 const std::byte* PackedWeights::pack(const Region&, const Operand& operand, std::span<const AxisId> axes,
                                      Format& format) {
   const ValueRecord& value = graph_.values[operand.value];
-  if (value.kind != ValueKind::weight) throw Error("value '" + value.name + "' is no weight to pack");
+  if (value.kind != ValueKind::weight) throw Error("value '" + value.name + "' is not a weight, so it cannot be packed");
   const Storage& storage = *value.storage;
 
   std::vector<int64_t> extents;

@@ -204,7 +204,7 @@ SentencePieceModel read_sentencepiece(std::string_view data, const std::string& 
   const auto token = [&](const char* name, int64_t id, TokenType type) -> std::optional<int32_t> {
     if (id < 0) return std::nullopt;  // the model has none
     if (static_cast<uint64_t>(id) >= vocabulary.size() || vocabulary.types[static_cast<size_t>(id)] != type) {
-      throw Error(source + ": " + name + " is " + std::to_string(id) + ", which is no piece of that type");
+      throw Error(source + ": " + name + " is " + std::to_string(id) + ", which is not a piece of that type");
     }
     return static_cast<int32_t>(id);
   };

@@ -174,7 +174,7 @@ void Decoding::read(const JsonNode& node) {
     return;
   }
   if (name == "Strip") return read_strip(node);
-  if (fused || byte_level) type.fail("is " + in_quotes(name) + " behind Fuse or ByteLevel, which this build does not have");
+  if (fused || byte_level) type.fail("is " + in_quotes(name) + " after Fuse or ByteLevel, which this build does not have");
   if (name == "ByteLevel") {
     byte_level = fused = true;
   } else if (name == "ByteFallback") {
@@ -246,7 +246,7 @@ void read_model(const JsonNode& model, BpeParts& parts, TextIndex& ids, size_t t
       } else {
         if (!merge.value().is_array() || merge.value().size() != 2 || !merge.value()[0].is_string() ||
             !merge.value()[1].is_string()) {
-          throw Error("is no pair of tokens");
+          throw Error("is not a pair of tokens");
         }
         add_merge(merge.value()[0].get_ref<const std::string&>(), merge.value()[1].get_ref<const std::string&>(), ids,
                   parts.merges);
@@ -260,7 +260,7 @@ void read_model(const JsonNode& model, BpeParts& parts, TextIndex& ids, size_t t
   options.fuse_unknown = model.at("fuse_unk").flag(false);
   if (const JsonNode unknown = model.at("unk_token"); !unknown.is_null()) {
     const auto found = ids.find(unknown.text());
-    if (found == ids.end()) unknown.fail("is " + in_quotes(unknown.text()) + ", which is no token");
+    if (found == ids.end()) unknown.fail("is " + in_quotes(unknown.text()) + ", which is not a token");
     options.unknown = parts.vocabulary.unknown = found->second;
   }
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {

@@ -495,9 +495,9 @@ TEST(Verify, Caches) {
   };
   EXPECT_EQ(change([](GraphRecord& g) { g.caches[0].key = 70; }), "cache 'kv': unknown key or pos axis");
   EXPECT_EQ(change([&](GraphRecord& g) { g.caches[0].fields[1] = t.k; }),
-            "cache 'kv': value #" + std::to_string(t.k) + " is no field of it");
+            "cache 'kv': value #" + std::to_string(t.k) + " is not one of its fields");
   EXPECT_EQ(change([&](GraphRecord& g) { g.caches[0].positions = t.k; }),
-            "cache 'kv': its positions are no value of it");
+            "cache 'kv': its positions are not one of its values");
   EXPECT_EQ(change([&](GraphRecord& g) { g.caches[0].slots = t.k; }),
             "cache 'kv': positions, slots and sequences of rows are i32 values over 'pos'");
   EXPECT_EQ(change([&](GraphRecord& g) { g.values[t.cache.fields[0]].axes = {t.dim}; }),

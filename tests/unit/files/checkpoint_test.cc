@@ -155,13 +155,13 @@ TEST_F(Directory, ConfigurationsThatAreNone) {
   EXPECT_CONTAINS(error(), "config.json: cannot open: No such file");
   for (const auto& [text, part] : std::vector<std::pair<std::string, std::string>>{
            {"", "config.json: is empty: download it again"},
-           {"[]", "config.json: is no object"},
+           {"[]", "config.json: is not an object"},
            {"{}", "key 'model_type' is missing"},
-           {R"({"model_type":7})", "key 'model_type' is missing, or no text"},
+           {R"({"model_type":7})", "key 'model_type' is missing or not a string"},
            {R"({"model_type":"llama","model_type":"llama"})", "'model_type' appears twice"},
            {R"({"model_type":"llama","a":{"b":1},"a.b":2})", "'a.b' appears both"},
-           {R"({"model_type":"llama","a":[[1]]})", "key 'a': is no value"},
-           {R"({"model_type":"llama","a":[1,"b"]})", "key 'a': is no value"},
+           {R"({"model_type":"llama","a":[[1]]})", "key 'a': is not a valid value"},
+           {R"({"model_type":"llama","a":[1,"b"]})", "key 'a': is not a valid value"},
            {R"({"model_type":"llama","a":)" + std::string(200, '{') + "}", "config.json: "},
            {std::string(200, '['), "nested deeper"},
            {"{\"model_type\":\"\xc3\"}", "is not JSON"}}) {
@@ -323,7 +323,7 @@ TEST_F(Shards, IndexesThatAreNone) {
   for (const auto& [text, part] : std::vector<std::pair<std::string, std::string>>{
            {"{}", "'weight_map' is missing"},
            {"[]", "'weight_map' is missing"},
-           {R"({"weight_map":[]})", "'weight_map' is missing, or no object"},
+           {R"({"weight_map":[]})", "'weight_map' is missing or not an object"},
            {R"({"weight_map":{}})", "names no file"},
            {R"({"weight_map":{"x":1}})", "tensor 'x': is not mapped to a file name"},
            {R"({"weight_map":{"x":"a","x":"b"}})", "'x' appears twice"},
@@ -339,11 +339,11 @@ TEST_F(Shards, NamesDoNotLeaveTheDirectory) {
        {"../a.safetensors", "/etc/passwd", "sub/a.safetensors", "..", ".", "", "./a.safetensors"}) {
     json map = map_;
     map["model.norm.weight"] = name;
-    EXPECT_CONTAINS(error_with(map), "is no name of a file in this directory") << name;
+    EXPECT_CONTAINS(error_with(map), "is not the name of a file in this directory") << name;
   }
   json map = map_;
   map["model.norm.weight"] = std::string("a.safetensors\0.txt", 18);
-  EXPECT_CONTAINS(error_with(map), "is no name of a file in this directory");
+  EXPECT_CONTAINS(error_with(map), "is not the name of a file in this directory");
 }
 
 TEST_F(Shards, IndexAndFilesMustAgree) {
@@ -617,9 +617,9 @@ TEST(CheckpointFile, GgufErrorsNameTheByte) {
   const TempFile file(writer.bytes());
   const auto checkpoint = Checkpoint::open(file.path());
   EXPECT_EQ(std::get<std::string>(checkpoint->config().at("embedding_length")), "wide");
-  const std::string error = error_of([&] { checkpoint->fail("embedding_length", "is no number"); });
+  const std::string error = error_of([&] { checkpoint->fail("embedding_length", "is not a number"); });
   EXPECT_EQ(error.rfind(file.path().string() + ": byte ", 0), 0u) << error;
-  EXPECT_CONTAINS(error, "key 'llama.embedding_length': is no number");
+  EXPECT_CONTAINS(error, "key 'llama.embedding_length': is not a number");
   EXPECT_CONTAINS(error_of([&] { checkpoint->fail("absent", "is missing"); }), ": key 'llama.absent': is missing");
   EXPECT_CONTAINS(error_of([] { Checkpoint::open("/nonexistent/model.gguf"); }),
                   "/nonexistent/model.gguf: cannot open");
