@@ -72,8 +72,8 @@ class RegionBuilder {
       build_source(region_.body, rope->args[0], region_.axes);
       build_rotation(*rope);
       if (top != rope) {
-        Scope scope{nullptr, rope, {}};
-        add(region_.post, scope, request.expression);
+        EmitContext context{nullptr, rope, {}};
+        add(region_.post, context, request.expression);
       }
     } else {
       build_source(region_.body, request.expression, region_.axes);
@@ -85,7 +85,7 @@ class RegionBuilder {
  private:
   // Where an instruction is added: the source that its reductions belong to, the rope that is already computed, and
   // what has been added.
-  struct Scope {
+  struct EmitContext {
     Source* source;
     const Node* rotated;
     std::unordered_map<const Node*, uint16_t> known;
@@ -93,9 +93,9 @@ class RegionBuilder {
 
   void build_source(Source& source, const NodePtr& node, std::vector<AxisId> axes) {
     source.axes = std::move(axes);
-    Scope scope{&source, nullptr, {}};
+    EmitContext context{&source, nullptr, {}};
     reductions_.clear();
-    add(source.program, scope, node);
+    add(source.program, context, node);
   }
 
   void build_rotation(const Node& rope) {
@@ -144,8 +144,8 @@ class RegionBuilder {
     return index_of(region_.operands, std::move(result));
   }
 
-  int reduction(Scope& scope, const Node& node) {
-    Source& source = *scope.source;
+  int reduction(EmitContext& context, const Node& node) {
+    Source& source = *context.source;
     const AxisId axis = recorder_.axis(node.axis);
     if (source.reduced != kNoAxis && source.reduced != axis) {
       throw Error("one step reduces along one axis only; put materialize around the inner reduction");
@@ -153,7 +153,7 @@ class RegionBuilder {
     source.reduced = axis;
     Reduction result;
     result.op = node.reduce;
-    Scope inner{scope.source, nullptr, {}};
+    EmitContext inner{context.source, nullptr, {}};
     add(result.program, inner, node.args[0]);
     return index_of(source.reductions, std::move(result));
   }
@@ -162,9 +162,9 @@ class RegionBuilder {
     Contraction result;
     Source lhs;
     lhs.axes = recorder_.axes(node.axes);
-    Scope scope{&lhs, nullptr, {}};
+    EmitContext context{&lhs, nullptr, {}};
     auto outer_reductions = std::exchange(reductions_, {});
-    add(lhs.program, scope, node.args[0]);
+    add(lhs.program, context, node.args[0]);
     reductions_ = std::move(outer_reductions);
     result.lhs = index_of(region_.lhs, std::move(lhs));
     result.rhs = operand(*node.args[1]);
@@ -172,16 +172,16 @@ class RegionBuilder {
     return index_of(region_.contractions, std::move(result));
   }
 
-  uint16_t add(ScalarProgram& program, Scope& scope, const NodePtr& node) {
-    const auto known = scope.known.find(node.get());
-    if (known != scope.known.end()) return known->second;
-    const uint16_t result = add_new(program, scope, *node);
-    scope.known.emplace(node.get(), result);
+  uint16_t add(ScalarProgram& program, EmitContext& context, const NodePtr& node) {
+    const auto known = context.known.find(node.get());
+    if (known != context.known.end()) return known->second;
+    const uint16_t result = add_new(program, context, *node);
+    context.known.emplace(node.get(), result);
     if (program.code.size() > 60000) throw Error("an expression is too large for one step; put materialize inside");
     return result;
   }
 
-  uint16_t add_new(ScalarProgram& program, Scope& scope, const Node& node) {
+  uint16_t add_new(ScalarProgram& program, EmitContext& context, const Node& node) {
     ScalarInstr instr{};
     instr.type = node.type;
     switch (node.kind) {
@@ -199,10 +199,10 @@ class RegionBuilder {
         instr.imm = operand(node);
         break;
       case NodeKind::reduce: {
-        if (!scope.source) throw Error("a reduction above a rope needs a step of its own; put materialize around it");
+        if (!context.source) throw Error("a reduction above a rope needs a step of its own; put materialize around it");
         const auto known = reductions_.find(&node);
         instr.op = ScalarOp::reduction;
-        instr.imm = known != reductions_.end() ? known->second : reduction(scope, node);
+        instr.imm = known != reductions_.end() ? known->second : reduction(context, node);
         reductions_.emplace(&node, instr.imm);
         break;
       }
@@ -214,16 +214,16 @@ class RegionBuilder {
         // One expansion per node, so that its reductions are recorded once.
         NodePtr& expanded = expanded_[&node];
         if (!expanded) expanded = expand_softmax(node);
-        return add(program, scope, expanded);
+        return add(program, context, expanded);
       }
       case NodeKind::rope:
         instr.op = ScalarOp::rotated;
-        if (&node != scope.rotated) throw Error("one step rotates once; put materialize around one of the ropes");
+        if (&node != context.rotated) throw Error("one step rotates once; put materialize around one of the ropes");
         break;
       case NodeKind::scalar: {
         instr.op = node.op;
         uint16_t* const slots[] = {&instr.a, &instr.b, &instr.c};
-        for (size_t i = 0; i < node.args.size(); ++i) *slots[i] = add(program, scope, node.args[i]);
+        for (size_t i = 0; i < node.args.size(); ++i) *slots[i] = add(program, context, node.args[i]);
         break;
       }
     }

@@ -46,7 +46,7 @@ KvCacheOptions Engine::cache_options(const LanguageModel& model, const EngineOpt
 
 Plan Engine::compile_model(const LanguageModel& model, const Device& device, const EngineOptions& options) {
   // The cache is made last; one that cannot fit is found before weights are packed.
-  KvCache::check_memory(*model.graph, device, {}, cache_options(model, options));
+  PagedKvCache::check_memory(*model.graph, device, {}, cache_options(model, options));
   Limits limits;
   limits.set(model.pos_axis, options.batch).set(model.rows_axis, options.logit_rows);
   std::vector<AxisId> keys;
@@ -156,7 +156,7 @@ void Engine::run() {
 }
 
 std::span<const int32_t> Engine::slots(int group) const {
-  cache_.book(group);  // throws for a group that there is not
+  cache_.block_tables(group);  // throws for a group that there is not
   return std::span(slots_[static_cast<size_t>(group)]).first(static_cast<size_t>(run_count_));
 }
 

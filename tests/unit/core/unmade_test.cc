@@ -263,7 +263,7 @@ TEST(Unmade, Plans) {
                  {"profile", [&] { plan.clear_profile(); }},
                  {"explain", [&] { plan.explain(); }},
                  {"explain_json", [&] { plan.explain_json(); }},
-                 {"a cache", [&] { KvCache(plan, {.sequences = 1, .max_length = 4}); }}},
+                 {"a cache", [&] { PagedKvCache(plan, {.sequences = 1, .max_length = 4}); }}},
                 "plan is used that was moved from");
   const Bindings kept = std::move(bindings);
   expect_errors({{"input", [&] { bindings.input(x.id(), data.data(), {3}); }},
@@ -330,7 +330,7 @@ TEST(Unmade, Engines) {
                  {"fork", [&] { engine.cache().fork(0, 1); }},
                  {"close", [&] { engine.cache().close(0); }},
                  {"length", [&] { engine.cache().length(0); }},
-                 {"book", [&] { engine.cache().book(); }},
+                 {"block_tables", [&] { engine.cache().block_tables(); }},
                  {"pool", [&] { engine.cache().pool(); }}},
                 "moved from");
   EXPECT_CONTAINS(test::error_of([&] { moved.slots(1); }), "there is no group 1");
