@@ -20,7 +20,7 @@ int32_t pages_of(int64_t tokens, int32_t page_size) {
 // Of a group; 0: none, or one that no sequence outgrows.
 int32_t window_of(const KvCacheOptions& options, size_t group) {
   const int32_t window = group < options.windows.size() ? options.windows[group] : 0;
-  if (window < 0) throw Error("a window of " + std::to_string(window) + " tokens");
+  if (window < 0) throw Error("a window cannot be " + std::to_string(window) + " tokens");
   return window < options.max_length ? window : 0;
 }
 
@@ -271,7 +271,7 @@ PagedKvCache::PagedKvCache(const Plan& plan, const KvCacheOptions& options)
 }
 
 void PagedKvCache::check() const {
-  if (pool_ == nullptr) throw Error("a KV cache is used that was moved from");
+  if (pool_ == nullptr) throw Error("a KV cache is used after it was moved from");
 }
 
 const CachePool& PagedKvCache::pool() const {

@@ -22,12 +22,12 @@ Bindings::Bindings(std::shared_ptr<const GraphRecord> graph)
       pages_(graph_->caches.size()) {}
 
 const GraphRecord& Bindings::graph() const {
-  if (graph_ == nullptr) throw Error("bindings are used that were moved from");
+  if (graph_ == nullptr) throw Error("bindings are used after they were moved from");
   return *graph_;
 }
 
 void Bindings::input(ValueId value, const void* data, std::span<const int64_t> extents) {
-  if (value == kNoValue) throw Error("an input is bound that was never given a value");
+  if (value == kNoValue) throw Error("input: the handle has no value");
   if (value >= graph().values.size()) throw Error("value " + std::to_string(value) + " is not in the graph");
   const ValueRecord& record = graph().values[value];
   if (record.kind != ValueKind::input) throw Error(quoted(record.name) + " is not an input");

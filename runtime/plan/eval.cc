@@ -16,7 +16,7 @@ std::vector<EvalResult> evaluate(const Device& device, std::shared_ptr<const Gra
   Limits limits;
   std::vector<int64_t> largest(graph->axes.size(), kUnknownExtent);
   for (const EvalInput& input : inputs) {
-    if (input.value == kNoValue) throw Error("evaluate: an input that was never given a value");
+    if (input.value == kNoValue) throw Error("evaluate: the handle of an input has no value");
     if (input.value >= graph->values.size()) throw Error("evaluate: no value " + std::to_string(input.value));
     const std::vector<AxisId>& axes = graph->values[input.value].axes;
     for (size_t i = 0; i < std::min(axes.size(), input.extents.size()); ++i) {

@@ -187,7 +187,7 @@ Plan& Plan::operator=(Plan&&) noexcept = default;
 Plan::~Plan() = default;
 
 PlanState& Plan::state() const {
-  if (state_ == nullptr) throw Error("a plan is used that was moved from");
+  if (state_ == nullptr) throw Error("a plan is used after it was moved from");
   return *state_;
 }
 
@@ -232,7 +232,7 @@ void Plan::run(const Bindings& bindings) {
 
 Output Plan::output(ValueId value) {
   const GraphRecord& graph = *state().graph;
-  if (value == kNoValue) throw Error("output: a value is asked for that was never given one");
+  if (value == kNoValue) throw Error("output: the handle has no value");
   if (std::find(graph.results.begin(), graph.results.end(), value) == graph.results.end()) {
     throw Error("value " +
                 (value < graph.values.size() ? "'" + graph.values[value].name + "'" : std::to_string(value)) +
@@ -264,7 +264,7 @@ int64_t Output::elements() const {
 }
 
 void Output::check() const {
-  if (data == nullptr && elements() != 0) throw Error("a result is read that was never given a value");
+  if (data == nullptr && elements() != 0) throw Error("the result has no value");
 }
 
 std::span<const float> Output::floats() const {

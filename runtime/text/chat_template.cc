@@ -77,7 +77,7 @@ ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 
 const std::string& ChatTemplate::name() const {
-  if (parsed_ == nullptr) throw Error("a chat template is used that was moved from");
+  if (parsed_ == nullptr) throw Error("a chat template is used after it was moved from");
   return parsed_->name;
 }
 

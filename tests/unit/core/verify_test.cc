@@ -291,7 +291,7 @@ TEST(Verify, Reductions) {
             }),
             "step 'reduced': body, reduction 1: a mean is of f32");
   EXPECT_EQ(refused(r.built, [](GraphRecord&, Step& s) { s.kind = StepKind::map; }),
-            "step 'reduced': body: steps of kind map have no reductions; put them into a step of their own");
+            "step 'reduced': body: steps of kind map have no reductions; put them into a separate step");
 }
 
 TEST(Verify, RotationAndSelection) {
@@ -425,7 +425,7 @@ TEST(Verify, Attention) {
             }),
             start + "operand 3 ('plain'): axis 'key' is the key of cache 'kv'; only cached values have it");
   EXPECT_EQ(change([&](Region& r) { r.operands[2].value = t.second.fields[0]; }),
-            start + "operand 2 ('other.field0') lies in another cache than an operand before it");
+            start + "operand 2 ('other.field0') lies in a different cache from an earlier operand");
   EXPECT_EQ(change([&](Region& r) { std::swap(r.operands[1].view[0], r.operands[1].view[1]); }),
             start + "operand 1 ('kv.field0'): the view of a cached value leads with its key, axis 'key', whole");
   EXPECT_EQ(change([](Region& r) { r.lhs[0].program.code[0].imm = 1; }),
