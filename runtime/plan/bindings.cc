@@ -1,4 +1,4 @@
-// What a run is given, and the one place where it is checked.
+// The inputs of a run, and the one place where they are checked.
 #include <algorithm>
 
 #include "core/error.h"
@@ -37,7 +37,7 @@ void Bindings::input(ValueId value, const void* data, std::span<const int64_t> e
   }
   data_[value] = data;
   int64_t* row = value_extents_.data() + size_t{value} * kMaxRank;
-  row[0] = 0;  // bound, also where there are no axes
+  row[0] = 0;  // bound, even without axes
   std::copy(extents.begin(), extents.end(), row);
 }
 
@@ -85,7 +85,7 @@ void PlanState::check(const Bindings& bindings) {
   check_pages(bindings);
 }
 
-// Kernels trust slots, sequences and pages, so an index outside the pool must not get past here.
+// Kernels trust slots, sequences and pages, so an index outside the pool must be caught here.
 void PlanState::check_pages(const Bindings& bindings) const {
   const GraphRecord& records = *graph;
   for (size_t c = 0; c < records.caches.size(); ++c) {
@@ -97,7 +97,7 @@ void PlanState::check_pages(const Bindings& bindings) const {
     if (bindings.pool_ == nullptr) fail("no memory is bound to it");
     if (table.page_size <= 0 || table.pages == nullptr || table.length == nullptr)
       fail("no page table is bound to it");
-    // Layers share page tables: look at each once.
+    // Layers share page tables: check each table once.
     bool seen = false;
     for (size_t b = 0; b < c && !seen; ++b) {
       const CacheRecord& other = records.caches[b];

@@ -11,7 +11,7 @@ std::vector<EvalResult> evaluate(const Device& device, std::shared_ptr<const Gra
                                  const Limits& extents) {
   if (graph == nullptr) throw Error("evaluate: no graph was given: the pointer is null");
   if (!graph->caches.empty()) throw Error("evaluate: a graph with caches needs a plan");
-  // Limits are this run's extents. Those that disagree are left to the check of the bindings, which says more.
+  // The limits are this run's extents. Where extents disagree, the check of the bindings gives the better message.
   const ExtentTable known = ExtentTable::of_graph(*graph);
   Limits limits;
   std::vector<int64_t> largest(graph->axes.size(), kUnknownExtent);

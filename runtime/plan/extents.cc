@@ -64,7 +64,7 @@ void ExtentTable::set(AxisId axis, int64_t extent, Origin origin) {
   }
 }
 
-// True if the rule set an extent.
+// Returns whether the rule set an extent.
 bool ExtentTable::apply(const ExtentRule& rule, uint32_t index) {
   const Origin origin{From::rule, index};
   const auto derive = [&](AxisId axis, int64_t extent) {
@@ -101,7 +101,7 @@ bool ExtentTable::apply(const ExtentRule& rule, uint32_t index) {
   const AxisId factor = known(rule.outer) ? rule.outer : rule.inner;
   const AxisId other = known(rule.outer) ? rule.inner : rule.outer;
   if (!known(rule.whole) || !known(factor)) return false;
-  if (extents_[factor] == 0) return false;  // any extent of the other fits: something else has to say it
+  if (extents_[factor] == 0) return false;  // any extent of the other fits: another rule must set it
   if (extents_[rule.whole] % extents_[factor] != 0) {
     throw Error(rule.what + ": axis " + quoted(graph_->axes[rule.whole].name) + " is " +
                 std::to_string(extents_[rule.whole]) + " in " + describe(origins_[rule.whole]) +

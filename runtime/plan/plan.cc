@@ -57,7 +57,7 @@ void select_kernels(PlanState& state) {
     state.memory.scratch = std::max(state.memory.scratch, step.scratch_bytes);
 }
 
-// A value lives from the step that writes it to the last that reads it; results live to the end.
+// A value lives from the step that writes it to the last step that reads it; results live to the end.
 void find_lives(PlanState& state) {
   const GraphRecord& graph = *state.graph;
   const auto steps = static_cast<int>(graph.steps.size());
@@ -173,7 +173,7 @@ Plan compile(const Device& device, std::shared_ptr<const GraphRecord> graph, con
   if (print) print_verified(*state);
   bind_extents(*state, limits);
   if (print) print_bound(*state);
-  select_kernels(*state);  // asks for weights in the layout that each kernel reads, and so packs them
+  select_kernels(*state);  // requests weights in the layout that each kernel reads, and so packs them
   if (print) print_selected(*state);
   plan_values(*state);
   if (print) print_memory(*state);
