@@ -18,11 +18,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Longer lists are no hyperparameters (tokenizers have them).
+// Longer lists are not hyperparameters (tokenizers have them).
 constexpr size_t kMaxList = 4096;
 constexpr uint64_t kMaxConfig = uint64_t{16} << 20;  // bytes of a configuration file
 
-// Nothing for what no hyperparameter can be: lists of lists, lists of both texts and numbers.
+// Nothing for what cannot be a hyperparameter: lists of lists, lists of both texts and numbers.
 std::optional<ConfigValue> value_of(const GgufValue& value) {
   if (const auto flag = value.as_bool()) return *flag;
   if (const auto number = value.as_i64()) return *number;
@@ -44,7 +44,7 @@ std::optional<ConfigValue> value_of(const GgufValue& value) {
 std::optional<ConfigValue> value_of(const Json& value) {
   if (value.is_boolean()) return value.get<bool>();
   if (value.is_number_integer()) {
-    // Beyond int64 an integer is a number like any other (tokenizer lengths of 1e30 are written so).
+    // Beyond int64, an integer is treated as a number (some tokenizer lengths are written as 1e30).
     if (value.is_number_unsigned() && value.get<uint64_t>() > uint64_t{INT64_MAX}) return value.get<double>();
     return value.get<int64_t>();
   }
@@ -65,18 +65,18 @@ std::optional<ConfigValue> value_of(const Json& value) {
   return std::nullopt;
 }
 
-// Objects of config.json in which frameworks say how they quantized the weights.
+// Objects of config.json in which frameworks describe how they quantized the weights.
 constexpr std::string_view kQuantizationKeys[] = {"quantization", "quantization_config", "compression_config"};
 
 bool is_quantization_key(std::string_view key) {
   return std::find(std::begin(kQuantizationKeys), std::end(kQuantizationKeys), key) != std::end(kQuantizationKeys);
 }
 
-// Files beside config.json in which some tools say the same, and the tools' names.
+// Files beside config.json in which some tools do so, and the names of the tools.
 constexpr std::pair<const char*, const char*> kQuantizationFiles[] = {
     {"quantize_config.json", "GPTQ"}, {"quant_config.json", "AWQ"}, {"hf_quant_config.json", "ModelOpt"}};
 
-// `strict`: a value that no configuration may have is an error; else it is left out.
+// `strict`: a value that no configuration may have is an error; otherwise it is left out.
 void flatten(const Json& object, const std::string& prefix, const std::string& file, bool strict,
              std::map<std::string, ConfigValue, std::less<>>& out) {
   for (const auto& [key, value] : object.items()) {
@@ -100,11 +100,11 @@ bool holds_safetensors(const fs::path& directory) {
          (is_there(directory / "model.safetensors") || is_there(directory / "model.safetensors.index.json"));
 }
 
-// A directory that nothing in it lets us read as a model.
+// A directory in which nothing can be read as a model.
 void check_readable(const fs::path& directory) {
   if (!is_there(directory / "config.json")) {
     throw Error((directory / "config.json").string() +
-                ": cannot open: No such file or directory; nor is there a GGUF file: name a model");
+                ": cannot open: No such file or directory; there is no GGUF file either: name a model");
   }
   if (holds_safetensors(directory)) return;
   for (const char* name : {"pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth"}) {
@@ -115,7 +115,7 @@ void check_readable(const fs::path& directory) {
   }
 }
 
-// The name of a shard is a plain file name: an index does not reach out of its directory.
+// The name of a shard is a plain file name: an index must not reach outside its directory.
 void check_shard_name(const std::string& index, const std::string& name) {
   const fs::path path(name);
   if (name.empty() || path.has_parent_path() || name == "." || name == ".." || name.find('\0') != name.npos) {
@@ -240,7 +240,7 @@ void Checkpoint::open_shards() {
   }
   const bool indexed = !shard_of.empty();
   if (!indexed && !is_there(directory_ / "model.safetensors")) {
-    // Quantized models often go by other file names.
+    // Quantized models often have other file names.
     if (const auto how = stated_ ? stated_ : stated_beside()) throw Error(how->text());
   }
   shards_.reserve(names.size());  // tensors refer to them

@@ -1,4 +1,4 @@
-// A value in a JSON file together with the way to it, for messages. For .cc files.
+// A value in a JSON file together with its path, for messages. For use in .cc files.
 #pragma once
 
 #include <cmath>
@@ -64,10 +64,10 @@ class JsonNode {
     if (!value_->is_boolean()) fail("is neither true nor false");
     return value_->get<bool>();
   }
-  // From 0 to 2^31 - 1, also written as a float ("2.0").
+  // From 0 to 2^31 - 1; "2.0" counts as whole.
   int32_t id() const {
     if (!value_->is_number()) fail(is_null() ? "is absent" : "is not a whole number");
-    const auto number = value_->get<double>();  // exact in the range that is wanted
+    const auto number = value_->get<double>();  // exact in the range that is accepted
     if (std::trunc(number) != number) fail("is " + value_->dump() + ", not a whole number");
     if (number < 0 || number > INT32_MAX) fail("is " + value_->dump() + ", wanted 0 to 2^31 - 1");
     return static_cast<int32_t>(number);

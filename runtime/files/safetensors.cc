@@ -50,7 +50,7 @@ class Header {
   [[noreturn]] void fail(uint64_t byte, const std::string& reason) const {
     throw Error(file_.path() + ": byte " + std::to_string(byte) + ": " + reason);
   }
-  // Bytes of the header are not known any more once it is parsed: tensors are named, and where their data begin.
+  // Byte positions in the header are unknown once it is parsed: errors name the tensor and where its data begin.
   [[noreturn]] void fail(const std::string& tensor, const std::string& reason) const {
     fail(sizeof length_, "header: tensor " + in_quotes(tensor) + ": " + reason);
   }

@@ -79,7 +79,7 @@ class Directory : public testing::Test {
 };
 
 TEST_F(Directory, WithoutAModel) {
-  EXPECT_CONTAINS(error(), "config.json: cannot open: No such file or directory; nor is there a GGUF file");
+  EXPECT_CONTAINS(error(), "config.json: cannot open: No such file or directory; there is no GGUF file either");
   write_json("config.json", llama_config());
   EXPECT_CONTAINS(error(), "model.safetensors");
   for (const char* name : {"consolidated.00.pth", "pytorch_model.bin"}) {
@@ -181,7 +181,7 @@ TEST_F(Directory, HyperparametersThatCannotBe) {
     return load_error();
   };
   EXPECT_CONTAINS(with("hidden_size", nullptr), "key 'hidden_size': is missing");
-  EXPECT_CONTAINS(with("hidden_size", "8"), "key 'hidden_size': is the text '8', not an integer");
+  EXPECT_CONTAINS(with("hidden_size", "8"), "key 'hidden_size': is the string '8', not an integer");
   EXPECT_CONTAINS(with("hidden_size", 8.5), "key 'hidden_size': is 8.5, not an integer");
   EXPECT_CONTAINS(with("hidden_size", 0), "key 'hidden_size': 0 is not between");
   EXPECT_CONTAINS(with("hidden_size", -8), "key 'hidden_size': -8 is not between");
@@ -194,8 +194,8 @@ TEST_F(Directory, HyperparametersThatCannotBe) {
   EXPECT_CONTAINS(with("num_key_value_heads", 3), "'num_attention_heads': must be a multiple");
   EXPECT_CONTAINS(with("rms_norm_eps", 0), "'rms_norm_eps': is 0, not a finite number above 0");
   EXPECT_CONTAINS(with("rms_norm_eps", 1e300), "'rms_norm_eps': is 1e+300, not a finite number above 0");
-  EXPECT_CONTAINS(with("rms_norm_eps", "1e-5"), "'rms_norm_eps': is the text '1e-5', not a number");
-  EXPECT_CONTAINS(with("hidden_act", 7), "'hidden_act': is 7, not a text");
+  EXPECT_CONTAINS(with("rms_norm_eps", "1e-5"), "'rms_norm_eps': is the string '1e-5', not a number");
+  EXPECT_CONTAINS(with("hidden_act", 7), "'hidden_act': is 7, not a string");
   EXPECT_CONTAINS(with("hidden_act", "gelu"), "'hidden_act': is not silu");
   EXPECT_CONTAINS(with("tie_word_embeddings", 1), "'tie_word_embeddings': is neither true nor false");
   EXPECT_CONTAINS(with("rope_scaling", {{"rope_type", "spiral"}, {"factor", 2.0}}), "'spiral'");
@@ -220,7 +220,7 @@ TEST_F(Directory, IntegersMayBeWrittenAsFloats) {
                                                         {"2147483648.0", "2147483648 is not between"},
                                                         {"-32.0", "-32 is not between"},
                                                         {"-0.0", "-0 is not between"},
-                                                        {"\"32\"", "is the text '32', not an integer"},
+                                                        {"\"32\"", "is the string '32', not an integer"},
                                                         {"true", "is true, not an integer"}}) {
     config["rope_scaling"]["original_max_position_embeddings"] = json::parse(text);
     write_json("config.json", config);
