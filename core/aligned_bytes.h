@@ -16,7 +16,7 @@ class AlignedBytes {
   static constexpr size_t kAlignment = 64;
 
   AlignedBytes() = default;
-  // Throws Error where there is no memory.
+  // Throws Error where memory runs out.
   explicit AlignedBytes(size_t bytes) : bytes_(bytes), block_(std::calloc(bytes + kAlignment, 1)) {
     if (block_ == nullptr) throw Error("out of memory: a block of " + std::to_string(bytes) + " bytes was wanted");
     void* data = block_.get();

@@ -23,7 +23,7 @@ Utf8Sequence first_utf8_sequence(std::string_view text);
 
 bool is_utf8(std::string_view text);
 
-// The character of a complete sequence.
+// The character that a complete sequence encodes.
 char32_t decode_utf8(std::string_view sequence);
 void append_utf8(std::string& text, char32_t c);  // c is a character, not a surrogate
 
@@ -32,8 +32,8 @@ std::string make_utf8(std::string_view text);
 
 inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD
 
-// Text from a file, for a message: in single quotes, control characters, quotes, backslashes and bytes that
-// are not UTF-8 as \xNN, cut with "..." after about `limit` bytes.
+// Text from a file, for a message: in single quotes; control characters, quotes, backslashes and bytes that are
+// not UTF-8 as \xNN; cut with "..." after about `limit` bytes.
 std::string in_quotes(std::string_view text, size_t limit = 80);
 
 }  // namespace weft

@@ -179,7 +179,7 @@ std::vector<int32_t> parse_ids(const std::string& text, std::string_view flag) {
     int32_t id = 0;
     const auto [stop, error] = std::from_chars(text.data() + begin, text.data() + end, id);
     if (error != std::errc() || stop != text.data() + end || id < 0) {
-      throw CLI::ValidationError(std::string(flag), "'" + text.substr(begin, end - begin) + "' is no token id");
+      throw CLI::ValidationError(std::string(flag), "'" + text.substr(begin, end - begin) + "' is not a token id");
     }
     ids.push_back(id);
     begin = skip_blanks(end);

@@ -158,7 +158,7 @@ std::string format(const char* pattern, ...) __attribute__((format(printf, 1, 2)
 // --- commands: each adds its subcommand, whose callback does the work ---
 
 // Thrown by a command that has said what there was to say, and whose answer is no: the exit code is 1.
-struct AnswerIsNo {};
+struct NegativeResult {};
 
 void add_run(CLI::App& app);
 void add_trace(CLI::App& app);

@@ -56,7 +56,7 @@ void run(const ConvertFlags& flags) {
                static_cast<double>(whole) / 1e6, watch.seconds());
   const ModelConfig config(checkpoint);
   if (config.rope_scaling_type() == "dynamic") {
-    std::fprintf(stderr, "note: GGUF has no word for dynamic scaling: the file is like the directory up to %lld tokens\n",
+    std::fprintf(stderr, "note: GGUF cannot express dynamic scaling: the file matches the directory up to %lld tokens\n",
                  static_cast<long long>(config.count("context_length")));
   }
 }

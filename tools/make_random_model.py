@@ -213,7 +213,7 @@ def write_gguf(path, name, shape, kind, seed):
         stored = storage(shape, extents, role, kind)
         number, elements, size = TYPES[stored]
         if extents[-1] % elements != 0:
-            raise SystemExit(f"rows of {extents[-1]} of {tensor} are no whole blocks of {stored}")
+            raise SystemExit(f"rows of {extents[-1]} of {tensor} are not whole blocks of {stored}")
         table += text(tensor) + struct.pack("<I", len(extents)) + struct.pack(f"<{len(extents)}Q", *reversed(extents))
         table += struct.pack("<IQ", number, offset)
         plan.append((extents, role, stored))

@@ -22,7 +22,7 @@ void run_batch(const TokenizeFlags& flags, const Tokenizer& tokenizer) {
   const auto fail = [&](size_t i) {
     throw Error(flags.batch + ": element " + std::to_string(i) + " is neither a text nor a list of ids");
   };
-  if (!list.is_array()) throw Error(flags.batch + ": is no list");
+  if (!list.is_array()) throw Error(flags.batch + ": is not a list");
   Json results = Json::array();
   for (size_t i = 0; i < list.size(); ++i) {
     if (list[i].is_string()) {

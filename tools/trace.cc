@@ -208,7 +208,7 @@ void add_trace(CLI::App& app) {
     if (!flags->prompt.has_text() && !flags->prompt.has_tokens() && flags->against.empty()) {
       throw CLI::RequiredError("one of --prompt, --file, --tokens and --against");
     }
-    if (!run(*flags)) throw AnswerIsNo();
+    if (!run(*flags)) throw NegativeResult();
   });
 }
 

@@ -87,7 +87,7 @@ int main(int argc, char** argv) {
     std::ostringstream help;
     if (app.exit(error, help, std::cerr) != 0) return 2;
     return print_help(help.str());
-  } catch (const weft::tools::AnswerIsNo&) {
+  } catch (const weft::tools::NegativeResult&) {
     return 1;
   } catch (const weft::BrokenPipe&) {
     return end_by_broken_pipe();

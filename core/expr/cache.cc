@@ -5,7 +5,7 @@
 namespace weft {
 
 Value<i32, Pos> Batch::slots_of(Graph& graph, int group) const {
-  if (group < 0) throw Error("a cache of group " + std::to_string(group));
+  if (group < 0) throw Error("cache group " + std::to_string(group) + " is negative");
   if (group == 0) return slots;
   for (const CacheRecord& cache : graph.record()->caches) {
     if (cache.group == group) return {graph.recorder(), cache.slots};
@@ -15,10 +15,10 @@ Value<i32, Pos> Batch::slots_of(Graph& graph, int group) const {
 
 namespace {
 
-// An input of the batch, in the graph of its cache.
+// The ID of one of the batch's inputs, which must belong to the cache's graph.
 ValueId input_of(const Graph& graph, const Value<i32, Pos>& value, const std::string& cache, const char* what) {
   if (value.recorder() == nullptr || value.id() == kNoValue) {
-    throw Error("cache '" + cache + "': the batch's " + what + " were never given a value");
+    throw Error("cache '" + cache + "': the batch's " + what + " have no value");
   }
   if (value.recorder() != graph.recorder()) {
     throw Error("cache '" + cache + "': the batch belongs to another graph");
@@ -30,7 +30,7 @@ ValueId input_of(const Graph& graph, const Value<i32, Pos>& value, const std::st
 
 int CacheHandle::index() const {
   if (recorder_ == nullptr) {
-    throw Error("a cache is used that was never given one: it was default-made, or moved from. "
+    throw Error("a cache handle has no cache: it was default-constructed or moved from. "
                 "Cache(graph, batch, name) makes a cache");
   }
   return index_;

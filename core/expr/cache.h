@@ -5,8 +5,8 @@
 //   auto [K, V] = materialize(append(cache, k, v));
 //
 // A field is stored as rows of its axes after the key, at native heads: a value with an axis that the field lacks
-// (Group, say) cannot be appended, which does not compile. What the pages hold is runtime/generate/kv_cache.h's business. Like
-// values, these are handles to a graph: see Graph for threads.
+// (Group, say) cannot be appended; that does not compile. How the pages are stored is up to
+// runtime/generate/kv_cache.h. Like values, caches are handles to a graph: see Graph for threads.
 #pragma once
 
 #include <array>
@@ -25,8 +25,8 @@ struct Field {
   using axes = Axes<K, A...>;
 };
 
-// A cached field as it stands after an append: for each query, the tokens of its own sequence. Attention alone reads
-// it. `pos()` is the cached tokens' positions, a coordinate over the key axis.
+// A cached field as it stands after an append: for each query, the tokens of its own sequence. Only attention
+// reads it. `pos()` is the position of each cached token, a coordinate over the key axis.
 template <class F>
 class Paged {
  public:
@@ -56,7 +56,7 @@ auto as_expr(const Paged<F>& paged) {
       paged_node(paged.recorder(), paged.id(), Element::f32, axis_list<typename F::axes>::get())};
 }
 
-// What caches share, whatever their fields. A handle that was never given a cache throws Error where it is used.
+// What caches share, whatever their fields. Using a handle without a cache throws Error.
 class CacheHandle {
  public:
   CacheHandle() = default;
@@ -65,7 +65,7 @@ class CacheHandle {
   const std::shared_ptr<Recorder>& recorder() const;
 
  protected:
-  // Throws Error where the batch belongs to another graph, or one of its values was never given.
+  // Throws Error where the batch belongs to another graph, or where one of its handles has no value.
   CacheHandle(Graph& graph, const Batch& batch, const std::string& name, const AxisInfo* key,
               const std::vector<AxisList>& fields, int group);
 
@@ -77,8 +77,8 @@ class CacheHandle {
   int index_ = -1;
 };
 
-// Handle of one layer's cache in a graph. All fields have the same key axis. Layers of one `group` share page tables;
-// those that look back equally far may share one (LanguageModel::windows).
+// Handle of one layer's cache in a graph. All fields have the same key axis. Layers of one `group` share page
+// tables; layers that look back equally far may share a group (LanguageModel::windows).
 template <class First, class... Rest>
 class Cache : public CacheHandle {
  public:
@@ -94,7 +94,7 @@ class Cache : public CacheHandle {
   Paged<F> paged(size_t field) const {
     return {recorder(), record().fields[field], record().positions};
   }
-  // How traces call the fields; without this, NAME.0, NAME.1.
+  // The names of the fields in traces; by default NAME.0, NAME.1.
   void name_fields(const std::array<std::string, 1 + sizeof...(Rest)>& names) const {
     CacheHandle::name_fields(names);
   }

@@ -6,8 +6,8 @@
 
 namespace weft {
 
-// Axes of an elementwise result. Nested sets: the order of the larger side (the left one's if equal). Coordinates
-// broadcast freely and never lead: their further axes come last.
+// Axes of an elementwise result. Nested sets: the order of the larger side (of the left one if equal). Coordinates
+// broadcast freely and never lead: axes that only they have come last.
 template <class A, class B>
 inline constexpr bool axes_combine = is_subset<typename A::axes, typename B::axes> ||
                                      is_subset<typename B::axes, typename A::axes> || A::is_coordinate ||
@@ -40,7 +40,7 @@ consteval auto axes() {
 template <class A, class B>
 using combined_axes = typename decltype(combine_detail::axes<A, B>())::type;
 
-// Why two operands cannot be computed in one step; `void` if they can.
+// Why two operands cannot be combined in one step; `void` if they can.
 template <class A, class B>
 consteval auto step_conflict_of() {
   constexpr Stage a = A::stage, b = B::stage;
@@ -89,7 +89,7 @@ struct combined {
 template <class T, class A, class B>
 using combined_expr = typename combined<T, A, B>::type;
 
-// One operand, mapped: a leaf becomes a map.
+// One operand of a map: a leaf becomes a map.
 template <class T, class A>
 using mapped_expr =
     Expr<T, typename A::axes, is_mapped<A> ? Stage::map : A::stage, typename A::along, A::flags & ~kSoftmax>;

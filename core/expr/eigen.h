@@ -1,4 +1,4 @@
-// Tensors as Eigen sees them, and back; a header of its own, so that only those who want Eigen compile it.
+// Tensors as Eigen sees them, and back. A separate header, so that only those who want Eigen compile it.
 //
 //   Tensor<f32, Pos, Embed> x({4, 8});
 //   as_matrix(x).setRandom();                                   // Eigen::Map, row-major: pos x embed

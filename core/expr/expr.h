@@ -43,7 +43,7 @@ struct Expr {
   NodePtr node;
 };
 
-// Anything that can be an operand has an overload of as_expr: values, tensors, weights, expressions, numbers.
+// Anything that can be an operand has an overload of as_expr: values, tensors, weights, expressions and numbers.
 template <class T, class A, Stage S, class Along, unsigned Flags>
 const Expr<T, A, S, Along, Flags>& as_expr(const Expr<T, A, S, Along, Flags>& expr) {
   return expr;
@@ -69,7 +69,7 @@ template <class X>
 concept Operable = requires(const X& x) { as_expr(x); };
 template <class X>
 concept Number = std::floating_point<X> || std::same_as<X, int> || std::same_as<X, bool>;
-// What makes an operator of this library apply: at least one operand that is not a plain number.
+// What selects this library's operators: at least one operand that is not a plain number.
 template <class X>
 concept Symbolic = Operable<X> && !Number<X>;
 

@@ -1,5 +1,6 @@
-// materialize(e): the one place where anything happens. Records e as exactly one step of its graph and returns the
-// value it will have; the expression's type ends there. A name may be given: traces and errors show it.
+// materialize(e): the one place where anything is computed. Records e as exactly one step of its graph and returns
+// the value that the step will produce; the expression's type ends there. The name is optional; traces and errors
+// show it.
 #pragma once
 
 #include <string>
@@ -20,7 +21,7 @@ consteval auto why_not() {
                           softmax_of_a_contraction_goes_into_contract_over, reduced_along<typename E::along>,
                           put_materialize_around_the_operand>>;
   } else if constexpr (E::is_paged) {
-    // cached tokens differ per sequence: only contract<Key>(softmax<Key>(score), v) reads them
+    // cached tokens differ by sequence: only contract<Key>(softmax<Key>(score), v) reads them
     return because_of<refused<op::materialize, cached_values_are_read_by_attention_only,
                           because<value_has, typename E::axes>>>;
   } else {
@@ -44,7 +45,7 @@ consteval auto why_no_order() {
     return because_of<refused<op::materialize, order_has_other_axes_than_the_value, because<it_has, Order>,
                               because<value_has, typename E::axes>>>;
   } else if constexpr (E::stage == Stage::attention && !std::is_same_v<Order, typename E::axes>) {
-    // the fused kernel writes the queries' axes and then the values'; another order is a second step
+    // the fused kernel writes the queries' axes, then the values'; another order is a second step
     return because_of<refused<op::materialize, operand_is_an_attention, put_materialize_around_the_operand,
                               because<value_has, typename E::axes>>>;
   } else {

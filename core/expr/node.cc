@@ -11,7 +11,7 @@ namespace {
 
 std::string quoted(const AxisInfo* axis) { return "'" + std::string(axis->name) + "'"; }
 
-// Position of `axis` in the leaf's view; the typed surface has checked that it is there, and not gathered.
+// Position of `axis` in the leaf's view. The typed surface has checked that it is there and not gathered.
 size_t find_axis(const Node& leaf, const AxisInfo* axis) {
   for (size_t i = 0; i < leaf.view.size(); ++i) {
     if (leaf.view[i].axis == axis) return i;
@@ -33,10 +33,10 @@ std::string over(const char* what, const AxisList& axes) {
 }
 
 [[noreturn]] void refuse_unmade_expression() {
-  throw Error("an expression is used that was never given a value: it was default-made, or moved from");
+  throw Error("an expression has no value: it was default-constructed or moved from");
 }
 
-// A view's leaf, to be changed.
+// A copy of a view's leaf, to be modified.
 std::shared_ptr<Node> copy_of(const NodePtr& leaf) {
   if (leaf == nullptr) refuse_unmade_expression();
   return std::make_shared<Node>(*leaf);
@@ -110,19 +110,19 @@ NodePtr rope_node(const AxisInfo* axis, NodePtr x, NodePtr position, RopeOptions
 
 void refuse_unmade_value(const AxisList& axes) {
   throw Error(over("a value", axes) +
-              " is used that was never given one: it was default-made, or moved from. Graph::input, Graph::positions and "
+              " has no value: it was default-constructed or moved from. Graph::input, Graph::positions and "
               "materialize give values");
 }
 
 void refuse_unmade_tensor(const AxisList& axes) {
   throw Error(over("a tensor or weight", axes) +
-              " is used that was never given a value: it was default-made, moved from, or never loaded");
+              " has no value: it was default-constructed, moved from, or never loaded");
 }
 
 NodePtr paged_node(std::shared_ptr<Recorder> recorder, ValueId value, Element type, const AxisList& axes) {
   if (recorder == nullptr || value == kNoValue) {
     throw Error(over("a cached field", axes) +
-                " is used that was never given a value: it was default-made, or moved from. "
+                " has no value: it was default-constructed or moved from. "
                 "materialize(append(cache, ...)) gives the fields of a cache");
   }
   return value_node(std::move(recorder), value, type, axes);
@@ -228,7 +228,7 @@ NodePtr expand_softmax(const Node& softmax) {
   const NodePtr largest = reduce_node(ReduceOp::max, softmax.axis, x);
   const NodePtr none = constant_node(-std::numeric_limits<float>::infinity());
   const NodePtr zero = constant_node(0.0f);
-  // Where nothing is visible, the shift is 0, every term is exp(-inf) = 0, and so is the row.
+  // Where nothing is visible, the shift is 0 and every term is exp(-inf) = 0, so the row is 0 too.
   const NodePtr shift = f32(ScalarOp::select, {scalar_node(ScalarOp::eq, Element::bool8, {largest, none}), zero, largest});
   const NodePtr terms = f32(ScalarOp::exp, {f32(ScalarOp::sub, {x, shift})});
   const NodePtr sum = reduce_node(ReduceOp::sum, softmax.axis, terms);

@@ -1,6 +1,7 @@
-// Expressions at run time: an immutable tree that `materialize` lowers to one step. The typed surface (core/expr/expr.h)
-// checks axes and types; nodes remember, and refuse operands that were never given a value. A node owns its children and
-// its leaves, so an expression may be returned, stored and used again. Threads may share expressions.
+// Expressions at run time: an immutable tree that `materialize` lowers to one step. The typed surface
+// (core/expr/expr.h) checks axes and types; nodes store the result, and refuse operands without a value. A node
+// owns its children and its leaves, so an expression may be returned, stored and reused. Threads may share
+// expressions.
 #pragma once
 
 #include <memory>
@@ -17,7 +18,7 @@ struct Node;
 using NodePtr = std::shared_ptr<const Node>;
 using AxisList = std::vector<const AxisInfo*>;
 
-// How rope turns pairs; see Rotation. `frequencies` empty: base^(-2i/d) over the whole axis.
+// How rope rotates pairs; see Rotation. `frequencies` empty: base^(-2i/d) over the whole axis.
 struct RopeOptions {
   RopePairs pairs = RopePairs::half_split;
   float base = 10000.0f;
@@ -35,7 +36,7 @@ struct NodeViewAxis {
   NodePtr ids;                       // i32 leaf, where gathered
 };
 
-// An extent rule that a view brings along (split, merge, slice, rename).
+// An extent rule that a view adds (split, merge, slice, rename).
 struct NodeRule {
   ExtentRule::Kind kind;
   const AxisInfo* whole;
@@ -58,10 +59,10 @@ struct Node {
   AxisList axes;                     // contract: the left operand's axes in their order
   RopeOptions rope;
   // leaf
-  std::shared_ptr<Recorder> recorder;      // a graph's value ...
+  std::shared_ptr<Recorder> recorder;      // a value of a graph ...
   ValueId value = kNoValue;
-  std::shared_ptr<const Storage> storage;  // ... or a tensor or weight of its own,
-  AxisList stored_axes;                    // with the axes it was declared with
+  std::shared_ptr<const Storage> storage;  // ... or the storage of a tensor or weight,
+  AxisList stored_axes;                    // with the axes that it was declared with
   std::vector<NodeViewAxis> view;
   std::vector<NodeRule> rules;
 };
@@ -75,12 +76,12 @@ NodePtr softmax_node(const AxisInfo* axis, NodePtr x);
 NodePtr contract_node(AxisList over, AxisList left_axes, NodePtr left, NodePtr right);
 NodePtr rope_node(const AxisInfo* axis, NodePtr x, NodePtr position, RopeOptions options);
 
-// Leaves. `axes` in memory order. Throw Error for a handle that was never given a value, naming its axes.
+// Leaves. `axes` in memory order. Throw Error for a handle without a value, naming its axes.
 NodePtr value_node(std::shared_ptr<Recorder> recorder, ValueId value, Element type, const AxisList& axes);
 NodePtr paged_node(std::shared_ptr<Recorder> recorder, ValueId value, Element type, const AxisList& axes);
 NodePtr storage_node(std::shared_ptr<const Storage> storage, Element type, const AxisList& axes);
 
-// What those throw.
+// The errors that those throw.
 [[noreturn]] void refuse_unmade_value(const AxisList& axes);
 [[noreturn]] void refuse_unmade_tensor(const AxisList& axes);
 
@@ -97,7 +98,7 @@ NodePtr rms_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& wei
 // (Ba et al. 2016, arXiv:1607.06450). weight and bias may be null.
 NodePtr layer_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& weight, const NodePtr& bias,
                         float eps);
-// softmax as the reductions it is made of: exp(x - max) / sum. A row of -inf alone gives 0.
+// softmax as the reductions that it is made of: exp(x - max) / sum. A row that is all -inf gives 0.
 NodePtr expand_softmax(const Node& softmax);
 
 }  // namespace weft

@@ -1,5 +1,6 @@
-// Expression trees to step records. One pass over the tree: what stands above a rope becomes the post program, what
-// stands below it the body; reductions, contractions and leaves are collected into the region on the way.
+// Lowers an expression tree to a step record. One pass over the tree: what stands above a rope becomes the post
+// program, what stands below it the body; reductions, contractions and leaves are collected into the region on the
+// way.
 #include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
@@ -11,8 +12,8 @@
 namespace weft {
 namespace {
 
-// The first node below `node`, or itself, that `wanted` holds for; `enter(node)`: look at its operands. Operands that
-// several nodes share are visited once.
+// The first node at or below `node` that satisfies `wanted`; `enter(node)`: whether to look at its operands.
+// Operands that several nodes share are visited once.
 template <class Wanted, class Enter>
 const Node* find_node(const Node& node, const Wanted& wanted, const Enter& enter,
                       std::unordered_set<const Node*>& visited) {
@@ -35,7 +36,7 @@ const Node* find_node(const Node& node, const Wanted& wanted) {
   return find_node(node, wanted, [](const Node&) { return true; }, visited);
 }
 
-// The rope of an expression, which the typed surface has made sure is the only one and outside of contractions.
+// The rope of an expression. The typed surface has made sure that it is the only one, and outside of contractions.
 const Node* find_rope(const Node& node) {
   std::unordered_set<const Node*> visited;
   return find_node(
@@ -45,8 +46,8 @@ const Node* find_rope(const Node& node) {
 
 bool is_cached(const Node& leaf) { return leaf.recorder && leaf.recorder->record()->values[leaf.value].cache >= 0; }
 
-// contract<K>(softmax<K>(score), v): of scores that contract something, and of those over a cache's keys; any other
-// softmax is the prologue of a contraction.
+// Attention, contract<K>(softmax<K>(score), v): where the score contracts something, or is over a cache's keys.
+// Any other softmax is the prologue of a contraction.
 bool is_attention(const Node& top) {
   if (top.kind != NodeKind::contract || top.args[0]->kind != NodeKind::softmax) return false;
   if (is_cached(*top.args[1])) return true;
@@ -72,8 +73,8 @@ class RegionBuilder {
       build_source(region_.body, rope->args[0], region_.axes);
       build_rotation(*rope);
       if (top != rope) {
-        Scope scope{nullptr, rope, {}};
-        add(region_.post, scope, request.expression);
+        EmitContext context{nullptr, rope, {}};
+        add(region_.post, context, request.expression);
       }
     } else {
       build_source(region_.body, request.expression, region_.axes);
@@ -83,9 +84,9 @@ class RegionBuilder {
   Region take() { return std::move(region_); }
 
  private:
-  // Where an instruction is added: the source that its reductions belong to, the rope that is already computed, and
-  // what has been added.
-  struct Scope {
+  // Where an instruction is added: the source that owns its reductions, the rope that has been computed already,
+  // and the nodes that have been added.
+  struct EmitContext {
     Source* source;
     const Node* rotated;
     std::unordered_map<const Node*, uint16_t> known;
@@ -93,9 +94,9 @@ class RegionBuilder {
 
   void build_source(Source& source, const NodePtr& node, std::vector<AxisId> axes) {
     source.axes = std::move(axes);
-    Scope scope{&source, nullptr, {}};
+    EmitContext context{&source, nullptr, {}};
     reductions_.clear();
-    add(source.program, scope, node);
+    add(source.program, context, node);
   }
 
   void build_rotation(const Node& rope) {
@@ -144,8 +145,8 @@ class RegionBuilder {
     return index_of(region_.operands, std::move(result));
   }
 
-  int reduction(Scope& scope, const Node& node) {
-    Source& source = *scope.source;
+  int reduction(EmitContext& context, const Node& node) {
+    Source& source = *context.source;
     const AxisId axis = recorder_.axis(node.axis);
     if (source.reduced != kNoAxis && source.reduced != axis) {
       throw Error("one step reduces along one axis only; put materialize around the inner reduction");
@@ -153,7 +154,7 @@ class RegionBuilder {
     source.reduced = axis;
     Reduction result;
     result.op = node.reduce;
-    Scope inner{scope.source, nullptr, {}};
+    EmitContext inner{context.source, nullptr, {}};
     add(result.program, inner, node.args[0]);
     return index_of(source.reductions, std::move(result));
   }
@@ -162,9 +163,9 @@ class RegionBuilder {
     Contraction result;
     Source lhs;
     lhs.axes = recorder_.axes(node.axes);
-    Scope scope{&lhs, nullptr, {}};
+    EmitContext context{&lhs, nullptr, {}};
     auto outer_reductions = std::exchange(reductions_, {});
-    add(lhs.program, scope, node.args[0]);
+    add(lhs.program, context, node.args[0]);
     reductions_ = std::move(outer_reductions);
     result.lhs = index_of(region_.lhs, std::move(lhs));
     result.rhs = operand(*node.args[1]);
@@ -172,16 +173,16 @@ class RegionBuilder {
     return index_of(region_.contractions, std::move(result));
   }
 
-  uint16_t add(ScalarProgram& program, Scope& scope, const NodePtr& node) {
-    const auto known = scope.known.find(node.get());
-    if (known != scope.known.end()) return known->second;
-    const uint16_t result = add_new(program, scope, *node);
-    scope.known.emplace(node.get(), result);
-    if (program.code.size() > 60000) throw Error("an expression is too large for one step; put materialize inside");
+  uint16_t add(ScalarProgram& program, EmitContext& context, const NodePtr& node) {
+    const auto known = context.known.find(node.get());
+    if (known != context.known.end()) return known->second;
+    const uint16_t result = add_new(program, context, *node);
+    context.known.emplace(node.get(), result);
+    if (program.code.size() > 60000) throw Error("an expression is too large for one step; put materialize around parts of it");
     return result;
   }
 
-  uint16_t add_new(ScalarProgram& program, Scope& scope, const Node& node) {
+  uint16_t add_new(ScalarProgram& program, EmitContext& context, const Node& node) {
     ScalarInstr instr{};
     instr.type = node.type;
     switch (node.kind) {
@@ -199,10 +200,10 @@ class RegionBuilder {
         instr.imm = operand(node);
         break;
       case NodeKind::reduce: {
-        if (!scope.source) throw Error("a reduction above a rope needs a step of its own; put materialize around it");
+        if (!context.source) throw Error("a reduction above a rope needs a separate step; put materialize around it");
         const auto known = reductions_.find(&node);
         instr.op = ScalarOp::reduction;
-        instr.imm = known != reductions_.end() ? known->second : reduction(scope, node);
+        instr.imm = known != reductions_.end() ? known->second : reduction(context, node);
         reductions_.emplace(&node, instr.imm);
         break;
       }
@@ -211,19 +212,21 @@ class RegionBuilder {
         instr.imm = contraction(node);
         break;
       case NodeKind::softmax: {
-        // One expansion per node, so that its reductions are recorded once.
+        // Expanded once per node, so that its reductions are recorded once.
         NodePtr& expanded = expanded_[&node];
         if (!expanded) expanded = expand_softmax(node);
-        return add(program, scope, expanded);
+        return add(program, context, expanded);
       }
       case NodeKind::rope:
         instr.op = ScalarOp::rotated;
-        if (&node != scope.rotated) throw Error("one step rotates once; put materialize around one of the ropes");
+        if (&node != context.rotated) {
+          throw Error("a step can rotate only once; put materialize around one of the ropes");
+        }
         break;
       case NodeKind::scalar: {
         instr.op = node.op;
         uint16_t* const slots[] = {&instr.a, &instr.b, &instr.c};
-        for (size_t i = 0; i < node.args.size(); ++i) *slots[i] = add(program, scope, node.args[i]);
+        for (size_t i = 0; i < node.args.size(); ++i) *slots[i] = add(program, context, node.args[i]);
         break;
       }
     }
@@ -247,7 +250,7 @@ StepKind kind_of(const Region& region) {
 
 std::shared_ptr<Recorder> find_recorder(const NodePtr& node) {
   if (node == nullptr) {
-    throw Error("materialize: an expression that was never given a value: it was default-made, or moved from");
+    throw Error("materialize: the expression has no value: it was default-constructed or moved from");
   }
   const Node* leaf = find_node(*node, [](const Node& n) { return n.recorder != nullptr; });
   return leaf != nullptr ? leaf->recorder : nullptr;
@@ -258,7 +261,7 @@ std::vector<ValueId> record_step(const StepRequest& request, std::shared_ptr<Rec
     auto found = find_recorder(region.expression);
     if (!recorder) recorder = std::move(found);
   }
-  if (!recorder) throw Error("materialize: the expression reads no value of a graph; eval computes such a one");
+  if (!recorder) throw Error("materialize: the expression reads no value of a graph; use eval to compute it");
   GraphRecord& graph = *recorder->record();
 
   Step step;

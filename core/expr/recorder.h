@@ -1,5 +1,5 @@
-// Turns expressions into graph records. Not used directly: Graph (core/expr/value.h) and materialize are its surface. One
-// thread at a time records into a graph; graphs are independent of each other.
+// Turns expressions into graph records. Not used directly: Graph (core/expr/value.h) and materialize are its
+// interface. One thread at a time records into a graph; graphs are independent of each other.
 #pragma once
 
 #include <memory>
@@ -18,7 +18,7 @@ class Recorder : public std::enable_shared_from_this<Recorder> {
   AxisId axis(const AxisInfo* info);
   std::vector<AxisId> axes(const AxisList& list);
   ValueId add_value(ValueRecord value);
-  // The value that stands for a tensor or weight, added on first use.
+  // The graph value for a tensor or weight, added on first use.
   ValueId value_of(const std::shared_ptr<const Storage>& storage, const AxisList& stored_axes);
   void add_rule(const NodeRule& rule);
 
@@ -39,15 +39,15 @@ struct RegionRequest {
 // What materialize asks for.
 struct StepRequest {
   std::vector<RegionRequest> regions = {};
-  std::string name = {};            // of the step and its first value; empty: made up
+  std::string name = {};            // of the step and its first value; empty: generated
   const AxisInfo* select = nullptr; // axis of a row-wise selection
   const AxisInfo* choice = nullptr; // its result axis; null for argmax
   int64_t choices = 0;              // k
   int cache = -1;                   // append
 };
 
-// Lowers to exactly one step and returns its outputs. The graph is that of the expression's values.
-// Throws Error if values of two graphs meet, or of none, and for an expression that was never given a value.
+// Lowers to exactly one step and returns its outputs. The graph is that of the expression's values. Throws Error
+// if the values belong to two graphs or to none, and for an expression without a value.
 std::vector<ValueId> record_step(const StepRequest& request, std::shared_ptr<Recorder> recorder = nullptr);
 
 // The graph that an expression's values belong to; null if it has none.

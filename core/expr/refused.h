@@ -1,4 +1,4 @@
-// How a wrong expression is reported: one error that reads as a sentence, from g++ and clang alike.
+// How a wrong expression is reported: one error that reads as a sentence, with g++ and with clang.
 //
 //   error: incomplete type 'weft::refused<weft::op::contract, weft::right_operand_lacks<HeadDim>,
 //          weft::left_has<Pos, Embed, HeadDim>, weft::right_has<Hidden, Embed> >' used in nested name specifier
@@ -12,8 +12,9 @@
 
 namespace weft {
 
-// An error message. g++ names an incomplete type where it is used, and of a failed static_assert only the text; clang
-// names the types of a failed static_assert, and adds a note for an incomplete one: each gets the shorter form.
+// An error message. g++ names an incomplete type where it is used, but shows only the text of a failed
+// static_assert; clang names the types of a failed static_assert, and adds a note for an incomplete type. Each
+// gets the shorter form.
 template <class Op, class... Why>
 struct refused
 #if defined(__clang__)
@@ -27,26 +28,26 @@ struct Allowed {
   static constexpr bool value = true;
 };
 
-// Result of an operation that was refused. Converts to anything, is accepted by everything.
+// Result of an operation that was refused. Converts to anything and is accepted by everything.
 struct Refused {
-  static constexpr bool value = true;  // its error has been given
+  static constexpr bool value = true;  // its error has been reported
   template <class T>
   operator T() const;
 };
 
-// Answers of `why` functions.
+// What `why` functions return.
 template <class Why>
 inline constexpr std::type_identity<Why> because_of{};
 inline constexpr std::type_identity<Allowed> allowed{};
-inline constexpr std::type_identity<Refused> refused_before{};  // an operand was
+inline constexpr std::type_identity<Refused> refused_before{};  // an operand was refused
 
-// The type in an answer: static_assert(Why::value, ...) in the operation raises the error.
+// The type in such a result: static_assert(Why::value, ...) in the operation raises the error.
 template <class Answer>
 using why_of = typename Answer::type;
 template <class Why>
 inline constexpr bool is_allowed = std::is_same_v<Why, Allowed>;
 
-// The first of several answers that is not `allowed`.
+// The first of several results that is not `allowed`.
 consteval auto first_refusal() { return allowed; }
 template <class Why, class... Rest>
 consteval auto first_refusal(std::type_identity<Why> why, Rest... rest) {
@@ -54,7 +55,7 @@ consteval auto first_refusal(std::type_identity<Why> why, Rest... rest) {
   else return why;
 }
 
-// Operations, as they are named in messages.
+// Operations, as messages name them.
 namespace op {
 struct elementwise;  // + - * / comparisons, where, map
 struct contract;
@@ -73,7 +74,7 @@ struct append;
 struct materialize;
 }  // namespace op
 
-// Reasons. Each is read with the axes or types it carries.
+// Reasons, to be read together with the axes or types that they carry.
 template <class... A> struct operand_lacks;
 template <class... A> struct left_operand_lacks;
 template <class... A> struct right_operand_lacks;

@@ -29,7 +29,8 @@ std::shared_ptr<Storage> allocate_storage(std::string name, Format format, const
 void check_size(size_t expected, size_t given);
 
 // A handle to something that is, or will be, in memory: contiguous, in the order of its axes. T: f32, i32, bool. A
-// default-made one may be assigned to; used in an expression before that, it throws Error. For threads see Graph.
+// default-constructed one may be assigned to; using it in an expression before that throws Error. For threads see
+// Graph.
 template <ComputeElement T, Axis... A>
   requires(are_distinct<Axes<A...>> && sizeof...(A) <= kMaxRank)
 class Value {
@@ -48,16 +49,17 @@ class Value {
   ValueId id_ = kNoValue;
 };
 
-// Token positions of a step, and nothing else: as a coordinate it broadcasts freely in masks and biases.
+// Token positions of a step and nothing else: as a coordinate, it broadcasts freely in masks and biases.
 template <Axis A>
 class Positions : public Value<i32, A> {
  public:
   using Value<i32, A>::Value;
 };
 
-// Owns storage (shared between copies): a constant of every graph that uses it, an input or result of `eval`.
-// T: f32, i32, bool, bf16, f16. Extents are in the order of the axes; an axis of fixed extent must have it. A default-made
-// one may be assigned to; everything else throws Error before that. Threads may share one that none of them writes to.
+// Owns storage (shared between copies): a constant of every graph that uses it, an input or result of `eval`. T:
+// f32, i32, bool, bf16, f16. Extents are in the order of the axes; an axis with a fixed extent must have that
+// extent. A default-constructed one may be assigned to; everything else throws Error before that. Threads may
+// share one while none of them writes to it.
 template <StoredElement T, Axis... A>
   requires(are_distinct<Axes<A...>> && sizeof...(A) <= kMaxRank)
 class Tensor {
@@ -67,7 +69,7 @@ class Tensor {
   using Extents = std::array<int64_t, sizeof...(A)>;
 
   Tensor() = default;
-  // Zero-filled. Throws Error for a negative extent, or one that the axis type contradicts.
+  // Zero-filled. Throws Error for a negative extent, or one that contradicts the axis type.
   explicit Tensor(const Extents& extents)
       : storage_(allocate_storage("", format_of<T>, axis_list<axes>::get(), extents)) {}
   // Copies values in memory order; their number must match.
@@ -109,8 +111,8 @@ class Tensor {
   std::shared_ptr<Storage> storage_;
 };
 
-// Typed axes over bytes whose format (f32, bf16, Q8_0 ...) is known when a file is read. Reading it gives f32; one that
-// was never loaded throws Error in an expression. Threads, graphs and plans may share it.
+// Typed axes over bytes whose format (f32, bf16, Q8_0 ...) is known when a file is read. Reading it gives f32;
+// using one that was never loaded in an expression throws Error. Threads, graphs and plans may share it.
 template <Axis... A>
   requires(are_distinct<Axes<A...>> && sizeof...(A) <= kMaxRank)
 class Weight {
@@ -129,8 +131,9 @@ class Weight {
   std::shared_ptr<const Storage> storage_;
 };
 
-// Records steps. Copies are handles to the same graph, and so is what is moved from; values keep it alive. One thread at
-// a time uses a graph and the handles to it; threads may record into different graphs. A compiled plan has its own copy.
+// Records steps. Copies are handles to the same graph, and a moved-from handle stays one; values keep the graph
+// alive. One thread at a time uses a graph and its handles; threads may record into different graphs. A compiled
+// plan has its own copy.
 class Graph {
  public:
   Graph() = default;
@@ -145,7 +148,7 @@ class Graph {
   Positions<A> positions(const std::string& name) {
     return {recorder_, add_input(name, Format::i32, {&axis_info<A>})};
   }
-  // Keeps a value readable after a run. Throws Error for a value of another graph, or one that was never given.
+  // Keeps a value readable after a run. Throws Error for a value of another graph, or a handle without a value.
   template <ComputeElement T, Axis... A>
   void result(const Value<T, A...>& value) {
     add_result(value.recorder(), value.id(), axis_list<Axes<A...>>::get());

@@ -1,5 +1,6 @@
-// Views of stored values: other names and other groupings of the same memory. They cost nothing and move nothing, so
-// they apply to leaves only: values, tensors, weights, and views of them. Around anything else goes a materialize.
+// Views of stored values: other names and other groupings of the same memory. They cost nothing and move nothing,
+// so they apply to leaves only: values, tensors, weights, and views of them. Anything else must be materialized
+// first.
 //
 //   rename<Pos, Key>(x)               the axis Pos is called Key
 //   split<Heads, KvHead, Group>(x)    Heads = KvHead x Group, KvHead the slower
@@ -22,7 +23,7 @@ consteval auto why_no_leaf() {
     return because_of<refused<Op, operand_is_an_expression, put_materialize_around_the_operand,
                           because<it_has, typename E::axes>>>;
   } else if constexpr (!contains_axis<A, typename E::axes>) {
-    // no such axis here
+    // the operand lacks this axis
     return because_of<refused<Op, operand_lacks<A>, because<it_has, typename E::axes>>>;
   } else {
     return allowed;
@@ -32,7 +33,7 @@ consteval auto why_no_leaf() {
 template <class Op, class List>
 consteval auto why_not_distinct() {
   if constexpr (!are_distinct<List>) {
-    // the result would have one axis twice
+    // the result would have the same axis twice
     return because_of<refused<Op, because<axis_appears_twice, List>>>;
   } else {
     return allowed;
@@ -56,7 +57,7 @@ consteval auto why_not_product() {
   if constexpr (fixed(whole) && ((fixed(outer) && fixed(inner) && outer * inner != whole) ||
                                  (fixed(outer) && (outer == 0 || whole % outer != 0)) ||
                                  (fixed(inner) && (inner == 0 || whole % inner != 0)))) {
-    // the parts' fixed extents do not multiply to the whole's
+    // the fixed extents of the parts do not multiply to that of the whole
     return because_of<refused<Op, fixed_extent_of<Whole, whole>, fixed_extent_of<Outer, outer>,
                               fixed_extent_of<Inner, inner>, extents_disagree>>;
   } else {
@@ -86,7 +87,7 @@ consteval auto why_no_merge() {
   }
 }
 
-// The axes of a view; none where the operand has been refused.
+// The axes of a view; empty where the operand has been refused.
 template <class E>
 struct axes_of {
   using type = Axes<>;

@@ -1,8 +1,8 @@
 // Storage formats: how the elements of a value or a weight lie in memory.
 //
-// Arithmetic is f32 (or i32, or bool); the other formats exist at leaves only. A quantized format stores
-// its last axis in blocks; `decode_row` is the one place that says what the bits of a format mean, and every
-// faster decoder is tested against it.
+// Arithmetic is f32 (or i32, or bool); the other formats exist at leaves only. A quantized format stores its last
+// axis in blocks; `decode_row` is the one place that defines what the bits of a format mean, and every faster
+// decoder is tested against it.
 #pragma once
 
 #include <bit>
@@ -44,16 +44,16 @@ inline size_t row_bytes(Format format, size_t elements) {
 }
 
 // Decodes `elements` consecutive elements (a multiple of the block) of a float format into `out`. The blocks are
-// those of ggml (core/format/format_blocks.h and .cc say how each lies in memory), and the results are bit for bit those of
-// its arithmetic: the scale times the small integer, then the minimum, each rounded to f32.
+// those of ggml (core/format/format_blocks.h and .cc describe their layout), and the results match ggml's
+// arithmetic bit for bit: the scale times the small integer, then minus the minimum, each rounded to f32.
 void decode_row(Format format, const void* bytes, size_t elements, float* out);
 
-// Element `at` alone of the sequence that starts at `bytes`, as decode_row gives it.
+// The single element `at` of the sequence that starts at `bytes`, equal to what decode_row gives.
 float decode_element(Format format, const void* bytes, size_t at);
 
-// Encodes with round-to-nearest-even (f16, bf16), f32 as is, or so that the blocks' squared error is small
-// (core/format/quantize.h). `elements` must be a multiple of the block. Throws Error, naming the element, for an infinity or a
-// NaN that is to go into a block.
+// Encodes with round-to-nearest-even (f16, bf16), as is (f32), or so that the squared error of each block is small
+// (core/format/quantize.h). `elements` must be a multiple of the block. Throws Error, naming the element, for an
+// infinity or a NaN that would go into a block.
 void encode_row(Format format, const float* in, size_t elements, void* bytes);
 
 // f16 and bf16 as bit patterns. IEEE 754 binary16, and the upper half of binary32.

@@ -19,7 +19,8 @@ float half_at(const uint8_t* from) { return f16_to_f32(load<uint16_t>(from)); }
 
 // --- One class per format: the constructor reads what a block's elements share, at(i) is element i.
 
-// Blocks of 32. 4-bit numbers: 16 bytes, whose low bits are elements 0..15 and whose high bits 16..31.
+// Blocks of 32. 4-bit numbers: 16 bytes, whose low bits are elements 0..15 and whose high bits are elements
+// 16..31.
 size_t nibble_at(const uint8_t* packed, size_t i) { return packed[i % 16] >> (i < 16 ? 0 : 4) & 15u; }
 // A fifth bit of element i is bit i of 32.
 int five_bits_at(const uint8_t* packed, uint32_t fifth, size_t i) {
@@ -70,7 +71,7 @@ struct Iq4Nl {
   float at(size_t i) const { return scale * static_cast<float>(kIq4Values[nibble_at(block + 2, i)]); }
 };
 
-// Blocks of 256, in 8 runs of 32, whose 4-bit numbers lie as in IQ4_NL.
+// Blocks of 256, in 8 runs of 32, whose 4-bit numbers are laid out as in IQ4_NL.
 struct Iq4Xs {
   static constexpr size_t kElements = 256, kBytes = 136;
   const uint8_t* block;
@@ -86,7 +87,7 @@ struct Iq4Xs {
 // Two halves of 128 elements; a half has 32 bytes, whose bit pairs, from the lowest up, are its four runs of 32.
 int bit_pair_at(const uint8_t* packed, size_t i) { return packed[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3; }
 
-// 16 elements share a byte: the scale in its low four bits, the minimum in the high ones.
+// 16 elements share a byte: the scale in its low four bits, the minimum in its high four.
 struct Q2K {
   static constexpr size_t kElements = 256, kBytes = 84;
   const uint8_t* block;
@@ -98,7 +99,7 @@ struct Q2K {
   }
 };
 
-// Bit r of 32 bytes belongs to run r of 32 (of 8): where it is clear, the value is 4 less.
+// Bit r of 32 bytes belongs to run r (of 8): where it is clear, the value is 4 less.
 struct Q3K {
   static constexpr size_t kElements = 256, kBytes = 110;
   const uint8_t* block;

@@ -1,5 +1,5 @@
-// The block formats of ggml: how a block's small numbers are packed. Scalar and vector decoders share these, so that
-// each packing is written down once on the CPU.
+// The block formats of ggml: how a block's small numbers are packed. Scalar and vector decoders share this file,
+// so that each packing is written down only once for the CPU.
 //
 // All of them have one shape: runs of 16 or 32 elements share a scale and, in some formats, a minimum, and an element
 // is scale * q - minimum with a small integer q. Formats named _K hold 256 elements in a block, whose scales are
@@ -14,7 +14,7 @@
 
 namespace weft {
 
-// Bytes from the start of a block, for the formats with scales of scales.
+// Offsets in bytes from the start of a block, for the formats whose scales have a scale.
 namespace q2_k {
 inline constexpr size_t kScales = 0, kLow = 16, kScale = 80, kMinimum = 82;
 }
@@ -31,7 +31,7 @@ namespace q6_k {
 inline constexpr size_t kLow = 0, kHigh = 128, kScales = 192, kScale = 208;
 }
 namespace q8_k {
-inline constexpr size_t kScale = 0, kValues = 4;  // sums of 16 values follow: they are derived, and not read
+inline constexpr size_t kScale = 0, kValues = 4;  // sums of 16 values follow: derived, so not read
 }
 namespace iq4_xs {
 inline constexpr size_t kScale = 0, kScalesHigh = 2, kScalesLow = 4, kValues = 8;
@@ -55,9 +55,9 @@ inline void unpack_6_bit_pairs(const uint8_t* packed, uint8_t* scales, uint8_t* 
   std::memcpy(minimums, minimum, 8);
 }
 
-// Q3_K: twelve bytes hold 16 scales of 6 bits, which stand for 32 less. Bytes 0..7 hold the low four bits of scales
-// 0..7, and of 8..15 above them; bytes 8..11 hold the high two bits of scales j, j + 4, j + 8, j + 12 from the lowest
-// bits up.
+// Q3_K: twelve bytes hold 16 scales of 6 bits, stored 32 higher. Bytes 0..7 hold the low four bits of scales 0..7
+// and, above them, of scales 8..15; bytes 8..11 hold the high two bits of scales j, j + 4, j + 8 and j + 12, from
+// the lowest bits up.
 inline void unpack_6_bit_scales(const uint8_t* packed, int8_t* scales) {
   uint32_t low[2], high;
   std::memcpy(low, packed, 8);
@@ -69,7 +69,8 @@ inline void unpack_6_bit_scales(const uint8_t* packed, int8_t* scales) {
   for (int i = 0; i < 16; ++i) scales[i] = static_cast<int8_t>(scales[i] - 32);
 }
 
-// IQ4_XS: 8 scales of 6 bits, which stand for 32 less: the low four bits in pairs, the high two bits in 16 bits.
+// IQ4_XS: 8 scales of 6 bits, stored 32 higher: the low four bits in pairs, the high two bits in one 16-bit
+// number.
 inline void unpack_iq4_scales(const uint8_t* block, int8_t* scales) {
   uint16_t high;
   std::memcpy(&high, block + iq4_xs::kScalesHigh, 2);

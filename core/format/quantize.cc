@@ -8,7 +8,7 @@
 namespace weft {
 
 size_t first_not_finite(const float* in, size_t elements) {
-  // A value less itself is 0, but for infinities and NaN; sums of the differences of a run are looked at once.
+  // A value minus itself is 0, except for infinities and NaN; the sum of the differences of a run is tested once.
   constexpr size_t kRun = 256;
   for (size_t begin = 0; begin < elements; begin += kRun) {
     const size_t end = begin + kRun < elements ? begin + kRun : elements;

@@ -1,9 +1,9 @@
-// Quantizers: f32 rows to the blocks of a storage format. `encode_row` (core/format/format.h) is what callers use; these
-// are its parts, one per format. What the bits of a block mean is said by `decode_row`.
+// Quantizers: f32 rows to the blocks of a storage format. Callers use `encode_row` (core/format/format.h); these
+// are its parts, one per format. `decode_row` defines what the bits of a block mean.
 //
-// Each searches for the scales (and offsets) that leave the least sum of squared errors in its block, measured
-// with the scales as they will be stored. Deterministic. Values must be finite; what no scale of the format
-// reaches is clamped (an f16 scale ends at 65504).
+// Each searches for the scales (and offsets) that give the least sum of squared errors in its block, measured with
+// the scales as they will be stored. Deterministic. Values must be finite; values beyond the reach of the format's
+// scales are clamped (an f16 scale ends at 65504).
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ namespace weft {
 // The index of the first infinity or NaN; `elements` if there is none.
 size_t first_not_finite(const float* in, size_t elements);
 
-// encode_row of the formats of blocks. Throws Error, naming the element, for a value that is not finite.
+// encode_row of the block formats. Throws Error, naming the element, for a value that is not finite.
 void encode_blocks(Format format, const float* in, size_t elements, uint8_t* out);
 
 // Blocks of 32 elements.
@@ -27,7 +27,7 @@ void quantize_q5_1(const float* in, size_t blocks, uint8_t* out);
 void quantize_q8_0(const float* in, size_t blocks, uint8_t* out);
 void quantize_iq4_nl(const float* in, size_t blocks, uint8_t* out);
 
-// Blocks of 256 elements, in groups of 16 or 32 with integer scales of their own.
+// Blocks of 256 elements, in groups of 16 or 32 that each have an integer scale.
 void quantize_q2_k(const float* in, size_t blocks, uint8_t* out);
 void quantize_q3_k(const float* in, size_t blocks, uint8_t* out);
 void quantize_q4_k(const float* in, size_t blocks, uint8_t* out);

@@ -1,5 +1,5 @@
 // Formats of 256 elements whose groups have an integer scale and an integer minimum each, times a scale and a
-// minimum of the block: an element is d * s * q - dmin * m, with nothing below zero but the whole.
+// minimum of the block: an element is d * s * q - dmin * m, where only the whole can be negative.
 #include <cstring>
 
 #include "core/format/quantize.h"
@@ -99,7 +99,7 @@ OffsetBlock<Groups> offset_block(const UniformGrid& grid, const float* in, float
 
   const BlockScales found = search_block_scales<N>(fits, most);
   uint16_t scale = block.stored(found.d), minimum = block.stored(found.dmin);
-  // The smallest there is, rather than losing the block.
+  // The smallest scale, rather than losing the block.
   if (found.d > 0 && scale == 0) scale = 1;
   if (found.dmin > 0 && minimum == 0) minimum = 1;
   std::array<Pair, Groups> chosen{};
@@ -160,7 +160,8 @@ void put_pairs(const OffsetBlock<8>& block, uint8_t* to) {
   }
 }
 
-// The low four bits of 256 levels: of each 64, the first 32 below the others.
+// The low four bits of 256 levels: in each 64, the first 32 in the low half of a byte, the others in the high
+// half.
 void put_low_bits(const std::array<int, kBlock>& levels, uint8_t* to) {
   for (size_t i = 0; i < kBlock; i += 64) {
     for (size_t j = 0; j < 32; ++j) {

@@ -1,5 +1,5 @@
 // Formats of 256 elements whose groups have a signed integer scale each, times a scale of the block: an element is
-// d * s * q. Q8_K, which has one scale only, is here too.
+// d * s * q. Q8_K, which has only one scale, is here too.
 #include <cstring>
 
 #include "core/format/quantize.h"
@@ -19,8 +19,8 @@ struct ScaledBlock {
   std::array<int, kBlock> levels{};  // indices from the lowest level
 };
 
-// The integer scales of all groups for a given d, chosen from the neighbours of each group's fitted scale by the
-// error that is left, and that error.
+// The integer scales of all groups for a given d, each the neighbour of the group's fitted scale that leaves the
+// least error, and that error.
 template <int N, class Grid, size_t Groups>
 float choose_scales(const Grid& grid, const float* x, const std::array<ScaleFit, Groups>& fits, float d, float low,
                     float high, std::array<int, Groups>& chosen) {
@@ -88,7 +88,7 @@ ScaledBlock<Groups> scaled_block(const Grid& grid, const float* in, float low, f
 
   float least = INFINITY;
   uint16_t bits = block.stored(search_block_scale<Groups>(fits, low, high));
-  if ((bits & 0x7fff) == 0) bits = 1;  // the smallest there is, rather than losing the block
+  if ((bits & 0x7fff) == 0) bits = 1;  // the smallest scale, rather than losing the block
   for (int round = 0; round < 3; ++round) {
     const float d = block.loaded(bits);
     std::array<int, Groups> scales;
@@ -179,7 +179,7 @@ void quantize_q8_k(const float* in, size_t blocks, uint8_t* out) {
     for (int i = 0; i < kBlock; ++i) largest = std::max(largest, std::fabs(in[i]));
     const float scale = largest / 127.0f;
     std::memcpy(out + q8_k::kScale, &scale, sizeof scale);
-    // In double: the inverse of a subnormal scale is beyond f32.
+    // In double: the inverse of a subnormal scale overflows f32.
     const double inverse = scale != 0 ? 1.0 / static_cast<double>(scale) : 0.0;
     int16_t sums[16] = {};
     for (int i = 0; i < kBlock; ++i) {

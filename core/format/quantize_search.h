@@ -1,8 +1,8 @@
-// What the quantizers share: grids of levels, least-squares fits, and the search for a scale.
+// Shared by the quantizers: grids of levels, least-squares fits, and the search for a scale.
 //
 // A block is first multiplied by a power of two so that its largest magnitude is in [0.5, 1): sums of squares then
-// neither overflow nor vanish, whatever the weights' size. Scales are found there and rounded to what f16 can
-// hold.
+// neither overflow nor vanish, whatever the size of the weights. Scales are found in that range and rounded to
+// what f16 can hold.
 #pragma once
 
 #include <algorithm>
@@ -32,12 +32,12 @@ struct Normalized {
   }
   const float* data() const { return values.data(); }
 
-  // The f16 nearest to a scale of the normalized values, at most the largest finite one.
+  // The f16 nearest to a scale of the normalized values, clamped to the largest finite one.
   uint16_t stored(float scale) const {
     const float value = std::clamp(std::ldexp(scale, exponent), -65504.0f, 65504.0f);
     return f32_to_f16(value);
   }
-  // The scale of the normalized values that a stored one amounts to.
+  // The scale of the normalized values that corresponds to a stored one.
   float loaded(uint16_t bits) const { return std::ldexp(f16_to_f32(bits), -exponent); }
 };
 
@@ -57,7 +57,7 @@ struct UniformGrid {
 
   float nearest(float x) const { return round_near(limit(x, low, high)); }
   int index(float x) const { return static_cast<int>(nearest(x) - low); }
-  // Magnitude of the longer side, to which the extreme of a block is mapped.
+  // Magnitude of the longer side; the extreme of a block is mapped to it.
   float reach() const { return std::max(-low, high); }
 };
 
@@ -108,8 +108,8 @@ float scale_error(const Grid& grid, const float* x, float scale) {
   return error;
 }
 
-// The scale of x ~ scale * q, by least squares, for the best of a number of assignments of levels; and the weight
-// `qq` of its square, by which the error grows with the distance from it.
+// The scale of x ~ scale * q, by least squares, for the best of several assignments of levels; and the weight `qq`
+// of its square, by which the error grows with the distance from it.
 struct ScaleFit {
   float scale = 0, qq = 0;
 };
@@ -117,7 +117,7 @@ template <int N, class Grid>
 ScaleFit fit_scale(const Grid& grid, const float* x) {
   float largest = 0;
   for (int i = 0; i < N; ++i) largest = std::max(largest, std::fabs(x[i]));
-  if (largest < 1e-15f) return {};  // its squares are nothing beside a block whose largest value is 0.5 or more
+  if (largest < 1e-15f) return {};  // its squares vanish beside a block whose largest value is at least 0.5
   ScaleFit best;
   float most = -1;  // of what the fit explains: sum x^2 - error = xq^2 / qq
   const auto consider = [&](float inverse) {
@@ -188,7 +188,7 @@ OffsetFit fit_offset(const UniformGrid& grid, const float* x, bool offset_above_
   best.offset = low;
   const float width = high - low;
   if (width < 1e-15f) return best;
-  // Fitted above the lowest value, so that sums of squares say something about values far from zero too.
+  // Fitted relative to the lowest value, so that sums of squares stay meaningful for values far from zero too.
   const float highest_offset = offset_above_zero ? INFINITY : -low;
   std::array<float, N> above;
   float sum = 0, squares = 0;
@@ -216,7 +216,7 @@ OffsetFit fit_offset(const UniformGrid& grid, const float* x, bool offset_above_
     best = fit;
     return true;
   };
-  // Ranges that cut the extremes or leave room beside them, by so many steps, on one side or on both.
+  // Ranges that cut the extremes or leave room beyond them, by this many steps, on one side or on both.
   for (const float cut : {-0.35f, 0.0f, 0.4f, 0.8f, 1.2f, 1.6f}) {
     const float step = width / (grid.high + std::min(cut, 0.5f * grid.high));
     const float slack = width - grid.high * step;

@@ -1,4 +1,4 @@
-// Formats whose blocks of 32 have one scale, and in some an offset.
+// Formats whose blocks of 32 have one scale and, in some, an offset.
 #include <cstring>
 
 #include "core/format/quantize.h"
@@ -13,7 +13,7 @@ constexpr int kBlock = 32;
 
 void put_half(uint8_t* to, uint16_t bits) { std::memcpy(to, &bits, sizeof bits); }
 
-// 16 bytes: low four bits are elements 0..15, high ones 16..31; gives the fifth bits, element i at bit i.
+// 16 bytes: low four bits are elements 0..15, high four 16..31; returns the fifth bits, element i at bit i.
 uint32_t put_nibbles(const std::array<int, kBlock>& levels, uint8_t* to) {
   uint32_t fifth = 0;
   for (size_t i = 0; i < 16; ++i) {
@@ -23,8 +23,8 @@ uint32_t put_nibbles(const std::array<int, kBlock>& levels, uint8_t* to) {
   return fifth;
 }
 
-// Finds the stored scale, of the fitted one and its neighbours, that leaves the least error, and the levels'
-// indices.
+// Finds the stored scale that leaves the least error, among the fitted one and its neighbours, and the indices of
+// the levels.
 template <class Grid>
 uint16_t scaled_block(const Grid& grid, const float* in, std::array<int, kBlock>& levels) {
   const Normalized<kBlock> block(in);
@@ -102,7 +102,7 @@ void quantize_q5_0(const float* in, size_t blocks, uint8_t* out) {
 }
 
 void quantize_q8_0(const float* in, size_t blocks, uint8_t* out) {
-  // With 255 levels no search gains anything worth its time: the largest magnitude maps to 127.
+  // With 255 levels a search would gain too little for its time: the largest magnitude maps to 127.
   constexpr UniformGrid grid{-127, 127};
   for (; blocks-- > 0; in += kBlock, out += 34) {
     const Normalized<kBlock> block(in);

@@ -1,4 +1,4 @@
-// Graph records: what `materialize` leaves behind. Types are erased here; a backend sees these records alone.
+// Graph records: what `materialize` leaves behind. Types are erased here; a backend sees only these records.
 //
 // Layout rule: a value is stored contiguously in the order of its axes, the last one fastest. There is no other
 // layout state; an Operand may look at a value through a relabelled (split, merged, renamed), sliced or gathered
@@ -31,9 +31,9 @@ struct AxisRecord {
   const void* identity = nullptr;  // address that is unique to the axis type
 };
 
-// Bytes that outlive every plan that uses them: a tensor, or a weight in a file. Blocks of a quantized format follow
-// each other over the whole storage; one may span several axes (heads of 48 in rows of 288), but the elements of all
-// axes together are whole blocks.
+// Bytes that outlive every plan that uses them: a tensor, or a weight in a file. Blocks of a quantized format
+// follow each other over the whole storage; one block may span several axes (heads of 48 in rows of 288), but the
+// elements of all axes together must be whole blocks.
 struct Storage {
   std::string name;
   Format format = Format::f32;
@@ -89,7 +89,7 @@ enum class ReduceOp : uint8_t {
   sum,     // 0 for an empty axis
   mean,    // sum / extent; NaN for an empty axis
   max,     // ignores NaN; -inf for an empty axis (or one of NaN only)
-  argmax,  // i32: the lowest index of the largest; ignores NaN; 0 where there is none
+  argmax,  // i32: the lowest index of the largest; ignores NaN; 0 for an empty axis or one of NaN only
 };
 
 struct Reduction {
@@ -108,8 +108,8 @@ struct Source {
   bool operator==(const Source&) const = default;
 };
 
-// sum over `over` of lhs * rhs. Axes that both sides have and that are not contracted are batch axes.
-// `over` is in the order in which rhs stores these axes.
+// sum over `over` of lhs * rhs. Axes that both sides have and that are not contracted are batch axes. `over` is in
+// the order in which rhs stores these axes.
 struct Contraction {
   int lhs = 0;  // index into Region::lhs
   int rhs = 0;  // index into Region::operands: f32-like (any float format)
@@ -180,10 +180,10 @@ struct Step {
   int cache = -1;  // append
 };
 
-// A paged cache (of one layer). Fields are stored as rows of slots: physical slot = page * page_size + offset.
-// Key coordinate j of sequence s lies in slot page_table[s][j / page_size] * page_size + j % page_size; a query of
-// position p belongs to sequence seq[p], and its key axis ends at length[seq[p]]. So `key` has no extent of its
-// own within the graph. Keys in front, whose pages a sliding window has left behind, may be gone: none exists for any query.
+// A paged cache (of one layer). Fields are stored as rows of slots: physical slot = page * page_size + offset. Key
+// coordinate j of sequence s lies in slot page_table[s][j / page_size] * page_size + j % page_size; a query of
+// position p belongs to sequence seq[p], and its key axis ends at length[seq[p]]. So `key` has no single extent
+// within the graph. The first keys, whose pages a sliding window has passed, may be gone: no query sees them.
 struct CacheRecord {
   std::string name;
   AxisId key = kNoAxis;
@@ -196,7 +196,7 @@ struct CacheRecord {
   int group = 0;                 // layers of one group share page tables and `slots`
 };
 
-// Extents that must hold beside equality by axis: extent(whole) == extent(outer) * extent(inner), for split and
+// Extents that must hold besides equality by axis: extent(whole) == extent(outer) * extent(inner), for split and
 // merge; extent(whole) == extent(outer) where inner is kNoAxis, for rename; extent(whole) == count where outer is
 // kNoAxis, for slice; slice also needs begin + count <= extent(outer), which is checked when extents are known.
 struct ExtentRule {

@@ -2,7 +2,7 @@
 //
 // A program is a list of instructions in single-assignment form; an instruction's arguments are the indices of
 // earlier ones. Backends run it over whole tiles (CPU) or render it as source (OpenCL); `evaluate` is the plain
-// meaning that both are checked against.
+// definition that both are checked against.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ std::string_view name(Element element);
 //  - min(a, b) is a < b ? a : b, max(a, b) is a > b ? a : b (so the second argument wins against a NaN).
 //  - i32 add, sub, mul, neg wrap. i32 div truncates, mod has the sign of the dividend; by zero both give 0.
 //  - f32 -> i32 truncates and saturates, NaN gives 0. To bool: x != 0. bool -> f32 or i32: 0 or 1.
-//  - comparisons of a NaN are false, but for `ne`.
+//  - comparisons of a NaN are false, except `ne`.
 enum class ScalarOp : uint8_t {
   // Sources. `imm` is the index of what is read.
   constant,     // f32: imm_f; i32, bool8: imm
@@ -63,13 +63,14 @@ struct ScalarProgram {
   uint16_t add(ScalarInstr instr);
 };
 
-// A scalar while a program is evaluated: f for f32 (in double, so that this can be a reference), i for i32, bool.
+// A scalar while a program is evaluated: f for f32 (as double, so that this can serve as a reference), i for i32,
+// bool.
 struct ScalarValue {
   double f = 0;
   int32_t i = 0;
 };
 
-// The plain meaning of a program. `source` supplies the value of a source instruction (all but `constant`).
+// The plain definition of a program. `source` supplies the value of a source instruction (all except `constant`).
 ScalarValue evaluate(const ScalarProgram& program, const std::function<ScalarValue(const ScalarInstr&)>& source);
 
 // One line per instruction, as plans and failing tests print it: "%2 = add f32 %0 %1".

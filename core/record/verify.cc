@@ -52,9 +52,9 @@ void check_cache(const GraphRecord& graph, size_t index) {
   };
   for (const ValueId field : cache.fields) {
     if (!owned(field, ValueKind::cache_field))
-      throw Error(what + "value #" + std::to_string(field) + " is no field of it");
+      throw Error(what + "value #" + std::to_string(field) + " is not one of its fields");
   }
-  if (!owned(cache.positions, ValueKind::cache_position)) throw Error(what + "its positions are no value of it");
+  if (!owned(cache.positions, ValueKind::cache_position)) throw Error(what + "its positions are not one of its values");
   for (const ValueId id : {cache.pos_values, cache.slots, cache.seq}) {
     if (id >= graph.values.size() || graph.values[id].format != Format::i32 ||
         graph.values[id].axes != std::vector<AxisId>{cache.pos}) {

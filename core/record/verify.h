@@ -1,6 +1,6 @@
-// The rules that records keep, checked between the passes of a plan: kernels rely on them and check nothing.
-// Extents are not known here; what depends on them (slices in storage, products of a split) is checked when inputs
-// are bound, but for axes whose extent their type fixes.
+// The rules that records obey, checked between the passes of a plan: kernels rely on them and check nothing.
+// Extents are not known here; rules about them (slices within storage, products of a split) are checked when
+// inputs are bound, except for axes whose type fixes their extent.
 #pragma once
 
 #include "core/record/graph.h"
@@ -17,14 +17,13 @@ namespace weft {
 // Loops: what a program reads varies only over the axes that the program runs over.
 // Contractions: both sides have `over`, in the order in which rhs stores it; the axes that remain are the body's.
 // Attention: the key is the last axis of the score, and one of the value's; the result has the query axes and then
-//   the value's own. Cached operands occur here only, all of one cache whose `pos` is a query axis.
-// Kinds: a map is elementwise; a reduce may have reductions, a rotation and a selection; a contract has at least
-// one
+// the value's remaining axes. Cached operands occur here only, all of one cache whose `pos` is a query axis.
+// Kinds: a map is elementwise; a reduce may have reductions, a rotation and a selection; a contract has at least one
 //   contraction, and its body no reductions; an append has one region per field, over `pos` and the field's axes.
 //   scan and custom steps have no regions.
 void verify(const GraphRecord& graph, const Step& step);
 
-// All steps, and what holds between them.
+// All steps, and the rules between them.
 void verify(const GraphRecord& graph);
 
 }  // namespace weft

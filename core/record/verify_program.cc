@@ -7,7 +7,7 @@ namespace {
 
 bool is_number(Element type) { return type != Element::bool8; }
 
-// The type of the result, from those of the arguments; "" in `error` where the op accepts them.
+// The type of the result, given those of the arguments; sets `error` where the op does not accept them.
 Element result_type(const ScalarInstr& instr, Element a, Element b, Element c, std::string& error) {
   const auto wants = [&error](bool holds, const char* what) {
     if (!holds) error = what;

@@ -9,12 +9,12 @@
 
 namespace weft {
 
-// What a program may read where it stands.
+// What a program may read at the place where it stands.
 struct ProgramScope {
   const GraphRecord& graph;
   const Region& region;
-  std::vector<AxisId> axes;                           // that the program runs over
-  std::span<const Reduction> reductions;              // readable ones
+  std::vector<AxisId> axes;                           // axes that the program runs over
+  std::span<const Reduction> reductions;              // those that may be read
   std::span<const std::vector<AxisId>> contractions;  // axes of each contraction's result, where they are readable
   bool rotated = false;
   bool cached = false;  // cached operands may be loaded

@@ -66,7 +66,7 @@ class RegionChecker {
   const ValueRecord& value(int index) const { return graph_.values[operand(index).value]; }
   bool has_operand(int index) const { return index >= 0 && static_cast<size_t>(index) < region_.operands.size(); }
   std::vector<AxisId> loops(int index) const { return loop_axes(region_, operand(index)); }
-  // The cache that the axis is the key of, if it is one.
+  // The cache that has this axis as its key, if any.
   const CacheRecord* cache_of_key(AxisId axis) const {
     for (const CacheRecord& cache : graph_.caches) {
       if (cache.key == axis) return &cache;
@@ -157,7 +157,7 @@ class RegionChecker {
       }
       if (step_.kind != StepKind::attention) fail(operand_name(i) + " lies in a cache; only attention reads it");
       if (cache_ >= 0 && value(i).cache != cache_) {
-        fail(operand_name(i) + " lies in another cache than an operand before it");
+        fail(operand_name(i) + " lies in a different cache from an earlier operand");
       }
       cache_ = value(i).cache;
       const AxisId key = graph_.caches[static_cast<size_t>(cache_)].key;
@@ -253,7 +253,7 @@ class RegionChecker {
     const bool may_reduce = region_.contractions.empty() && (kind == StepKind::reduce || kind == StepKind::append);
     if (!may_reduce && !region_.body.reductions.empty()) {
       fail("body: " + std::string(region_.contractions.empty() ? steps : "regions with a contraction") +
-           " have no reductions; put them into a step of their own");
+           " have no reductions; put them into a separate step");
     }
     if (region_.rotation && (kind == StepKind::map || kind == StepKind::attention))
       fail(steps + " have no rotation");

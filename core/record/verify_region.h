@@ -7,7 +7,7 @@
 
 namespace weft {
 
-// Throws Error. The step has as many regions and outputs as its kind asks for, and a known cache if it appends.
+// Throws Error. The step has as many regions and outputs as its kind requires and, if it appends, a known cache.
 void verify_region(const GraphRecord& graph, const Step& step, size_t index);
 
 }  // namespace weft

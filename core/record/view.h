@@ -25,8 +25,9 @@ struct ResolvedView {
   std::array<Gather, kMaxGathers> gathers{};
 };
 
-// `loops` are the loop axes (at most kMaxRank + 1: the reduced axis may come on top). Axes of the view that are not in `loops` are an error of
-// the record (the verifier has refused it). Key axes of caches may not be among the view's inner axes.
+// `loops` are the loop axes (at most kMaxRank + 1: the reduced axis may be added). Axes of the view that are not
+// in `loops` are an error in the record (which the verifier has refused). Key axes of caches may not be among the
+// view's inner axes.
 ResolvedView resolve(const Operand& operand, std::span<const AxisId> loops, const int64_t* extents);
 
 // Product of the extents of `axes`.

@@ -64,7 +64,7 @@ void set_rope(const ModelConfig& config, const std::string& prefix, int64_t dims
   }
   if (type == "yarn") {
     config.require(config.flag("rope.scaling.truncate", true), "rope.scaling.truncate",
-                   "false: GGUF has no word for it");
+                   "false: GGUF cannot express it");
     const auto given = [&](const char* key) {
       return config.has(key) ? std::optional(config.number(key)) : std::nullopt;
     };

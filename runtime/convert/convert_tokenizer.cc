@@ -31,7 +31,7 @@ void each_step(const JsonNode& node, std::string_view members, const Fun& fun) {
 }
 
 [[noreturn]] void fail_no_word(const JsonNode& step) {
-  step.fail("is " + in_quotes(step.at("type").text()) + ", or has options, that GGUF has no word for");
+  step.fail("is " + in_quotes(step.at("type").text()) + ", or has options, that GGUF cannot express");
 }
 
 // GGUF states how a byte-level tokenizer cuts text by the name of a family of models.
@@ -57,7 +57,7 @@ std::string pre_tokenizer_name(const JsonNode& root, GgufMetadata& metadata) {
   if (pattern == kGpt2Pattern) name = "gpt-2";
   if (pattern == kTekkenPattern) name = "tekken";
   if (name.empty() || patterns != 1) {
-    root.at("pre_tokenizer").fail("cuts text in a way that GGUF has no name for, or none that this build knows: "
+    root.at("pre_tokenizer").fail("cuts text in a way that GGUF has no name for, or whose name this build does not know: "
                                   "it knows llama-bpe, qwen2, gpt-2 and tekken");
   }
   each_step(root.at("normalizer"), "normalizers", [&](const JsonNode& step) {
@@ -198,7 +198,7 @@ void from_bpe(BpeParts parts, const std::string& source, const Json& json, const
     metadata.set("tokenizer.ggml.merges", std::span<const std::string>(merges));
   } else {
     if (!parts.options.byte_fallback) {
-      throw Error(source + ": is neither byte-level nor falls back to bytes, which GGUF has no name for");
+      throw Error(source + ": is neither byte-level nor falls back to bytes, which GGUF cannot express");
     }
     if (!has_space_prefix(root)) metadata.set("tokenizer.ggml.add_space_prefix", false);
     vocabulary.scores = scores_of_merges(parts);

@@ -18,11 +18,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Longer lists are no hyperparameters (tokenizers have them).
+// Longer lists are not hyperparameters (tokenizers have them).
 constexpr size_t kMaxList = 4096;
 constexpr uint64_t kMaxConfig = uint64_t{16} << 20;  // bytes of a configuration file
 
-// Nothing for what no hyperparameter can be: lists of lists, lists of both texts and numbers.
+// Nothing for what cannot be a hyperparameter: lists of lists, lists of both texts and numbers.
 std::optional<ConfigValue> value_of(const GgufValue& value) {
   if (const auto flag = value.as_bool()) return *flag;
   if (const auto number = value.as_i64()) return *number;
@@ -44,7 +44,7 @@ std::optional<ConfigValue> value_of(const GgufValue& value) {
 std::optional<ConfigValue> value_of(const Json& value) {
   if (value.is_boolean()) return value.get<bool>();
   if (value.is_number_integer()) {
-    // Beyond int64 an integer is a number like any other (tokenizer lengths of 1e30 are written so).
+    // Beyond int64, an integer is treated as a number (some tokenizer lengths are written as 1e30).
     if (value.is_number_unsigned() && value.get<uint64_t>() > uint64_t{INT64_MAX}) return value.get<double>();
     return value.get<int64_t>();
   }
@@ -65,18 +65,18 @@ std::optional<ConfigValue> value_of(const Json& value) {
   return std::nullopt;
 }
 
-// Objects of config.json in which frameworks say how they quantized the weights.
+// Objects of config.json in which frameworks describe how they quantized the weights.
 constexpr std::string_view kQuantizationKeys[] = {"quantization", "quantization_config", "compression_config"};
 
 bool is_quantization_key(std::string_view key) {
   return std::find(std::begin(kQuantizationKeys), std::end(kQuantizationKeys), key) != std::end(kQuantizationKeys);
 }
 
-// Files beside config.json in which some tools say the same, and the tools' names.
+// Files beside config.json in which some tools do so, and the names of the tools.
 constexpr std::pair<const char*, const char*> kQuantizationFiles[] = {
     {"quantize_config.json", "GPTQ"}, {"quant_config.json", "AWQ"}, {"hf_quant_config.json", "ModelOpt"}};
 
-// `strict`: a value that no configuration may have is an error; else it is left out.
+// `strict`: a value that no configuration may have is an error; otherwise it is left out.
 void flatten(const Json& object, const std::string& prefix, const std::string& file, bool strict,
              std::map<std::string, ConfigValue, std::less<>>& out) {
   for (const auto& [key, value] : object.items()) {
@@ -88,7 +88,7 @@ void flatten(const Json& object, const std::string& prefix, const std::string& f
     }
     auto converted = value_of(value);
     if (!converted && !strict) continue;
-    if (!converted) throw Error(file + ": key " + in_quotes(name) + ": is no value that a configuration may have");
+    if (!converted) throw Error(file + ": key " + in_quotes(name) + ": is not a valid value in a configuration");
     if (!out.emplace(name, std::move(*converted)).second) {
       throw Error(file + ": key " + in_quotes(name) + " appears both with a dot and as an object's member");
     }
@@ -100,11 +100,11 @@ bool holds_safetensors(const fs::path& directory) {
          (is_there(directory / "model.safetensors") || is_there(directory / "model.safetensors.index.json"));
 }
 
-// A directory that nothing in it lets us read as a model.
+// A directory in which nothing can be read as a model.
 void check_readable(const fs::path& directory) {
   if (!is_there(directory / "config.json")) {
     throw Error((directory / "config.json").string() +
-                ": cannot open: No such file or directory; nor is there a GGUF file: name a model");
+                ": cannot open: No such file or directory; there is no GGUF file either: name a model");
   }
   if (holds_safetensors(directory)) return;
   for (const char* name : {"pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth"}) {
@@ -115,11 +115,11 @@ void check_readable(const fs::path& directory) {
   }
 }
 
-// The name of a shard is a plain file name: an index does not reach out of its directory.
+// The name of a shard is a plain file name: an index must not reach outside its directory.
 void check_shard_name(const std::string& index, const std::string& name) {
   const fs::path path(name);
   if (name.empty() || path.has_parent_path() || name == "." || name == ".." || name.find('\0') != name.npos) {
-    throw Error(index + ": " + in_quotes(name) + " is no name of a file in this directory");
+    throw Error(index + ": " + in_quotes(name) + " is not the name of a file in this directory");
   }
 }
 
@@ -165,7 +165,7 @@ void Checkpoint::read_gguf() {
     if (!entry.key.starts_with(gguf_prefix_)) continue;
     const std::string key(entry.key.substr(gguf_prefix_.size()));
     if (auto value = value_of(entry.value)) config_.emplace(key, std::move(*value));
-    else gguf_->fail(entry.key, "is no value that a configuration may have");
+    else gguf_->fail(entry.key, "is not a valid value in a configuration");
   }
   if (const ModelFamily* family = family_of_gguf(architecture_, config_)) {
     architecture_ = family->name;
@@ -196,7 +196,7 @@ void Checkpoint::read_config() {
   const fs::path path = directory_ / "config.json";
   config_path_ = path.string();
   Json json = read_json(path, kMaxConfig);
-  if (!json.is_object()) throw Error(config_path_ + ": is no object");
+  if (!json.is_object()) throw Error(config_path_ + ": is not an object");
   for (const std::string_view key : kQuantizationKeys) {
     const Json* object = weft::find(json, key);
     if (object == nullptr || !object->is_object()) continue;
@@ -209,7 +209,7 @@ void Checkpoint::read_config() {
   flatten(json, "", config_path_, true, config_);
   const auto type = config_.find("model_type");
   const std::string* name = type == config_.end() ? nullptr : std::get_if<std::string>(&type->second);
-  if (name == nullptr) throw Error(config_path_ + ": key 'model_type' is missing, or no text");
+  if (name == nullptr) throw Error(config_path_ + ": key 'model_type' is missing or not a string");
   architecture_ = *name;
   const ModelFamily* family = family_of_model_type(architecture_);
   if (family == nullptr) return;
@@ -227,7 +227,7 @@ void Checkpoint::open_shards() {
   if (fs::exists(index, error) && !fs::exists(directory_ / "model.safetensors", error)) {
     const Json json = read_json(index);
     const Json* map = weft::find(json, "weight_map");
-    if (map == nullptr || !map->is_object()) throw Error(index.string() + ": key 'weight_map' is missing, or no object");
+    if (map == nullptr || !map->is_object()) throw Error(index.string() + ": key 'weight_map' is missing or not an object");
     for (const auto& [tensor, shard] : map->items()) {
       if (!shard.is_string()) throw Error(index.string() + ": tensor " + in_quotes(tensor) + ": is not mapped to a file name");
       check_shard_name(index.string(), shard.get<std::string>());
@@ -240,7 +240,7 @@ void Checkpoint::open_shards() {
   }
   const bool indexed = !shard_of.empty();
   if (!indexed && !is_there(directory_ / "model.safetensors")) {
-    // Quantized models often go by other file names.
+    // Quantized models often have other file names.
     if (const auto how = stated_ ? stated_ : stated_beside()) throw Error(how->text());
   }
   shards_.reserve(names.size());  // tensors refer to them

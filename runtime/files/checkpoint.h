@@ -1,7 +1,7 @@
 // A model on disk, whatever its packaging: a GGUF file, or a directory of safetensors files with config.json.
 //
-// Tensors are views into mapped files, whose offsets and shapes are checked when they are opened. What a tensor is
-// for, and how names translate between conventions, is the business of WeightLoader and ModelConfig.
+// Tensors are views into mapped files, whose offsets and shapes are checked when the files are opened. What a
+// tensor is for, and how names translate between conventions, is up to WeightLoader and ModelConfig.
 #pragma once
 
 #include <cstddef>
@@ -27,24 +27,25 @@ enum class Convention : uint8_t { gguf, hugging_face };
 struct CheckpointTensor {
   std::string_view name;
   std::vector<int64_t> extents;  // from slow to fast: the last one is contiguous in memory
-  std::optional<Format> format;  // nothing: a type that this build does not compute with
+  std::optional<Format> format;  // nothing: a type that this build cannot compute with
   std::string_view type_name;    // "Q6_K", "BF16"
   const std::byte* data = nullptr;
   size_t bytes = 0;
-  const MappedFile* file = nullptr;  // that holds the data
+  const MappedFile* file = nullptr;  // the file that holds the data
 };
 
-// A hyperparameter: truth, integer, number, text, or a list of numbers (truths are 0 and 1) or of texts.
+// A hyperparameter: a boolean, an integer, a number, a text, or a list of numbers (booleans as 0 and 1) or of
+// texts.
 using ConfigValue =
     std::variant<bool, int64_t, double, std::string, std::vector<double>, std::vector<std::string>>;
 
-// An integer or a number; nothing for the other kinds.
+// Integers and numbers; nothing for the other kinds.
 std::optional<double> as_number(const ConfigValue& value);
 
 // Immutable, so threads may share one.
 class Checkpoint {
  public:
-  // What it is opened for: weights that do not lie in one piece are put together in memory for computing alone.
+  // Why it is opened: weights that are not contiguous are assembled in memory only for computing.
   enum class Purpose : uint8_t { compute, convert };
 
   // A GGUF file, or any part of a split one; a directory that holds config.json and model.safetensors (or shards, and
@@ -57,31 +58,32 @@ class Checkpoint {
   Convention convention() const { return gguf_ ? Convention::gguf : Convention::hugging_face; }
   // Null for safetensors.
   const GgufFile* gguf() const { return gguf_ ? &*gguf_ : nullptr; }
-  // Of config.json, tokenizer.json and their like; empty for GGUF.
+  // The folder of config.json, tokenizer.json and the like; empty for GGUF.
   const std::filesystem::path& directory() const { return directory_; }
   size_t bytes() const;  // of all files with tensors
 
-  // The family, as models/ names it; where none there declares the file's general.architecture or model_type, these.
+  // The family, as models/ names it. Where no family declares it: the file's general.architecture or model_type.
   const std::string& architecture() const { return architecture_; }
   std::string name() const;  // as the model calls itself; may be empty
 
-  // GGUF: keys that begin with the architecture, without it ("attention.head_count"). config.json: its keys, those of
-  // nested objects joined by dots ("rope_scaling.factor"); what is null is absent.
+  // GGUF: keys that begin with the architecture, without that prefix ("attention.head_count"). config.json: its
+  // keys, with those of nested objects joined by dots ("rope_scaling.factor"); null values are absent.
   const std::map<std::string, ConfigValue, std::less<>>& config() const { return config_; }
-  // What Hugging Face transformers takes for keys that config.json does not have (not even as null), llama.cpp for those
-  // that a GGUF file does not have.
+  // The defaults of keys that the file lacks: those of Hugging Face transformers for config.json (a null value
+  // counts as lacking), those of llama.cpp for GGUF files.
   const std::map<std::string, ConfigValue, std::less<>>& assumed() const { return assumed_; }
   // Why nothing can be computed with the weights, in one line that begins with the file and the key or tensor:
-  // another framework quantized them, or ggml, in a way that this build does not read. Empty if they can be read.
+  // another framework quantized them, or ggml did in a way that this build does not read. Empty if they can be
+  // read.
   const std::string& unsupported() const { return unsupported_; }
 
-  // True where both tensors are there, and are not the same extents, type and bytes. Reads both.
+  // Whether both tensors exist and differ in extents, type or bytes. Reads both.
   bool differ(std::string_view a, std::string_view b) const;
 
-  // Throws Error for a key of `config`: "FILE: byte N: key 'K': reason", or "FILE: key 'K': reason".
+  // Throws Error about a key of `config`: "FILE: byte N: key 'K': reason", or "FILE: key 'K': reason".
   [[noreturn]] void fail(std::string_view key, std::string_view reason) const;
 
-  // In the order of names.
+  // Sorted by name.
   const std::vector<CheckpointTensor>& tensors() const { return tensors_; }
   const CheckpointTensor* find(std::string_view tensor) const;  // null if absent
 
@@ -96,11 +98,11 @@ class Checkpoint {
   void find_quantization();
   struct Quantization {
     std::string where;  // "config.json: key 'quantization'"
-    std::string what;   // as stated_quantization() has it
+    std::string what;   // in the form of stated_quantization()
     std::string name(const std::string& unknown = "another framework") const;
     std::string text() const;
   };
-  std::optional<Quantization> stated_beside() const;  // in other files than config.json
+  std::optional<Quantization> stated_beside() const;  // in files other than config.json
 
   Purpose purpose_ = Purpose::compute;
   std::string path_;
@@ -110,14 +112,14 @@ class Checkpoint {
   std::vector<SafetensorsFile> shards_;
   std::map<std::string, ConfigValue, std::less<>> config_;
   std::map<std::string, ConfigValue, std::less<>> assumed_;
-  std::string config_path_;   // the file to name for a key
+  std::string config_path_;   // the file to name in errors about a key
   std::optional<Quantization> stated_;  // in config.json
   std::string unsupported_;
   std::string gguf_prefix_;   // "llama."
   std::vector<CheckpointTensor> tensors_;  // sorted by name
 };
 
-// The same pointer. Throws Error where it is null.
+// Returns the pointer. Throws Error where it is null.
 std::shared_ptr<const Checkpoint> not_null(std::shared_ptr<const Checkpoint> checkpoint);
 
 }  // namespace weft

@@ -25,7 +25,7 @@ std::string_view without_blanks(std::string_view text) {
   return text;
 }
 
-// ASCII, without regard to case; `start` is in lower case.
+// ASCII, ignoring case; `start` is in lower case.
 bool starts_like(std::string_view text, std::string_view start) {
   return text.size() >= start.size() && std::equal(start.begin(), start.end(), text.begin(), [](char a, char b) {
     return a == (b >= 'A' && b <= 'Z' ? static_cast<char>(b - 'A' + 'a') : b);
@@ -36,7 +36,7 @@ bool starts_with_one_of(std::string_view text, std::initializer_list<std::string
   return std::any_of(starts.begin(), starts.end(), [&](std::string_view start) { return text.starts_with(start); });
 }
 
-// The number in the line "size N" of a pointer file; empty where there is none.
+// The number in the line "size N" of a pointer file; empty without such a line.
 std::string_view pointer_size(std::string_view text) {
   constexpr std::string_view kField = "\nsize ";
   const size_t at = text.find(kField);
@@ -53,13 +53,14 @@ std::string describe_gguf(std::string_view text) {
            "current converter, or get a newer GGUF file of it";
   }
   if (version != 0 && (version & 0xffffu) == 0) {
-    return "is a big-endian GGUF file; only little-endian ones are read: turn it round with gguf_convert_endian.py of "
+    return "is a big-endian GGUF file; only little-endian ones are read: convert it with gguf_convert_endian.py of "
            "llama.cpp, or get a little-endian one";
   }
-  return "is a GGUF file: name it itself as the model";
+  return "is a GGUF file: name this file as the model";
 }
 
-// The formats before GGUF: a magic number of four letters, little-endian, so that they stand in the file in reverse.
+// The formats before GGUF: a magic number of four letters, little-endian, so that they appear reversed in the
+// file.
 std::string describe_ggml(std::string_view magic) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kNames = {
       {{"lmgg", "GGML"}, {"fmgg", "GGMF"}, {"tjgg", "GGJT"}, {"algg", "GGLA"}, {"nsgg", "GGSN"}}};
@@ -104,11 +105,11 @@ std::string describe_text(std::string_view text) {
            "to the file itself";
   }
   if (text.starts_with("{") || text.starts_with("[")) {
-    return "is JSON text, not a model: of a directory with config.json, name the directory itself";
+    return "is JSON text, not a model: if there is a config.json beside it, name the directory";
   }
-  // A message of the server that was stored as the file: "Entry not found".
+  // A message that the server sent instead of the file: "Entry not found".
   if (!text.empty()) return "is text, which begins with " + in_quotes(text, 40) + ": download the file again";
-  return "is text without a character: download the file again";
+  return "is text without any characters: download the file again";
 }
 
 }  // namespace
@@ -141,7 +142,7 @@ std::string describe_foreign(std::string_view text) {
   if (head.find_first_not_of('\0') == head.npos) {
     return "begins with " + std::to_string(head.size()) + " zero bytes: the download is not complete";
   }
-  // A character may be cut by the end of the head.
+  // The end of the head may cut a character.
   std::string_view whole = head;
   for (int i = 0; i < 3 && text.size() > head.size() && !is_utf8(whole); ++i) whole.remove_suffix(1);
   if (is_plain_text(whole)) return describe_text(whole);

@@ -1,4 +1,4 @@
-// What a file is that was taken for a model: by its first bytes, for error messages.
+// Recognizes, by its first bytes, what a file is that was given in place of a model, for error messages.
 #pragma once
 
 #include <string>
@@ -6,12 +6,13 @@
 
 namespace weft {
 
-// For a file that is not what its reader reads. `text`: the file, or at least its first kilobyte. What it is and what
-// to do about it, to follow its name: "is a Git LFS pointer, ...: get the file with `git lfs pull`". Empty for what is
-// not recognized. A GGUF or safetensors file is described, too: a reader that wants it does not ask.
+// For a file that its reader cannot read. `text`: the file, or at least its first kilobyte. Returns what it is and
+// what to do about it, to follow its name: "is a Git LFS pointer, ...: get the file with `git lfs pull`". Empty if
+// it is not recognized. GGUF and safetensors files are described too, for readers that want something else.
 std::string describe_foreign(std::string_view text);
 
-// For readers of plain text, who take any: throws Error, as describe_foreign() says it, for a Git LFS pointer.
+// For readers of plain text, which accept any text: throws Error with describe_foreign()'s text for a Git LFS
+// pointer.
 void refuse_lfs_pointer(std::string_view text, const std::string& path);
 
 }  // namespace weft

@@ -21,8 +21,8 @@ bool is_aside(std::string_view key) {
   return std::any_of(asides.begin(), asides.end(), [&](std::string_view aside) { return contains(key, aside); });
 }
 
-// The first member of one of these names that is of the wanted kind, level by level: what is said of all weights
-// before what is said of some.
+// The first member with one of these names that is of the wanted kind, level by level: what applies to all weights
+// comes before what applies to some.
 template <class IsWanted>
 const Json* find_deep(const Json& object, const Names& names, IsWanted is_wanted) {
   std::vector<const Json*> level = {&object};
@@ -47,7 +47,7 @@ std::string number_text(const Json& number) {
   return text;
 }
 
-// A word from the file, in quotes if it is not just a word.
+// A word from the file, in quotes unless it is a plain word.
 std::string word(const std::string& text) {
   const auto is_plain = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -94,7 +94,7 @@ const CheckpointTensor* sibling(const Checkpoint& checkpoint, std::string_view s
   return checkpoint.find(std::string(stem) + suffix);
 }
 
-// GPTQ packs what comes in into 32-bit words, AWQ what comes out; both keep zeros packed along the outputs.
+// GPTQ packs along the inputs into 32-bit words, AWQ along the outputs; both pack zeros along the outputs.
 std::string describe_qweight(const Checkpoint& checkpoint, const CheckpointTensor& words, std::string_view stem) {
   const CheckpointTensor *scales = sibling(checkpoint, stem, ".scales"),
                          *zeros = sibling(checkpoint, stem, ".qzeros");
@@ -110,7 +110,7 @@ std::string describe_qweight(const Checkpoint& checkpoint, const CheckpointTenso
   return with_details(is_gptq ? "GPTQ" : "AWQ", details);
 }
 
-// The method that leaves such a tensor; nothing if no method is known for it.
+// The method that leaves such a tensor; nothing if none is known.
 std::string method_of(const Checkpoint& checkpoint, const CheckpointTensor& tensor) {
   struct Mark {
     std::string_view suffix;
@@ -186,7 +186,7 @@ std::optional<QuantizedTensor> find_quantized_tensor(const Checkpoint& checkpoin
     if ((tensor.format && info(*tensor.format).is_float) || tensor.type_name == "F64") continue;
     std::string method = method_of(checkpoint, tensor);
     if (!method.empty()) return QuantizedTensor{&tensor, std::move(method)};
-    // A quantized matrix becomes a matrix, or a tensor of a method that is known.
+    // A quantized matrix becomes a matrix, or a tensor of a known method.
     const bool better =
         !unknown || (!unknown->tensor->name.ends_with("weight") && tensor.name.ends_with("weight"));
     if (better && tensor.extents.size() >= 2) unknown = {&tensor, ""};

@@ -1,4 +1,4 @@
-// Weights that another framework quantized. This build reads none of them; an error can say what they are.
+// Weights that another framework quantized. This build reads none of them, but errors can say what they are.
 #pragma once
 
 #include <optional>
@@ -12,13 +12,13 @@ namespace weft {
 class Checkpoint;
 struct CheckpointTensor;
 
-// What an object of a configuration says of how weights were quantized ("quantization_config", "quantization"):
-// "gptq (4 bits, groups of 128)". The name is missing where there is none: "(4 bits)". Nothing for an object that
-// says that they were not.
+// How an object of a configuration ("quantization_config", "quantization") describes the quantization of weights:
+// "gptq (4 bits, groups of 128)", or just "(4 bits)" if the object names no method. Nothing for an object that
+// says that the weights are not quantized.
 std::optional<std::string> stated_quantization(std::string_view key, const Json& object);
 
-// A tensor that holds no floats, and the framework that leaves such tensors: "MLX", "GPTQ (4 bits, groups of
-// 128)"; empty where that is not known.
+// The framework that leaves such a tensor, which holds no floats: "MLX", "GPTQ (4 bits, groups of 128)"; empty
+// where it is not known.
 struct QuantizedTensor {
   const CheckpointTensor* tensor;
   std::string method;

@@ -14,7 +14,7 @@ struct GgmlType {
   std::string_view name;
   uint64_t block_elements;
   uint64_t block_bytes;
-  std::optional<Format> format;  // nothing: known, so that a file can be listed and checked, but not read
+  std::optional<Format> format;  // nothing: known, so that a file can be listed and checked, but not readable
 };
 
 // Null for an id that ggml does not have (or has retired).

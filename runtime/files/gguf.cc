@@ -24,8 +24,8 @@ static_assert(std::endian::native == std::endian::little, "GGUF files are read i
 constexpr std::string_view kMagic = "GGUF";
 constexpr uint64_t kMaxNameBytes = 65535;
 constexpr int kMaxArrayDepth = 8;
-// Bytes of the shortest metadata entry (key of one byte, type, u8) and tensor entry (name of one byte,
-// n_dims, type, offset): what a count is held against before anything is allocated.
+// Bytes of the shortest metadata entry (key of one byte, type, u8) and tensor entry (name of one byte, n_dims,
+// type, offset): a count is checked against these before anything is allocated.
 constexpr uint64_t kMinEntryBytes = 8 + 1 + 4 + 1;
 constexpr uint64_t kMinTensorBytes = 8 + 1 + 4 + 4 + 8;
 constexpr std::string_view kAlignmentKey = "general.alignment";
@@ -60,14 +60,14 @@ size_t scalar_bytes(GgufType type) {
   return 0;
 }
 
-// Reads on through bytes, never past their end, and knows where it is for messages.
+// Reads bytes in order, never past their end, and knows its position for messages.
 class Cursor {
  public:
   // `base`: offset of bytes[0] in the file.
   Cursor(std::string_view file, std::span<const uint8_t> bytes, uint64_t base)
       : file_(file), bytes_(bytes), base_(base) {}
 
-  // What is being read, for messages: kind "key" or "tensor" and its name.
+  // What is being read, for messages: kind "key" or "tensor", and its name.
   void set_subject(std::string_view kind, std::string_view subject) {
     subject_kind_ = kind;
     subject_ = subject;
@@ -104,7 +104,7 @@ class Cursor {
     return {reinterpret_cast<const char*>(characters.data()), characters.size()};
   }
 
-  // A key or a tensor's name.
+  // A key, or the name of a tensor.
   std::string_view read_name(std::string_view field) {
     const uint64_t start = offset();
     const std::string_view text = read_string(field);
@@ -138,7 +138,7 @@ void check_bools(const Cursor& cursor, std::span<const uint8_t> bytes, uint64_t 
   }
 }
 
-// Reads and checks one value. The recursion is as deep as arrays are nested, which kMaxArrayDepth bounds.
+// Reads and checks one value. The recursion is as deep as arrays are nested, which kMaxArrayDepth limits.
 GgufValue read_value(Cursor& cursor, GgufType type, int depth) {
   const uint64_t start = cursor.offset();
   if (type == GgufType::string) {
@@ -157,7 +157,7 @@ GgufValue read_value(Cursor& cursor, GgufType type, int depth) {
   const GgufType element = read_type(cursor, "element type");
   const auto count = cursor.read<uint64_t>("array's count");
   const uint64_t first = cursor.offset();
-  // The least that an element takes: a string its length, an array its type and count.
+  // The minimum size of an element: a string's length, an array's type and count.
   const size_t scalar = scalar_bytes(element);
   const size_t least = scalar != 0 ? scalar : element == GgufType::string ? 8 : 12;
   if (count > cursor.remaining() / least) {
@@ -175,7 +175,7 @@ GgufValue read_value(Cursor& cursor, GgufType type, int depth) {
   return {type, element, count, start, cursor.take(end.offset() - first, "array")};
 }
 
-// Indices of `items` sorted by name; calls fail(index, earlier index) for an item whose name an earlier one has.
+// Indices of `items` sorted by name; calls fail(index, earlier index) for an item with the name of an earlier one.
 template <class Item, class NameOf, class Fail>
 std::vector<uint32_t> index_by_name(const std::vector<Item>& items, NameOf name_of, Fail fail) {
   std::vector<uint32_t> index(items.size());
@@ -234,7 +234,7 @@ GgufTensor read_tensor(Cursor& cursor) {
   for (uint32_t d = 0; d < tensor.n_dims; ++d) {
     const uint64_t extent_at = cursor.offset();
     const auto extent = cursor.read<uint64_t>("shape");
-    // Beside an extent of 0, one that no memory could hold would pass.
+    // An extent of 0 must not hide one that no memory could hold.
     if (extent > std::numeric_limits<int64_t>::max() || (d != 0 && __builtin_mul_overflow(rows, extent, &rows))) {
       cursor.fail_at(extent_at, "the product of its extents is too large");
     }
@@ -274,7 +274,7 @@ bool is_integer(GgufType type) {
 }
 bool is_float(GgufType type) { return type == GgufType::float32 || type == GgufType::float64; }
 
-// Nothing for a finite value beyond f32's range.
+// Nothing for a finite value outside f32's range.
 std::optional<float> to_f32(double value) {
   if (std::isfinite(value) && std::fabs(value) > std::numeric_limits<float>::max()) return std::nullopt;
   return static_cast<float>(value);
@@ -343,7 +343,7 @@ std::optional<std::string_view> GgufValue::as_string() const {
 template <class Visit>
 void GgufValue::visit_elements(uint64_t limit, Visit visit) const {
   if (type_ != GgufType::array) return;
-  // Checked already; the cursor checks again, because a mapped file may change under us. The header of the
+  // Checked already; the cursor checks again, because a mapped file may change while we read it. The header of the
   // array (element type and count) takes 12 bytes.
   Cursor cursor("GGUF metadata", payload_, offset_ + 12);
   const uint64_t count = std::min(count_, limit);
@@ -415,7 +415,7 @@ GgufFile::GgufFile(const std::filesystem::path& path) {
   check_overlaps();
 }
 
-// Turns the tensors' offsets, which count from where the data begin, into places in the file.
+// Turns the tensors' offsets, which count from the beginning of the data, into positions in the file.
 void GgufFile::place_tensors(uint64_t header_bytes) {
   const MappedFile& file = *parts_.front().file;
   // No overflow: the header is inside the file, whose size is an off_t.
@@ -431,7 +431,7 @@ void GgufFile::place_tensors(uint64_t header_bytes) {
                                                  : ", the alignment where key 'general.alignment' is absent"));
     }
     if (tensor.bytes == 0) {
-      // Behind the last byte, whose padding may be missing.
+      // After the last byte, whose padding may be missing.
       if (tensor.offset > align_up(data_bytes, alignment_)) {
         fail_tensor(i, "is at offset " + place + ", which has " + std::to_string(data_bytes) + " bytes");
       }
@@ -444,7 +444,7 @@ void GgufFile::place_tensors(uint64_t header_bytes) {
     tensor.offset = std::min<uint64_t>(tensor.offset + data_offset_, file.size());
     tensor.data = file.data() + tensor.offset;
   }
-  // A file that was laid out for the usual alignment, and declares a larger one, has data where there should be
+  // A file that was laid out for the usual alignment but declares a larger one has data where there should be
   // padding.
   for (uint64_t at = align_up(header_bytes, kUsualAlignment); data_bytes != 0 && at < data_offset_; ++at) {
     if (file.data()[at] == 0) continue;
@@ -492,7 +492,7 @@ void GgufFile::fail_tensor(size_t i, const std::string& reason) const {
 GgufFile GgufFile::open(const std::filesystem::path& path) {
   GgufFile named(path);
   const uint32_t count = named.get_u32(kSplitCount, 0);
-  if (count == 0) return named;  // as llama.cpp marks parts that it has joined
+  if (count == 0) return named;  // llama.cpp marks files that it has joined like this
   const uint32_t no = count == 1 ? named.get_u32(kSplitNo, 0) : named.get_u32(kSplitNo);
   if (no >= count) {
     named.fail(kSplitNo, "is " + std::to_string(no) +
@@ -526,8 +526,8 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
   return whole;
 }
 
-// What the names of all parts begin with. Links are followed until one is named like a part: a link to a part may
-// have any name, and parts may be links to files of any name.
+// The common prefix of the names of all parts. Links are followed until one is named like a part: a link to a part
+// may have any name, and parts may be links to files with any name.
 std::filesystem::path GgufFile::split_prefix(uint32_t no, uint32_t count) const {
   constexpr int kMaxLinks = 40;
   std::filesystem::path path = this->path();
@@ -535,20 +535,20 @@ std::filesystem::path GgufFile::split_prefix(uint32_t no, uint32_t count) const 
     if (const auto name = parse_split_name(path)) {
       if (name->no == no && name->count == count) return name->prefix;
       fail(name->count == count ? kSplitNo : kSplitCount,
-           "says part " + std::to_string(no + 1) + " of " + std::to_string(count) + ", but the file's name part " +
+           "says part " + std::to_string(no + 1) + " of " + std::to_string(count) + ", but the file's name says part " +
                std::to_string(name->no + 1) + " of " + std::to_string(name->count));
     }
     std::error_code error;
     const std::filesystem::path target = std::filesystem::read_symlink(path, error);
     if (error) break;
-    path = path.parent_path() / target;  // the target alone where it is absolute
+    path = path.parent_path() / target;  // just the target if it is absolute
   }
   fail(kSplitCount, "says part " + std::to_string(no + 1) + " of " + std::to_string(count) +
                         ": the file's name must end in '" + split_suffix(no, count) +
                         "', and the other parts lie beside it");
 }
 
-// That this is the part of that number of the model to which `first` belongs.
+// Checks that this is the part with that number of the model to which `first` belongs.
 void GgufFile::check_part(const GgufFile& first, uint32_t count, uint32_t no) const {
   const auto expect = [&](std::string_view key, uint32_t wanted, const std::string& why) {
     const uint32_t found = get_u32(key);
@@ -557,7 +557,7 @@ void GgufFile::check_part(const GgufFile& first, uint32_t count, uint32_t no) co
   expect(kSplitCount, count, " as in the other parts");
   expect(kSplitNo, no, ", counted from 0, for part " + std::to_string(no + 1) + " of " + std::to_string(count));
   for (const GgufEntry& entry : metadata_) {
-    // Each file has its own number and layout; all else is in the first part, and may be repeated.
+    // Each file has its own number and layout; all else is in the first part and may be repeated.
     if (&first == this || entry.key == kSplitNo || entry.key == kSplitCount || entry.key == kAlignmentKey)
       continue;
     const GgufValue* other = first.find(entry.key);

@@ -1,7 +1,7 @@
 // GGUF model files, versions 2 and 3 (little-endian): typed metadata and a table of tensors.
 //
-// A model may be split into several files (gguf_split.h): they are one GgufFile, with the metadata of the first and the
-// tensors of all, whichever of them is named.
+// A model may be split into several files (gguf_split.h). They form one GgufFile, with the metadata of the first
+// and the tensors of all, whichever of them is named.
 //
 // The file is mapped, not read: strings, arrays and tensor data are views into it, valid while the GgufFile
 // lives (a move keeps them valid). The file is untrusted; `open` checks every count, length, offset and
@@ -47,19 +47,19 @@ class GgufValue {
   uint64_t offset() const { return offset_; }              // where the value starts in the file, in bytes
   std::string type_name() const;                           // "u32", "array of string"
 
-  // Its bytes in the file: those of a scalar, the characters of a string, the elements of an array one after another.
+  // Its bytes in the file: a scalar's bytes, a string's characters, or the elements of an array one after another.
   std::span<const uint8_t> payload() const { return payload_; }
 
-  // The value if it is of that kind and fits, else nothing. Integers convert between widths and signs,
-  // f32 widens to f64; bool, integer and float are never mixed.
+  // The value if it is of that kind and fits, else nothing. Integers convert between widths and signs, f32 widens
+  // to f64; bool, integer and float never mix.
   std::optional<uint64_t> as_u64() const;
   std::optional<int64_t> as_i64() const;
   std::optional<double> as_f64() const;
   std::optional<bool> as_bool() const;
   std::optional<std::string_view> as_string() const;
 
-  // The first `limit` elements of an array (nothing for other types). Time is linear in what lies before
-  // the last one.
+  // The first `limit` elements of an array (nothing for other types). Takes time linear in the number of bytes
+  // before the last of them.
   std::vector<GgufValue> elements(size_t limit = std::numeric_limits<size_t>::max()) const;
 
  private:
@@ -92,14 +92,14 @@ struct GgufTensor {
   uint64_t offset;                           // of the data, from the start of the file
   size_t bytes;                              // of the data; 0 if an extent is 0
   const uint8_t* data;                       // aligned to 8 bytes or more
-  const MappedFile* file;                    // that holds the data
+  const MappedFile* file;                    // the file that holds the data
 
   // GGUF's order: shape()[0] is the row length, the axis that is contiguous in memory.
   std::span<const size_t> shape() const { return {extents.data(), n_dims}; }
   size_t elements() const;
 };
 
-// A file that the model is made of.
+// One of the files that make up the model.
 struct GgufPart {
   std::shared_ptr<const MappedFile> file;
   size_t tensors;
@@ -108,8 +108,8 @@ struct GgufPart {
 // Immutable, so threads may share one.
 class GgufFile {
  public:
-  // Maps and checks the file; if it is part of a split model, the other parts beside it, too. Throws Error for a file
-  // that cannot be mapped, is malformed or is missing, and for parts that do not belong together.
+  // Maps and checks the file and, if it is part of a split model, the other parts beside it. Throws Error for a
+  // file that cannot be mapped, is malformed or is missing, and for parts that do not belong together.
   static GgufFile open(const std::filesystem::path& path);
 
   // In order; one for a model that is not split.
@@ -123,13 +123,13 @@ class GgufFile {
   uint32_t alignment() const { return alignment_; }      // of tensor data, in bytes
   uint64_t data_offset() const { return data_offset_; }  // where tensor data begins
 
-  // Metadata in the file's order, those of the first part.
+  // Metadata of the first part, in the file's order.
   const std::vector<GgufEntry>& metadata() const { return metadata_; }
   const GgufValue* find(std::string_view key) const;  // null if absent
 
-  // Typed lookups. Without a default an absent key is an error; a key of another type, or a value that does
-  // not fit, is an error always. Integer lookups take every integer type (get_u32 also floats that are whole),
-  // float lookups f32 and f64.
+  // Typed lookups. Without a default, an absent key is an error; a key of another type, or a value that does not
+  // fit, is always an error. Integer lookups accept every integer type (get_u32 also whole floats), float lookups
+  // f32 and f64.
   uint32_t get_u32(std::string_view key) const;
   uint32_t get_u32(std::string_view key, uint32_t fallback) const;
   float get_f32(std::string_view key) const;
@@ -146,7 +146,7 @@ class GgufFile {
   std::vector<int32_t> get_i32_array(std::string_view key) const;
   std::vector<int32_t> get_i32_array(std::string_view key, std::vector<int32_t> fallback) const;
 
-  // "FILE: byte N: key 'K': reason", for callers that find fault with a value.
+  // "FILE: byte N: key 'K': reason", for callers that reject a value.
   [[noreturn]] void fail(std::string_view key, std::string_view reason) const;
 
   // Tensors in the file's order, part after part.

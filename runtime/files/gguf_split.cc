@@ -17,7 +17,7 @@ std::string digits(uint32_t number) {
   return std::string(kDigits - std::min(kDigits, text.size()), '0') + text;
 }
 
-// Takes a number off the end of the text; nothing where there is none of at least five digits.
+// Removes a number from the end of the text; nothing without a number of at least five digits.
 std::optional<uint32_t> take_number(std::string_view& text) {
   const size_t begin = text.find_last_not_of("0123456789") + 1;  // npos + 1 is 0
   const std::string_view number = text.substr(begin);

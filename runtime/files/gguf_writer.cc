@@ -188,7 +188,7 @@ uint64_t alignment_of(const GgufMetadata& metadata) {
   return alignment;
 }
 
-// Of the tensors' data in one file.
+// The size of the tensors' data in one file.
 uint64_t add_data(uint64_t bytes, const GgufTensorPlan& tensor, uint64_t alignment) {
   const size_t more = tensor_bytes(tensor);
   if (more > std::numeric_limits<int64_t>::max() - bytes - alignment) {
@@ -336,8 +336,8 @@ void GgufWriter::complete() {
 
 void GgufWriter::finish() {
   complete();
-  // The first part comes last: a model with some parts in place has none to begin with.
-  std::vector<std::string> added;  // where nothing was before
+  // The first part comes last, so that an incomplete model lacks its first part.
+  std::vector<std::string> added;  // files that did not exist before
   try {
     for (auto at = files_.rbegin(); at != files_.rend(); ++at) {
       const bool adds = !is_there((*at)->path());

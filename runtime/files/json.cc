@@ -12,7 +12,7 @@
 namespace weft {
 namespace {
 
-// Fills in a value as nlohmann's own parser does, and refuses what it would let pass.
+// Builds a value as nlohmann's parser does, and refuses what that would accept.
 class StrictSax : public nlohmann::detail::json_sax_dom_parser<Json> {
  public:
   using Base = nlohmann::detail::json_sax_dom_parser<Json>;
@@ -67,7 +67,7 @@ Json parse_json(std::string_view text, const std::string& source) {
 }
 
 void fail_not_json(const std::string& source, size_t position, const std::exception& error) {
-  // Without nlohmann's own prefix: "parse error at line 1, column 5: ...". It quotes bytes that may be no UTF-8.
+  // Without nlohmann's prefix: "parse error at line 1, column 5: ...". It quotes bytes that may not be UTF-8.
   std::string_view what = error.what();
   if (const size_t at = what.find("parse error"); at != what.npos) what.remove_prefix(at);
   throw Error(source + ": byte " + std::to_string(position) + ": is not JSON: " + make_utf8(what));
@@ -82,7 +82,7 @@ Json read_json(const std::filesystem::path& path, uint64_t limit) {
   try {
     return parse_json(file.text(), file.path());
   } catch (const Error&) {
-    // Not even the beginning of JSON: it may be something else that is known.
+    // If not even the beginning is JSON, it may be a file of another known kind.
     std::string_view text = file.text();
     text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n\xEF\xBB\xBF"), text.size()));
     const std::string kind = text.starts_with('{') || text.starts_with('[') ? "" : describe_foreign(file.text());

@@ -1,4 +1,4 @@
-// A value in a JSON file together with the way to it, for messages. For .cc files.
+// A value in a JSON file together with its path, for messages. For use in .cc files.
 #pragma once
 
 #include <cmath>
@@ -29,7 +29,7 @@ class JsonNode {
   // A member, which may be absent: then the node is null.
   JsonNode at(std::string_view key) const {
     static const Json null;
-    if (!value_->is_object()) fail("is no object");
+    if (!value_->is_object()) fail("is not an object");
     const Json* member = find(*value_, key);
     return JsonNode(member != nullptr ? *member : null, *source_,
                     path_ + (path_.empty() ? "" : ".") + std::string(key));
@@ -39,7 +39,7 @@ class JsonNode {
   template <class Fun>
   void each(Fun fun) const {
     if (is_null()) return;
-    if (!value_->is_array()) fail("is no array");
+    if (!value_->is_array()) fail("is not an array");
     for (size_t i = 0; i < value_->size(); ++i) {
       fun(JsonNode((*value_)[i], *source_, path_ + "[" + std::to_string(i) + "]"));
     }
@@ -49,14 +49,14 @@ class JsonNode {
   template <class Fun>
   void each_member(Fun fun) const {
     if (is_null()) return;
-    if (!value_->is_object()) fail("is no object");
+    if (!value_->is_object()) fail("is not an object");
     for (const auto& [key, member] : value_->items()) {
       fun(key, JsonNode(member, *source_, path_ + "[" + in_quotes(key) + "]"));
     }
   }
 
   const std::string& text() const {
-    if (!value_->is_string()) fail(is_null() ? "is absent" : "is no string");
+    if (!value_->is_string()) fail(is_null() ? "is absent" : "is not a string");
     return value_->get_ref<const std::string&>();
   }
   bool flag(bool fallback) const {
@@ -64,10 +64,10 @@ class JsonNode {
     if (!value_->is_boolean()) fail("is neither true nor false");
     return value_->get<bool>();
   }
-  // From 0 to 2^31 - 1, also written as a float ("2.0").
+  // From 0 to 2^31 - 1; "2.0" counts as whole.
   int32_t id() const {
     if (!value_->is_number()) fail(is_null() ? "is absent" : "is not a whole number");
-    const auto number = value_->get<double>();  // exact in the range that is wanted
+    const auto number = value_->get<double>();  // exact in the range that is accepted
     if (std::trunc(number) != number) fail("is " + value_->dump() + ", not a whole number");
     if (number < 0 || number > INT32_MAX) fail("is " + value_->dump() + ", wanted 0 to 2^31 - 1");
     return static_cast<int32_t>(number);

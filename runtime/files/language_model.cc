@@ -5,10 +5,10 @@
 namespace weft {
 
 void check_model(const LanguageModel& model) {
-  if (model.graph == nullptr) throw Error("a language model that was never given a value: it has no graph");
+  if (model.graph == nullptr) throw Error("the language model has no value: it was default-constructed");
   const GraphRecord& graph = *model.graph;
   const auto misses = [](const char* what) {
-    throw Error(std::string("a language model that does not say which ") + what + " of its graph");
+    throw Error(std::string("the language model does not say which ") + what + " of its graph");
   };
   for (const ValueId input : {model.tokens, model.position, model.sequence, model.slots, model.last}) {
     if (input != kNoValue && input >= graph.values.size()) misses("values are inputs");

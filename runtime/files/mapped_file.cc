@@ -38,7 +38,7 @@ class Descriptor {
 }  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path.string()) {
-  // O_NONBLOCK: opening a FIFO must not wait for a writer. It means nothing for a regular file.
+  // O_NONBLOCK: opening a FIFO must not wait for a writer. It has no effect on a regular file.
   const Descriptor file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) fail(path_, "open", errno);
   struct stat status {};
@@ -76,7 +76,7 @@ void MappedFile::drop(size_t offset, size_t length) const {
   const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
   const size_t end = offset + std::min(length, size_ - offset);
   const size_t first = (offset + page - 1) / page * page;
-  // The file's last page is whole as far as the map goes, even where the file ends inside it.
+  // The map covers the file's last page completely, even where the file ends inside it.
   const size_t last = end == size_ ? (end + page - 1) / page * page : end / page * page;
   if (first >= last) return;
   // Advice only: where the system declines, the pages simply stay.

@@ -11,12 +11,12 @@
 
 namespace weft {
 
-// Maps a whole regular file; unmaps it when destroyed. The address of the bytes survives a move. The bytes
-// are whatever the file holds at the time of the access: a file that shrinks under the map faults (SIGBUS). Threads may
+// Maps a whole regular file; unmaps it when destroyed. The address of the bytes survives a move. The bytes are
+// whatever the file holds when they are read: a file that shrinks while it is mapped faults (SIGBUS). Threads may
 // share one.
 class MappedFile {
  public:
-  // Throws Error, naming the file and the system's reason, if it cannot be opened, is no regular file, or
+  // Throws Error, naming the file and the system's reason, if it cannot be opened, is not a regular file, or
   // cannot be mapped. An empty file is an empty span.
   explicit MappedFile(const std::filesystem::path& path);
   ~MappedFile();
@@ -32,8 +32,8 @@ class MappedFile {
   std::span<const uint8_t> bytes() const { return {data_, size_}; }
   std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
 
-  // Tells the system that the whole pages inside [offset, offset + length) are not needed for now: they leave
-  // this process's memory and are read from the file again when touched. The range is cut to the file.
+  // Tells the system that the whole pages inside [offset, offset + length) are not needed for now: they leave this
+  // process's memory and are read from the file again when touched. The range is clipped to the file.
   void drop(size_t offset, size_t length) const;
 
  private:
@@ -44,7 +44,7 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// False also where that cannot be told.
+// Also false where that cannot be found out.
 inline bool is_there(const std::filesystem::path& path) {
   std::error_code error;
   return std::filesystem::exists(path, error);

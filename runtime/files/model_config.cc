@@ -13,7 +13,7 @@
 namespace weft {
 namespace {
 
-// What config.json calls the keys of GGUF, older shapes beside newer ones, and what GGUF files called them once.
+// The names in config.json of GGUF's keys, older forms beside newer ones, and earlier names in GGUF files.
 struct KeyNames {
   std::string_view gguf;
   std::initializer_list<std::string_view> json;
@@ -52,7 +52,7 @@ const KeyNames kKeys[] = {
     {"rope.scaling.high_freq_factor", {"rope_scaling.high_freq_factor", "rope_parameters.high_freq_factor"}},
 };
 
-// What says nothing about the computation of logits: training, generation, and the file's history.
+// Keys that do not affect the computation of logits: training, generation, and the file's history.
 constexpr std::string_view kHarmless[] = {
     // GGUF
     "vocab_size", "rope.scaling.finetuned", "tensor_data_layout",
@@ -77,7 +77,7 @@ bool is_harmless(std::string_view key) {
                      [key](std::string_view prefix) { return key.starts_with(prefix); });
 }
 
-// Switched off: an option that leaves the computation as it is, in all layers where there is a value per layer.
+// Switched off: an option that leaves the computation unchanged, in all layers where there is a value per layer.
 // The neutral value of a factor is 1.
 bool is_off(std::string_view key, const ConfigValue& value) {
   if (const auto* flag = std::get_if<bool>(&value)) return !*flag;
@@ -98,12 +98,12 @@ std::string shown(double number) {
   return text;
 }
 
-// For messages: "32.5", "the text '22'".
+// For messages: "32.5", "the string '22'".
 std::string shown(const ConfigValue& value) {
   if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
   if (const auto* integer = std::get_if<int64_t>(&value)) return std::to_string(*integer);
   if (const auto* number = std::get_if<double>(&value)) return shown(*number);
-  if (const auto* text = std::get_if<std::string>(&value)) return "the text " + in_quotes(*text);
+  if (const auto* text = std::get_if<std::string>(&value)) return "the string " + in_quotes(*text);
   return "a list";
 }
 
@@ -119,7 +119,7 @@ ModelConfig::ModelConfig(std::shared_ptr<const Checkpoint> checkpoint)
   if (!checkpoint_->unsupported().empty()) throw Error(checkpoint_->unsupported());
 }
 
-// All names by which a file of this convention may call the key, the usual one first.
+// All names that a file of this convention may use for the key, the usual one first.
 std::vector<std::string_view> ModelConfig::names_of(std::string_view key) const {
   const auto known =
       std::find_if(std::begin(kKeys), std::end(kKeys), [&](const KeyNames& k) { return k.gguf == key; });
@@ -241,14 +241,14 @@ bool ModelConfig::flag(std::string_view key, bool fallback) const {
 std::string ModelConfig::text(std::string_view key, std::string_view fallback) const {
   const ConfigValue* value = find(key);
   if (value == nullptr) return std::string(fallback);
-  require(std::holds_alternative<std::string>(*value), key, "is " + shown(*value) + ", not a text");
+  require(std::holds_alternative<std::string>(*value), key, "is " + shown(*value) + ", not a string");
   return std::get<std::string>(*value);
 }
 
 std::vector<std::string> ModelConfig::texts(std::string_view key) const {
   const ConfigValue* value = find(key);
   if (value == nullptr) return {};
-  require(std::holds_alternative<std::vector<std::string>>(*value), key, "is not a list of texts");
+  require(std::holds_alternative<std::vector<std::string>>(*value), key, "is not a list of strings");
   return std::get<std::vector<std::string>>(*value);
 }
 
@@ -260,7 +260,7 @@ size_t ModelConfig::layers() const {
   return layers;
 }
 
-// Which layers have the window: layer_types says so, or GGUF's attention.sliding_window_pattern.
+// Which layers have the window, by layer_types or GGUF's attention.sliding_window_pattern.
 std::vector<bool> ModelConfig::sliding_layers(const WindowRule& rule) const {
   std::vector<bool> sliding(layers(), true);
   if (const auto kinds = texts("layer_types"); !kinds.empty()) {
@@ -273,7 +273,7 @@ std::vector<bool> ModelConfig::sliding_layers(const WindowRule& rule) const {
     return sliding;
   }
   constexpr std::string_view kPattern = "attention.sliding_window_pattern";
-  // As llama.cpp reads it: every `period`-th layer sees everything.
+  // llama.cpp's reading: every `period`-th layer sees everything.
   const auto repeat = [&](size_t period) {
     for (size_t i = 0; period > 0 && i < sliding.size(); ++i) sliding[i] = i % period != period - 1;
   };
@@ -309,7 +309,7 @@ std::vector<int64_t> ModelConfig::windows(const WindowRule& rule) const {
   std::vector<int64_t> windows(sliding.size(), 0);
   const ConfigValue* given = find(kWindow);
   if (given != nullptr && !(rule.switches && !flag("use_sliding_window", true))) {
-    // 0 says "none", as GGUF files write it.
+    // 0 means "none", as GGUF files write it.
     if (const auto* list = std::get_if<std::vector<double>>(given)) {
       check_length(kWindow, list->size());
       for (size_t i = 0; i < windows.size(); ++i) windows[i] = integer(kWindow, (*list)[i], 0);
@@ -329,7 +329,7 @@ std::vector<int64_t> ModelConfig::windows(const WindowRule& rule) const {
   return windows;
 }
 
-// How far the context was stretched after training. GGUF's writers may say 0 for "not at all".
+// How far the context was stretched after training. GGUF's writers may write 0 for "not at all".
 double ModelConfig::rope_factor() const {
   const auto value = common("rope.scaling.factor");
   const bool gguf = checkpoint_->convention() == Convention::gguf;
@@ -340,8 +340,8 @@ double ModelConfig::rope_factor() const {
 std::string ModelConfig::rope_scaling_type() const {
   constexpr std::string_view kType = "rope.scaling.type", kFactor = "rope.scaling.factor";
   if (!has(kType) && has(kFactor)) {
-    // A type that is not given is linear in GGUF files, as llama.cpp has it. Beside config.json, transformers
-    // would take no notice of the factor, which can hardly be meant.
+    // Without a type, the scaling is linear in GGUF files, as in llama.cpp. With config.json, transformers would
+    // ignore the factor, which can hardly be intended.
     if (checkpoint_->convention() == Convention::gguf) return rope_factor() != 1 ? "linear" : "none";
     const double factor = as_number(*find(kFactor)).value_or(0);
     require(factor == 1, kFactor,
@@ -353,7 +353,7 @@ std::string ModelConfig::rope_scaling_type() const {
   constexpr std::string_view kTypes[] = {"none", "linear", "ntk", "dynamic", "yarn", "llama3"};
   require(std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes), kType,
           in_quotes(type) +
-              " is a scaling that this build does not have; it has linear, ntk, dynamic, yarn and llama3");
+              " is a scaling that this build does not support; it supports linear, ntk, dynamic, yarn and llama3");
   return type;
 }
 
@@ -407,13 +407,13 @@ RopeOptions ModelConfig::rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoad
     require(scaling.high_frequency_factor > scaling.low_frequency_factor, "rope.scaling.high_freq_factor",
             "is not above low_freq_factor");
   } else if (type == "dynamic") {
-    // Within the length that the model was trained for nothing changes.
+    // Within the context length of training nothing changes.
     ignore({"rope.scaling.original_context_length"});
     scaling.factor = number("rope.scaling.factor");
     dynamic_ = scaling;
   }
   options.frequencies = scaled_frequencies(scaling);
-  const std::string stretched = "rope_freqs.weight";  // by what each frequency is divided
+  const std::string stretched = "rope_freqs.weight";  // the divisor of each frequency
   const std::vector<float> factors = loader.vector(stretched, dims / 2);
   for (size_t i = 0; i < factors.size(); ++i) {
     if (!(factors[i] > 0)) throw Error(checkpoint_->path() + ": tensor '" + stretched + "' holds a factor that is not above 0");
@@ -445,7 +445,7 @@ static int64_t weight_extent(const GraphRecord& graph, AxisId axis) {
       if (value.axes[i] == axis) return value.storage->extents[i];
     }
   }
-  throw Error("axis '" + graph.axes[axis].name + "' of the logits is no axis of a weight");
+  throw Error("axis '" + graph.axes[axis].name + "' of the logits is not an axis of a weight");
 }
 
 std::shared_ptr<const ModelDeclaration> ModelConfig::declaration(const WeightLoader& loader) const {

@@ -1,6 +1,6 @@
-// Hyperparameters and options of a model. Keys are GGUF's, without the architecture in front ("attention.head_count");
-// those of config.json are looked up by the names that they have there. Every option counts: one that nobody asked for
-// and that may change the computation is an error.
+// Hyperparameters and options of a model. Keys are GGUF's, without the architecture prefix
+// ("attention.head_count"); those of config.json are looked up by their names there. Every option counts: one that
+// the model's code never reads and that may change the computation is an error.
 #pragma once
 
 #include <algorithm>
@@ -39,14 +39,14 @@ class WindowGroups {
   std::vector<int32_t> windows_;  // by group
 };
 
-// Which options of windows a family has, and what holds where a file does not state them.
+// Which window options a family has, and the defaults where a file does not state them.
 struct WindowRule {
-  bool allowed = false;   // any at all
+  bool allowed = false;   // whether any are allowed
   bool switches = false;  // use_sliding_window and max_window_layers
-  int64_t period = 0;     // every so manyth layer sees everything; 0: none does
+  int64_t period = 0;     // every `period`-th layer sees everything; 0: none does
 };
 
-// For one thread at a time, const members too: they note what was asked for.
+// For one thread at a time, including const members: they note which keys were read.
 class ModelConfig {
  public:
   // Throws Error for weights that are quantized in a way that this build does not read.
@@ -64,7 +64,7 @@ class ModelConfig {
   bool flag(std::string_view key, bool fallback) const;
   std::string text(std::string_view key, std::string_view fallback) const;
   std::vector<std::string> texts(std::string_view key) const;  // empty if absent
-  // block_count; at most the number of tensors, so that a wrong one costs nothing.
+  // block_count; at most the number of tensors, so that a wrong value costs nothing.
   size_t layers() const;
   // How far each layer's queries see back, themselves included; 0: everything. From attention.sliding_window (one
   // for all layers, or a list), layer_types or attention.sliding_window_pattern (a flag per layer, or an integer
@@ -80,10 +80,10 @@ class ModelConfig {
 
   // Throws Error for `key` unless `holds`.
   void require(bool holds, std::string_view key, std::string_view reason) const;
-  // Keys whose values this architecture has no use for.
+  // Keys whose values this architecture does not use.
   void ignore(std::initializer_list<std::string_view> keys) const;
 
-  // Throws Error that lists every option that was never asked for, unless it is known to change nothing or is switched
+  // Throws Error that lists every option that was never read, unless it is known to change nothing or is switched
   // off (false, 0, "none").
   void refuse_unknown() const;
 
@@ -101,8 +101,8 @@ class ModelConfig {
 
  private:
   std::vector<std::string_view> names_of(std::string_view key) const;
-  const ConfigValue* find(std::string_view key) const;  // null if absent; remembers that it was asked for
-  std::optional<ConfigValue> common(std::string_view key) const;  // of all layers; nothing if absent
+  const ConfigValue* find(std::string_view key) const;  // null if absent; notes that the key was read
+  std::optional<ConfigValue> common(std::string_view key) const;  // the value of all layers; nothing if absent
   void check_length(std::string_view key, size_t values) const;   // one per layer
   int64_t integer(std::string_view key, const ConfigValue& value, int64_t least) const;
   std::vector<bool> sliding_layers(const WindowRule& rule) const;
@@ -110,7 +110,7 @@ class ModelConfig {
   std::string_view given_name(std::string_view key) const;
   [[noreturn]] void fail(std::string_view key, std::string_view reason) const;
   const ConfigKey* key_of_family(std::string_view key) const;  // null if it declares none
-  // Notes what a model took for a key, which `declaration` hands on.
+  // Notes which value a model used for a key; `declaration` passes it on.
   template <class Value>
   Value took(std::string_view key, Value value) const {
     took_.insert_or_assign(std::string(key), ConfigValue(value));
@@ -120,7 +120,7 @@ class ModelConfig {
   LanguageModel describe(Graph& graph, const Batch& batch, ValueId logits, AxisId rows, AxisId vocab) const;
 
   std::shared_ptr<const Checkpoint> checkpoint_;
-  const ModelFamily* family_;  // null for one that is not declared
+  const ModelFamily* family_;  // null if it is not declared
   mutable std::map<std::string, ConfigValue, std::less<>> took_;
   mutable std::vector<int64_t> windows_;  // of each layer
   mutable bool has_window_pattern_ = false;

@@ -8,13 +8,13 @@ namespace {
 
 using Families = std::map<std::string, ModelFamily, std::less<>>;
 
-// Built on first use: declarations run before main, in no order.
+// Built on first use: declarations run before main, in no particular order.
 Families& families() {
   static Families all;
   return all;
 }
 
-// Of one layer at least, where there is a number per layer.
+// Whether it holds for at least one layer, where there is a number per layer.
 bool is_positive(const std::map<std::string, ConfigValue, std::less<>>& config, std::string_view key) {
   const auto at = config.find(key);
   if (at == config.end()) return false;

@@ -1,5 +1,5 @@
-// What reading and converting a model's files takes to know of its family, beside its weights: models/NAME.h declares it,
-// and the registry of architectures makes it known here.
+// What reading and converting a model's files needs to know about its family, besides its weights: models/NAME.h
+// declares it, and the registry of architectures adds it here.
 #pragma once
 
 #include <string>
@@ -11,33 +11,34 @@
 
 namespace weft {
 
-// A hyperparameter's name in GGUF files, without the architecture in front, and its names in config.json.
+// A hyperparameter's name in GGUF files, without the architecture prefix, and its names in config.json.
 struct ConfigKey {
   std::string_view gguf;
   std::vector<std::string_view> hugging_face;
 };
 
 struct ModelFamily {
-  std::string_view name = {};                      // as architecture() says; set by the registry
-  std::vector<std::string_view> model_types = {};  // in config.json; none: the name
-  std::string_view gguf = {};                      // general.architecture in GGUF files; empty: the name
-  // Of GGUF files that families share an architecture's name in, those where this key is above 0.
+  std::string_view name = {};                      // as architecture() returns it; set by the registry
+  std::vector<std::string_view> model_types = {};  // in config.json; if empty, the name
+  std::string_view gguf = {};                      // general.architecture in GGUF files; if empty, the name
+  // Where families share an architecture's name in GGUF files: a key that is above 0 in the files of this one.
   std::string_view gguf_mark = {};
-  std::vector<ConfigKey> keys = {};  // beside those that all families have
-  // What Hugging Face transformers takes for keys that config.json does not have (not even as null).
+  std::vector<ConfigKey> keys = {};  // besides those that all families have
+  // The defaults of Hugging Face transformers for keys that config.json lacks (or has as null).
   std::vector<std::pair<std::string_view, ConfigValue>> assumed = {};
-  // What llama.cpp takes for keys that GGUF files do not have.
+  // The defaults of llama.cpp for keys that GGUF files lack.
   std::vector<std::pair<std::string_view, ConfigValue>> gguf_assumed = {};
-  // By tokenizer.ggml.pre's names, how vocab.json and merges.txt cut text where no tokenizer_class says it; empty: unknown.
+  // How vocab.json and merges.txt cut text without a tokenizer_class, as a name of tokenizer.ggml.pre; empty:
+  // unknown.
   std::string_view pre_tokenizer = {};
 
   std::string_view gguf_name() const { return gguf.empty() ? name : gguf; }
 };
 
-// The last declaration of a name holds.
+// The last declaration of a name wins.
 void declare_family(ModelFamily family);
 const ModelFamily* find_family(std::string_view name);  // null if there is none
-// The families whose files say this, in the order of names; the latter leaves out those whose mark is missing.
+// The families of files with such a name, sorted by name; the latter leaves out those whose mark is missing.
 const ModelFamily* family_of_model_type(std::string_view model_type);
 const ModelFamily* family_of_gguf(std::string_view architecture,
                                   const std::map<std::string, ConfigValue, std::less<>>& config);

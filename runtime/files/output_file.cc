@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A link is followed: what it points to is replaced, not the link.
+// A link is followed: its target is replaced, not the link.
 std::string target_of(const fs::path& path) {
   std::error_code error;
   if (!fs::is_symlink(path, error)) return path.string();
@@ -42,7 +42,8 @@ OutputFile::OutputFile(const fs::path& path) : path_(path.string()), target_(tar
     if (file_ < 0) fail("cannot open");
     return;
   }
-  // O_EXCL: a name that somebody else made is not written through. Left by a process that had this id: taken over.
+  // O_EXCL: never write through a name that someone else created. A leftover of a process with this id is
+  // replaced.
   file_ = ::open(own.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (file_ < 0 && errno == EEXIST && ::unlink(own.c_str()) == 0) {
     file_ = ::open(own.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -82,7 +83,7 @@ void OutputFile::write_at(uint64_t offset, const void* bytes, size_t count) {
 
 void OutputFile::complete() {
   if (file_ < 0) return;
-  // Pipes and devices know no fsync, and say so with EINVAL or EROFS.
+  // Pipes and devices do not support fsync and report EINVAL or EROFS.
   if (!temporary_.empty() && ::fsync(file_) != 0) fail("cannot write");
   if (::close(std::exchange(file_, -1)) != 0) fail("cannot write");
 }
@@ -92,7 +93,7 @@ void OutputFile::finish() {
   if (temporary_.empty()) return;
   if (std::rename(temporary_.c_str(), target_.c_str()) != 0) fail("cannot put the complete file in its place");
   temporary_.clear();
-  // The new name is on the disk when its folder is; a file system that cannot say so loses at most the name.
+  // The new name is on the disk once its folder is; a file system without support for that loses at most the name.
   const fs::path folder = fs::path(target_).parent_path();
   const int directory = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return;

@@ -1,4 +1,4 @@
-// Rotary frequencies of contexts that were stretched after training. All follow from base^(-2i/d), i < d/2.
+// Rotary frequencies of contexts that were stretched after training. All derive from base^(-2i/d), i < d/2.
 //
 //   linear   Chen et al. 2023, arXiv:2306.15595: every frequency is divided by `factor`
 //   ntk      the base becomes base * factor^(d/(d-2)): the fastest frequency stays, the slowest is divided by `factor`

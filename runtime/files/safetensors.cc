@@ -50,20 +50,20 @@ class Header {
   [[noreturn]] void fail(uint64_t byte, const std::string& reason) const {
     throw Error(file_.path() + ": byte " + std::to_string(byte) + ": " + reason);
   }
-  // Bytes of the header are not known any more once it is parsed: tensors are named, and where their data begin.
+  // Byte positions in the header are unknown once it is parsed: errors name the tensor and where its data begin.
   [[noreturn]] void fail(const std::string& tensor, const std::string& reason) const {
     fail(sizeof length_, "header: tensor " + in_quotes(tensor) + ": " + reason);
   }
 
   SafetensorsTensor read(const std::string& name, const Json& entry) const {
-    if (!entry.is_object()) fail(name, "is no object");
+    if (!entry.is_object()) fail(name, "is not an object");
     for (const auto& [key, value] : entry.items()) {
       if (key != "dtype" && key != "shape" && key != "data_offsets") fail(name, "has an unknown field " + in_quotes(key));
     }
     SafetensorsTensor tensor;
     tensor.name = name;
     const Json* type = find(entry, "dtype");
-    if (type == nullptr || !type->is_string()) fail(name, "dtype is missing, or no string");
+    if (type == nullptr || !type->is_string()) fail(name, "dtype is missing or not a string");
     const auto& type_name = type->get_ref<const std::string&>();
     const auto known = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const DType& t) { return t.name == type_name; });
     if (known == std::end(kTypes)) fail(name, "dtype " + in_quotes(type_name) + " is not known");
@@ -71,11 +71,11 @@ class Header {
     tensor.format = known->format;
 
     const Json* shape = find(entry, "shape");
-    if (shape == nullptr || !shape->is_array()) fail(name, "shape is missing, or no list");
+    if (shape == nullptr || !shape->is_array()) fail(name, "shape is missing or not a list");
     if (shape->size() > kMaxDims) fail(name, "shape has more than " + std::to_string(kMaxDims) + " extents");
     uint64_t bits = known->bits;
     for (const Json& extent : *shape) {
-      if (!extent.is_number_unsigned()) fail(name, "shape holds something that is no extent");
+      if (!extent.is_number_unsigned()) fail(name, "shape holds something that is not an extent");
       const uint64_t value = extent.get<uint64_t>();
       if (value > uint64_t{1} << 62 || __builtin_mul_overflow(bits, value, &bits)) fail(name, "shape overflows");
       tensor.extents.push_back(static_cast<int64_t>(value));
@@ -85,7 +85,7 @@ class Header {
     const Json* offsets = find(entry, "data_offsets");
     if (offsets == nullptr || !offsets->is_array() || offsets->size() != 2 || !(*offsets)[0].is_number_unsigned() ||
         !(*offsets)[1].is_number_unsigned()) {
-      fail(name, "data_offsets is missing, or no pair of offsets");
+      fail(name, "data_offsets is missing or not a pair of offsets");
     }
     const uint64_t begin = (*offsets)[0].get<uint64_t>(), end = (*offsets)[1].get<uint64_t>();
     if (begin > end || end > file_.size() - data_offset()) {
@@ -112,15 +112,15 @@ class Header {
 SafetensorsFile::SafetensorsFile(MappedFile file) : file_(std::move(file)) {
   const Header header(file_);
   const Json json = parse_json(header.text(), file_.path() + ": header");
-  if (!json.is_object()) header.fail(sizeof(uint64_t), "the header is no object");
+  if (!json.is_object()) header.fail(sizeof(uint64_t), "the header is not an object");
   for (const auto& [name, entry] : json.items()) {
     if (name != "__metadata__") {
       tensors_.push_back(header.read(name, entry));
       continue;
     }
-    if (!entry.is_object()) header.fail(name, "is no object");
+    if (!entry.is_object()) header.fail(name, "is not an object");
     for (const auto& [key, value] : entry.items()) {
-      if (!value.is_string()) header.fail(name, in_quotes(key) + " is no string");
+      if (!value.is_string()) header.fail(name, in_quotes(key) + " is not a string");
       metadata_[key] = value.get<std::string>();
     }
   }

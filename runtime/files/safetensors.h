@@ -23,9 +23,9 @@ namespace weft {
 struct SafetensorsTensor {
   std::string name;
   std::string_view type_name;    // "BF16", as the file has it
-  std::optional<Format> format;  // nothing: a type that this build does not compute with (I64, F8_E4M3 ...)
+  std::optional<Format> format;  // nothing: a type that this build cannot compute with (I64, F8_E4M3 ...)
   std::vector<int64_t> extents;  // from slow to fast; empty for a scalar
-  uint64_t offset = 0;           // of the data, from the start of the file: aligned to nothing
+  uint64_t offset = 0;           // of the data, from the start of the file: not aligned
   size_t bytes = 0;
   const uint8_t* data = nullptr;
 };
@@ -33,7 +33,7 @@ struct SafetensorsTensor {
 // Immutable, so threads may share one.
 class SafetensorsFile {
  public:
-  static constexpr uint64_t kMaxHeader = 100'000'000;  // bytes, as the format's own library limits it
+  static constexpr uint64_t kMaxHeader = 100'000'000;  // bytes, the limit of the format's own library
 
   // Maps and checks the file. Throws Error for a file that cannot be mapped or is malformed.
   static SafetensorsFile open(const std::filesystem::path& path);

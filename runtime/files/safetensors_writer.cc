@@ -22,7 +22,7 @@ const char* type_name(Format format) {
   }
 }
 
-// The file format wants UTF-8; names that come out of other files may be anything.
+// The format requires UTF-8; names that come from other files may be anything.
 std::string dumped(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 }  // namespace
@@ -30,7 +30,7 @@ std::string dumped(const Json& json) { return json.dump(-1, ' ', false, Json::er
 SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, std::vector<Tensor> tensors,
                                      const std::map<std::string, std::string>& metadata)
     : path_(path.string()), tensors_(std::move(tensors)) {
-  // Put together by hand: an object of the JSON library would sort the names.
+  // Assembled by hand: an object of the JSON library would sort the names.
   std::string header = "{\"__metadata__\":" + dumped(Json(metadata));
   std::set<std::string> names = {"\"__metadata__\""};
   std::vector<uint64_t> ends = {0};

@@ -1,11 +1,11 @@
 // Writes safetensors files: the header first, then the bytes of the tensors, in any order and in pieces of any
-// size. So memory is what the caller hands over at a time.
+// size. So the memory needed is one piece at a time.
 //
 //   SafetensorsWriter writer("out.safetensors", {{"x", Format::f32, {2, 3}}}, {{"made_by", "..."}});
 //   writer.write(0, 0, std::as_bytes(std::span(x)));
 //   writer.finish();
 //
-// The file appears when it is complete, as OutputFile has it, whose errors come through.
+// The file appears when it is complete; see OutputFile, whose errors pass through.
 #pragma once
 
 #include <cstddef>
@@ -31,22 +31,22 @@ class SafetensorsWriter {
     std::vector<int64_t> extents = {};
   };
 
-  // Data lie in the file in the order of `tensors`. Throws Error for names that occur twice, formats that the file
-  // format lacks, extents that overflow, and a file that cannot be made.
+  // The data are in the file in the order of `tensors`. Throws Error for repeated names, formats that safetensors
+  // lacks, extents that overflow, and a file that cannot be created.
   SafetensorsWriter(const std::filesystem::path& path, std::vector<Tensor> tensors,
                     const std::map<std::string, std::string>& metadata = {});
 
   const std::vector<Tensor>& tensors() const { return tensors_; }
 
-  // Bytes of a tensor from `offset` on. Throws Error where they do not fit the tensor, or cannot be written.
+  // Writes bytes of a tensor from `offset` on. Throws Error where they do not fit the tensor or cannot be written.
   void write(size_t tensor, uint64_t offset, std::span<const std::byte> bytes);
 
-  // Throws Error unless as many bytes were written to every tensor as it has.
+  // Throws Error unless every tensor has been written completely.
   void finish();
 
  private:
   std::string path_;
-  std::optional<OutputFile> file_;  // opened when the header is known to be good
+  std::optional<OutputFile> file_;  // opened once the header is known to be valid
   std::vector<Tensor> tensors_;
   std::vector<uint64_t> begin_;   // by tensor, in the file; one more for the end
   std::vector<uint64_t> missing_; // by tensor: bytes still to be written

@@ -31,7 +31,7 @@ std::string shape_text(const std::vector<int64_t>& extents) {
   return text + "]";
 }
 
-// "kv_head 2 x head_dim 64"; extents before the axes' own stand alone.
+// "kv_head 2 x head_dim 64"; leading extents without an axis are shown as plain numbers.
 std::string shape_text(const std::vector<int64_t>& extents, const AxisList& axes) {
   std::string text;
   for (size_t i = 0; i < extents.size(); ++i) {
@@ -45,7 +45,7 @@ int64_t product(const std::vector<int64_t>& extents) {
   return std::accumulate(extents.begin(), extents.end(), int64_t{1}, std::multiplies<>());
 }
 
-// Kernels read f32 and 16-bit elements at addresses that suit them, blocks anywhere.
+// Kernels need aligned addresses for f32 and 16-bit elements; blocks may be anywhere.
 bool is_aligned(const std::byte* data, Format format) {
   const size_t unit = info(format).block_elements == 1 ? info(format).block_bytes : sizeof(uint16_t);
   return reinterpret_cast<uintptr_t>(data) % unit == 0;
@@ -137,7 +137,7 @@ void WeightLoader::load_parts(const TensorName& fused, const std::vector<Part>& 
     }
     return;
   }
-  // One below the other: rows of the same length, so only the number of elements differs.
+  // Stacked: rows have the same length, so only the number of elements differs.
   std::vector<std::vector<int64_t>> extents;
   int64_t rows = 0, row = 0;
   for (const Part& part : parts) {
@@ -223,7 +223,7 @@ std::shared_ptr<const Storage> WeightLoader::assemble(const TensorName& name, st
   storage->format = format;
   storage->extents = std::move(extents);
   if (checkpoint_->purpose() == Checkpoint::Purpose::convert) {
-    // Nobody computes: what the weight is made of is enough.
+    // Without computation, knowing what the weight is made of is enough.
   } else if (shifts) {
     storage->format = Format::f32;
     const auto copy = std::make_shared<AlignedBytes>(storage->bytes());

@@ -1,16 +1,17 @@
 // Fits the tensors of a checkpoint to weights with typed axes, whatever their convention.
 //
 //   WeightLoader loader(checkpoint);
-//   loader.extents<Embed, Vocab>(256, 2048);          // every axis that a weight names needs its extent
-//   const LayerNames in = loader.layer(0);
+//   loader.extents<Embed, Vocab>(256, 2048);          // every axis of a weight needs an extent
+//   const TensorNames in = loader.layer(0);
 //   loader.load(w.norm, in("attn_norm.weight", "input_layernorm.weight"));    // Weight<Embed>
 //   loader.load_parts(in("attn_qkv.weight", "self_attn.qkv_proj.weight"),     // one tensor, or three
-//                     part(w.wq, in("attn_q.weight", "self_attn.q_proj.weight")), part(w.wk, ...), part(w.wv, ...));
+//                     {loader.part(w.wq, in("attn_q.weight", "self_attn.q_proj.weight")), loader.part(w.wk, ...),
+//                      loader.part(w.wv, ...)});
 //   loader.finish();                                  // one Error with all that is missing, mis-shaped or left over
 //
 // A dimension of the file may hold several adjacent axes; their product must be its extent. A weight refers to the
-// mapped file where its elements lie there in one piece; else (an expert per tensor, data at odd addresses) it is put
-// together in memory, and the file's pages are dropped.
+// mapped file where its elements are contiguous there; otherwise (an expert per tensor, data at odd addresses) it is
+// assembled in memory, and the file's pages are dropped.
 #pragma once
 
 #include <concepts>
@@ -30,7 +31,7 @@
 
 namespace weft {
 
-// What a tensor is called in each convention. Stands for the name in the file at hand.
+// The names of a tensor in each convention. Converts to the name in the file at hand.
 class TensorName {
  public:
   TensorName(std::string name) : TensorName(Convention::gguf, name, name) {}  // the same in both
@@ -51,7 +52,7 @@ class TensorName {
   std::string gguf_, hugging_face_;
 };
 
-// Names of tensors within one layer or without.
+// Names of tensors within one layer, or outside of layers.
 class TensorNames {
  public:
   TensorNames(Convention convention, std::string gguf_prefix, std::string hugging_face_prefix)
@@ -65,10 +66,10 @@ class TensorNames {
   std::string gguf_, hugging_face_;
 };
 
-// How files of the two conventions hold the same weight, where it is more than the name.
+// How files of the two conventions hold the same weight, where more than the name differs.
 struct WeightOptions {
   float offset = 0;          // Hugging Face's files hold each element less this
-  int64_t rotated_rows = 0;  // Hugging Face's files have the rows of a rotary pair half of so many apart, GGUF's side by side
+  int64_t rotated_rows = 0;  // rows of a head: GGUF has rotary pairs side by side, Hugging Face half of this apart
 };
 
 // For one thread at a time; loaders of one checkpoint are independent.
@@ -83,20 +84,20 @@ class WeightLoader {
     (set_extent(&axis_info<A>, extents), ...);
   }
 
-  // "blk.3." in front of GGUF's names, "model.layers.3." in front of Hugging Face's.
+  // The prefix "blk.3." for GGUF's names, "model.layers.3." for Hugging Face's.
   TensorNames layer(size_t layer) const;
   TensorNames names() const { return {checkpoint_->convention(), "", ""}; }
 
   bool has(std::string_view tensor) const { return checkpoint_->find(tensor) != nullptr; }
-  // Rows of a tensor of two dimensions: its slower extent. Throws Error where there is no such tensor,
-  // or one without elements.
+  // Rows of a tensor of two dimensions: its slower extent. Throws Error if the tensor is missing or has no
+  // elements.
   int64_t rows(std::string_view tensor) const;
-  // The first of these names that the file has; the first of all where it has none.
+  // The first of these names that the file has; the first of all if it has none.
   TensorName first_of(std::initializer_list<TensorName> tensors) const;
-  // A tensor that this architecture has no use for, if the file has it.
+  // A tensor that this architecture does not use, if the file has it.
   void ignore(std::string_view tensor);
 
-  // What is wrong is kept for finish().
+  // Problems are kept for finish().
   template <Axis... A>
   void load(Weight<A...>& weight, const TensorName& tensor, const WeightOptions& options = {}) {
     if (auto storage = fit(tensor, axis_list<Axes<A...>>::get(), options)) weight = Weight<A...>(std::move(storage));
@@ -107,7 +108,7 @@ class WeightLoader {
     if (wanted || has(tensor)) load(weight, tensor);
   }
 
-  // Weights that a file may hold in one tensor, one below the other in this order, or in a tensor each.
+  // Weights that a file may hold in one tensor, stacked in this order, or in a tensor each.
   struct Part {
     AxisList axes;
     TensorName tensor;
@@ -121,8 +122,8 @@ class WeightLoader {
   }
   void load_parts(const TensorName& fused, const std::vector<Part>& parts);
 
-  // Where a weight with an element per expert may lie: in one tensor; in a tensor per expert; or as one of `shares`
-  // equal parts, one below the other, of every expert in a tensor that holds several weights (gate above up).
+  // Where a weight with an element per expert may be: in one tensor; in a tensor per expert; or as one of `shares`
+  // equal parts, stacked, of every expert in a tensor that holds several weights (gate above up).
   struct Stack {
     TensorName whole;
     std::function<TensorName(int64_t)> each;
@@ -136,13 +137,13 @@ class WeightLoader {
     }
   }
 
-  // A small tensor of one dimension, decoded; nothing if the file has none of that name. Its length is `count`.
+  // A small tensor of one dimension, decoded; nothing if the file lacks it. Its length is `count`.
   std::vector<float> vector(const std::string& tensor, int64_t count);
 
-  // Throws Error that lists every tensor that was missing, did not fit, or was never asked for (unless it is empty).
+  // Throws Error that lists every tensor that was missing, did not fit, or was never read (unless it is empty).
   void finish() const;
 
-  // What was loaded so far, as a GGUF file has it.
+  // What was loaded so far, as a GGUF file would have it.
   const std::vector<DeclaredWeight>& declared() const { return declared_; }
 
  private:
@@ -150,7 +151,7 @@ class WeightLoader {
 
   void set_extent(const AxisInfo* axis, int64_t extent);
   std::vector<int64_t> extents_of(const AxisList& axes, const std::string& name) const;
-  // The tensor, if it is there and has these extents, or adjacent ones of them merged; else null, and a problem noted.
+  // The tensor, if it exists and has these extents, or adjacent ones merged; else null, and a problem is noted.
   const CheckpointTensor* use(const std::string& tensor, const std::vector<int64_t>& extents, const AxisList& axes);
   std::shared_ptr<const Storage> fit(const TensorName& tensor, const AxisList& axes, const WeightOptions& options = {});
   std::shared_ptr<const Storage> fit_stack(const Stack& stack, const AxisList& axes);

@@ -7,7 +7,8 @@
 
 namespace weft {
 
-// The integer that `value` is; nothing for a fraction, NaN, or a magnitude above 2^53, where floats skip integers.
+// The integer that `value` equals; nothing for a fraction, NaN, or a magnitude above 2^53, where floats skip
+// integers.
 inline std::optional<int64_t> whole_number(double value) {
   constexpr double kLimit = 9007199254740992;  // 2^53
   if (!(std::fabs(value) <= kLimit) || std::trunc(value) != value) return std::nullopt;

@@ -30,9 +30,9 @@ EngineOptions Engine::complete(EngineOptions options, const LanguageModel& model
   check_model(model);
   const auto trained = static_cast<int32_t>(std::min<int64_t>(model.context_length, kDefaultContext));
   if (options.context == 0) options.context = trained > 0 ? trained : kDefaultContext;
-  if (options.context < 1) throw Error("a context of " + std::to_string(options.context) + " tokens");
-  if (options.sequences < 1) throw Error("an engine for " + std::to_string(options.sequences) + " sequences");
-  if (options.batch < 1) throw Error("a batch of " + std::to_string(options.batch) + " tokens");
+  if (options.context < 1) throw Error("the context must be at least 1 token, not " + std::to_string(options.context));
+  if (options.sequences < 1) throw Error("an engine needs at least 1 sequence, not " + std::to_string(options.sequences));
+  if (options.batch < 1) throw Error("the batch must be at least 1 token, not " + std::to_string(options.batch));
   if (options.logit_rows == 0) options.logit_rows = options.sequences;
   const int64_t tokens =
       options.cache_tokens > 0 ? options.cache_tokens : int64_t{options.sequences} * options.context;
@@ -47,7 +47,7 @@ KvCacheOptions Engine::cache_options(const LanguageModel& model, const EngineOpt
 
 Plan Engine::compile_model(const LanguageModel& model, const Device& device, const EngineOptions& options) {
   // The cache is made last; one that cannot fit is found before weights are packed.
-  KvCache::check_memory(*model.graph, device, {}, cache_options(model, options));
+  PagedKvCache::check_memory(*model.graph, device, {}, cache_options(model, options));
   Limits limits;
   limits.set(model.pos_axis, options.batch).set(model.rows_axis, options.logit_rows);
   AxisList keys;
@@ -154,7 +154,7 @@ void Engine::run() {
 }
 
 std::span<const int32_t> Engine::slots(int group) const {
-  cache_.book(group);  // throws for a group that there is not
+  cache_.block_tables(group);  // throws for a group that there is not
   return std::span(slots_[static_cast<size_t>(group)]).first(static_cast<size_t>(run_count_));
 }
 

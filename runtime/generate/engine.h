@@ -45,8 +45,8 @@ class Engine {
   int32_t logit_rows() const { return options_.logit_rows; }
 
   // Sequences: open, fork (the new one begins with `count` tokens of another, in shared pages), trim, close.
-  KvCache& cache() { return cache_; }
-  const KvCache& cache() const { return cache_; }
+  PagedKvCache& cache() { return cache_; }
+  const PagedKvCache& cache() const { return cache_; }
 
   // A step: add tokens of any sequences, each sequence at most once, then run. Tokens follow those that the
   // sequence has. `add` throws Error for an id outside the vocabulary, for more than `batch` tokens in the step,
@@ -73,7 +73,7 @@ class Engine {
   LanguageModel model_;
   EngineOptions options_;
   Plan plan_;
-  KvCache cache_;
+  PagedKvCache cache_;
   Bindings bindings_;
   std::vector<int32_t> tokens_, positions_, sequences_, last_;  // [batch], [batch], [batch], [logit_rows]
   std::vector<std::vector<int32_t>> slots_;                     // [groups][batch]

@@ -20,13 +20,13 @@ int32_t pages_of(int64_t tokens, int32_t page_size) {
 // Of a group; 0: none, or one that no sequence outgrows.
 int32_t window_of(const KvCacheOptions& options, size_t group) {
   const int32_t window = group < options.windows.size() ? options.windows[group] : 0;
-  if (window < 0) throw Error("a window of " + std::to_string(window) + " tokens");
+  if (window < 0) throw Error("a window cannot be " + std::to_string(window) + " tokens");
   return window < options.max_length ? window : 0;
 }
 
 }  // namespace
 
-PageBook::PageBook(int32_t pages, int32_t page_size, int32_t sequences, int32_t max_length, int32_t window)
+BlockTables::BlockTables(int32_t pages, int32_t page_size, int32_t sequences, int32_t max_length, int32_t window)
     : page_size_(page_size),
       max_pages_(pages_of(max_length, page_size)),
       max_length_(max_length),
@@ -40,22 +40,22 @@ PageBook::PageBook(int32_t pages, int32_t page_size, int32_t sequences, int32_t 
   for (int32_t page = 0; page < pages; ++page) free_[static_cast<size_t>(pages - 1 - page)] = page;
 }
 
-int64_t PageBook::pages_of_window(int64_t window, int64_t batch, int64_t sequences, int64_t page_size) {
+int64_t BlockTables::pages_of_window(int64_t window, int64_t batch, int64_t sequences, int64_t page_size) {
   // A sequence that appends n tokens holds those, window - 1 before them and up to page_size - 1 in front of these,
   // from the beginning of a page on: at most ceil((n + window - 2) / page_size) + 1 pages. Summed over all n:
   return sequences + (batch + sequences * (window - 2 + page_size - 1)) / page_size;
 }
 
-int32_t& PageBook::page_at(int32_t sequence, int32_t index) {
+int32_t& BlockTables::page_at(int32_t sequence, int32_t index) {
   return table_[static_cast<size_t>(sequence) * static_cast<size_t>(max_pages_) + static_cast<size_t>(index)];
 }
 
-std::span<const int32_t> PageBook::pages(int32_t sequence) const {
+std::span<const int32_t> BlockTables::pages(int32_t sequence) const {
   return {table_.data() + static_cast<size_t>(sequence) * static_cast<size_t>(max_pages_),
           static_cast<size_t>(pages_of(length(sequence), page_size_))};
 }
 
-int32_t PageBook::pages_needed(int32_t sequence, int32_t count) const {
+int32_t BlockTables::pages_needed(int32_t sequence, int32_t count) const {
   if (count == 0) return 0;
   const int32_t before = length(sequence);
   const int32_t used = pages_of(before, page_size_);
@@ -64,7 +64,7 @@ int32_t PageBook::pages_needed(int32_t sequence, int32_t count) const {
   return needed;
 }
 
-void PageBook::check_room(int32_t sequence, int32_t count) const {
+void BlockTables::check_room(int32_t sequence, int32_t count) const {
   const int32_t before = length(sequence);
   if (int64_t{before} + count > max_length_) {
     throw Error("the context is full: " + std::to_string(before) + " + " + std::to_string(count) +
@@ -78,7 +78,7 @@ void PageBook::check_room(int32_t sequence, int32_t count) const {
   }
 }
 
-PageBook::Copy PageBook::append(int32_t sequence, std::span<int32_t> slots) {
+BlockTables::Copy BlockTables::append(int32_t sequence, std::span<int32_t> slots) {
   const auto count = static_cast<int32_t>(slots.size());
   const int32_t before = length(sequence);
   check_room(sequence, count);
@@ -109,7 +109,7 @@ PageBook::Copy PageBook::append(int32_t sequence, std::span<int32_t> slots) {
   return copy;
 }
 
-void PageBook::share(int32_t from, int32_t to, int32_t count) {
+void BlockTables::share(int32_t from, int32_t to, int32_t count) {
   if (length(to) != 0) throw Error("sequence " + std::to_string(to) + " is not empty");
   check_cut(from, count, "share");
   const int32_t passed = pages_passed(count);
@@ -123,7 +123,7 @@ void PageBook::share(int32_t from, int32_t to, int32_t count) {
   first_[static_cast<size_t>(to)] = passed * page_size_;
 }
 
-void PageBook::trim(int32_t sequence, int32_t count) {
+void BlockTables::trim(int32_t sequence, int32_t count) {
   const int32_t before = length(sequence);
   check_cut(sequence, count, "keep");
   int32_t& first = first_[static_cast<size_t>(sequence)];
@@ -134,15 +134,15 @@ void PageBook::trim(int32_t sequence, int32_t count) {
 }
 
 // Whole pages that no token from position `length` on sees: that one sees window tokens, itself included.
-int32_t PageBook::pages_passed(int32_t length) const {
+int32_t BlockTables::pages_passed(int32_t length) const {
   return window_ == 0 ? 0 : std::max(length + 1 - window_, 0) / page_size_;
 }
 
-int32_t PageBook::shortest(int32_t sequence) const {
+int32_t BlockTables::shortest(int32_t sequence) const {
   return first(sequence) == 0 ? std::min(1, length(sequence)) : first(sequence) + window_ - 1;
 }
 
-void PageBook::check_cut(int32_t sequence, int32_t count, const char* purpose) const {
+void BlockTables::check_cut(int32_t sequence, int32_t count, const char* purpose) const {
   const std::string name = "sequence " + std::to_string(sequence);
   if (count < 0 || count > length(sequence)) {
     throw Error(name + " has " + std::to_string(length(sequence)) + " tokens, not " + std::to_string(count) + " to " +
@@ -155,22 +155,22 @@ void PageBook::check_cut(int32_t sequence, int32_t count, const char* purpose) c
   }
 }
 
-void PageBook::release_passed(int32_t sequence) {
+void BlockTables::release_passed(int32_t sequence) {
   int32_t& first = first_[static_cast<size_t>(sequence)];
   const int32_t passed = pages_passed(length(sequence));
   for (int32_t i = first / page_size_; i < passed; ++i) release(std::exchange(page_at(sequence, i), -1));
   first = std::max(first, passed * page_size_);
 }
 
-void PageBook::release(int32_t page) {
+void BlockTables::release(int32_t page) {
   if (--references_[static_cast<size_t>(page)] == 0) free_.push_back(page);
 }
 
-PageTable PageBook::table() const {
+PageTable BlockTables::view() const {
   return {table_.data(), length_.data(), static_cast<int32_t>(length_.size()), max_pages_, page_size_, first_.data()};
 }
 
-std::vector<int64_t> KvCache::slots_of_groups(const GraphRecord& graph, const KvCacheOptions& options) {
+std::vector<int64_t> PagedKvCache::slots_of_groups(const GraphRecord& graph, const KvCacheOptions& options) {
   if (options.sequences < 1 || options.max_length < 1 || options.page_size < 1 || options.tokens < 0 ||
       options.batch < 0) {
     throw Error("a KV cache needs sequences, tokens and a page size above 0");
@@ -188,14 +188,15 @@ std::vector<int64_t> KvCache::slots_of_groups(const GraphRecord& graph, const Kv
     int64_t of_group = pages;
     if (window != 0) {
       const int64_t batch = options.batch == 0 ? options.max_length : options.batch;
-      of_group = std::min(of_group, PageBook::pages_of_window(window, batch, options.sequences, options.page_size));
+      of_group = std::min(
+          of_group, BlockTables::pages_of_window(window, batch, options.sequences, options.page_size));
     }
     slots.push_back(of_group * options.page_size);
   }
   return slots;
 }
 
-void KvCache::check_memory(const GraphRecord& graph, const Device& device, const PlanMemory& taken,
+void PagedKvCache::check_memory(const GraphRecord& graph, const Device& device, const PlanMemory& taken,
                            const KvCacheOptions& options) {
   const ExtentTable extents = ExtentTable::of_graph(graph);
   const size_t available = available_memory(device, taken), largest = largest_block(device);
@@ -250,7 +251,7 @@ void KvCache::check_memory(const GraphRecord& graph, const Device& device, const
                                : ": not even one token fits"));
 }
 
-KvCache::KvCache(const Plan& plan, const KvCacheOptions& options)
+PagedKvCache::PagedKvCache(const Plan& plan, const KvCacheOptions& options)
     : sequences_(options.sequences), max_length_(options.max_length) {
   for (const CacheRecord& cache : plan.graph().caches) group_of_cache_.push_back(cache.group);
   const std::vector<int64_t> slots = slots_of_groups(plan.graph(), options);
@@ -261,38 +262,39 @@ KvCache::KvCache(const Plan& plan, const KvCacheOptions& options)
   }
   check_memory(plan.graph(), plan.device(), plan.memory(), options);
   for (size_t group = 0; group < slots.size(); ++group) {
-    books_.emplace_back(static_cast<int32_t>(slots[group] / options.page_size), options.page_size, options.sequences,
-                        options.max_length, window_of(options, group));
+    block_tables_.emplace_back(static_cast<int32_t>(slots[group] / options.page_size), options.page_size,
+                               options.sequences,
+                               options.max_length, window_of(options, group));
   }
   taken_.resize(static_cast<size_t>(options.sequences));
   pool_ = plan.make_cache_pool(slots);
 }
 
-void KvCache::check() const {
-  if (pool_ == nullptr) throw Error("a KV cache is used that was moved from");
+void PagedKvCache::check() const {
+  if (pool_ == nullptr) throw Error("a KV cache is used after it was moved from");
 }
 
-const CachePool& KvCache::pool() const {
+const CachePool& PagedKvCache::pool() const {
   check();
   return *pool_;
 }
 
-const PageBook& KvCache::book(int group) const {
+const BlockTables& PagedKvCache::block_tables(int group) const {
   check();
   if (group < 0 || group >= groups()) {
     throw Error("there is no group " + std::to_string(group) + " of caches: there are " + std::to_string(groups()));
   }
-  return books_[static_cast<size_t>(group)];
+  return block_tables_[static_cast<size_t>(group)];
 }
 
-void KvCache::check(int32_t sequence) const {
+void PagedKvCache::check(int32_t sequence) const {
   check();
   if (sequence < 0 || sequence >= sequences_ || !taken_[static_cast<size_t>(sequence)]) {
     throw Error("there is no sequence " + std::to_string(sequence));
   }
 }
 
-int32_t KvCache::open() {
+int32_t PagedKvCache::open() {
   check();
   const auto free = std::find(taken_.begin(), taken_.end(), false);
   if (free == taken_.end())
@@ -301,11 +303,11 @@ int32_t KvCache::open() {
   return static_cast<int32_t>(free - taken_.begin());
 }
 
-int32_t KvCache::fork(int32_t sequence, int32_t count) {
+int32_t PagedKvCache::fork(int32_t sequence, int32_t count) {
   check(sequence);
   const int32_t fresh = open();
   try {
-    for (PageBook& book : books_) book.share(sequence, fresh, count);
+    for (BlockTables& tables : block_tables_) tables.share(sequence, fresh, count);
   } catch (...) {
     close(fresh);
     throw;
@@ -313,50 +315,50 @@ int32_t KvCache::fork(int32_t sequence, int32_t count) {
   return fresh;
 }
 
-void KvCache::close(int32_t sequence) {
+void PagedKvCache::close(int32_t sequence) {
   trim(sequence, 0);
   taken_[static_cast<size_t>(sequence)] = false;
 }
 
-void KvCache::trim(int32_t sequence, int32_t count) {
+void PagedKvCache::trim(int32_t sequence, int32_t count) {
   check(sequence);
-  for (const PageBook& book : books_) book.check_cut(sequence, count, "keep");
-  for (PageBook& book : books_) book.trim(sequence, count);
+  for (const BlockTables& tables : block_tables_) tables.check_cut(sequence, count, "keep");
+  for (BlockTables& tables : block_tables_) tables.trim(sequence, count);
 }
 
-int32_t KvCache::shortest(int32_t sequence) const {
+int32_t PagedKvCache::shortest(int32_t sequence) const {
   check(sequence);
   int32_t longest = 0;
-  for (const PageBook& book : books_) longest = std::max(longest, book.shortest(sequence));
+  for (const BlockTables& tables : block_tables_) longest = std::max(longest, tables.shortest(sequence));
   return longest;
 }
 
-void KvCache::release_passed(int32_t sequence) {
+void PagedKvCache::release_passed(int32_t sequence) {
   check(sequence);
-  for (PageBook& book : books_) book.release_passed(sequence);
+  for (BlockTables& tables : block_tables_) tables.release_passed(sequence);
 }
 
-int32_t KvCache::length(int32_t sequence) const {
+int32_t PagedKvCache::length(int32_t sequence) const {
   check(sequence);
-  return books_.front().length(sequence);
+  return block_tables_.front().length(sequence);
 }
 
-void KvCache::append(int32_t sequence, int32_t count, std::span<int32_t* const> slots_of_group) {
+void PagedKvCache::append(int32_t sequence, int32_t count, std::span<int32_t* const> slots_of_group) {
   check(sequence);
   release_passed(sequence);
-  for (const PageBook& book : books_) book.check_room(sequence, count);
-  for (size_t group = 0; group < books_.size(); ++group) {
-    const PageBook::Copy copy =
-        books_[group].append(sequence, {slots_of_group[group], static_cast<size_t>(count)});
+  for (const BlockTables& tables : block_tables_) tables.check_room(sequence, count);
+  for (size_t group = 0; group < block_tables_.size(); ++group) {
+    const BlockTables::Copy copy =
+        block_tables_[group].append(sequence, {slots_of_group[group], static_cast<size_t>(count)});
     if (copy.count != 0) pool_->copy_slots(static_cast<int>(group), copy.from_slot, copy.to_slot, copy.count);
   }
 }
 
-void KvCache::bind(Bindings& bindings) const {
+void PagedKvCache::bind(Bindings& bindings) const {
   check();
   bindings.caches(pool_.get());
   for (size_t cache = 0; cache < group_of_cache_.size(); ++cache) {
-    bindings.pages(static_cast<int>(cache), books_[static_cast<size_t>(group_of_cache_[cache])].table());
+    bindings.pages(static_cast<int>(cache), block_tables_[static_cast<size_t>(group_of_cache_[cache])].view());
   }
 }
 

@@ -17,10 +17,10 @@ namespace weft {
 //
 // With a window W, a token sees W tokens, itself included. Then `release_passed` gives back the pages that the next
 // token and all after it cannot see: their entries in the table become -1, and first(sequence) says where the rest begins.
-class PageBook {
+class BlockTables {
  public:
   // `window` 0: a token sees all before it.
-  PageBook(int32_t pages, int32_t page_size, int32_t sequences, int32_t max_length, int32_t window = 0);
+  BlockTables(int32_t pages, int32_t page_size, int32_t sequences, int32_t max_length, int32_t window = 0);
 
   // The most pages that `sequences` hold at a time where released pages are given back before each append and a step
   // appends `batch` tokens at most to all of them together.
@@ -63,7 +63,7 @@ class PageBook {
   // Gives back the pages that no later token sees.
   void release_passed(int32_t sequence);
 
-  PageTable table() const;
+  PageTable view() const;
 
  private:
   int32_t& page_at(int32_t sequence, int32_t index);
@@ -89,10 +89,10 @@ struct KvCacheOptions {
 
 // The caches of a graph: memory on the plan's device, and page tables per layer group. A group with a window has no more
 // memory than its windows and one step need. For one thread at a time; caches are independent of each other.
-class KvCache {
+class PagedKvCache {
  public:
   // Throws Error where check_memory does.
-  KvCache(const Plan& plan, const KvCacheOptions& options);
+  PagedKvCache(const Plan& plan, const KvCacheOptions& options);
 
   // Throws Error where the caches of `graph` take more memory than `device` has left, of which a plan has taken `taken`
   // before. The message says how many tokens fit.
@@ -103,8 +103,8 @@ class KvCache {
   int32_t max_length() const { return max_length_; }
   size_t bytes() const { return pool_ ? pool_->bytes() : 0; }
   const CachePool& pool() const;
-  const PageBook& book(int group = 0) const;  // throws Error for a group that there is not
-  int groups() const { return static_cast<int>(books_.size()); }
+  const BlockTables& block_tables(int group = 0) const;  // throws Error for a group that there is not
+  int groups() const { return static_cast<int>(block_tables_.size()); }
 
   // A sequence without tokens. Throws Error where all are taken.
   int32_t open();
@@ -135,7 +135,7 @@ class KvCache {
 
   std::shared_ptr<CachePool> pool_;
   std::vector<int> group_of_cache_;
-  std::vector<PageBook> books_;  // by group
+  std::vector<BlockTables> block_tables_;  // by group
   std::vector<bool> taken_;
   int32_t sequences_ = 0, max_length_ = 0;
 };

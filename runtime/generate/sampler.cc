@@ -46,7 +46,7 @@ Sampler::Sampler(const SamplerOptions& options, size_t vocab)
 }
 
 void Sampler::accept(int32_t id) {
-  if (occurrences_.size() != vocab_) throw Error("a sampler is used that was moved from");
+  if (occurrences_.size() != vocab_) throw Error("a sampler is used after it was moved from");
   if (id < 0 || static_cast<size_t>(id) >= vocab_) {
     throw Error("cannot accept token id " + std::to_string(id) + ": the vocabulary has " +
                 std::to_string(vocab_) + " tokens");
@@ -69,7 +69,7 @@ void Sampler::forget() {
 }
 
 int32_t Sampler::sample(std::span<const float> logits) {
-  if (candidates_.size() != vocab_) throw Error("a sampler is used that was moved from");
+  if (candidates_.size() != vocab_) throw Error("a sampler is used after it was moved from");
   gather(logits);
   if (options_.temp <= 0) return greedy();
   keep_top_k();

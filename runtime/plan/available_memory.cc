@@ -23,7 +23,7 @@ constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
 
 size_t difference(size_t from, size_t what) { return from > what ? from - what : 0; }
 
-// A file with one number; nothing for "max", or where there is no such file.
+// The number in a file; nothing for "max", or where the file does not exist.
 std::optional<size_t> number_in(const fs::path& path) {
   std::ifstream file(path);
   size_t number = 0;
@@ -47,7 +47,7 @@ size_t of_system(const fs::path& root) {
   return (*available + number_after("SwapFree:", root / "proc/meminfo").value_or(0)) * 1024;
 }
 
-// Pages of files count as used, and are given back where memory is wanted.
+// Pages of files count as used, but are given back when memory is needed.
 size_t of_group(const ControlGroup& group) {
   const bool v2 = group.unified;
   const auto limit = number_in(group.folder / (v2 ? "memory.max" : "memory.limit_in_bytes"));

@@ -1,4 +1,4 @@
-// What a run is given, and the one place where it is checked.
+// The inputs of a run, and the one place where they are checked.
 #include <algorithm>
 
 #include "core/error.h"
@@ -22,22 +22,22 @@ Bindings::Bindings(std::shared_ptr<const GraphRecord> graph)
       pages_(graph_->caches.size()) {}
 
 const GraphRecord& Bindings::graph() const {
-  if (graph_ == nullptr) throw Error("bindings are used that were moved from");
+  if (graph_ == nullptr) throw Error("bindings are used after they were moved from");
   return *graph_;
 }
 
 void Bindings::input(ValueId value, const void* data, std::span<const int64_t> extents) {
-  if (value == kNoValue) throw Error("an input is bound that was never given a value");
+  if (value == kNoValue) throw Error("input: the handle has no value");
   if (value >= graph().values.size()) throw Error("value " + std::to_string(value) + " is not in the graph");
   const ValueRecord& record = graph().values[value];
-  if (record.kind != ValueKind::input) throw Error(quoted(record.name) + " is no input");
+  if (record.kind != ValueKind::input) throw Error(quoted(record.name) + " is not an input");
   if (extents.size() != record.axes.size()) {
     throw Error("input " + quoted(record.name) + " has " + std::to_string(record.axes.size()) + " axes, but " +
                 std::to_string(extents.size()) + " extents were given");
   }
   data_[value] = data;
   int64_t* row = value_extents_.data() + size_t{value} * kMaxRank;
-  row[0] = 0;  // bound, also where there are no axes
+  row[0] = 0;  // bound, even without axes
   std::copy(extents.begin(), extents.end(), row);
 }
 
@@ -85,7 +85,7 @@ void PlanState::check(const Bindings& bindings) {
   check_pages(bindings);
 }
 
-// Kernels trust slots, sequences and pages, so an index outside the pool must not get past here.
+// Kernels trust slots, sequences and pages, so an index outside the pool must be caught here.
 void PlanState::check_pages(const Bindings& bindings) const {
   const GraphRecord& records = *graph;
   for (size_t c = 0; c < records.caches.size(); ++c) {
@@ -97,7 +97,7 @@ void PlanState::check_pages(const Bindings& bindings) const {
     if (bindings.pool_ == nullptr) fail("no memory is bound to it");
     if (table.page_size <= 0 || table.pages == nullptr || table.length == nullptr)
       fail("no page table is bound to it");
-    // Layers share page tables: look at each once.
+    // Layers share page tables: check each table once.
     bool seen = false;
     for (size_t b = 0; b < c && !seen; ++b) {
       const CacheRecord& other = records.caches[b];

@@ -12,8 +12,8 @@ struct ControlGroup {
   bool unified;                  // v2
 };
 
-// The process's group of `controller` ("cpu", "memory") and those above it, as far as they can be seen. `root`: where
-// /proc and /sys are looked for; tests set it. What cannot be read is left out.
+// The process's group of `controller` ("cpu", "memory") and those above it, as far as they are visible. `root`:
+// where /proc and /sys are found; tests set it. What cannot be read is left out.
 std::vector<ControlGroup> control_groups(std::string_view controller, const std::filesystem::path& root = "/");
 
 }  // namespace weft

@@ -107,18 +107,18 @@ class CpuExecutor final : public Executor {
     }
     for (size_t i = 0; i < graph_.values.size(); ++i) {
       const ValueRecord& value = graph_.values[i];
-      // Kernels write to nothing but a step's outputs, which inputs never are.
+      // Kernels write only to a step's outputs, which inputs never are.
       if (value.kind == ValueKind::input) data_[i] = const_cast<void*>(args.inputs[i]);
       if (value.is_cached()) data_[i] = pool->data(static_cast<ValueId>(i));
     }
     const StepArgs step_args{args.extents, data_.data(), args.pages, scratch_.data()};
-    // Profiles tell what a step takes with all threads.
+    // Profiles show what a step takes with all threads.
     if (!is_adaptive_ || profile != nullptr) {
       run_team(step_args, threads_, profile);
       return;
     }
     const auto begin = Clock::now();
-    // After a pause the team sleeps, so that all that is ready is others'.
+    // After a pause the team sleeps, so every task that is ready belongs to another program.
     if (begin - ended_ > kReadingsApart) read_load(begin, 1, true);
     run_team(step_args, team_size_.next(kind_of(args.extents)), nullptr);
     ended_ = Clock::now();
@@ -135,7 +135,7 @@ class CpuExecutor final : public Executor {
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::milliseconds kReadingsApart{1};
 
-  // Equal for runs whose run-time extents are.
+  // Equal for runs with equal run-time extents.
   uint64_t kind_of(const int64_t* extents) const {
     uint64_t kind = 0xcbf29ce484222325;  // FNV-1a, by words
     for (size_t i = 0; i < graph_.axes.size(); ++i) kind = (kind ^ static_cast<uint64_t>(extents[i])) * 0x100000001b3;
@@ -171,7 +171,8 @@ class CpuExecutor final : public Executor {
         profile[i].runs += 1;
         begin = end;
       }
-      // In the middle of a run all threads of the team are awake, and what reads this program's output has done so.
+      // In the middle of a run all threads of the team are awake, and the reader of this program's output has done
+      // its work.
       if (is_adaptive_ && team.thread == 0 && i == kernels_.size() / 2) {
         if (const auto now = Clock::now(); now - read_ > kReadingsApart) read_load(now, team.threads, false);
       }

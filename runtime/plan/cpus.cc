@@ -50,7 +50,8 @@ std::optional<double> number(std::string_view text) {
   return value;
 }
 
-// CPUs that a group's own files allow: "QUOTA PERIOD" of v2 ("max": no quota), or a file each of v1 (-1: no quota).
+// CPUs that a group's own files allow: "QUOTA PERIOD" in v2 ("max": no quota), or one file for each in v1 (-1: no
+// quota).
 double quota_of_group(const fs::path& group, bool unified) {
   std::string quota, period;
   if (unified) {
@@ -90,7 +91,7 @@ ReadyTasks::~ReadyTasks() {
 }
 
 int ReadyTasks::count() const {
-  // "0.20 0.18 0.12 1/80 11206": three averages, then tasks that are ready and all tasks.
+  // "0.20 0.18 0.12 1/80 11206": three averages, then the number of ready tasks and of all tasks.
   char text[128];
   const ssize_t length = file_ < 0 ? 0 : ::pread(file_, text, sizeof text, 0);
   if (length <= 0) return 0;

@@ -12,7 +12,7 @@
 namespace weft {
 
 Device Device::cpu(int threads, TeamPolicy policy) {
-  if (threads < 0) throw Error("a CPU device with " + std::to_string(threads) + " threads");
+  if (threads < 0) throw Error("a CPU device cannot have " + std::to_string(threads) + " threads");
   return {threads == 0 ? std::min(omp_get_max_threads(), usable_cpus()) : threads, policy, nullptr};
 }
 

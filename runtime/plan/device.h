@@ -10,23 +10,23 @@ namespace weft {
 
 class GpuDevice;
 
-// fixed: every run of a plan uses all threads. adaptive: a run uses fewer where other programs use the CPUs, or where
-// fewer are faster. Results do not depend on it.
+// fixed: every run of a plan uses all threads. adaptive: a run uses fewer where other programs use the CPUs, or
+// where fewer are faster. Results do not depend on it.
 enum class TeamPolicy : uint8_t { fixed, adaptive };
 
-// A cheap handle: copies share the device, and what is moved from stays the same device. Threads may share a device: on
-// the CPU each run has a team of threads of its own, on OpenCL the steps of all runs share one queue.
+// A cheap handle: copies share the device, and a moved-from handle still refers to it. Threads may share a device:
+// on the CPU each run has its own team of threads, on OpenCL the steps of all runs share one queue.
 class Device {
  public:
   Device(const Device&) = default;
   Device& operator=(const Device&) = default;
 
-  // `threads`: 0 takes as many as there are CPUs that the process may use (affinity mask, quota of its control group),
+  // `threads`: 0 means as many as the CPUs that the process may use (affinity mask, quota of its control group),
   // or OMP_NUM_THREADS if that is less.
   static Device cpu(int threads = 0, TeamPolicy policy = TeamPolicy::fixed);
 
-  // The OpenCL device whose platform or name contains `selector` (or the best one, where it is empty). Throws
-  // Error where there is no such device, no driver, or this build has no OpenCL.
+  // The OpenCL device whose platform or name contains `selector` (the best one if empty). Throws Error without
+  // such a device, without a driver, or in a build without OpenCL.
   static Device opencl(std::string_view selector = {});
 
   // "cpu", "opencl", "opencl:SELECTOR"; `threads` and `policy` are for the CPU. Throws Error for anything else.
@@ -35,7 +35,7 @@ class Device {
   bool is_cpu() const { return gpu_ == nullptr; }
   int threads() const { return threads_; }  // of the CPU; 1 for others
   TeamPolicy team_policy() const { return policy_; }
-  std::string name() const;                 // "cpu, 2 threads, AVX3": of a CPU the target that kernels run with
+  std::string name() const;                 // "cpu, 2 threads, AVX3": on a CPU, with the target of its kernels
   const std::shared_ptr<GpuDevice>& gpu() const { return gpu_; }
 
  private:

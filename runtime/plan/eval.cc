@@ -11,12 +11,12 @@ std::vector<EvalResult> evaluate(const Device& device, std::shared_ptr<const Gra
                                  const Limits& extents) {
   if (graph == nullptr) throw Error("evaluate: no graph was given: the pointer is null");
   if (!graph->caches.empty()) throw Error("evaluate: a graph with caches needs a plan");
-  // Limits are this run's extents. Those that disagree are left to the check of the bindings, which says more.
+  // The limits are this run's extents. Where extents disagree, the check of the bindings gives the better message.
   const ExtentTable known = ExtentTable::of_graph(*graph);
   Limits limits;
   std::vector<int64_t> largest(graph->axes.size(), kUnknownExtent);
   for (const EvalInput& input : inputs) {
-    if (input.value == kNoValue) throw Error("evaluate: an input that was never given a value");
+    if (input.value == kNoValue) throw Error("evaluate: the handle of an input has no value");
     if (input.value >= graph->values.size()) throw Error("evaluate: no value " + std::to_string(input.value));
     const std::vector<AxisId>& axes = graph->values[input.value].axes;
     for (size_t i = 0; i < std::min(axes.size(), input.extents.size()); ++i) {

@@ -3,7 +3,7 @@
 //   Tensor<f32, Pos, Embed> x({2, 3}, {1, 2, 3, 4, 5, 6});
 //   Tensor<f32, Pos, Embed> y = eval(Device::cpu(), softmax<Embed>(x * 2.0f));
 //
-// Threads may call these at once, on one device too, and with the same tensors.
+// Threads may call these concurrently, even on one device and with the same tensors.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +31,7 @@ struct EvalResult {
 
 // Compiles the graph for the extents of `inputs`, runs it and returns its results in their order. `extents`: of
 // axes that neither an input nor a weight has. Throws Error as compile and Plan::run do; a graph with caches needs
-// a plan of its own.
+// a separate plan.
 std::vector<EvalResult> evaluate(const Device& device, std::shared_ptr<const GraphRecord> graph,
                                  std::span<const EvalInput> inputs, const PlanOptions& options = {},
                                  const Limits& extents = {});

@@ -1,4 +1,4 @@
-// What a plan asks of the backend that runs it. One implementation per kind of device.
+// What a plan needs from the backend that runs it. One implementation per kind of device.
 #pragma once
 
 #include <memory>
@@ -28,7 +28,7 @@ struct RunArgs {
 class Executor {
  public:
   virtual ~Executor() = default;
-  // Makes every step ready to run, weights included. Returns what was chosen, by step.
+  // Makes every step ready to run, including its weights. Returns what was chosen for each step.
   virtual std::vector<StepInfo> select_kernels(const ExtentTable& limits, Precision precision) = 0;
   virtual size_t packed_weight_bytes() const = 0;
   virtual void allocate(const ArenaLayout& arena, size_t scratch_bytes) = 0;

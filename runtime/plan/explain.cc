@@ -128,7 +128,7 @@ std::string shape(const PlanState& state, const ValueRecord& value, const Extent
   return text + ">";
 }
 
-// What stays the same from run to run, in few letters: "[pos,2,4,32]", with the names of run-time axes only, and
+// What stays the same from run to run, in short form: "[pos,2,4,32]", where only run-time axes have names; with
 // the format where it is not f32.
 std::string short_shape(const PlanState& state, const ValueRecord& value) {
   std::string text = value.format == Format::f32 ? "[" : std::string(name(value.format)) + "[";
@@ -140,7 +140,7 @@ std::string short_shape(const PlanState& state, const ValueRecord& value) {
   return text + "]";
 }
 
-// Shapes of a step's results; equal ones that follow each other once, with their number.
+// Shapes of a step's results; consecutive equal ones once, with their number.
 std::string writes(const PlanState& state, const Step& step, std::span<const ExplainRun> runs) {
   std::vector<std::pair<std::string, int>> shapes;
   for (const ValueId output : step.outputs) {
@@ -234,13 +234,13 @@ std::vector<std::string> kernel_names(const PlanState& state) {
   return names;
 }
 
-// The device's line has said it.
+// The device's line shows it already.
 std::string without_device(const std::string& kernel) {
   constexpr std::string_view kDevice = "opencl ";
   return kernel.starts_with(kDevice) ? kernel.substr(kDevice.size()) : kernel;
 }
 
-// What the plan as a whole is and takes.
+// A summary of the whole plan and what it needs.
 std::string summary(const PlanState& state, bool folded) {
   const GraphRecord& graph = *state.graph;
   std::string text = "device     " + state.device.name() + ", precision " +

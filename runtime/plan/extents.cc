@@ -65,7 +65,7 @@ void ExtentTable::set(AxisId axis, int64_t extent, Origin origin) {
   }
 }
 
-// True if the rule set an extent.
+// Returns whether the rule set an extent.
 bool ExtentTable::apply(const ExtentRule& rule, uint32_t index) {
   const Origin origin{From::rule, index};
   const auto derive = [&](AxisId axis, int64_t extent) {
@@ -102,11 +102,11 @@ bool ExtentTable::apply(const ExtentRule& rule, uint32_t index) {
   const AxisId factor = known(rule.outer) ? rule.outer : rule.inner;
   const AxisId other = known(rule.outer) ? rule.inner : rule.outer;
   if (!known(rule.whole) || !known(factor)) return false;
-  if (extents_[factor] == 0) return false;  // any extent of the other fits: something else has to say it
+  if (extents_[factor] == 0) return false;  // any extent of the other fits: another rule must set it
   if (extents_[rule.whole] % extents_[factor] != 0) {
     throw Error(rule.what + ": axis " + quoted(graph_->axes[rule.whole].name) + " is " +
                 std::to_string(extents_[rule.whole]) + " in " + describe(origins_[rule.whole]) +
-                ", no multiple of axis " + quoted(graph_->axes[factor].name) + ", which is " +
+                ", not a multiple of axis " + quoted(graph_->axes[factor].name) + ", which is " +
                 std::to_string(extents_[factor]) + " in " + describe(origins_[factor]));
   }
   return derive(other, extents_[rule.whole] / extents_[factor]);
@@ -150,7 +150,7 @@ ExtentTable ExtentTable::of_limits(const ExtentTable& known, const Limits& limit
   const GraphRecord& graph = *table.graph_;
   for (const auto& [axis, extent] : limits.extents) {
     if (axis >= graph.axes.size())
-      throw Error("a limit names axis " + std::to_string(axis) + ", of which there is none");
+      throw Error("a limit names axis " + std::to_string(axis) + ", which is not in the graph");
     if (!table.known(axis) || table.origins_[axis].from == From::limit) {
       table.set(axis, extent, {From::limit, 0});
     } else if (extent < table[axis]) {

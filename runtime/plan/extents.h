@@ -22,13 +22,13 @@ struct Limits {
 
 inline constexpr int64_t kUnknownExtent = -1;
 
-// Extents that are known, and why. A second, different extent for an axis is an Error that names the axis, both
+// Known extents and their origins. A second, different extent for an axis is an Error that names the axis, both
 // extents and both origins: "axis 'embed' is 64 in weight 'blk.0.attn_q' but 32 in input 'x'".
 class ExtentTable {
  public:
   explicit ExtentTable(const GraphRecord& graph);
 
-  // What is known before any run: fixed extents of axis types, weights, and what the rules make of them.
+  // What is known before any run: fixed extents of axis types, weights, and what the rules derive from them.
   static ExtentTable of_graph(const GraphRecord& graph);
 
   // `known` and limits for the other axes. Throws Error for a limit below a known extent and for an axis that is
@@ -38,7 +38,7 @@ class ExtentTable {
   void set_by_value(AxisId axis, int64_t extent, ValueId value) { set(axis, extent, {From::value, value}); }
   void set_by_caller(AxisId axis, int64_t extent) { set(axis, extent, {From::caller, 0}); }
 
-  // Derives what the rules say, until nothing changes; checks those whose axes are all known.
+  // Derives extents by the rules until nothing changes; checks rules whose axes are all known.
   void apply_rules();
 
   int64_t operator[](AxisId axis) const { return extents_[axis]; }
@@ -67,10 +67,10 @@ class ExtentTable {
   std::vector<Origin> origins_;
 };
 
-// Axes that values or loops of the graph have; the key axes of caches apart.
+// Axes that values or loops of the graph have, except the key axes of caches.
 std::vector<bool> used_axes(const GraphRecord& graph);
 
-// Is `axis` the key axis of a cache? Such an axis has no extent of its own within the graph.
+// Is `axis` the key axis of a cache? Such an axis has no single extent within the graph.
 bool is_key_axis(const GraphRecord& graph, AxisId axis);
 
 // Bytes of a value of these extents. Throws Error, naming the value, where they overflow, or where its last axis

@@ -12,8 +12,8 @@ namespace weft {
 
 namespace {
 
-// The records of a step as text that two equal steps share, the formats of values apart where they are not asked
-// for. Axes and values are numbered in the order in which the step names them.
+// The records of a step as text, which equal steps share; the formats of values are left out unless asked for.
+// Axes and values are numbered in the order in which the step names them.
 class Signature {
  public:
   Signature(const GraphRecord& graph, const int64_t* extents, bool formats)
@@ -60,7 +60,7 @@ class Signature {
       if (instr.op == ScalarOp::index) {
         axis(static_cast<AxisId>(instr.imm));
       } else {
-        add(instr.imm);  // of i32 constants too: the length of a window
+        add(instr.imm);  // i32 constants count too: the length of a window
       }
     }
   }
@@ -100,7 +100,7 @@ class Signature {
   std::string text_;
 };
 
-// A name around its number: "blk.", 3, ".q".
+// The parts of a name around its number: "blk.", 3, ".q".
 struct NumberedName {
   std::string before, after;
   std::optional<int64_t> number;
@@ -112,7 +112,7 @@ bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (static_cast<unsigned char>(c) & 0x80) != 0;
 }
 
-// The first number that stands alone ("gpt2.h.3.mlp1": 3), else the first ("layer3.mlp1": 3).
+// The first number between separators ("gpt2.h.3.mlp1": 3), or else the first of all ("layer3.mlp1": 3).
 NumberedName parse_name(const std::string& name) {
   NumberedName found;
   for (size_t begin = 0; begin < name.size();) {
@@ -138,7 +138,7 @@ NumberedName parse_name(const std::string& name) {
 std::string ranges(const std::vector<int64_t>& numbers) {
   std::string text;
   for (size_t i = 0; i < numbers.size();) {
-    size_t end = i + 1;  // of the longest run of equal distances
+    size_t end = i + 1;  // the end of the longest run of equal distances
     const int64_t distance = end < numbers.size() ? numbers[end] - numbers[i] : 0;
     while (end < numbers.size() && numbers[end] - numbers[end - 1] == distance) ++end;
     text += (text.empty() ? "" : ",") + std::to_string(numbers[i]);
@@ -189,7 +189,7 @@ std::vector<EqualSteps> fold_steps(const GraphRecord& graph, const std::vector<s
   for (size_t i = 0; i < graph.steps.size(); ++i) {
     const Step& step = graph.steps[i];
     NumberedName name = parse_name(step.name);
-    // Steps that the model did not name are called after their index, which says nothing about their place.
+    // Steps that the model did not name are named after their index, which says nothing about their place.
     const bool named = !step.name.empty() && step.name != "s" + std::to_string(i);
     std::string place = "name " + name.before + "*" + name.after + " " + std::string(weft::name(step.kind));
     if (!named) {

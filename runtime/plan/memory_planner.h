@@ -1,4 +1,4 @@
-// Where in one block of memory the intermediate values of a plan lie.
+// Places the intermediate values of a plan in one block of memory.
 #pragma once
 
 #include <cstddef>
@@ -22,11 +22,11 @@ struct MemoryPlan {
 
 inline constexpr size_t kArenaAlignment = 64;  // a cache line, and the widest vector
 
-// Values that are live in a common step get disjoint bytes; others may share. Largest first, each at the lowest
+// Values that are live in the same step get disjoint bytes; others may share. Largest first, each at the lowest
 // offset that is free for its whole life.
 MemoryPlan plan_memory(std::span<const LiveValue> values, size_t alignment = kArenaAlignment);
 
-// Throws Error where two values that live at one time overlap, lie outside the block, or are not aligned.
+// Throws Error where two values that are live at the same time overlap, lie outside the block, or are not aligned.
 void check_memory_plan(std::span<const LiveValue> values, const MemoryPlan& plan,
                        size_t alignment = kArenaAlignment);
 

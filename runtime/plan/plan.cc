@@ -58,7 +58,7 @@ void select_kernels(PlanState& state) {
     state.memory.scratch = std::max(state.memory.scratch, step.scratch_bytes);
 }
 
-// A value lives from the step that writes it to the last that reads it; results live to the end.
+// A value lives from the step that writes it to the last step that reads it; results live to the end.
 void find_lives(PlanState& state) {
   const GraphRecord& graph = *state.graph;
   const auto steps = static_cast<int>(graph.steps.size());
@@ -172,7 +172,7 @@ Plan compile(const Device& device, std::shared_ptr<const GraphRecord> graph, con
   if (print) print_verified(*state);
   bind_extents(*state, limits);
   if (print) print_bound(*state);
-  select_kernels(*state);  // asks for weights in the layout that each kernel reads, and so packs them
+  select_kernels(*state);  // requests weights in the layout that each kernel reads, and so packs them
   if (print) print_selected(*state);
   plan_values(*state);
   if (print) print_memory(*state);
@@ -186,7 +186,7 @@ Plan& Plan::operator=(Plan&&) noexcept = default;
 Plan::~Plan() = default;
 
 PlanState& Plan::state() const {
-  if (state_ == nullptr) throw Error("a plan is used that was moved from");
+  if (state_ == nullptr) throw Error("a plan is used after it was moved from");
   return *state_;
 }
 
@@ -231,7 +231,7 @@ void Plan::run(const Bindings& bindings) {
 
 Output Plan::output(ValueId value) {
   const GraphRecord& graph = *state().graph;
-  if (value == kNoValue) throw Error("output: a value is asked for that was never given one");
+  if (value == kNoValue) throw Error("output: the handle has no value");
   if (std::find(graph.results.begin(), graph.results.end(), value) == graph.results.end()) {
     throw Error("value " +
                 (value < graph.values.size() ? "'" + graph.values[value].name + "'" : std::to_string(value)) +
@@ -263,7 +263,7 @@ int64_t Output::elements() const {
 }
 
 void Output::check() const {
-  if (data == nullptr && elements() != 0) throw Error("a result is read that was never given a value");
+  if (data == nullptr && elements() != 0) throw Error("the result has no value");
 }
 
 std::span<const float> Output::floats() const {

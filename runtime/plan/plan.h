@@ -17,12 +17,12 @@ namespace weft {
 
 struct PlanOptions {
   Precision precision = Precision::fast;
-  bool profile = false;       // take the time of every step (costs a clock reading per step)
-  bool print_passes = false;  // each pass prints itself on stderr; so does the environment's WEFT_PRINT_PASSES=1
+  bool profile = false;       // measure the time of every step (costs a clock reading per step)
+  bool print_passes = false;  // each pass prints itself on stderr; so does WEFT_PRINT_PASSES=1
 };
 
-// Memory of a graph's caches on a plan's device: for every cache, as many rows per field, and positions, as its group has
-// slots. Zero at first. For one thread at a time.
+// Memory of a graph's caches on a plan's device: every cache has as many rows per field, and positions, as its
+// group has slots. Initially zero. For one thread at a time.
 class CachePool {
  public:
   virtual ~CachePool() = default;
@@ -43,16 +43,16 @@ class CachePool {
 class Bindings {
  public:
   // `data`: contiguous elements in the value's format; `extents` in the order of the value's axes.
-  // Throws Error where the value is no input, or has another number of axes.
+  // Throws Error where the value is not an input, or has a different number of axes.
   void input(ValueId value, const void* data, std::span<const int64_t> extents);
   void input(ValueId value, const void* data, std::initializer_list<int64_t> extents) {
     input(value, data, std::span(extents.begin(), extents.size()));
   }
-  // An axis that no input has.
+  // The extent of an axis that no input has.
   void extent(AxisId axis, int64_t extent);
   // All caches of the graph lie in `pool` (null: no caches are read).
   void caches(CachePool* pool) { pool_ = pool; }
-  // Where cache `cache` has its tokens.
+  // Where the tokens of cache `cache` are.
   void pages(int cache, const PageTable& table);
 
  private:
@@ -64,7 +64,7 @@ class Bindings {
   std::shared_ptr<const GraphRecord> graph_;
   std::vector<const void*> data_;       // by ValueId
   std::vector<int64_t> value_extents_;  // [values][kMaxRank]
-  std::vector<int64_t> axis_extents_;   // by AxisId; kUnknownExtent: not said
+  std::vector<int64_t> axis_extents_;   // by AxisId; kUnknownExtent: not given
   std::vector<PageTable> pages_;        // by cache
   CachePool* pool_ = nullptr;
 };
@@ -76,7 +76,7 @@ struct Output {
   int rank = 0;
   int64_t extents[kMaxRank] = {};
   int64_t elements() const;
-  // Throws Error where the format is another.
+  // Throws Error where the format differs.
   std::span<const float> floats() const;
   std::span<const int32_t> ints() const;
 
@@ -84,33 +84,34 @@ struct Output {
   void check() const;
 };
 
-// What a plan made of one step.
+// What the plan chose for one step.
 struct StepInfo {
   std::string kernel;
   size_t scratch_bytes = 0;
-  double seconds = 0;  // all profiled runs together
+  double seconds = 0;  // total of all profiled runs
   int64_t runs = 0;    // profiled
 };
 
 struct PlanMemory {
-  size_t arena = 0;           // intermediate values
+  size_t arena = 0;           // for intermediate values
   size_t intermediates = 0;   // what they would take without reuse
-  size_t scratch = 0;         // largest of any step
+  size_t scratch = 0;         // the largest of any step
   size_t weights = 0;         // as stored, each once
   size_t packed_weights = 0;  // copies in another layout
 };
 
 // One way to run a plan, as Plan::explain_runs shows it.
 struct ExplainRun {
-  std::string title;            // stands above its columns: "prefill"
+  std::string title;            // heading of its columns: "prefill"
   Limits at;                    // extents of run-time axes to count with (the plan's limits where absent)
   std::vector<double> seconds;  // Plan::seconds_per_run() after such runs; empty: no times are shown
 };
 
 struct PlanState;
 
-// A graph made ready for one device, whose records it copies. Immutable but for its working memory: one thread at a time
-// calls run, output and clear_profile. Plans are independent, also those of one device or with the same weights.
+// A graph made ready for one device; it holds a copy of the records. Immutable except for its working memory: one
+// thread at a time calls run, output and clear_profile. Plans are independent, even on the same device or with the
+// same weights.
 class Plan {
  public:
   Plan(Plan&&) noexcept;
@@ -134,15 +135,15 @@ class Plan {
 
   const std::vector<StepInfo>& steps() const;
   void clear_profile();  // sets the times of all steps to 0
-  // By step, of the profiled runs since clear_profile; empty where there was none.
+  // By step, over the profiled runs since clear_profile; empty without any.
   std::vector<double> seconds_per_run() const;
   const PlanMemory& memory() const;
   const ExtentTable& known_extents() const;  // before any run
   const ExtentTable& limits() const;
 
   // A table of the steps: kernel, shapes, FLOPs, bytes and, after profiled runs, time. `at`: extents of run-time
-  // axes to count with (the limits where absent). Equal steps of different layers share a line, which shows how many
-  // they are and their sums, unless `every_step` asks for a line each.
+  // axes to count with (the limits where absent). Equal steps of different layers share a line, which shows their
+  // number and their sums, unless `every_step` asks for one line each.
   std::string explain(const Limits& at = {}, bool every_step = false) const;
   // The same with columns for several ways to run the plan, side by side; shapes are shortened.
   std::string explain_runs(std::span<const ExplainRun> runs, bool every_step = false) const;
@@ -156,8 +157,9 @@ class Plan {
   std::unique_ptr<PlanState> state_;
 };
 
-// Every run-time axis of the graph needs a limit, the key axes of caches included (the longest sequence), unless
-// the graph's rules derive it. Throws Error for a graph that is malformed or too large. Threads may compile at once.
+// Every run-time axis of the graph needs a limit, including the key axes of caches (the longest sequence), unless
+// the graph's rules derive it. Throws Error for a graph that is malformed or too large. Threads may compile
+// concurrently.
 Plan compile(const Device& device, std::shared_ptr<const GraphRecord> graph, const Limits& limits,
              const PlanOptions& options = {});
 

@@ -1,4 +1,4 @@
-// What the passes fill in, and a plan then runs.
+// What the passes fill in and a plan then runs.
 #pragma once
 
 #include <memory>
@@ -21,7 +21,7 @@ struct PlanState {
   ExtentTable known;  // before any run
   ExtentTable limits;
   ExtentTable current;            // of the last run
-  bool has_run = false;           // the last run went through
+  bool has_run = false;           // the last run succeeded
   std::vector<bool> used;         // by AxisId
   std::vector<LiveValue> lives;   // of the intermediate values
   std::vector<ValueId> live_ids;  // which these are
@@ -32,7 +32,7 @@ struct PlanState {
   std::unique_ptr<Executor> executor;
   std::vector<const void*> inputs;  // by ValueId, of the current run
 
-  // The one place where the extents and the pages of a run are checked: sets `current`.
+  // The one place where the extents and pages of a run are checked: sets `current`.
   void check(const Bindings& bindings);
   void check_pages(const Bindings& bindings) const;
 };

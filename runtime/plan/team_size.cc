@@ -5,12 +5,12 @@
 namespace weft {
 namespace {
 
-constexpr int kTrialRuns = 2;           // of either kind in one trial
+constexpr int kTrialRuns = 2;           // with one thread and with more, in one trial
 constexpr int kFirstPatience = 16;      // runs between two trials; doubles with every trial, up to
 constexpr int kLongestPatience = 1024;
-constexpr double kLongRun = 0.002;      // s: a run as long as that is not spent on a trial
-constexpr double kStalled = 3;          // times the time of one thread, and
-constexpr double kStallFrom = 0.0005;   // s more: some thread of the team was not running
+constexpr double kLongRun = 0.002;      // s: a longer run is not used for a trial
+constexpr double kStalled = 3;          // times the time of one thread, plus
+constexpr double kStallFrom = 0.0005;   // s: then some thread of the team was not running
 
 }  // namespace
 
@@ -42,7 +42,7 @@ int TeamSize::next(uint64_t kind) {
 
 bool TeamSize::next_is_single() const {
   if (!in_trial_) return prefers_single_;
-  // The team first: a prompt runs once only.
+  // The team first: a prompt runs only once.
   return team_.runs >= kTrialRuns || team_.runs > single_.runs;
 }
 
@@ -52,8 +52,7 @@ void TeamSize::ran(double seconds) {
   if (in_trial_) {
     if (team_.runs > 0 && team_.least >= kLongRun) return choose(false);
     if (team_.runs < kTrialRuns || single_.runs < kTrialRuns) return;
-    // What was preferred so far is known by its mean, stalls included; of the other the trial knows no more than
-    // the least time.
+    // The current choice is known by its mean, stalls included; of the other, the trial knows only the least time.
     const auto time = [&](const Times& times, bool preferred) {
       return chosen_ && preferred ? times.sum / times.runs : times.least;
     };
@@ -71,7 +70,7 @@ void TeamSize::choose(bool single) {
   in_trial_ = false;
   wait_ = patience_;
   patience_ = std::min(2 * patience_, kLongestPatience);
-  // Runs of this kind grow with the cached keys: what is kept of the times is recent.
+  // Runs of this kind grow with the cached keys, so only recent times are kept.
   (single ? single_ : team_) = Times();
 }
 

@@ -10,7 +10,7 @@ namespace weft {
 
 namespace {
 
-// out[coordinates in the new order] = in[coordinates], for a storage of `extents` read from front to back.
+// out[coordinates in the new order] = in[coordinates], for storage of `extents` that is read from front to back.
 void transpose(const Storage& storage, const std::vector<int64_t>& extents, const std::vector<size_t>& order,
                float* out) {
   const size_t rank = extents.size();
@@ -44,7 +44,7 @@ void transpose(const Storage& storage, const std::vector<int64_t>& extents, cons
 const std::byte* PackedWeights::pack(const Region&, const Operand& operand, std::span<const AxisId> axes,
                                      Format& format) {
   const ValueRecord& value = graph_.values[operand.value];
-  if (value.kind != ValueKind::weight) throw Error("value '" + value.name + "' is no weight to pack");
+  if (value.kind != ValueKind::weight) throw Error("value '" + value.name + "' is not a weight, so it cannot be packed");
   const Storage& storage = *value.storage;
 
   std::vector<int64_t> extents;
@@ -64,7 +64,7 @@ const std::byte* PackedWeights::pack(const Region&, const Operand& operand, std:
   if (order.size() != operand.view.size())
     throw Error("weight '" + value.name + "' lacks an axis to be packed by");
 
-  // Axes of extent 1 may stand anywhere.
+  // Axes of extent 1 may be anywhere.
   std::vector<size_t> moving;
   std::copy_if(order.begin(), order.end(), std::back_inserter(moving), [&](size_t i) { return extents[i] != 1; });
   int64_t elements = 1;

@@ -11,11 +11,11 @@
 
 namespace weft {
 
-// Keeps the weights of a plan, and the copies of those that had to be transposed.
+// Keeps the weights of a plan, and copies of those that had to be transposed.
 //
-// pack() gives the whole storage of the operand's weight with the axes of its view in this order: those that are
-// not in `axes`, gathered ones included, as the view has them; then `axes`. So an Operand whose view is put in
-// that order, resolved as ever, addresses the result. Slices keep their `begin`.
+// pack() returns the whole storage of the operand's weight with the axes of its view in this order: first those
+// not in `axes`, gathered ones included, in the order of the view; then `axes`. So an Operand whose view is put in
+// that order, resolved as usual, addresses the result. Slices keep their `begin`.
 class PackedWeights final : public WeightPacker {
  public:
   // `extents`: by AxisId; the axes of weights are known.

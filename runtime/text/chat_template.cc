@@ -77,7 +77,7 @@ ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 
 const std::string& ChatTemplate::name() const {
-  if (parsed_ == nullptr) throw Error("a chat template is used that was moved from");
+  if (parsed_ == nullptr) throw Error("a chat template is used after it was moved from");
   return parsed_->name;
 }
 
@@ -96,7 +96,7 @@ std::string ChatTemplate::render_with(const ChatOptions& options, MakeMessages m
     if (options.eos) variables["eos_token"] = machine.text(*options.eos);
     if (!options.variables.empty()) {
       const Value more = read_json_value(machine, options.variables, "variables");
-      if (!more.is_dict()) throw Error("variables: is no JSON object");
+      if (!more.is_dict()) throw Error("variables: is not a JSON object");
       for (const auto& [key, value] : more.as_dict().entries) variables[key.as_string()] = value;
     }
   } catch (const jinja::Fault& fault) {
@@ -113,7 +113,7 @@ std::string ChatTemplate::render_with(const ChatOptions& options, MakeMessages m
 std::string ChatTemplate::render(std::string_view messages, const ChatOptions& options) const {
   return render_with(options, [&](jinja::Machine& machine) {
     Value value = read_json_value(machine, messages, "messages");
-    if (!value.is_sequence(jinja::SequenceType::list)) throw Error("messages: is no JSON list");
+    if (!value.is_sequence(jinja::SequenceType::list)) throw Error("messages: is not a JSON list");
     return value;
   });
 }

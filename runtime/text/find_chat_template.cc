@@ -47,7 +47,7 @@ void add_member(Templates& templates, const fs::path& path) {
   if (member == nullptr) return;
   const std::string where = path.string() + ": chat_template";
   const auto text = [&](const Json* value, const char* what) {
-    if (value == nullptr || !value->is_string()) throw Error(where + ": " + what + " is no string");
+    if (value == nullptr || !value->is_string()) throw Error(where + ": " + what + " is not a string");
     return value->get<std::string>();
   };
   if (!member->is_array()) {

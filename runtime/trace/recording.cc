@@ -76,7 +76,7 @@ std::vector<int32_t> Recording::tokens() const {
   std::vector<int32_t> tokens(static_cast<size_t>(product(tensor->extents)));
   for (size_t i = 0; i < tokens.size(); ++i) {
     const double id = read_number(*tensor, static_cast<int64_t>(i));
-    if (id < 0 || id > std::numeric_limits<int32_t>::max()) fail("entry " + std::to_string(i) + " is no token id");
+    if (id < 0 || id > std::numeric_limits<int32_t>::max()) fail("entry " + std::to_string(i) + " is not a token id");
     tokens[i] = static_cast<int32_t>(id);
   }
   return tokens;

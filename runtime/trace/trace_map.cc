@@ -103,10 +103,10 @@ class Parser {
   }
 
   std::vector<std::string> texts(const std::string& key, const Json& list, const std::string& member) const {
-    if (!list.is_array() || list.empty()) fail(key, "\"" + member + "\" is no list of names");
+    if (!list.is_array() || list.empty()) fail(key, "\"" + member + "\" is not a list of names");
     std::vector<std::string> result;
     for (const Json& text : list) {
-      if (!text.is_string()) fail(key, "\"" + member + "\" is no list of names");
+      if (!text.is_string()) fail(key, "\"" + member + "\" is not a list of names");
       result.push_back(text.get<std::string>());
     }
     return result;
@@ -126,14 +126,14 @@ TraceMap TraceMap::parse(std::string_view text, const std::string& source) {
   if (text.size() > kMaxBytes) throw Error(source + ": has more than " + std::to_string(kMaxBytes) + " bytes");
   const Json json = parse_json(text, source);
   const Parser parser(source);
-  if (!json.is_object()) throw Error(source + ": is no object");
+  if (!json.is_object()) throw Error(source + ": is not an object");
   for (const auto& [key, content] : json.items()) {
     if (key != "values" && key != "comment") {
       parser.fail(key, "is not known; there are \"values\" and \"comment\"");
     }
   }
   const Json* values = weft::find(json, "values");
-  if (values == nullptr || !values->is_object()) parser.fail("values", "is missing, or no object");
+  if (values == nullptr || !values->is_object()) parser.fail("values", "is missing or not an object");
   TraceMap map;
   for (const auto& [key, entry] : values->items()) {
     if (wildcards(key) > kMaxWildcards) {

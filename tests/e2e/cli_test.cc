@@ -314,9 +314,9 @@ TEST_F(CliModel, TokensInTokensOut) {
   EXPECT_EQ(result.out, "1 403 407 261 378 432\n");
   EXPECT_EQ(run({"run", "--tokens", "1, 403", "--temp", "0", "-n", "2", "--no-display-prompt"}).out, "407 261\n");
   EXPECT_EQ(run({"run", "--tokens", "1", "-n", "0"}).out, "1\n");
-  expect_usage_error(with_model({"run", "--tokens", "1,two"}), "'two' is no token id");
+  expect_usage_error(with_model({"run", "--tokens", "1,two"}), "'two' is not a token id");
   expect_usage_error(with_model({"run", "--tokens", ""}), "--tokens");
-  expect_usage_error(with_model({"run", "--tokens", "1,,2"}), "'' is no token id");
+  expect_usage_error(with_model({"run", "--tokens", "1,,2"}), "'' is not a token id");
   expect_usage_error(with_model({"run", "--tokens", "1,2,"}), "last comma");
   expect_failure(with_model({"run", "--tokens", "1,512"}), "token 512 is outside the vocabulary of 512");
   expect_usage_error(with_model({"run", "--tokens", "99999999999"}), "99999999999");

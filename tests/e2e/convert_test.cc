@@ -272,7 +272,7 @@ TEST_F(ConvertSmall, DynamicScalingIsNoted) {
   directory.write("tokenizer.json", tokenizer_.dump());
   const CommandResult run = convert(directory.path(), folder_ / "out.gguf");
   EXPECT_EQ(run.code, 0);
-  EXPECT_CONTAINS(run.err, "note: GGUF has no word for dynamic scaling: the file is like the directory up to 128 tokens");
+  EXPECT_CONTAINS(run.err, "note: GGUF cannot express dynamic scaling: the file matches the directory up to 128 tokens");
 }
 
 TEST_F(ConvertSmall, AllThatIsWrongWithTensorsInOneError) {
@@ -379,7 +379,7 @@ TEST_F(ConvertSmall, TokenizersThatGgufHasNoWordFor) {
   const json bytes = small_tokenizer()["pre_tokenizer"];
   EXPECT_CONTAINS(error_with("pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {digits, bytes}}}),
                   "pre_tokenizer.pretokenizers[0]: is 'Digits'");
-  EXPECT_CONTAINS(error_with("pre_tokenizer", digits), "which GGUF has no name for");
+  EXPECT_CONTAINS(error_with("pre_tokenizer", digits), "which GGUF cannot express");
   EXPECT_CONTAINS(error_with("normalizer", {{"type", "Lowercase"}}), "normalizer: is 'Lowercase'");
   json many = small_tokenizer()["model"];
   for (int i = 27; i <= HfModel::kVocab; ++i) many["vocab"]["token" + std::to_string(i)] = i;

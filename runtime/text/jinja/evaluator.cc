@@ -114,7 +114,7 @@ void Evaluator::assign(const Target& target, const Value& value) {
   if (target.attribute.empty()) return scope_->set(target.name, value);
   const Value space = lookup(target.name);
   const auto object = space.kind() == Kind::object ? std::dynamic_pointer_cast<Namespace>(space.as_object()) : nullptr;
-  if (object == nullptr) throw Fault{"'" + target.name + "' is no namespace, so its attributes cannot be set"};
+  if (object == nullptr) throw Fault{"'" + target.name + "' is not a namespace, so its attributes cannot be set"};
   object->set(machine_, target.attribute, value);
 }
 

@@ -81,7 +81,7 @@ Value real_arithmetic(Op op, double a, double b) {
     case Op::power: {
       if (a == 0 && b < 0) throw Fault{"0 cannot be raised to a negative power"};
       const double result = std::pow(a, b);
-      if (std::isnan(result) && !std::isnan(a) && !std::isnan(b)) throw Fault{"the power is no real number"};
+      if (std::isnan(result) && !std::isnan(a) && !std::isnan(b)) throw Fault{"the power is not a real number"};
       if (std::isinf(result) && std::isfinite(a) && std::isfinite(b)) throw Fault{"the power is too large"};
       return Value::real(result);
     }
@@ -143,7 +143,7 @@ std::string_view symbol(Op op) {
 int64_t clamp_bound(const Value& bound, int64_t count, int64_t fallback, int64_t low, int64_t high) {
   if (bound.is_none()) return fallback;
   require_defined(bound);
-  if (!bound.is_integral()) throw Fault{"a bound of a slice is no integer, but a " + bound.type_name()};
+  if (!bound.is_integral()) throw Fault{"a bound of a slice is a " + bound.type_name() + ", not an integer"};
   int64_t at = bound.as_int();
   if (at < 0) at = at < -count ? -1 : at + count;
   return std::clamp(at, low, high);
@@ -344,7 +344,7 @@ Value get_slice(Machine& machine, const Value& object, const Value& begin, const
   if (!sliceable) throw Fault{"a " + object.type_name() + " has no slices"};
   if (!step.is_none()) {
     require_defined(step);
-    if (!step.is_integral()) throw Fault{"the step of a slice is no integer, but a " + step.type_name()};
+    if (!step.is_integral()) throw Fault{"the step of a slice is a " + step.type_name() + ", not an integer"};
   }
   const int64_t count = *length(object);
   // A step beyond all elements takes one of them, whatever it is.

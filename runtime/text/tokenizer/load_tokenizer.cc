@@ -80,7 +80,7 @@ TextIndex read_vocab_json(const fs::path& path, Vocabulary& vocabulary) {
   const std::string source = path.string();
   const Json json = read_json(path);
   const JsonNode root(json, source);
-  if (json.empty() || !json.is_object()) root.fail("is no object with tokens");
+  if (json.empty() || !json.is_object()) root.fail("is not an object with tokens");
   vocabulary.source = source;
   vocabulary.texts.resize(json.size());
   vocabulary.types.resize(json.size(), TokenType::normal);

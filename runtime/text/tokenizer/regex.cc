@@ -135,8 +135,8 @@ class Translator {
     const std::string_view count = pattern_.substr(at_, end + 1 - at_);
     out_ += count;
     at_ = end + 1;
-    if (peek(0) == '+') refuse("'+' behind '{n,m}'");
-    if (peek(0) == '?' && count.find(',') == count.npos) refuse("'?' behind '{n}'");
+    if (peek(0) == '+') refuse("'+' after '{n,m}'");
+    if (peek(0) == '?' && count.find(',') == count.npos) refuse("'?' after '{n}'");
   }
 
   void put_class(const std::string& inside, bool negated) {

@@ -142,7 +142,7 @@ void read_trainer(Message spec, Ids& ids) {
     switch (spec.field()) {
       case 3: type = spec.number(); break;
       case 24:
-        if (spec.flag()) spec.fail("treat_whitespace_as_suffix, which this build does not have");
+        if (spec.flag()) spec.fail("treat_whitespace_as_suffix, which this build does not support");
         break;
       case 40: ids.unknown = static_cast<int32_t>(spec.number()); break;
       case 41: ids.bos = static_cast<int32_t>(spec.number()); break;
@@ -170,10 +170,10 @@ void read_normalizer(Message spec, SentencePieceModel& model) {
   }
   if (!charsmap.empty()) {
     spec.fail("normalization " + in_quotes(name) + " with a charsmap of " + std::to_string(charsmap.size()) +
-              " bytes, which this build does not have");
+              " bytes, which this build does not support");
   }
-  if (remove_spaces) spec.fail("remove_extra_whitespaces, which this build does not have");
-  if (!escape_spaces) spec.fail("no escape_whitespaces, which this build does not have");
+  if (remove_spaces) spec.fail("remove_extra_whitespaces, which this build does not support");
+  if (!escape_spaces) spec.fail("no escape_whitespaces, which this build does not support");
 }
 
 }  // namespace
@@ -194,7 +194,7 @@ SentencePieceModel read_sentencepiece(std::string_view data, const std::string& 
       case 5:
         // Applies to decoded text.
         for (Message spec = root.message(); spec.next();) {
-          if (spec.field() == 2 && !spec.bytes().empty()) spec.fail("a denormalizer, which this build does not have");
+          if (spec.field() == 2 && !spec.bytes().empty()) spec.fail("a denormalizer, which this build does not support");
         }
         break;
     }
@@ -204,7 +204,7 @@ SentencePieceModel read_sentencepiece(std::string_view data, const std::string& 
   const auto token = [&](const char* name, int64_t id, TokenType type) -> std::optional<int32_t> {
     if (id < 0) return std::nullopt;  // the model has none
     if (static_cast<uint64_t>(id) >= vocabulary.size() || vocabulary.types[static_cast<size_t>(id)] != type) {
-      throw Error(source + ": " + name + " is " + std::to_string(id) + ", which is no piece of that type");
+      throw Error(source + ": " + name + " is " + std::to_string(id) + ", which is not a piece of that type");
     }
     return static_cast<int32_t>(id);
   };

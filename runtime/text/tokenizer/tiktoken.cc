@@ -78,7 +78,7 @@ BpeParts read_tiktoken(std::string_view text, const std::string& source) {
     const size_t space = row.find(' ');
     if (space == row.npos) fail(in_quotes(row) + " is not a token in base64 and its rank");
     const auto token = from_base64(row.substr(0, space));
-    if (!token || token->empty()) fail(in_quotes(row.substr(0, space)) + " is no base64");
+    if (!token || token->empty()) fail(in_quotes(row.substr(0, space)) + " is not base64");
     if (token->size() > kMaxToken) fail("a token of " + std::to_string(token->size()) + " bytes");
     size_t rank = 0;
     const auto [end, error] = std::from_chars(row.data() + space + 1, row.data() + row.size(), rank);

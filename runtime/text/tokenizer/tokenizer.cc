@@ -81,7 +81,7 @@ std::unique_ptr<Tokenizer> load_tokenizer(const GgufFile& file, const TokenizerO
   const std::string_view model = file.get_string(kModel);
   if (model == "llama") return load_spm_tokenizer(file, options);
   if (model == "gpt2") return load_bpe_tokenizer(file, options);
-  file.fail(kModel, "is " + in_quotes(model) + ", a tokenizer which this build does not have; it has 'llama', 'gpt2'");
+  file.fail(kModel, "is " + in_quotes(model) + ", a tokenizer that this build does not support; it supports 'llama', 'gpt2'");
 }
 
 }  // namespace weft

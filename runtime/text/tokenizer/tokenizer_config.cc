@@ -26,7 +26,7 @@ std::optional<bool> optional_flag(const JsonNode& node) {
 int32_t number(const std::string& text, const JsonNode& node) {
   int32_t id = -1;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-  if (error != std::errc() || end != text.data() + text.size() || id < 0) node.fail("is no token id");
+  if (error != std::errc() || end != text.data() + text.size() || id < 0) node.fail("is not a token id");
   return id;
 }
 
@@ -137,7 +137,7 @@ std::vector<AddedToken> apply_config(const TokenizerConfig& config, Vocabulary& 
 
   const auto id_of = [&](const char* key, const std::string& name) {
     const auto found = ids.find(name);
-    if (found == ids.end()) throw Error(config.source + ": " + key + ": is " + in_quotes(name) + ", which is no token");
+    if (found == ids.end()) throw Error(config.source + ": " + key + ": is " + in_quotes(name) + ", which is not a token");
     return found->second;
   };
   const auto check = [&](int32_t id) {

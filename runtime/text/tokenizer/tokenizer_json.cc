@@ -11,7 +11,7 @@ namespace weft {
 namespace {
 
 [[noreturn]] void fail_type(const JsonNode& type) {
-  type.fail("is " + in_quotes(type.text()) + ", which this build does not have");
+  type.fail("is " + in_quotes(type.text()) + ", which this build does not support");
 }
 
 // Runs `make`, adding file and path to its error.
@@ -174,7 +174,7 @@ void Decoding::read(const JsonNode& node) {
     return;
   }
   if (name == "Strip") return read_strip(node);
-  if (fused || byte_level) type.fail("is " + in_quotes(name) + " behind Fuse or ByteLevel, which this build does not have");
+  if (fused || byte_level) type.fail("is " + in_quotes(name) + " after Fuse or ByteLevel, which this build does not support");
   if (name == "ByteLevel") {
     byte_level = fused = true;
   } else if (name == "ByteFallback") {
@@ -199,10 +199,10 @@ void Decoding::read(const JsonNode& node) {
 
 void Decoding::read_strip(const JsonNode& node) {
   const int32_t start = node.at("start").id();
-  if (node.at("stop").id() != 0) node.at("stop").fail("is not 0, which this build does not have");
+  if (node.at("stop").id() != 0) node.at("stop").fail("is not 0, which this build does not support");
   if (start == 0) return;
-  if (start != 1) node.at("start").fail("is neither 0 nor 1, which this build does not have");
-  if (!fused) node.fail("takes from every token, which this build does not have");
+  if (start != 1) node.at("start").fail("is neither 0 nor 1, which this build does not support");
+  if (!fused) node.fail("takes from every token, which this build does not support");
   parts.start = BpeParts::Start::strip;
   parts.mark = character(node.at("content"));
 }
@@ -246,7 +246,7 @@ void read_model(const JsonNode& model, BpeParts& parts, TextIndex& ids, size_t t
       } else {
         if (!merge.value().is_array() || merge.value().size() != 2 || !merge.value()[0].is_string() ||
             !merge.value()[1].is_string()) {
-          throw Error("is no pair of tokens");
+          throw Error("is not a pair of tokens");
         }
         add_merge(merge.value()[0].get_ref<const std::string&>(), merge.value()[1].get_ref<const std::string&>(), ids,
                   parts.merges);
@@ -260,17 +260,17 @@ void read_model(const JsonNode& model, BpeParts& parts, TextIndex& ids, size_t t
   options.fuse_unknown = model.at("fuse_unk").flag(false);
   if (const JsonNode unknown = model.at("unk_token"); !unknown.is_null()) {
     const auto found = ids.find(unknown.text());
-    if (found == ids.end()) unknown.fail("is " + in_quotes(unknown.text()) + ", which is no token");
+    if (found == ids.end()) unknown.fail("is " + in_quotes(unknown.text()) + ", which is not a token");
     options.unknown = parts.vocabulary.unknown = found->second;
   }
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     const JsonNode affix = model.at(key);
-    if (!affix.is_null() && !affix.text().empty()) affix.fail("is not empty, which this build does not have");
+    if (!affix.is_null() && !affix.text().empty()) affix.fail("is not empty, which this build does not support");
   }
   const JsonNode dropout = model.at("dropout");
-  if (!dropout.is_null() && dropout.value() != 0) dropout.fail("is not 0, which this build does not have");
+  if (!dropout.is_null() && dropout.value() != 0) dropout.fail("is not 0, which this build does not support");
   if (options.byte_level && options.byte_fallback) {
-    model.at("byte_fallback").fail("is true for a byte-level vocabulary, which this build does not have");
+    model.at("byte_fallback").fail("is true for a byte-level vocabulary, which this build does not support");
   }
 }
 

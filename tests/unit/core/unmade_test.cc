@@ -97,7 +97,7 @@ TEST(Unmade, Values) {
       {"result", [&] { r.graph.result(none); }},
       {"result of ids", [&] { r.graph.result(no_ids); }},
   };
-  expect_errors(uses, "that was never given one");
+  expect_errors(uses, "has no value");
   EXPECT_CONTAINS(test::error_of([&] { materialize(none + x); }), "value over <pos, embed>");
   EXPECT_TRUE(r.graph.record()->steps.empty());
 
@@ -105,7 +105,7 @@ TEST(Unmade, Values) {
   late = x;
   materialize(late + 1.0f);
   const X moved = std::move(late);
-  expect_errors({{"moved from", [&] { (void)(late + 1.0f); }}}, "that was never given one");
+  expect_errors({{"moved from", [&] { (void)(late + 1.0f); }}}, "has no value");
   materialize(moved + 1.0f);
 }
 
@@ -127,7 +127,7 @@ TEST(Unmade, Expressions) {
                  {"top_k", [&] { materialize(no_choice); }},
                  {"eval of top_k", [&] { eval(cpu, no_choice); }},
                  {"append", [&] { materialize(no_append); }}},
-                "never given");
+                "no value");
 }
 
 TEST(Unmade, Caches) {
@@ -142,7 +142,7 @@ TEST(Unmade, Caches) {
                  {"a field", [&] { none.paged<F>(0); }},
                  {"index", [&] { none.index(); }},
                  {"names", [&] { none.name_fields({"k", "v"}); }}},
-                "a cache is used that was never given one");
+                "a cache handle has no cache");
   expect_errors({{"keys", [&] { contract<HeadDim>(r.q, Paged<F>()); }},
                  {"values", [&] { contract<Key>(softmax<Key>(score), no_field); }},
                  {"positions", [&] { (void)(no_field.pos() <= r.batch.pos); }}},
@@ -183,7 +183,7 @@ TEST(Unmade, TensorsAndWeights) {
                  {"layer_norm", [&] { layer_norm<Embed>(r.x, Tensor<f32, Embed>({1}), no_weight, 1e-5f); }},
                  {"contract", [&] { contract<Embed>(r.x, Weight<Vocab, Embed>()); }},
                  {"at", [&] { at<Vocab>(Weight<Vocab, Embed>(), r.batch.tokens); }}},
-                "never given a value");
+                "no value");
   EXPECT_EQ(moved.size(), 3u);
   EXPECT_FALSE(no_weight.is_loaded());
 }
@@ -237,10 +237,10 @@ TEST(Unmade, Plans) {
   EXPECT_CONTAINS(test::error_of([&] { plan.output(y.id()); }), "has no value before a run");
   EXPECT_CONTAINS(test::error_of([&] { plan.run(bindings); }), "'x' is not bound");
   EXPECT_CONTAINS(test::error_of([&] { plan.output(y.id()); }), "has no value before a run");
-  EXPECT_CONTAINS(test::error_of([&] { bindings.input(Value<f32, Pos>().id(), data.data(), {3}); }), "never given a value");
+  EXPECT_CONTAINS(test::error_of([&] { bindings.input(Value<f32, Pos>().id(), data.data(), {3}); }), "no value");
   EXPECT_CONTAINS(test::error_of([&] { bindings.input(x.id(), nullptr, {3}), plan.run(bindings); }), "bound to no data");
-  EXPECT_CONTAINS(test::error_of([&] { plan.output(Value<f32, Pos>().id()); }), "never given one");
-  EXPECT_CONTAINS(test::error_of([] { Output().floats(); }), "never given a value");
+  EXPECT_CONTAINS(test::error_of([&] { plan.output(Value<f32, Pos>().id()); }), "no value");
+  EXPECT_CONTAINS(test::error_of([] { Output().floats(); }), "no value");
 
   // What is recorded after compile does not touch the plan.
   for (int i = 0; i < 100; ++i) materialize(y * 2.0f);
@@ -263,12 +263,12 @@ TEST(Unmade, Plans) {
                  {"profile", [&] { plan.clear_profile(); }},
                  {"explain", [&] { plan.explain(); }},
                  {"explain_json", [&] { plan.explain_json(); }},
-                 {"a cache", [&] { KvCache(plan, {.sequences = 1, .max_length = 4}); }}},
-                "plan is used that was moved from");
+                 {"a cache", [&] { PagedKvCache(plan, {.sequences = 1, .max_length = 4}); }}},
+                "plan is used after it was moved from");
   const Bindings kept = std::move(bindings);
   expect_errors({{"input", [&] { bindings.input(x.id(), data.data(), {3}); }},
                  {"extent", [&] { bindings.extent(0, 3); }}},
-                "bindings are used that were moved from");
+                "bindings are used after they were moved from");
   EXPECT_CONTAINS(test::error_of([&] { bindings.pages(0, {}); }), "not in the graph");
   EXPECT_CONTAINS(test::error_of([&] { moved.run(bindings); }), "belong to another graph");
   moved.run(kept);
@@ -305,14 +305,14 @@ TEST(Unmade, Engines) {
   const Device cpu = Device::cpu(1);
   const EngineOptions options{.context = 16, .batch = 4};
   const int32_t token = 1;
-  EXPECT_CONTAINS(test::error_of([&] { Engine(LanguageModel{}, cpu); }), "never given a value");
-  EXPECT_CONTAINS(test::error_of([&] { trace(LanguageModel{}, cpu, {&token, 1}, {}, {}); }), "never given a value");
+  EXPECT_CONTAINS(test::error_of([&] { Engine(LanguageModel{}, cpu); }), "no value");
+  EXPECT_CONTAINS(test::error_of([&] { trace(LanguageModel{}, cpu, {&token, 1}, {}, {}); }), "no value");
   for (const auto& take : std::vector<std::function<void(LanguageModel&)>>{
            [](LanguageModel& m) { m.logits = kNoValue; }, [](LanguageModel& m) { m.pos_axis = kNoAxis; },
            [](LanguageModel& m) { m.rows_axis = kNoAxis; }, [](LanguageModel& m) { m.tokens = 1 << 20; }}) {
     LanguageModel model = test::small_model();
     take(model);
-    EXPECT_CONTAINS(test::error_of([&] { Engine(model, cpu, options); }), "a language model that does not say which");
+    EXPECT_CONTAINS(test::error_of([&] { Engine(model, cpu, options); }), "the language model does not say which");
   }
 
   Engine engine(test::small_model(), cpu, options);
@@ -330,7 +330,7 @@ TEST(Unmade, Engines) {
                  {"fork", [&] { engine.cache().fork(0, 1); }},
                  {"close", [&] { engine.cache().close(0); }},
                  {"length", [&] { engine.cache().length(0); }},
-                 {"book", [&] { engine.cache().book(); }},
+                 {"block_tables", [&] { engine.cache().block_tables(); }},
                  {"pool", [&] { engine.cache().pool(); }}},
                 "moved from");
   EXPECT_CONTAINS(test::error_of([&] { moved.slots(1); }), "there is no group 1");

@@ -285,7 +285,7 @@ TEST(Verify, Reductions) {
             }),
             "step 'reduced': body, reduction 1: a mean is of f32");
   EXPECT_EQ(refused(r.built, [](GraphRecord&, Step& s) { s.kind = StepKind::map; }),
-            "step 'reduced': body: steps of kind map have no reductions; put them into a step of their own");
+            "step 'reduced': body: steps of kind map have no reductions; put them into a separate step");
 }
 
 TEST(Verify, RotationAndSelection) {
@@ -419,7 +419,7 @@ TEST(Verify, Attention) {
             }),
             start + "operand 3 ('plain'): axis 'key' is the key of cache 'kv'; only cached values have it");
   EXPECT_EQ(change([&](Region& r) { r.operands[2].value = t.second.fields[0]; }),
-            start + "operand 2 ('other.field0') lies in another cache than an operand before it");
+            start + "operand 2 ('other.field0') lies in a different cache from an earlier operand");
   EXPECT_EQ(change([&](Region& r) { std::swap(r.operands[1].view[0], r.operands[1].view[1]); }),
             start + "operand 1 ('kv.field0'): the view of a cached value leads with its key, axis 'key', whole");
   EXPECT_EQ(change([](Region& r) { r.lhs[0].program.code[0].imm = 1; }),
@@ -489,9 +489,9 @@ TEST(Verify, Caches) {
   };
   EXPECT_EQ(change([](GraphRecord& g) { g.caches[0].key = 70; }), "cache 'kv': unknown key or pos axis");
   EXPECT_EQ(change([&](GraphRecord& g) { g.caches[0].fields[1] = t.k; }),
-            "cache 'kv': value #" + std::to_string(t.k) + " is no field of it");
+            "cache 'kv': value #" + std::to_string(t.k) + " is not one of its fields");
   EXPECT_EQ(change([&](GraphRecord& g) { g.caches[0].positions = t.k; }),
-            "cache 'kv': its positions are no value of it");
+            "cache 'kv': its positions are not one of its values");
   EXPECT_EQ(change([&](GraphRecord& g) { g.caches[0].slots = t.k; }),
             "cache 'kv': positions, slots and sequences of rows are i32 values over 'pos'");
   EXPECT_EQ(change([&](GraphRecord& g) { g.values[t.cache.fields[0]].axes = {t.dim}; }),

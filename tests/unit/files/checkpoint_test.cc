@@ -79,7 +79,7 @@ class Directory : public testing::Test {
 };
 
 TEST_F(Directory, WithoutAModel) {
-  EXPECT_CONTAINS(error(), "config.json: cannot open: No such file or directory; nor is there a GGUF file");
+  EXPECT_CONTAINS(error(), "config.json: cannot open: No such file or directory; there is no GGUF file either");
   write_json("config.json", llama_config());
   EXPECT_CONTAINS(error(), "model.safetensors");
   for (const char* name : {"consolidated.00.pth", "pytorch_model.bin"}) {
@@ -155,13 +155,13 @@ TEST_F(Directory, ConfigurationsThatAreNone) {
   EXPECT_CONTAINS(error(), "config.json: cannot open: No such file");
   for (const auto& [text, part] : std::vector<std::pair<std::string, std::string>>{
            {"", "config.json: is empty: download it again"},
-           {"[]", "config.json: is no object"},
+           {"[]", "config.json: is not an object"},
            {"{}", "key 'model_type' is missing"},
-           {R"({"model_type":7})", "key 'model_type' is missing, or no text"},
+           {R"({"model_type":7})", "key 'model_type' is missing or not a string"},
            {R"({"model_type":"llama","model_type":"llama"})", "'model_type' appears twice"},
            {R"({"model_type":"llama","a":{"b":1},"a.b":2})", "'a.b' appears both"},
-           {R"({"model_type":"llama","a":[[1]]})", "key 'a': is no value"},
-           {R"({"model_type":"llama","a":[1,"b"]})", "key 'a': is no value"},
+           {R"({"model_type":"llama","a":[[1]]})", "key 'a': is not a valid value"},
+           {R"({"model_type":"llama","a":[1,"b"]})", "key 'a': is not a valid value"},
            {R"({"model_type":"llama","a":)" + std::string(200, '{') + "}", "config.json: "},
            {std::string(200, '['), "nested deeper"},
            {"{\"model_type\":\"\xc3\"}", "is not JSON"}}) {
@@ -181,7 +181,7 @@ TEST_F(Directory, HyperparametersThatCannotBe) {
     return load_error();
   };
   EXPECT_CONTAINS(with("hidden_size", nullptr), "key 'hidden_size': is missing");
-  EXPECT_CONTAINS(with("hidden_size", "8"), "key 'hidden_size': is the text '8', not an integer");
+  EXPECT_CONTAINS(with("hidden_size", "8"), "key 'hidden_size': is the string '8', not an integer");
   EXPECT_CONTAINS(with("hidden_size", 8.5), "key 'hidden_size': is 8.5, not an integer");
   EXPECT_CONTAINS(with("hidden_size", 0), "key 'hidden_size': 0 is not between");
   EXPECT_CONTAINS(with("hidden_size", -8), "key 'hidden_size': -8 is not between");
@@ -194,8 +194,8 @@ TEST_F(Directory, HyperparametersThatCannotBe) {
   EXPECT_CONTAINS(with("num_key_value_heads", 3), "'num_attention_heads': must be a multiple");
   EXPECT_CONTAINS(with("rms_norm_eps", 0), "'rms_norm_eps': is 0, not a finite number above 0");
   EXPECT_CONTAINS(with("rms_norm_eps", 1e300), "'rms_norm_eps': is 1e+300, not a finite number above 0");
-  EXPECT_CONTAINS(with("rms_norm_eps", "1e-5"), "'rms_norm_eps': is the text '1e-5', not a number");
-  EXPECT_CONTAINS(with("hidden_act", 7), "'hidden_act': is 7, not a text");
+  EXPECT_CONTAINS(with("rms_norm_eps", "1e-5"), "'rms_norm_eps': is the string '1e-5', not a number");
+  EXPECT_CONTAINS(with("hidden_act", 7), "'hidden_act': is 7, not a string");
   EXPECT_CONTAINS(with("hidden_act", "gelu"), "'hidden_act': is not silu");
   EXPECT_CONTAINS(with("tie_word_embeddings", 1), "'tie_word_embeddings': is neither true nor false");
   EXPECT_CONTAINS(with("rope_scaling", {{"rope_type", "spiral"}, {"factor", 2.0}}), "'spiral'");
@@ -220,7 +220,7 @@ TEST_F(Directory, IntegersMayBeWrittenAsFloats) {
                                                         {"2147483648.0", "2147483648 is not between"},
                                                         {"-32.0", "-32 is not between"},
                                                         {"-0.0", "-0 is not between"},
-                                                        {"\"32\"", "is the text '32', not an integer"},
+                                                        {"\"32\"", "is the string '32', not an integer"},
                                                         {"true", "is true, not an integer"}}) {
     config["rope_scaling"]["original_max_position_embeddings"] = json::parse(text);
     write_json("config.json", config);
@@ -323,7 +323,7 @@ TEST_F(Shards, IndexesThatAreNone) {
   for (const auto& [text, part] : std::vector<std::pair<std::string, std::string>>{
            {"{}", "'weight_map' is missing"},
            {"[]", "'weight_map' is missing"},
-           {R"({"weight_map":[]})", "'weight_map' is missing, or no object"},
+           {R"({"weight_map":[]})", "'weight_map' is missing or not an object"},
            {R"({"weight_map":{}})", "names no file"},
            {R"({"weight_map":{"x":1}})", "tensor 'x': is not mapped to a file name"},
            {R"({"weight_map":{"x":"a","x":"b"}})", "'x' appears twice"},
@@ -339,11 +339,11 @@ TEST_F(Shards, NamesDoNotLeaveTheDirectory) {
        {"../a.safetensors", "/etc/passwd", "sub/a.safetensors", "..", ".", "", "./a.safetensors"}) {
     json map = map_;
     map["model.norm.weight"] = name;
-    EXPECT_CONTAINS(error_with(map), "is no name of a file in this directory") << name;
+    EXPECT_CONTAINS(error_with(map), "is not the name of a file in this directory") << name;
   }
   json map = map_;
   map["model.norm.weight"] = std::string("a.safetensors\0.txt", 18);
-  EXPECT_CONTAINS(error_with(map), "is no name of a file in this directory");
+  EXPECT_CONTAINS(error_with(map), "is not the name of a file in this directory");
 }
 
 TEST_F(Shards, IndexAndFilesMustAgree) {
@@ -617,9 +617,9 @@ TEST(CheckpointFile, GgufErrorsNameTheByte) {
   const TempFile file(writer.bytes());
   const auto checkpoint = Checkpoint::open(file.path());
   EXPECT_EQ(std::get<std::string>(checkpoint->config().at("embedding_length")), "wide");
-  const std::string error = error_of([&] { checkpoint->fail("embedding_length", "is no number"); });
+  const std::string error = error_of([&] { checkpoint->fail("embedding_length", "is not a number"); });
   EXPECT_EQ(error.rfind(file.path().string() + ": byte ", 0), 0u) << error;
-  EXPECT_CONTAINS(error, "key 'llama.embedding_length': is no number");
+  EXPECT_CONTAINS(error, "key 'llama.embedding_length': is not a number");
   EXPECT_CONTAINS(error_of([&] { checkpoint->fail("absent", "is missing"); }), ": key 'llama.absent': is missing");
   EXPECT_CONTAINS(error_of([] { Checkpoint::open("/nonexistent/model.gguf"); }),
                   "/nonexistent/model.gguf: cannot open");

@@ -28,7 +28,7 @@ TEST(FileKind, NamesWhatItIsAndTheRemedy) {
       {"{\"error\": \"Repository not found\"}", "is JSON text", "name the directory"},
       {"\n[1]", "is JSON text", "name the directory"},
       {"Entry not found", "is text, which begins with 'Entry not found'", "download the file again"},
-      {" \n", "is text without a character", "download the file again"},
+      {" \n", "is text without any characters", "download the file again"},
       {"h\xC3\xA9 " + std::string(1020, 'x') + "\xC3\xA9", "is text, which begins with 'h\xC3\xA9 x", "again"},
       {"GGUF\1\0\0\0\0\0\0\0"s, "is a GGUF file of version 1", "convert the original model again"},
       {"GGUF\0\0\0\3"s, "is a big-endian GGUF file", "gguf_convert_endian.py"},

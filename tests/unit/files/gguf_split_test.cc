@@ -320,7 +320,7 @@ TEST_F(Parts, KeysThatContradictNamesOrEachOther) {
   // All numbered from 1.
   for (uint16_t i = 0; i < kCount; ++i) write(i, {static_cast<uint16_t>(i + 1), 3});
   EXPECT_CONTAINS(error_of([&] { GgufFile::open(path(0)); }),
-                  "key 'split.no': says part 2 of 3, but the file's name part 1 of 3");
+                  "key 'split.no': says part 2 of 3, but the file's name says part 1 of 3");
 }
 
 TEST_F(Parts, KeysThatAreAbsentOrOfAnotherType) {

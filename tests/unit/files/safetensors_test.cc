@@ -131,15 +131,15 @@ TEST(Safetensors, RefusesHeadersThatDoNotFit) {
 }
 
 TEST(Safetensors, RefusesWhatIsNoHeader) {
-  EXPECT_CONTAINS(refused("[]"), "the header is no object");
-  EXPECT_CONTAINS(refused("17"), "the header is no object");
+  EXPECT_CONTAINS(refused("[]"), "the header is not an object");
+  EXPECT_CONTAINS(refused("17"), "the header is not an object");
   EXPECT_CONTAINS(refused("{\"x\":"), "is not JSON");
   EXPECT_CONTAINS(refused("{} {}"), "is not JSON");
   EXPECT_CONTAINS(refused("{\"\xff\":1}"), "is not JSON");
-  EXPECT_CONTAINS(refused(R"({"x":1})"), "tensor 'x': is no object");
-  EXPECT_CONTAINS(refused(R"({"x":null})"), "tensor 'x': is no object");
-  EXPECT_CONTAINS(refused(R"({"__metadata__":[]})"), "'__metadata__': is no object");
-  EXPECT_CONTAINS(refused(R"({"__metadata__":{"a":1}})"), "'a' is no string");
+  EXPECT_CONTAINS(refused(R"({"x":1})"), "tensor 'x': is not an object");
+  EXPECT_CONTAINS(refused(R"({"x":null})"), "tensor 'x': is not an object");
+  EXPECT_CONTAINS(refused(R"({"__metadata__":[]})"), "'__metadata__': is not an object");
+  EXPECT_CONTAINS(refused(R"({"__metadata__":{"a":1}})"), "'a' is not a string");
   EXPECT_CONTAINS(refused(std::string(100'000, '[')), "nested deeper");
   EXPECT_CONTAINS(refused(R"({"x":{"shape":)" + std::string(1000, '[') + std::string(1000, ']') + "}}"),
                   "nested deeper");
@@ -159,20 +159,20 @@ TEST(Safetensors, RefusesEntriesThatAreNotTensors) {
     return R"({"x":{"dtype":)" + dtype + R"(,"shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
   };
   EXPECT_CONTAINS(refused(entry("\"F33\"", "[1]", "[0,4]"), "1234"), "tensor 'x': dtype 'F33' is not known");
-  EXPECT_CONTAINS(refused(entry("32", "[1]", "[0,4]"), "1234"), "dtype is missing, or no string");
+  EXPECT_CONTAINS(refused(entry("32", "[1]", "[0,4]"), "1234"), "dtype is missing or not a string");
   EXPECT_CONTAINS(refused(R"({"x":{"shape":[1],"data_offsets":[0,4]}})", "1234"), "dtype is missing");
   EXPECT_CONTAINS(refused(R"({"x":{"dtype":"F32","data_offsets":[0,4]}})", "1234"), "shape is missing");
   EXPECT_CONTAINS(refused(R"({"x":{"dtype":"F32","shape":[1]}})", "1234"), "data_offsets is missing");
   EXPECT_CONTAINS(refused(R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"strides":[1]}})", "1234"),
                   "unknown field 'strides'");
   for (const char* shape : {"[-1]", "[1.0]", "[\"1\"]", "[null]", "[[1]]", "[1e3]", "[18446744073709551616]"}) {
-    EXPECT_CONTAINS(refused(entry("\"F32\"", shape, "[0,4]"), "1234"), "shape holds something that is no extent")
+    EXPECT_CONTAINS(refused(entry("\"F32\"", shape, "[0,4]"), "1234"), "shape holds something that is not an extent")
         << shape;
   }
-  EXPECT_CONTAINS(refused(entry("\"F32\"", "{}", "[0,4]"), "1234"), "shape is missing, or no list");
+  EXPECT_CONTAINS(refused(entry("\"F32\"", "{}", "[0,4]"), "1234"), "shape is missing or not a list");
   EXPECT_CONTAINS(refused(entry("\"F32\"", "[1,1,1,1,1,1,1,1,1]", "[0,4]"), "1234"), "more than 8 extents");
   for (const char* offsets : {"[]", "[0]", "[0,4,8]", "[-4,0]", "[0,4.0]", "\"0-4\"", "[\"0\",4]", "{}"}) {
-    EXPECT_CONTAINS(refused(entry("\"F32\"", "[1]", offsets), "1234"), "data_offsets is missing, or no pair")
+    EXPECT_CONTAINS(refused(entry("\"F32\"", "[1]", offsets), "1234"), "data_offsets is missing or not a pair")
         << offsets;
   }
 }

@@ -148,9 +148,9 @@ TEST_P(EngineOn, ForkedSequencesShareTheirPrefix) {
   Engine engine(model, device_, options);
   const int32_t a = engine.cache().open();
   engine.prefill(a, prefix);
-  const int32_t before = engine.cache().book().free_pages();
+  const int32_t before = engine.cache().block_tables().free_pages();
   const int32_t b = engine.cache().fork(a, 10), c = engine.cache().fork(a, 6);
-  EXPECT_EQ(engine.cache().book().free_pages(), before);
+  EXPECT_EQ(engine.cache().block_tables().free_pages(), before);
   const std::vector<int32_t> ends[] = {{1, 2, 3}, {4, 5}, {6, 7, 8, 9, 10}};
   const int32_t sequences[] = {a, b, c};
   for (int i = 0; i < 3; ++i) engine.add(sequences[i], ends[i], WantLogits::last);

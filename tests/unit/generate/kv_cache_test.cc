@@ -14,21 +14,22 @@ namespace {
 
 using test::error_of;
 
-std::vector<int32_t> append(PageBook& book, int32_t sequence, int32_t count, PageBook::Copy* copy = nullptr) {
+std::vector<int32_t> append(BlockTables& tables, int32_t sequence, int32_t count,
+                            BlockTables::Copy* copy = nullptr) {
   std::vector<int32_t> slots(static_cast<size_t>(count));
-  const PageBook::Copy made = book.append(sequence, slots);
+  const BlockTables::Copy made = tables.append(sequence, slots);
   if (copy != nullptr) *copy = made;
   return slots;
 }
 
-TEST(PageBook, SlotsFollowThePages) {
-  PageBook book(8, 4, 2, 16);
-  EXPECT_EQ(append(book, 0, 3), (std::vector<int32_t>{0, 1, 2}));
-  EXPECT_EQ(append(book, 1, 5), (std::vector<int32_t>{4, 5, 6, 7, 8}));
-  EXPECT_EQ(append(book, 0, 2), (std::vector<int32_t>{3, 12}));
-  EXPECT_EQ(book.length(0), 5);
-  EXPECT_EQ(book.free_pages(), 4);
-  const PageTable table = book.table();
+TEST(BlockTables, SlotsFollowThePages) {
+  BlockTables tables(8, 4, 2, 16);
+  EXPECT_EQ(append(tables, 0, 3), (std::vector<int32_t>{0, 1, 2}));
+  EXPECT_EQ(append(tables, 1, 5), (std::vector<int32_t>{4, 5, 6, 7, 8}));
+  EXPECT_EQ(append(tables, 0, 2), (std::vector<int32_t>{3, 12}));
+  EXPECT_EQ(tables.length(0), 5);
+  EXPECT_EQ(tables.free_pages(), 4);
+  const PageTable table = tables.view();
   EXPECT_EQ(table.sequences, 2);
   EXPECT_EQ(table.max_pages, 4);
   EXPECT_EQ(table.pages[0], 0);
@@ -37,69 +38,69 @@ TEST(PageBook, SlotsFollowThePages) {
   EXPECT_EQ(table.length[1], 5);
 }
 
-TEST(PageBook, SharedPagesAreCopiedBeforeTheyAreWritten) {
-  PageBook book(8, 4, 3, 16);
-  append(book, 0, 10);  // pages 0, 1 and half of 2
-  book.share(0, 1, 10);
-  EXPECT_EQ(book.free_pages(), 5);
-  EXPECT_EQ(book.references(2), 2);
-  PageBook::Copy copy;
-  EXPECT_EQ(append(book, 1, 1, &copy), (std::vector<int32_t>{14}));  // in a page of its own
+TEST(BlockTables, SharedPagesAreCopiedBeforeTheyAreWritten) {
+  BlockTables tables(8, 4, 3, 16);
+  append(tables, 0, 10);  // pages 0, 1 and half of 2
+  tables.share(0, 1, 10);
+  EXPECT_EQ(tables.free_pages(), 5);
+  EXPECT_EQ(tables.references(2), 2);
+  BlockTables::Copy copy;
+  EXPECT_EQ(append(tables, 1, 1, &copy), (std::vector<int32_t>{14}));  // in a page of its own
   EXPECT_EQ(copy.from_slot, 8);
   EXPECT_EQ(copy.to_slot, 12);
   EXPECT_EQ(copy.count, 2);
-  EXPECT_EQ(book.references(2), 1);
+  EXPECT_EQ(tables.references(2), 1);
   // The first sequence has the old page for itself again.
-  EXPECT_EQ(append(book, 0, 1, &copy), (std::vector<int32_t>{10}));
+  EXPECT_EQ(append(tables, 0, 1, &copy), (std::vector<int32_t>{10}));
   EXPECT_EQ(copy.count, 0);
-  EXPECT_EQ(book.references(0), 2);
+  EXPECT_EQ(tables.references(0), 2);
 }
 
-TEST(PageBook, WholePagesAreSharedWithoutCopies) {
-  PageBook book(8, 4, 2, 16);
-  append(book, 0, 9);
-  book.share(0, 1, 8);
-  PageBook::Copy copy;
-  append(book, 1, 4, &copy);
+TEST(BlockTables, WholePagesAreSharedWithoutCopies) {
+  BlockTables tables(8, 4, 2, 16);
+  append(tables, 0, 9);
+  tables.share(0, 1, 8);
+  BlockTables::Copy copy;
+  append(tables, 1, 4, &copy);
   EXPECT_EQ(copy.count, 0);
-  EXPECT_EQ(book.free_pages(), 8 - 4);
+  EXPECT_EQ(tables.free_pages(), 8 - 4);
 }
 
-TEST(PageBook, TrimAndFree) {
-  PageBook book(4, 4, 2, 16);
-  append(book, 0, 16);
-  EXPECT_EQ(book.free_pages(), 0);
-  book.trim(0, 5);
-  EXPECT_EQ(book.free_pages(), 2);
-  book.trim(0, 0);
-  EXPECT_EQ(book.free_pages(), 4);
-  append(book, 1, 16);
-  EXPECT_EQ(book.free_pages(), 0);
+TEST(BlockTables, TrimAndFree) {
+  BlockTables tables(4, 4, 2, 16);
+  append(tables, 0, 16);
+  EXPECT_EQ(tables.free_pages(), 0);
+  tables.trim(0, 5);
+  EXPECT_EQ(tables.free_pages(), 2);
+  tables.trim(0, 0);
+  EXPECT_EQ(tables.free_pages(), 4);
+  append(tables, 1, 16);
+  EXPECT_EQ(tables.free_pages(), 0);
 }
 
-TEST(PageBook, NoRoomChangesNothing) {
-  PageBook book(3, 4, 2, 12);
-  append(book, 0, 8);
-  EXPECT_EQ(error_of([&] { append(book, 1, 5); }),
+TEST(BlockTables, NoRoomChangesNothing) {
+  BlockTables tables(3, 4, 2, 12);
+  append(tables, 0, 8);
+  EXPECT_EQ(error_of([&] { append(tables, 1, 5); }),
             "the KV cache is full: sequence 1 needs 2 more pages of 4 tokens, 1 are free");
-  EXPECT_EQ(error_of([&] { append(book, 0, 5); }),
+  EXPECT_EQ(error_of([&] { append(tables, 0, 5); }),
             "the context is full: 8 + 5 tokens, and a sequence has room for 12");
-  EXPECT_EQ(book.length(0), 8);
-  EXPECT_EQ(book.length(1), 0);
-  EXPECT_EQ(book.free_pages(), 1);
+  EXPECT_EQ(tables.length(0), 8);
+  EXPECT_EQ(tables.length(1), 0);
+  EXPECT_EQ(tables.free_pages(), 1);
   // A copy of a shared page counts too.
-  book.trim(0, 6);
-  book.share(0, 1, 6);
-  append(book, 0, 1);
-  EXPECT_EQ(book.free_pages(), 0);
-  book.trim(1, 0);
-  EXPECT_EQ(book.free_pages(), 1);
+  tables.trim(0, 6);
+  tables.share(0, 1, 6);
+  append(tables, 0, 1);
+  EXPECT_EQ(tables.free_pages(), 0);
+  tables.trim(1, 0);
+  EXPECT_EQ(tables.free_pages(), 1);
 }
 
 // Whatever is done to sequences, each sees its own tokens: contents are followed through slots and copies.
-TEST(PageBook, RandomOperationsKeepEverySequence) {
+TEST(BlockTables, RandomOperationsKeepEverySequence) {
   constexpr int32_t kSequences = 5, kPages = 14, kPageSize = 4, kLength = 40;
-  PageBook book(kPages, kPageSize, kSequences, kLength);
+  BlockTables tables(kPages, kPageSize, kSequences, kLength);
   std::vector<int> memory(kPages * kPageSize, -1);
   std::vector<std::vector<int>> want(kSequences);
   std::mt19937 random(3);
@@ -112,7 +113,7 @@ TEST(PageBook, RandomOperationsKeepEverySequence) {
       case 1: {
         std::vector<int32_t> slots(random() % 7);
         try {
-          const PageBook::Copy copy = book.append(s, slots);
+          const BlockTables::Copy copy = tables.append(s, slots);
           for (int32_t i = 0; i < copy.count; ++i) {
             memory[static_cast<size_t>(copy.to_slot + i)] = memory[static_cast<size_t>(copy.from_slot + i)];
           }
@@ -128,21 +129,21 @@ TEST(PageBook, RandomOperationsKeepEverySequence) {
       }
       case 2: {
         const auto keep = static_cast<int32_t>(random() % (tokens.size() + 1));
-        book.trim(s, keep);
+        tables.trim(s, keep);
         tokens.resize(static_cast<size_t>(keep));
         break;
       }
       default: {
         const auto to = static_cast<int32_t>(random() % kSequences);
         if (to == s) break;
-        book.trim(to, 0);
+        tables.trim(to, 0);
         const auto count = static_cast<int32_t>(random() % (tokens.size() + 1));
-        book.share(s, to, count);
+        tables.share(s, to, count);
         want[static_cast<size_t>(to)].assign(tokens.begin(), tokens.begin() + count);
         ++shared;
       }
     }
-    const PageTable table = book.table();
+    const PageTable table = tables.view();
     std::map<int32_t, int32_t> references;
     for (int32_t q = 0; q < kSequences; ++q) {
       const std::vector<int>& expected = want[static_cast<size_t>(q)];
@@ -154,8 +155,8 @@ TEST(PageBook, RandomOperationsKeepEverySequence) {
             << "round " << round << ", sequence " << q << ", token " << i;
       }
     }
-    for (const auto& [page, count] : references) ASSERT_EQ(book.references(page), count);
-    ASSERT_EQ(book.free_pages(), kPages - static_cast<int32_t>(references.size()));
+    for (const auto& [page, count] : references) ASSERT_EQ(tables.references(page), count);
+    ASSERT_EQ(tables.free_pages(), kPages - static_cast<int32_t>(references.size()));
   }
   EXPECT_GT(appended, 500);
   EXPECT_GT(refused, 20);
@@ -164,11 +165,11 @@ TEST(PageBook, RandomOperationsKeepEverySequence) {
 
 // Against a simple model: each sequence is a list of tokens, and a page is there if and only if it holds a token that the
 // next one sees, or one after that. Steps release before and after, as an engine does.
-TEST(PageBook, RandomOperationsWithAWindow) {
+TEST(BlockTables, RandomOperationsWithAWindow) {
   constexpr int32_t kSequences = 4, kPageSize = 4, kLength = 1000, kBatch = 9;
   for (const int32_t window : {1, 2, 4, 5, 11}) {
-    const auto pages = static_cast<int32_t>(PageBook::pages_of_window(window, kBatch, kSequences, kPageSize));
-    PageBook book(pages, kPageSize, kSequences, kLength, window);
+    const auto pages = static_cast<int32_t>(BlockTables::pages_of_window(window, kBatch, kSequences, kPageSize));
+    BlockTables tables(pages, kPageSize, kSequences, kLength, window);
     std::vector<int> memory(static_cast<size_t>(pages * kPageSize), -1);
     std::vector<std::vector<int>> want(kSequences);
     std::mt19937 random(3);
@@ -178,7 +179,7 @@ TEST(PageBook, RandomOperationsWithAWindow) {
       std::vector<int>& tokens = want[static_cast<size_t>(s)];
       const auto length = static_cast<int32_t>(tokens.size());
       const auto allowed = [&](int32_t count) {  // by the model: what the next token sees is there
-        return count == 0 || std::max(count + 1 - window, 0) >= book.first(s);
+        return count == 0 || std::max(count + 1 - window, 0) >= tables.first(s);
       };
       switch (random() % 6) {
         default: {  // a step of one or two sequences
@@ -189,8 +190,8 @@ TEST(PageBook, RandomOperationsWithAWindow) {
                                                   kLength - static_cast<int32_t>(text.size())});
             room -= count;
             std::vector<int32_t> slots(static_cast<size_t>(count));
-            book.release_passed(q);
-            const PageBook::Copy copy = book.append(q, slots);  // there is always room
+            tables.release_passed(q);
+            const BlockTables::Copy copy = tables.append(q, slots);  // there is always room
             for (int32_t i = 0; i < copy.count; ++i) {
               memory[static_cast<size_t>(copy.to_slot + i)] = memory[static_cast<size_t>(copy.from_slot + i)];
             }
@@ -199,17 +200,17 @@ TEST(PageBook, RandomOperationsWithAWindow) {
               text.push_back(next++);
             }
           }
-          for (int32_t q = s; q < std::min(s + 2, kSequences); ++q) book.release_passed(q);
+          for (int32_t q = s; q < std::min(s + 2, kSequences); ++q) tables.release_passed(q);
           break;
         }
         case 0: {
           const auto keep = random() % 3 == 0 ? 0 : std::max(length - static_cast<int32_t>(random() % 8), 0);
           if (!allowed(keep)) {
-            EXPECT_NE(error_of([&] { book.trim(s, keep); }), "");
+            EXPECT_NE(error_of([&] { tables.trim(s, keep); }), "");
             ++refused;
             break;
           }
-          book.trim(s, keep);
+          tables.trim(s, keep);
           tokens.resize(static_cast<size_t>(keep));
           ++trimmed;
           break;
@@ -218,19 +219,19 @@ TEST(PageBook, RandomOperationsWithAWindow) {
           const auto to = static_cast<int32_t>(random() % kSequences);
           const auto count = std::max(length - static_cast<int32_t>(random() % 8), 0);
           if (to == s) break;
-          book.trim(to, 0);
+          tables.trim(to, 0);
           want[static_cast<size_t>(to)].clear();
           if (!allowed(count)) {
-            EXPECT_NE(error_of([&] { book.share(s, to, count); }), "");
+            EXPECT_NE(error_of([&] { tables.share(s, to, count); }), "");
             ++refused;
             break;
           }
-          book.share(s, to, count);
+          tables.share(s, to, count);
           want[static_cast<size_t>(to)].assign(tokens.begin(), tokens.begin() + count);
           ++shared;
         }
       }
-      const PageTable table = book.table();
+      const PageTable table = tables.view();
       std::map<int32_t, int32_t> references;
       for (int32_t q = 0; q < kSequences; ++q) {
         const std::vector<int>& expected = want[static_cast<size_t>(q)];
@@ -250,8 +251,8 @@ TEST(PageBook, RandomOperationsWithAWindow) {
               << "window " << window << ", round " << round << ", sequence " << q << ", token " << i;
         }
       }
-      for (const auto& [page, count] : references) ASSERT_EQ(book.references(page), count);
-      ASSERT_EQ(book.free_pages(), pages - static_cast<int32_t>(references.size()));
+      for (const auto& [page, count] : references) ASSERT_EQ(tables.references(page), count);
+      ASSERT_EQ(tables.free_pages(), pages - static_cast<int32_t>(references.size()));
     }
     EXPECT_GT(shared, 50);
     EXPECT_GT(trimmed, 50);
@@ -273,13 +274,13 @@ class KvCacheTest : public testing::Test {
 };
 
 TEST_F(KvCacheTest, MemoryIsThatOfNativeHeads) {
-  const KvCache cache(plan_, {2, 20, 0, 4});
+  const PagedKvCache cache(plan_, {2, 20, 0, 4});
   // Two sequences of 5 pages of 4; per slot and layer: K and V of 2 heads of 8 floats, and a position.
   EXPECT_EQ(cache.bytes(), 2u * 5 * 4 * 2 * ((2 * 8 + 2 * 8) * 4 + 4));
 }
 
 TEST_F(KvCacheTest, SequencesOpenForkAndClose) {
-  KvCache cache(plan_, {2, 20, 24, 4});
+  PagedKvCache cache(plan_, {2, 20, 24, 4});
   std::vector<int32_t> slots(20);
   int32_t* const cursor[] = {slots.data()};
   const int32_t a = cache.open();

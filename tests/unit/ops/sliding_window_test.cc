@@ -84,10 +84,10 @@ void feed(Engine& engine, int32_t sequence, std::span<const int32_t> tokens, int
   for (size_t begin = 0; begin < tokens.size(); begin += static_cast<size_t>(chunk)) {
     const auto part = tokens.subspan(begin, std::min(static_cast<size_t>(chunk), tokens.size() - begin));
     engine.add(sequence, part, WantLogits::all);
-    const PageBook& book = engine.cache().book(window_group);
+    const BlockTables& tables = engine.cache().block_tables(window_group);
     const auto held = [&] {
-      const auto pages = book.pages(sequence);
-      return static_cast<int64_t>(pages.size()) - book.first(sequence) / kPage;
+      const auto pages = tables.pages(sequence);
+      return static_cast<int64_t>(pages.size()) - tables.first(sequence) / kPage;
     };
     const auto count = static_cast<int32_t>(part.size());
     if (windowed) {
@@ -161,7 +161,7 @@ TEST(SlidingWindow, MemoryDoesNotGrowWithTheContext) {
   const Engine engine(model_of(1, true), Device::cpu(1), options_of(3));
   const size_t row = 2 * kKvHeads * kDim * sizeof(float) + sizeof(int32_t);
   const auto full = static_cast<size_t>(3 * kContext);
-  const auto windowed = static_cast<size_t>(PageBook::pages_of_window(kWindow, kBatch, 3, kPage) * kPage);
+  const auto windowed = static_cast<size_t>(BlockTables::pages_of_window(kWindow, kBatch, 3, kPage) * kPage);
   EXPECT_LE(windowed, static_cast<size_t>(kBatch + 3 * (kWindow + 2 * kPage)));
   EXPECT_EQ(engine.cache().bytes(), row * (full + 2 * windowed));
 }
@@ -179,7 +179,7 @@ TEST(SlidingWindow, PagesAreReusedByOtherSequences) {
   }
   std::vector<size_t> done(3);
   std::mt19937 random(1);
-  const PageBook& book = engine.cache().book(1);
+  const BlockTables& tables = engine.cache().block_tables(1);
   for (bool more = true; more;) {
     more = false;
     int32_t room = kBatch;
@@ -205,19 +205,19 @@ TEST(SlidingWindow, PagesAreReusedByOtherSequences) {
     EXPECT_LE(relative_error(got[i], all_logits(model_of(1, false), Device::cpu(1), tokens[i], kBatch, 1)), 1e-5) << i;
   }
   for (const int32_t sequence : sequences) engine.cache().close(sequence);
-  EXPECT_EQ(book.free_pages(), PageBook::pages_of_window(kWindow, kBatch, 3, kPage));
-  EXPECT_EQ(engine.cache().book(0).free_pages(), 3 * kContext / kPage);
+  EXPECT_EQ(tables.free_pages(), BlockTables::pages_of_window(kWindow, kBatch, 3, kPage));
+  EXPECT_EQ(engine.cache().block_tables(0).free_pages(), 3 * kContext / kPage);
 }
 
 TEST(SlidingWindow, ForkAndTrimWithinTheWindow) {
   const LanguageModel full = model_of(1, false);
   Engine engine(model_of(1, true), Device::cpu(1), options_of(2));
-  KvCache& cache = engine.cache();
+  PagedKvCache& cache = engine.cache();
   const int32_t a = cache.open();
   const std::vector<int32_t> tokens = some_tokens(102, 4);
   engine.prefill(a, tokens);
   // The next token, 102, sees from 93 on; pages of 4 up to 92 are gone.
-  EXPECT_EQ(cache.book(1).first(a), 92);
+  EXPECT_EQ(cache.block_tables(1).first(a), 92);
   EXPECT_EQ(cache.shortest(a), 101);
   EXPECT_EQ(error_of([&] { cache.trim(a, 100); }),
             "sequence 0 cannot keep 100 tokens: its window of 10 has left the first 92 behind, so at least 101 stay");

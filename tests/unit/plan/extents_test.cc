@@ -82,7 +82,7 @@ TEST(Extents, RulesThatFail) {
   table.set_by_caller(inner, 4);
   EXPECT_EQ(
       error_of([&] { table.apply_rules(); }),
-      "split<whole, outer, inner>: axis 'whole' is 13 in the bindings, no multiple of axis 'inner', which is 4 in "
+      "split<whole, outer, inner>: axis 'whole' is 13 in the bindings, not a multiple of axis 'inner', which is 4 in "
       "the bindings");
 
   ExtentTable disagreeing(b.graph);

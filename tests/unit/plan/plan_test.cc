@@ -81,7 +81,7 @@ TEST(Plan, InputsAreCheckedWhenTheyAreBound) {
   EXPECT_EQ(error_of([&] { plan.run(bindings); }), "input 'x' is bound to no data");
   EXPECT_EQ(error_of([&] { bindings.input(chain.x, x.data(), {6}); }),
             "input 'x' has 2 axes, but 1 extents were given");
-  EXPECT_EQ(error_of([&] { bindings.input(chain.w, x.data(), {2, 3}); }), "'w' is no input");
+  EXPECT_EQ(error_of([&] { bindings.input(chain.w, x.data(), {2, 3}); }), "'w' is not an input");
   EXPECT_EQ(error_of([&] { plan.output(chain.z); }), "value 'z' is not among the graph's results");
   bindings.input(chain.x, x.data(), {1, 3});
   EXPECT_NO_THROW(plan.run(bindings));

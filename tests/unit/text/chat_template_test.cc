@@ -145,12 +145,12 @@ TEST(ChatTemplate, InputsAreChecked) {
   EXPECT_CONTAINS(rendered("\xff", "[]"), "template: is not UTF-8");
   EXPECT_CONTAINS(rendered(std::string(2 << 20, ' '), "[]"), "templates of at most");
   EXPECT_CONTAINS(rendered("", "[1"), "messages: byte 3: is not JSON");
-  EXPECT_CONTAINS(rendered("", "{}"), "messages: is no JSON list");
+  EXPECT_CONTAINS(rendered("", "{}"), "messages: is not a JSON list");
   EXPECT_CONTAINS(rendered("", std::string(100, '[') + std::string(100, ']')), "messages: is nested deeper than 64");
   EXPECT_CONTAINS(rendered("", "[18446744073709551615]"), "does not fit into 64 bits");
   ChatOptions options;
   options.variables = "[]";
-  EXPECT_CONTAINS(rendered("", "[]", options), "variables: is no JSON object");
+  EXPECT_CONTAINS(rendered("", "[]", options), "variables: is not a JSON object");
   options.variables = R"({"messages": 5, "tools": [1]})";
   EXPECT_EQ(rendered("{{ messages }}{{ tools }}", "[]", options), "5[1]");
   const ChatTemplate chat("{% for m in messages %}{{ m.role }}={{ m['content'] }};{% endfor %}", "template");
@@ -288,7 +288,7 @@ TEST(FindChatTemplate, InADirectory) {
   EXPECT_EQ(found("tool_use"), "tools");
   EXPECT_CONTAINS(test::error_of([&] { found("other"); }), "it has 'default', 'rag', 'tool_use'");
   write(folder / "chat_template.json", R"({"chat_template": 5})");
-  EXPECT_CONTAINS(test::error_of([&] { found(); }), "chat_template.json: chat_template: the template is no string");
+  EXPECT_CONTAINS(test::error_of([&] { found(); }), "chat_template.json: chat_template: the template is not a string");
 }
 
 }  // namespace

@@ -108,7 +108,7 @@ TEST(TokenizerJson, NamesWhatItDoesNotHave) {
   EXPECT_CONTAINS(error("/decoder/decoders/0/type", "WordPiece"), "decoder.decoders[0].type: is 'WordPiece'");
   EXPECT_CONTAINS(error("/model/dropout", 0.1), "model.dropout: is not 0");
   EXPECT_CONTAINS(error("/model/end_of_word_suffix", "</w>"), "model.end_of_word_suffix: is not empty");
-  EXPECT_CONTAINS(error("/model/unk_token", "?"), "model.unk_token: is '?', which is no token");
+  EXPECT_CONTAINS(error("/model/unk_token", "?"), "model.unk_token: is '?', which is not a token");
   EXPECT_CONTAINS(error("/version", "2.0"), "version: is '2.0', wanted '1.0'");
 }
 
@@ -119,7 +119,7 @@ TEST(TokenizerJson, ContradictionsNameTheEntry) {
     return Folder().put("tokenizer.json", json).error();
   };
   EXPECT_CONTAINS(error("/model/merges/0", "a c"), "model.merges[0]: there is no token 'c'");
-  EXPECT_CONTAINS(error("/model/merges/1", Json::array({"a"})), "model.merges[1]: is no pair of tokens");
+  EXPECT_CONTAINS(error("/model/merges/1", Json::array({"a"})), "model.merges[1]: is not a pair of tokens");
   EXPECT_CONTAINS(error("/model/vocab/ab", 4), "with id 4, which 'a' has");
   EXPECT_CONTAINS(error("/model/vocab/ab", -1), "model.vocab['ab']: is -1, wanted 0 to 2^31 - 1");
   EXPECT_CONTAINS(error("/model/vocab/ab", 4000000000u), "model.vocab['ab']: is 4000000000");
@@ -127,8 +127,8 @@ TEST(TokenizerJson, ContradictionsNameTheEntry) {
   EXPECT_CONTAINS(error("/model/vocab/ab", "6"), "model.vocab['ab']: is not a whole number");
   EXPECT_CONTAINS(error("/added_tokens/1/id", "5"), "added_tokens[1].id: is not a whole number");
   EXPECT_CONTAINS(error("/added_tokens/1/content", std::string(5000, 'x')), "added_tokens[1].content: has 5000 bytes");
-  EXPECT_CONTAINS(error("/model/vocab", Json::array()), "model.vocab: is no object");
-  EXPECT_CONTAINS(Folder().put("tokenizer.json", Json::array()).error(), "tokenizer.json: is no object");
+  EXPECT_CONTAINS(error("/model/vocab", Json::array()), "model.vocab: is not an object");
+  EXPECT_CONTAINS(Folder().put("tokenizer.json", Json::array()).error(), "tokenizer.json: is not an object");
   EXPECT_CONTAINS(Folder().put("tokenizer.json", std::string("{")).error(), "is not JSON");
 }
 
@@ -212,10 +212,10 @@ TEST(TokenizerConfig, TokensBesideTheTokenizer) {
     return Folder().put("tokenizer.json", letters()).put(name, std::string(json)).error();
   };
   EXPECT_CONTAINS(error("tokenizer_config.json", R"({"eos_token": "<x>"})"),
-                  "tokenizer_config.json: eos_token: is '<x>', which is no token");
-  EXPECT_CONTAINS(error("tokenizer_config.json", R"({"eos_token": 3})"), "tokenizer_config.json: eos_token: is no string");
+                  "tokenizer_config.json: eos_token: is '<x>', which is not a token");
+  EXPECT_CONTAINS(error("tokenizer_config.json", R"({"eos_token": 3})"), "tokenizer_config.json: eos_token: is not a string");
   EXPECT_CONTAINS(error("tokenizer_config.json", R"({"added_tokens_decoder": {"x": {"content": "x"}}})"),
-                  "added_tokens_decoder['x']: is no token id");
+                  "added_tokens_decoder['x']: is not a token id");
   EXPECT_CONTAINS(error("generation_config.json", R"({"eos_token_id": 8})"), "names token 8, but there are 8 tokens");
   EXPECT_CONTAINS(error("generation_config.json", R"({"eos_token_id": ["a"]})"),
                   "generation_config.json: eos_token_id[0]: is not a whole number");
@@ -360,7 +360,7 @@ TEST(SentencePiece, NamesWhatIsWrong) {
                   "normalization 'nmt_nfkc' with a charsmap of 2 bytes");
   EXPECT_CONTAINS(error(kPieces + spec("", number_field(5, 0))), "no escape_whitespaces");
   EXPECT_CONTAINS(error(kPieces + spec(number_field(24, 1))), "treat_whitespace_as_suffix");
-  EXPECT_CONTAINS(error(kPieces + spec(number_field(41, 4))), "file: bos_id is 4, which is no piece of that type");
+  EXPECT_CONTAINS(error(kPieces + spec(number_field(41, 4))), "file: bos_id is 4, which is not a piece of that type");
   EXPECT_CONTAINS(error(kPieces + spec() + bytes_field(5, bytes_field(2, "x"))), "a denormalizer");
   EXPECT_CONTAINS(error(kPieces), "has no trainer_spec or no normalizer_spec");
   EXPECT_CONTAINS(error(spec()), "has no pieces");
@@ -424,8 +424,8 @@ TEST(Tiktoken, APreTokenizerCanBeSaid) {
 TEST(Tiktoken, NamesTheLine) {
   const auto error = [](const std::string& text) { return error_of([&] { read_tiktoken(text, "file"); }); };
   EXPECT_CONTAINS(error("IQ==\n"), "file: line 1: 'IQ==' is not a token in base64 and its rank");
-  EXPECT_CONTAINS(error("IQ= 0\n"), "'IQ=' is no base64");
-  EXPECT_CONTAINS(error("I*== 0\n"), "is no base64");
+  EXPECT_CONTAINS(error("IQ= 0\n"), "'IQ=' is not base64");
+  EXPECT_CONTAINS(error("I*== 0\n"), "is not base64");
   EXPECT_CONTAINS(error("IQ== 1\n"), "line 1: rank '1', wanted 0");
   EXPECT_CONTAINS(error("IQ== 0x\n"), "rank '0x'");
   EXPECT_CONTAINS(error("IQ== 0\nIQ== 1\n"), "line 2: the token '!' again");

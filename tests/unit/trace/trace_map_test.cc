@@ -64,13 +64,13 @@ TEST(TraceMap, OrderAndPairs) {
 
 TEST(TraceMap, ErrorsNameTheKey) {
   for (const auto& [values, part] : std::vector<std::pair<std::string, std::string>>{
-           {R"("q": 7)", "key 'q': \"from\" is no list of names"},
-           {R"("q": [])", "key 'q': \"from\" is no list of names"},
-           {R"("q": ["a", 1])", "key 'q': \"from\" is no list of names"},
+           {R"("q": 7)", "key 'q': \"from\" is not a list of names"},
+           {R"("q": [])", "key 'q': \"from\" is not a list of names"},
+           {R"("q": ["a", 1])", "key 'q': \"from\" is not a list of names"},
            {R"("q": "")", "key 'q': names a tensor without a name"},
            {R"("q": {})", "key 'q': does not say \"from\" where"},
            {R"("q": {"from": "a", "axes": ["x"]})", "key 'q': has an unknown member 'axes'"},
-           {R"("q": {"from": "a", "order": "x"})", "key 'q': \"order\" is no list of names"},
+           {R"("q": {"from": "a", "order": "x"})", "key 'q': \"order\" is not a list of names"},
            {R"("q": {"from": "a", "pairs": "twisted"})", "key 'q': \"pairs\" is neither"},
            {R"("blk.{}.q": "a.{}.{}")", "key 'blk.{}.q': 'a.{}.{}' has more wildcards than"},
            {R"("*a*b*c*d*": "x")", "has more than 4 wildcards"},
@@ -83,9 +83,9 @@ TEST(TraceMap, ErrorsNameTheKey) {
 
 TEST(TraceMap, FilesThatAreNoMaps) {
   EXPECT_CONTAINS(error_in(""), "map.json: ");
-  EXPECT_CONTAINS(error_in("[]"), "map.json: is no object");
-  EXPECT_CONTAINS(error_in("{}"), "key 'values': is missing, or no object");
-  EXPECT_CONTAINS(error_in(R"({"values": []})"), "key 'values': is missing, or no object");
+  EXPECT_CONTAINS(error_in("[]"), "map.json: is not an object");
+  EXPECT_CONTAINS(error_in("{}"), "key 'values': is missing or not an object");
+  EXPECT_CONTAINS(error_in(R"({"values": []})"), "key 'values': is missing or not an object");
   EXPECT_CONTAINS(error_in(R"({"values": {}, "names": {}})"), "key 'names': is not known");
   EXPECT_CONTAINS(error_in(std::string(100000, '[')), "nested deeper");
   EXPECT_CONTAINS(error_in(std::string((1 << 20) + 1, ' ')), "has more than 1048576 bytes");
