@@ -1,7 +1,6 @@
 // Graph records written by hand, for tests of what works on records.
 #pragma once
 
-#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <random>
@@ -108,14 +107,7 @@ class RecordBuilder {
     region.operands = {whole(x), whole(w)};
     region.lhs.push_back({graph.values[x].axes, kNoAxis, {}, load_only(0)});
     region.contractions.push_back({0, 1, over});
-    for (const ValueId value : {x, w}) {
-      for (const AxisId axis : graph.values[value].axes) {
-        const auto in = [axis](const std::vector<AxisId>& axes) {
-          return std::find(axes.begin(), axes.end(), axis) != axes.end();
-        };
-        if (!in(over) && !in(region.axes)) region.axes.push_back(axis);
-      }
-    }
+    region.axes = contraction_axes(region, region.contractions[0]);
     region.body.axes = region.axes;
     ScalarBuilder s;
     region.body.program = s.finish(s.contraction(0));

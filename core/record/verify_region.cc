@@ -80,10 +80,7 @@ class RegionChecker {
     }
     for (size_t i = 0; i < axes.size(); ++i) {
       if (axes[i] >= graph_.axes.size()) fail(what + ": unknown " + quoted(axes[i]));
-      if (std::find(axes.begin(), axes.begin() + static_cast<ptrdiff_t>(i), axes[i]) !=
-          axes.begin() + static_cast<ptrdiff_t>(i)) {
-        fail(what + ": " + quoted(axes[i]) + " occurs twice");
-      }
+      if (contains(std::span(axes).first(i), axes[i])) fail(what + ": " + quoted(axes[i]) + " occurs twice");
     }
   }
 

@@ -182,7 +182,7 @@ std::string RegionLowering::score_part(KernelBuilder& builder, Scope& scope, int
 
 void RegionLowering::lower_attention(const Target& target) {
   const Weighting& weighting = *region_.weighting;
-  const AxisList query = without(region_.body.axes, {weighting.key});
+  const AxisList query = without(region_.body.axes, weighting.key);
   const Leaf value = operand_leaf(graph_, region_, weighting.value);
   if (!region_.body.reductions.empty()) fail("a score with a reduction of its own");
   const int cache = cache_of(graph_, region_);

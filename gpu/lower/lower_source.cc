@@ -33,40 +33,19 @@ std::string reduction_text(KernelBuilder& builder, Scope& scope, const Source& s
   const auto int_sum = [](const std::string& a, const std::string& b) {
     return "(int)((uint)" + a + " + (uint)" + b + ")";
   };
-  std::string text;
-  switch (reduction.op) {
-    case ReduceOp::sum:
-    case ReduceOp::mean:
-      text = expand_opencl("reduce", "sum",
-                           {{"n", n},
-                            {"type", type},
-                            {"suffix", suffix},
-                            {"extent", extent},
-                            {"element", element.code},
-                            {"sum_run", is_float ? "run + " + value : int_sum("run", value)},
-                            {"sum_all", is_float ? "red" + n + " + run" : int_sum("red" + n, "run")}});
-      break;
-    case ReduceOp::max:
-      text = expand_opencl("reduce", "max",
-                           {{"n", n},
-                            {"type", type},
-                            {"suffix", suffix},
-                            {"extent", extent},
-                            {"element", element.code},
-                            {"value", value},
-                            {"lowest", is_float ? "-INFINITY" : "(-2147483647 - 1)"}});
-      break;
-    case ReduceOp::argmax:
-      text = expand_opencl("reduce", "argmax",
-                           {{"n", n},
-                            {"type", type},
-                            {"suffix", suffix},
-                            {"extent", extent},
-                            {"element", element.code},
-                            {"value", value},
-                            {"ordered", is_float ? value + " == " + value + " && " : ""}});
-      break;
-  }
+  // Each section takes those of the values that it names.
+  std::string text = expand_opencl(
+      "reduce", sums ? "sum" : reduction.op == ReduceOp::max ? "max" : "argmax",
+      {{"n", n},
+       {"type", type},
+       {"suffix", suffix},
+       {"extent", extent},
+       {"element", element.code},
+       {"value", value},
+       {"sum_run", is_float ? "run + " + value : int_sum("run", value)},
+       {"sum_all", is_float ? "red" + n + " + run" : int_sum("red" + n, "run")},
+       {"lowest", is_float ? "-INFINITY" : "(-2147483647 - 1)"},
+       {"ordered", is_float ? value + " == " + value + " && " : ""}});
   scope.reduction[static_cast<int32_t>(number)] = "red" + n;
   if (reduction.op == ReduceOp::mean) {
     text += "  const float mean" + n + " = (float)red" + n + " / (float)(" + extent + ");\n";
@@ -102,7 +81,7 @@ void RegionLowering::lower_reduce(const Source& source, const Target& target,
                                   const std::vector<Leaf>& contractions) {
   KernelBuilder builder(graph_, &region_);
   const bool along = contains(target.axes, source.reduced);
-  const AxisList rows = without(target.axes, {source.reduced});
+  const AxisList rows = without(target.axes, source.reduced);
   KernelPlan plan;
   plan.grid = LaunchGrid::teams;
   plan.units = count_of(rows);
@@ -198,7 +177,7 @@ void RegionLowering::lower_rotation(const Leaf& from, const Target& target) {
 void RegionLowering::lower_selection(const Leaf& from, const std::vector<Target>& outputs) {
   KernelBuilder builder(graph_, &region_);
   const Selection& selection = *region_.selection;
-  const AxisList rows = without(region_.axes, {selection.axis});
+  const AxisList rows = without(region_.axes, selection.axis);
   KernelPlan plan;
   plan.grid = LaunchGrid::teams;
   plan.units = count_of(rows);
