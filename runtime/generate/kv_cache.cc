@@ -150,8 +150,8 @@ void BlockTables::check_cut(int32_t sequence, int32_t count, const char* purpose
   }
   if (count != 0 && count < shortest(sequence)) {
     throw Error(name + " cannot " + purpose + " " + std::to_string(count) + " tokens: its window of " +
-                std::to_string(window_) + " has left the first " + std::to_string(first(sequence)) +
-                " behind, so at least " + std::to_string(shortest(sequence)) + " stay");
+                std::to_string(window_) + " has passed the first " + std::to_string(first(sequence)) +
+                ", so at least " + std::to_string(shortest(sequence)) + " must stay");
   }
 }
 

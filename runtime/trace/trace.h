@@ -51,9 +51,9 @@ struct TraceOptions {
   Precision precision = Precision::fast;
   int32_t chunk = 0;  // tokens at a time; 0: as many as fit (see above), at most 512
   // Steps whose parts are computed too, by the reference (ops/harness/reference.h) from the values that the device
-  // computed: a pattern in which * stands for any text. Each also gives "NAME/reference", its result as the
-  // reference has it. The prompt goes through in one chunk then. Slow, and a weight that a step reads is decoded
-  // to f32 as a whole.
+  // computed: a pattern in which * stands for any text. Each also gives "NAME/reference", the reference's result.
+  // The prompt is then processed in one chunk. Slow, and each weight that a step reads is decoded to f32 as a
+  // whole.
   std::optional<std::string> expand = {};
   int32_t longest_expanded = 512;  // tokens: scores take heads * tokens^2 doubles
 };
