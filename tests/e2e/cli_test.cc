@@ -208,7 +208,7 @@ TEST_F(CliModel, FilesAreTakenAsTheyAre) {
   EXPECT_CONTAINS(windows.err, "prompt has lines that end in CRLF; the carriage returns are part of the text");
   for (const std::string& content : {std::string("\xFF\xFE" "a\0", 4), std::string("\xFE\xFF\0" "a", 4)}) {
     std::ofstream(path, std::ios::binary) << content;
-    expect_failure(with_model({"tokenize", "-f", path}), "prompt: is UTF-16, by its first bytes; UTF-8 is wanted");
+    expect_failure(with_model({"tokenize", "-f", path}), "prompt: is UTF-16, by its first bytes; convert it to UTF-8");
   }
 }
 
@@ -670,7 +670,7 @@ TEST(Cli, ThreadsAreCappedAtTheAffinityMask) {
   const Result silent = run_weft({"run", "--tokens", "1", "--temp", "0", "-n", "3"});
   ASSERT_EQ(sched_setaffinity(0, sizeof before, &before), 0);
   EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_CONTAINS(result.err, "weft: -t 2 is more than the CPUs that this process may use: 1 thread is taken");
+  EXPECT_CONTAINS(result.err, "weft: -t 2 is more than the CPUs that this process may use: 1 thread is used");
   EXPECT_CONTAINS(silent.err, "cpu, 1 thread,");
   EXPECT_EQ(silent.err.find("more than"), std::string::npos) << silent.err;
 }
