@@ -12,11 +12,11 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Fourteen independent chains: more than latency times throughput on any CPU so far.
+// Fourteen independent chains: more than latency times throughput on any current CPU.
 double fma_burst(int repetitions) {
   const hn::ScalableTag<float> d;
   const auto x = hn::Set(d, 0.999f), y = hn::Set(d, 1e-3f);
-  // Each chain begins elsewhere, or the compiler would compute equal ones once.
+  // Each chain begins with a different value, or the compiler would compute equal ones once.
   const auto start = [&](float at) { return hn::Set(d, at); };
   auto a0 = start(0), a1 = start(1), a2 = start(2), a3 = start(3), a4 = start(4), a5 = start(5), a6 = start(6);
   auto a7 = start(7), b0 = start(8), b1 = start(9), b2 = start(10), b3 = start(11), b4 = start(12), b5 = start(13);
@@ -89,7 +89,7 @@ MachineLimits measure(int threads) {
   limits.fma_flops = flops / fma_seconds;
 
   const auto memory = hwy::AllocateAligned<float>(kStreamFloats);
-  std::fill_n(memory.get(), kStreamFloats, 1.0f);  // written, so every page is there
+  std::fill_n(memory.get(), kStreamFloats, 1.0f);  // written, so that every page exists
   const double read_seconds = best_seconds([&] {
 #pragma omp parallel num_threads(threads)
     {

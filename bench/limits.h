@@ -1,4 +1,4 @@
-// What this machine can do at most, measured: the denominators of every share that the benchmark prints.
+// The measured limits of this machine: the denominators of every share that the benchmark prints.
 #pragma once
 
 namespace weft::bench {

@@ -1,4 +1,4 @@
-// How every benchmark is run and shown: with 1 and 2 threads, wall-clock, min and max beside the median.
+// How every benchmark is run and shown: with 1 and 2 threads, wall-clock time, min and max beside the median.
 #pragma once
 
 #include <benchmark/benchmark.h>

@@ -1,5 +1,5 @@
-// Single steps through the product's own path: a graph of one step, compiled and run. Counters: GB/s of weights read
-// and its share of the machine's reads; GFLOP/s and its share of the machine's FMA rate.
+// Single steps through the same path as in the product: a graph of one step, compiled and run. Counters: GB/s of
+// weights read and their share of the machine's reads; GFLOP/s and their share of the machine's FMA rate.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -42,7 +42,7 @@ Weight<A...> random_weight(Format format, std::array<int64_t, sizeof...(A)> exte
 }
 
 void run_plan(benchmark::State& state, Plan& plan, const Bindings& bindings, double flops, double bytes, int threads) {
-  plan.run(bindings);  // pages are touched, threads started
+  plan.run(bindings);  // touches pages and starts threads
   for (auto _ : state) plan.run(bindings);
   const MachineLimits& limits = machine_limits(threads);
   using benchmark::Counter;

@@ -16,7 +16,7 @@ int main() {
   for (const float value : y.values()) std::printf("%g ", static_cast<double>(value));
   std::printf("\n");
 
-  // Any storage format; argmax and top_k; a function of your own, called once with symbolic scalars.
+  // Any storage format; argmax and top_k; your own function, called once with symbolic scalars.
   const Tensor<bf16, Column> w({3}, {bf16(0.5f), bf16(-1), bf16(2)});
   const auto z = eval(Device::cpu(), map([](auto a, auto b) { return where(a > 2.0f, a * b, exp(-a)); }, x, w));
   const auto best = eval(Device::cpu(), argmax<Column>(x * w));

@@ -1,4 +1,4 @@
-// A model from a file to text with the library: what `weft run` does.
+// From a model file to text with the library: what `weft run` does.
 //
 //   04_generate MODEL.gguf "It is a truth universally acknowledged"
 #include <cstdio>

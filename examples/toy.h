@@ -1,8 +1,8 @@
 // An architecture in one file. Put it into models/ (or name it in -DWEFT_EXTRA_MODELS=path/to/toy.h) and every command of
 // `weft` runs GGUF files whose general.architecture is "toy": the registration is generated from the file's name.
 //
-// It differs from Llama in what it may: layer norms with biases, ALiBi instead of rotary positions (arXiv:2108.12409), a
-// sliding window, and a feed-forward network of two matrices with GELU.
+// It differs from Llama wherever it can: layer norms with biases, ALiBi instead of rotary positions
+// (arXiv:2108.12409), a sliding window, and a feed-forward network of two matrices with GELU.
 #pragma once
 
 #include <cmath>
@@ -34,7 +34,7 @@ inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
   const float eps = config.number("attention.layer_norm_epsilon");
   const float scale = 1 / std::sqrt(static_cast<float>(embed / heads));
 
-  // Weights: every axis needs an extent; finish() lists all that is missing, mis-shaped or left over.
+  // Weights: every axis needs an extent; finish() lists all that are missing, mis-shaped or left over.
   WeightLoader loader(file);
   loader.extents<KvHead, Group, HeadDim>(kv_heads, heads / kv_heads, embed / heads);
   loader.extents<Vocab, Embed, Hidden>(loader.rows("token_embd.weight"), embed, config.count("feed_forward_length"));

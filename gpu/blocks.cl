@@ -1,6 +1,6 @@
-// Elements of the formats of blocks; `e` counts elements from `m`. core/format/format_blocks.cc says how each block lies: an
-// element is scale * q - minimum, and what is shared between weft_load_X (one element) and weft_load32_X (32 of them
-// from a multiple of 32 on) is written once.
+// Elements of the block formats; `e` counts elements from `m`. core/format/format_blocks.cc describes the layout
+// of each block: an element is scale * q - minimum, and what weft_load_X (one element) and weft_load32_X (32 of
+// them from a multiple of 32 on) share is written only once.
 
 static inline float weft_half_at(weft_bytes at) { return vload_half(0, (__global const half*)at); }
 static inline uint weft_word_at(weft_bytes at) {
@@ -28,7 +28,7 @@ static inline void weft_five_bits32(weft_bytes packed, uint fifth, char16* lo, c
   *hi |= weft_fifth16(fifth >> 16);
 }
 
-// Some of the bits of 16 bytes: those of `mask` after a shift by `n` to the right.
+// Selects bits of 16 bytes: those of `mask` after a right shift by `n`.
 static inline char16 weft_bits16(weft_bytes from, int n, uchar mask) {
   return as_char16((vload16(0, from) >> (uchar16)(uchar)n) & (uchar16)mask);
 }
@@ -49,8 +49,8 @@ static inline void weft_load32_q8_0(weft_bytes m, long e, float16* lo, float16* 
   *hi = convert_float16(vload16(1, (__global const char*)(block + 2))) * scale;
 }
 
-// Name, bytes of a block, where the packed numbers begin, the number of element i, the numbers of all, what is taken
-// off a number, and the minimum.
+// Name, bytes of a block, where the packed numbers begin, the number of element i, the numbers of all, what is
+// subtracted from a number, and the minimum.
 #define WEFT_BLOCKS_OF_32(name, bytes, values, one, all, less, minimum)                     \
   static inline float weft_load_##name(weft_bytes m, long e) {                              \
     const weft_bytes block = m + (e >> 5) * bytes, packed = block + values;                 \
@@ -81,7 +81,7 @@ static inline void weft_iq4_32(weft_bytes packed, char16* lo, char16* hi) {
 }
 WEFT_BLOCKS_OF_32(iq4_nl, 18, 2, weft_iq4_values[weft_nibble(packed, i)], weft_iq4_32(packed, &low, &high), 0, 0.0f)
 
-// ---- blocks of 256: 8 runs of 32, whose halves of 16 may have scales of their own
+// ---- blocks of 256: 8 runs of 32, whose halves of 16 may have separate scales
 
 // The scale (x) and the minimum (y) of half `h` (of 16) of a block.
 static inline float2 weft_scale_q2_k(weft_bytes block, int h) {

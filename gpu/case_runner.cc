@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::byte kGuard{0xff};
 
-// The values of a case on a device, for the time of one run.
+// The values of a case on a device, during one run.
 class DeviceCase {
  public:
   DeviceCase(GpuDevice& device, const StepCase& step_case, const GpuStep& step, bool guarded)

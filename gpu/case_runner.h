@@ -9,12 +9,13 @@
 
 namespace weft {
 
-// reset(), the step on `device`, its outputs. With `guarded`, each value lies between bytes that the kernels must
-// leave alone and that make NaN of what reads them: throws weft::Error naming the value around which they changed.
-// Without, it fills its buffer, so that a simulator sees each access past the end. Throws weft::Error.
+// Runs reset(), the step on `device`, and reads its outputs. With `guarded`, each value lies between guard bytes,
+// which kernels must not change and which turn what reads them into NaN: throws weft::Error naming the value
+// around which they changed. Without, it fills its buffer, so that a simulator sees each access past the end.
+// Throws weft::Error.
 Outputs run_gpu(GpuDevice& device, const StepCase& step_case, bool guarded = true);
 
-// The same for many cases, whose programs are built as one.
+// The same for many cases, whose programs are built together.
 std::vector<Outputs> run_gpu(GpuDevice& device, std::span<const StepCase> cases, bool guarded = true);
 
 }  // namespace weft

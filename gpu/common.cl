@@ -1,13 +1,13 @@
-// What every program begins with. WEFT_LANES (work-items that share the sum of one output) and WEFT_GROUP (size of
-// a work-group where items do not work together) are defined above this text.
+// The beginning of every program. WEFT_LANES (work-items that share the sum of one output) and WEFT_GROUP (size of
+// a work-group where items do not cooperate) are defined above this text.
 //
-// Semantics of scalars are those that core/record/scalar.h pins, so nothing here may be contracted or reassociated behind
-// our back: fused multiply-add is written where it is meant.
+// Scalars have the semantics that core/record/scalar.h specifies, so the compiler must not contract or reassociate
+// anything here: fused multiply-add is written where it is intended.
 #pragma OPENCL FP_CONTRACT OFF
 
 typedef __global const uchar* weft_bytes;
 
-// Work-items of a kernel with WEFT_LANES cooperating: `weft_unit` counts what one team of lanes does.
+// Kernels whose WEFT_LANES work-items cooperate: `weft_unit` is the index of what one team of lanes computes.
 #if WEFT_LANES > 1
 #define WEFT_TEAM_SIZE WEFT_LANES
 #define weft_unit ((uint)get_group_id(0))
@@ -63,7 +63,7 @@ static inline float weft_load_f16(weft_bytes m, long e) { return vload_half((siz
 static inline float weft_load_bf16(weft_bytes m, long e) {
   return as_float((uint)((__global const ushort*)m)[e] << 16);
 }
-// Formats of blocks: gpu/blocks.cl, which follows this text.
+// Block formats: gpu/blocks.cl, which follows this text.
 
 static inline void weft_store_f32(__global uchar* m, long e, float x) { ((__global float*)m)[e] = x; }
 static inline void weft_store_i32(__global uchar* m, long e, int x) { ((__global int*)m)[e] = x; }

@@ -1,14 +1,14 @@
-// The device that runs a graph's steps beside the CPU: what runtime/ needs of it, without a type of any GPU API.
+// A device other than the CPU that runs a graph's steps: what runtime/ needs of it, without types of any GPU API.
 //
-// A build with -DWEFT_OPENCL=OFF has the same functions; GpuDevice::create and list then throw weft::Error
-// ("this build has no OpenCL backend; configure with -DWEFT_OPENCL=ON"), so that no caller has an #ifdef.
+// A build with -DWEFT_OPENCL=OFF has the same functions; GpuDevice::create and list then throw weft::Error ("this
+// build has no OpenCL backend; configure with -DWEFT_OPENCL=ON"), so that callers need no #ifdef.
 //
 // Work is enqueued in the order of the calls and runs in that order (one in-order queue per device): a step sees
-// what the uploads and steps before it have written. Only download() and finish() wait. Buffers and steps keep what they
-// need of the device alive.
+// what earlier uploads and steps have written. Only download() and finish() wait. Buffers and steps keep alive
+// what they need of the device.
 //
-// Threads may share a device: their calls take turns in the queue, and what one thread has called runs in that order. A
-// buffer or a step is used by one thread at a time.
+// Threads may share a device: their calls take turns in the queue, and each thread's calls run in order. A buffer
+// or a step is used by one thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -39,20 +39,21 @@ struct GpuDeviceInfo {
 struct GpuOptions {
   // Empty: the first GPU of any platform, else the first device of any kind. "1": device 1 of all in the order of
   // GpuDevice::list. "0:1": device 1 of platform 0. Anything else: the first device whose name or whose platform's
-  // name contains the text, case ignored.
+  // name contains the text, ignoring case.
   std::string device;
   // Work-items that share the sum of one output (a power of two, at most 256); 0: 1 on a CPU device, 64 on others.
   int lanes = 0;
-  // Built programs are kept in this folder. Empty: $XDG_CACHE_HOME/weft, else ~/.cache/weft. The environment's
-  // WEFT_PROGRAM_CACHE=off disables it; so does `disk_cache`. WEFT_DUMP_OPENCL=<folder> writes each source there.
+  // Built programs are kept in this folder. Empty: $XDG_CACHE_HOME/weft, else ~/.cache/weft.
+  // WEFT_PROGRAM_CACHE=off in the environment disables it, and so does `disk_cache`. WEFT_DUMP_OPENCL=<folder>
+  // writes each source there.
   std::string cache_folder;
   bool disk_cache = true;
-  // False: programs build in about half the time and run slower. For tests of many small programs.
+  // False: programs build in about half the time but run slower. For tests of many small programs.
   bool optimize = true;
 };
 
-// Device memory; its bytes are undefined until written. Move-only; freed when it ends (the device waits for the
-// steps that still use it).
+// Device memory; its bytes are undefined until written. Move-only; released by the destructor (the device waits
+// for the steps that still use it).
 class GpuBuffer {
  public:
   struct Impl;
@@ -62,7 +63,7 @@ class GpuBuffer {
   GpuBuffer& operator=(GpuBuffer&& other) noexcept;
   ~GpuBuffer();
 
-  size_t bytes() const;  // as asked for; 0 for an empty handle
+  size_t bytes() const;  // as requested; 0 for an empty handle
   Impl* impl() const { return impl_.get(); }
 
  private:
@@ -70,7 +71,7 @@ class GpuBuffer {
 };
 
 // A value on the device: it begins `offset` bytes into `buffer` (a multiple of 4; of 64 is better), so that a
-// planner can lay many values into one arena. Values of extent 0 may have a null buffer.
+// planner can place many values in one arena. Values of extent 0 may have a null buffer.
 struct GpuSpan {
   const GpuBuffer* buffer = nullptr;
   size_t offset = 0;
@@ -79,11 +80,11 @@ struct GpuSpan {
 // As PageTable of ops/step.h, in device memory.
 struct GpuPageTable {
   GpuSpan pages;   // i32[sequences][max_pages]: physical page numbers
-  GpuSpan length;  // i32[sequences]: cached tokens, those that this run appends included
+  GpuSpan length;  // i32[sequences]: cached tokens, including those that this run appends
   int32_t sequences = 0;
   int32_t max_pages = 0;
   int32_t page_size = 0;  // slots per page
-  GpuSpan first;          // i32[sequences]: keys before it are gone; never null
+  GpuSpan first;          // i32[sequences]: earlier keys are gone; never null
 };
 
 // Bound anew for each run. As StepArgs of ops/step.h; arrays are in host memory and are not kept.
@@ -94,25 +95,25 @@ struct GpuArgs {
   GpuSpan scratch;                      // at least scratch_bytes() of the step; steps may share it
 };
 
-// A step made ready to run for any extents within the limits it was prepared for.
+// A step prepared to run for any extents within the limits that it was prepared for.
 class GpuStep {
  public:
   virtual ~GpuStep() = default;
   virtual std::string name() const = 0;       // as `explain` shows it: "opencl contract/q8_0"
-  virtual size_t scratch_bytes() const = 0;   // at the limits; 0 where it needs none
+  virtual size_t scratch_bytes() const = 0;   // at the limits; 0 if it needs none
   virtual int launches() const = 0;           // kernels that a run enqueues
   virtual void run(const GpuArgs& args) = 0;  // enqueues; throws weft::Error where the driver refuses
 };
 
-// What building programs has cost this device so far.
+// The cost so far of building programs for this device.
 struct GpuProgramStats {
   int built = 0;        // compiled from source
   int from_disk = 0;    // binary read from the cache folder
-  int from_memory = 0;  // asked for again
+  int from_memory = 0;  // requested again
   double build_seconds = 0;
 };
 
-// A step to be made ready.
+// A step to be prepared.
 struct GpuStepRequest {
   const GraphRecord* graph = nullptr;
   const Step* step = nullptr;
@@ -122,16 +123,17 @@ struct GpuStepRequest {
 
 class GpuDevice {
  public:
-  // Throws weft::Error where this build, the loader, or the machine has no such device; the message says which.
+  // Throws weft::Error where this build, the loader, or the machine has no such device; the message says which of
+  // them.
   static std::unique_ptr<GpuDevice> create(const GpuOptions& options = {});
-  // All devices of all platforms. Throws as `create` does, but for an empty list where there is none.
+  // All devices of all platforms. Throws as `create` does, except that the list is empty if there is no device.
   static std::vector<GpuDeviceInfo> list();
 
   virtual ~GpuDevice() = default;
   virtual const GpuDeviceInfo& info() const = 0;
 
   virtual GpuBuffer allocate(size_t bytes) = 0;
-  // The source may be reused on return. [offset, offset + bytes) must lie in the buffer.
+  // The source may be reused on return. [offset, offset + bytes) must be inside the buffer.
   virtual void upload(const GpuBuffer& to, size_t offset, const void* from, size_t bytes) = 0;
   virtual void fill_zero(const GpuBuffer& to, size_t offset, size_t bytes) = 0;
   // Device to device; the ranges must not overlap.
@@ -141,9 +143,9 @@ class GpuDevice {
   virtual void download(const GpuBuffer& from, size_t offset, void* to, size_t bytes) = 0;
   virtual void finish() = 0;
 
-  // Makes steps ready, in their order. `precision` is noted only: products and sums are f32 here in both. Steps of
-  // one structure share one program; the programs that are missing are built as one, which costs less than one by
-  // one. Throws weft::Error naming the step that cannot run here, or with the build log where a build fails.
+  // Prepares steps, in their order. `precision` is only noted: products and sums are f32 here in both. Steps of
+  // the same structure share one program; missing programs are built together, which costs less than one by one.
+  // Throws weft::Error naming the step that cannot run here, or with the build log where a build fails.
   virtual std::vector<std::unique_ptr<GpuStep>> prepare_batch(std::span<const GpuStepRequest> requests,
                                                               Precision precision) = 0;
   std::unique_ptr<GpuStep> prepare(const GraphRecord& graph, const Step& step, const int64_t* max_extents,

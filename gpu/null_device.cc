@@ -1,4 +1,4 @@
-// The backend of a build without OpenCL: the functions of gpu/device.h, which say so.
+// The backend of a build without OpenCL: the functions of gpu/device.h, which report that.
 #include "core/error.h"
 #include "gpu/device.h"
 

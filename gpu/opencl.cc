@@ -16,7 +16,7 @@ OpenClApi load_api() {
     library = dlopen(named, RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) throw Error("WEFT_OPENCL_LIBRARY: cannot load '" + std::string(named) + "'");
   } else if (dlsym(RTLD_DEFAULT, "clGetPlatformIDs") != nullptr) {
-    library = RTLD_DEFAULT;  // linked or preloaded, as tools that observe OpenCL are
+    library = RTLD_DEFAULT;  // linked or preloaded, like tools that observe OpenCL
   } else {
     library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) library = dlopen("libOpenCL.so", RTLD_NOW | RTLD_LOCAL);

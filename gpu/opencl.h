@@ -1,4 +1,4 @@
-// OpenCL's functions, its handles with owners, and its errors as weft::Error.
+// OpenCL's functions, owning handles, and its errors as weft::Error.
 #pragma once
 
 #ifndef CL_TARGET_OPENCL_VERSION
@@ -11,13 +11,13 @@
 
 namespace weft {
 
-// "CL_OUT_OF_RESOURCES", or the number where it is none that OpenCL 1.2 names.
+// "CL_OUT_OF_RESOURCES", or the number of a code that OpenCL 1.2 does not name.
 std::string opencl_error_name(cl_int code);
 
 // Throws weft::Error "<what>: <name of code>" unless `code` is CL_SUCCESS.
 void opencl_check(cl_int code, const char* what);
 
-// The functions that Weft calls, found at run time: a program that never asks for a GPU starts without a loader.
+// The functions that Weft calls, resolved at run time: a program that never uses a GPU starts without a loader.
 #define WEFT_OPENCL_FUNCTIONS(X)                                                                               \
   X(GetPlatformIDs) X(GetPlatformInfo) X(GetDeviceIDs) X(GetDeviceInfo)                                        \
   X(CreateContext) X(ReleaseContext) X(CreateCommandQueue) X(ReleaseCommandQueue)                              \
@@ -33,8 +33,8 @@ struct OpenClApi {
 #undef WEFT_DECLARE
 };
 
-// Those of a library that the process has already, else of libOpenCL.so.1, or of the file that the environment's
-// WEFT_OPENCL_LIBRARY names. Throws weft::Error where there is none.
+// From a library that the process has loaded already, else from libOpenCL.so.1, or from the file that
+// WEFT_OPENCL_LIBRARY names in the environment. Throws weft::Error where there is none.
 const OpenClApi& cl();
 
 template <class Handle, auto release>

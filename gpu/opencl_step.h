@@ -37,11 +37,11 @@ class OpenClStep : public GpuStep {
  private:
   struct Kernel {
     ClKernel kernel;
-    ClMemory params;  // where they are not an argument
+    ClMemory params;  // where the kernel does not take them as an argument
   };
   struct Constants {
     ClMemory memory;
-    int64_t extent = -1;  // that the values belong to
+    int64_t extent = -1;  // that the values were computed for
   };
 
   void refresh_constants(const GpuArgs& args);
@@ -55,7 +55,7 @@ class OpenClStep : public GpuStep {
   std::shared_ptr<const ClProgram> program_;
   std::vector<std::vector<Kernel>> kernels_;
   std::vector<Constants> constants_;
-  std::vector<int64_t> params_;  // of the launch at hand
+  std::vector<int64_t> params_;  // for the current launch
 };
 
 ClMemory create_buffer(const OpenClState& state, size_t bytes);

@@ -61,8 +61,8 @@ std::vector<unsigned char> binary_of(cl_program program) {
 ProgramCache::ProgramCache(cl_context context, cl_device_id device, std::string head, std::string folder,
                            bool optimize)
     : context_(context), device_(device), head_(std::move(head)), folder_(std::move(folder)) {
-  // No option that trades the meaning of NaN, infinity or the order of sums for speed.
-  options_ = "-cl-std=CL1.2 -w";  // tests lint the texts; a user has no use for a driver's remarks
+  // No option that trades the semantics of NaN, infinity or the order of sums for speed.
+  options_ = "-cl-std=CL1.2 -w";  // tests lint the texts; a driver's remarks do not help users
   if (!optimize) options_ += " -cl-opt-disable";
   cl_device_fp_config config = 0;
   if (cl().GetDeviceInfo(device, CL_DEVICE_SINGLE_FP_CONFIG, sizeof config, &config, nullptr) == CL_SUCCESS &&
@@ -132,7 +132,7 @@ std::shared_ptr<const ClProgram> ProgramCache::build(const std::string& source) 
   return std::make_shared<const ClProgram>(std::move(program));
 }
 
-// Nothing where the driver does not take it: the source is then built again.
+// Empty where the driver rejects it: the source is then built again.
 ClProgram ProgramCache::from_binary(const std::vector<unsigned char>& binary) {
   if (binary.empty()) return {};
   const unsigned char* data = binary.data();

@@ -1,5 +1,5 @@
-// Built OpenCL programs: kept in memory by their source, and on disk as the driver's binaries. Threads may share a cache,
-// and processes a folder; a thread waits while another builds.
+// Built OpenCL programs: kept in memory by their source, and on disk as the driver's binaries. Threads may share a
+// cache, and processes a folder; a thread waits while another builds.
 #pragma once
 
 #include <memory>
@@ -13,22 +13,22 @@
 
 namespace weft {
 
-// The kernels of one step's text, in a program that may hold those of others too.
+// The kernels of one step's text, in a program that may also hold those of others.
 struct BuiltUnit {
   std::shared_ptr<const ClProgram> program;
-  std::string id;  // what "@" in the text's names became
+  std::string id;  // the replacement of "@" in the text's names
 };
 
 class ProgramCache {
  public:
-  // `head` stands before the texts of every program. `folder`: of the binaries; empty: none are kept.
+  // `head` precedes the texts of every program. `folder`: for the binaries; empty: none are kept.
   ProgramCache(cl_context context, cl_device_id device, std::string head, std::string folder,
                bool optimize = true);
 
-  // The kernels of a unit: OpenCL C whose global names contain "@", which becomes an id of the text.
-  // Throws weft::Error with the build log.
+  // The kernels of a unit: OpenCL C whose global names contain "@", which is replaced by an id of the text. Throws
+  // weft::Error with the build log.
   BuiltUnit get(const std::string& unit);
-  // Builds those of the units that are missing as one program.
+  // Builds the missing ones of the units as one program.
   void build_missing(const std::vector<std::string>& units);
 
   GpuProgramStats stats() const;
@@ -43,7 +43,7 @@ class ProgramCache {
   cl_context context_;
   cl_device_id device_;
   std::string head_, folder_, options_, identity_;
-  mutable std::mutex mutex_;  // of what follows
+  mutable std::mutex mutex_;  // guards what follows
   std::unordered_map<std::string, BuiltUnit> units_;
   GpuProgramStats stats_;
 };
@@ -51,9 +51,9 @@ class ProgramCache {
 // $XDG_CACHE_HOME/weft, else ~/.cache/weft; empty where neither variable is set, or where WEFT_PROGRAM_CACHE=off.
 std::string default_program_folder();
 
-// Files of the folder: a header with `key` and a checksum, then the binary. Reading gives nothing for a file that
-// is missing, truncated, changed, or of another key. Writing replaces the file at once or, on any failure, not at
-// all.
+// Files of the folder: a header with `key` and a checksum, then the binary. Reading returns nothing for a file
+// that is missing, truncated, changed, or has another key. Writing replaces the file atomically or, on any
+// failure, not at all.
 std::vector<unsigned char> read_program_file(const std::string& path, const std::string& key);
 void write_program_file(const std::string& path, const std::string& key, const std::vector<unsigned char>& binary);
 

@@ -1,4 +1,4 @@
-// The files that keep built programs.
+// The files that store built programs.
 #include <unistd.h>
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// Axes that architectures have in common. Pos, Key and Seq are in core/expr/batch.h.
+// Axes that architectures share. Pos, Key and Seq are in core/expr/batch.h.
 #pragma once
 
 #include "core/expr/batch.h"

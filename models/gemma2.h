@@ -32,8 +32,8 @@ inline const ModelFamily family = {
 // 0 where it is absent or null.
 inline float optional(const ModelConfig& config, std::string_view key) { return config.has(key) ? config.number(key) : 0; }
 
-// Of scores: 1 over the root of query_pre_attn_scalar. llama.cpp's GGUF files do not have it: it is head_dim there, except
-// for the largest model, where it is embed / heads.
+// The scale of scores: 1 over the root of query_pre_attn_scalar. llama.cpp's GGUF files lack it: it is head_dim
+// there, except for the largest model, where it is embed / heads.
 inline float score_scale(const ModelConfig& config, size_t layers_of_the_largest) {
   const int64_t share = config.count("embedding_length") / config.count("attention.head_count");
   const int64_t head_dim = config.count("attention.key_length", share);

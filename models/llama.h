@@ -1,5 +1,5 @@
-// Llama 1, 2 and 3 (arXiv:2302.13971, arXiv:2307.09288, arXiv:2407.21783) and what shares their shape (TinyLlama). GGUF
-// files order the rows of Q and K so that rotary pairs are neighbours.
+// Llama 1, 2 and 3 (arXiv:2302.13971, arXiv:2307.09288, arXiv:2407.21783) and models with the same layers
+// (TinyLlama). GGUF files order the rows of Q and K so that rotary pairs are neighbours.
 #pragma once
 
 #include "models/parts/decoder.h"

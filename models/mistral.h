@@ -1,5 +1,5 @@
-// Mistral (Jiang et al. 2023, arXiv:2310.06825): Llama's layers with heads of a width of their own, and a sliding window.
-// In GGUF files its architecture is "llama".
+// Mistral (Jiang et al. 2023, arXiv:2310.06825): Llama's layers with an independent head width and a sliding
+// window. In GGUF files its architecture is "llama".
 #pragma once
 
 #include "models/parts/decoder.h"

@@ -10,13 +10,13 @@
 namespace weft {
 namespace {
 
-// Built on first use: registrations run before main, in no order.
+// Built on first use: registrations run before main, in no particular order.
 std::map<std::string, LoadModel, std::less<>>& registry() {
   static std::map<std::string, LoadModel, std::less<>> loaders;
   return loaders;
 }
 
-// A directory of a family's other models, such as those with vision.
+// Reports a directory with another model of the family, such as one with vision.
 void check_model_type(const Checkpoint& file) {
   const auto type = file.config().find("model_type");
   if (file.convention() == Convention::gguf || type == file.config().end()) return;

@@ -4,5 +4,5 @@
 #include <atomic>
 
 namespace weft::test {
-extern std::atomic<long> allocations;  // calls of malloc and its kin, operator new included
+extern std::atomic<long> allocations;  // calls of malloc and related functions, including operator new
 }  // namespace weft::test

@@ -27,7 +27,7 @@ StepCase linear(Format format, int64_t rows, int64_t n, int64_t depth, int kind 
     c.contraction(lhs, w, {k});
     c.contraction(lhs, c.operand(c.weight("up", {out, k}, format)), {k});
     c.body({m, out}, s.finish(s.contraction(0) * sigmoid(s.contraction(0)) * s.contraction(1)));
-  } else if (kind == 2) {  // a norm before, a residual behind, the other order of axes
+  } else if (kind == 2) {  // a norm before, a residual after, the other order of axes
     const Scalar e = s.load(x);
     const int lhs =
         c.lhs({m, k}, s.finish(e * rsqrt(s.reduction(0) + 1e-5f)), k, {{ReduceOp::mean, s.finish(e * e)}});

@@ -1,4 +1,4 @@
-// weft chat: a conversation in a terminal, by the model's own chat template.
+// weft chat: a conversation in a terminal, with the model's own chat template.
 #include <signal.h>
 #include <unistd.h>
 
@@ -32,7 +32,7 @@ volatile sig_atomic_t interrupted = 0;
 void catch_interrupts() {
   struct sigaction action {};
   action.sa_handler = [](int) { interrupted = 1; };
-  sigaction(SIGINT, &action, nullptr);  // without SA_RESTART: a read that waits for a line ends
+  sigaction(SIGINT, &action, nullptr);  // without SA_RESTART, so that a read waiting for a line ends
 }
 
 // Messages and commands from standard input, as UTF-8.
@@ -42,7 +42,7 @@ class LineReader {
     if (LineEditor::usable()) editor_ = std::make_unique<LineEditor>();
   }
 
-  // Nothing at the end of the input. A line that ends with a backslash goes on in the next one.
+  // Nothing at the end of the input. A line that ends with a backslash continues in the next one.
   std::optional<std::string> next() {
     std::string text;
     while (auto line = editor_ ? typed_line(text) : read_line(text.empty() ? "> " : ". ")) {
@@ -60,7 +60,7 @@ class LineReader {
  private:
   static constexpr const char* kHint = "(/exit ends the program)\n";
 
-  // Ctrl-C takes back what was typed, and the lines `before` that go on in this one.
+  // Ctrl-C discards what was typed, and the `before` lines that continue in this one.
   std::optional<std::string> typed_line(std::string& before) {
     while (true) {
       LineEditor::Line line = editor_->read(before.empty() ? "> " : ". ");
@@ -156,7 +156,7 @@ class Conversation {
   }
   void reset() { reset(std::string(system_)); }
 
-  // Writes the reply to a message of the user.
+  // Writes the reply to a user's message.
   void say(const std::string& message) {
     messages_.push_back({"user", message});
     const std::vector<int32_t> ids = encode();
@@ -190,19 +190,19 @@ class Conversation {
   }
 
  private:
-  // Special tokens in the text are those of the model; its BOS comes first if the model wants one and the template
-  // does not write it.
+  // Special tokens in the text become the model's special tokens; BOS comes first if the model expects one and the
+  // template does not write it.
   std::vector<int32_t> encode() const {
     std::vector<int32_t> ids = tokenizer_.encode(template_.render(messages_, options_), false, true);
     const std::vector<int32_t> begin = tokenizer_.encode("", true);
     const bool wants_bos = !begin.empty() && begin[0] == tokenizer_.bos();
     if (wants_bos && (ids.empty() || ids[0] != begin[0])) ids.insert(ids.begin(), begin[0]);
-    if (ids.empty()) throw Error(template_.name() + ": makes no text of the messages");
+    if (ids.empty()) throw Error(template_.name() + ": produces no text from the messages");
     generator_.check(ids);
     return ids;
   }
 
-  // Trims the cache to what it has in common with `ids`, less the last token: its logits are wanted.
+  // Trims the cache to what it has in common with `ids`, less the last token, whose logits are needed.
   size_t keep_common(const std::vector<int32_t>& ids) {
     const std::vector<int32_t>& cached = generator_.cached();
     const auto common = std::mismatch(ids.begin(), ids.end(), cached.begin(), cached.end()).first - ids.begin();
@@ -244,9 +244,9 @@ constexpr const char* kCommands =
     "  /system TEXT  begin a new conversation with this system message\n"
     "  /exit         end the program (so does Ctrl-D)\n"
     "  //TEXT        a message that begins with a slash\n"
-    "A line that ends with a backslash goes on in the next one. Ctrl-C ends a reply.\n";
+    "A line that ends with a backslash continues in the next one. Ctrl-C ends a reply.\n";
 
-// False: the program ends.
+// False if the program is to end.
 bool obey(const std::string& line, Conversation& conversation) {
   const size_t blank = std::min(line.find(' '), line.size());
   const std::string command = line.substr(0, blank);
@@ -302,9 +302,9 @@ void chat(ChatFlags flags) {
 
 void add_chat(CLI::App& app) {
   auto flags = std::make_shared<ChatFlags>();
-  CLI::App* command = app.add_subcommand("chat", "Talk with a model, by its own chat template");
+  CLI::App* command = app.add_subcommand("chat", "Talk with a model, using its own chat template");
   command->footer(
-      "Reads messages from standard input, a line each (one that ends with a backslash goes on in the next line), and\n"
+      "Reads messages from standard input, a line each (one that ends with a backslash continues in the next), and\n"
       "writes the replies. /help lists the commands: /reset begins a new conversation, /system TEXT one with another\n"
       "system message, /exit ends the program; a message that begins with a slash is written with two. Ctrl-C ends a\n"
       "reply. On a terminal, lines can be edited, the arrow keys bring back earlier ones (of this run; nothing is\n"
@@ -316,19 +316,21 @@ void add_chat(CLI::App& app) {
   CLI::Option* file = command->add_option("--template", flags->template_file,
                                           "Jinja template to use in place of the model's own")
                           ->type_name("FILE");
-  command->add_option("--variant", flags->variant, "Name of another of the model's templates than its default one")
+  command->add_option("--variant", flags->variant, "Name of one of the model's templates, instead of its default one")
       ->type_name("NAME")
       ->excludes(file);
   command->add_option("--variables", flags->variables,
-                      "Further variables of the template, such as {\"tools\": [...]}")
+                      "Additional variables for the template, such as {\"tools\": [...]}")
       ->type_name("JSON");
   CLI::Option* render_flag = command->add_option(
-      "--render", flags->render, "Only print what the template makes of the messages in this JSON file (-: standard input)");
+      "--render", flags->render,
+      "Only print the text that the template makes of the messages in this JSON file (-: standard input)");
   render_flag->type_name("FILE");
   command->add_flag("--add-generation-prompt", flags->add_generation_prompt,
-                    "With --render: also the begin of the next reply, as before a reply")
+                    "With --render: also the beginning of the next reply")
       ->needs(render_flag);
-  add_predict_flag(*command, flags->generation, "Tokens of a reply at most; -1: until the model ends it or the context is full");
+  add_predict_flag(*command, flags->generation,
+                   "The most tokens of a reply; -1: until the model ends it or the context is full");
   add_generation_flags(*command, flags->generation);
   add_escape_flag(*command, flags->escape, "--system and --stop");
   add_tokenizer_flag(*command, flags->model);

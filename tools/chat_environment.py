@@ -6,7 +6,7 @@ import jinja2
 import jinja2.ext
 import jinja2.sandbox
 
-# strftime_now's moment, so that expectations stay.
+# The fixed time of strftime_now, so that expectations do not change.
 NOW = datetime.datetime(2024, 7, 26, 13, 5, 9)
 
 

@@ -21,7 +21,7 @@ namespace weft::tools {
 
 namespace {
 
-// Errors of the system as text: "Permission denied".
+// The system's errors as text: "Permission denied".
 std::string system_reason(int error) { return std::strerror(error); }
 
 std::filesystem::path executable_folder() {
@@ -42,15 +42,20 @@ std::string first_model_in(const std::filesystem::path& folder) {
 }  // namespace
 
 void add_model_flag(CLI::App& app, ModelFlags& flags) {
-  app.add_option("-m,--model", flags.model, "GGUF file (of a split one any part), or directory with safetensors and config.json (default: the model that comes with Weft)")
+  app.add_option("-m,--model", flags.model,
+                 "GGUF file (any part of a split one), or directory with safetensors and config.json (default: the "
+                 "model that comes with Weft)")
       ->type_name("MODEL");
 }
 
 void add_device_flags(CLI::App& app, ModelFlags& flags) {
-  app.add_option("-t,--threads", flags.threads, "Threads of the CPU at most (default, and the limit: the CPUs that this process may use); runs use fewer where other programs are busy")
+  app.add_option("-t,--threads", flags.threads,
+                 "The most CPU threads (default and limit: the CPUs that this process may use); runs use fewer while "
+                 "other programs are busy")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
-  app.add_option("--device", flags.device, "Where to run: cpu, opencl, or opencl:NAME for a device of that name")
+  app.add_option("--device", flags.device,
+                 "Where to run: cpu, opencl, or opencl:NAME for the device with that name")
       ->capture_default_str()
       ->check([](const std::string& name) {
         return name == "cpu" || name == "opencl" || name.rfind("opencl:", 0) == 0
@@ -67,7 +72,7 @@ void add_device_flags(CLI::App& app, ModelFlags& flags) {
 
 void add_tokenizer_flag(CLI::App& app, ModelFlags& flags) {
   app.add_option("--pre-tokenizer", flags.pre_tokenizer,
-                 "How byte-level BPE cuts text into words, where the file does not say (a value of tokenizer.ggml.pre: "
+                 "How byte-level BPE cuts text into words, if the file does not say (a value of tokenizer.ggml.pre: "
                  "qwen2, llama-bpe, gpt-2, ...)")
       ->check([](const std::string& name) {
         std::string all;
@@ -83,19 +88,19 @@ void add_tokenizer_flag(CLI::App& app, ModelFlags& flags) {
 void add_prompt_flags(CLI::App& app, PromptFlags& flags, int sources, const std::string& escaped) {
   if (sources & kPromptText) {
     flags.text_option =
-        app.add_option("-p,--prompt", flags.text, "Text, taken as it is: \\n is a backslash and an n, without -e")
+        app.add_option("-p,--prompt", flags.text, "Text, taken literally: without -e, \\n is a backslash and an n")
             ->type_name("TEXT");
   }
   if (sources & kPromptFile) {
     flags.file_option =
         app.add_option("-f,--file", flags.file,
-                       "File with the text, UTF-8 (-: standard input). One newline at its end is dropped; all else is "
-                       "taken as it is: a byte order mark (BOM) and the carriage returns of CRLF are part of the text")
+                       "File with the text, UTF-8 (-: standard input). One newline at its end is dropped; the rest is "
+                       "taken literally: a byte order mark (BOM) and the carriage returns of CRLF are part of the text")
             ->type_name("FILE");
   }
   if (sources & kPromptTokens) {
     flags.tokens_option =
-        app.add_option("--tokens", flags.tokens, "Token ids, taken as they are: 1,2,3")->type_name("IDS");
+        app.add_option("--tokens", flags.tokens, "Token ids, used as given: 1,2,3")->type_name("IDS");
   }
   if (sources & kPromptText) add_escape_flag(app, flags.escape, escaped);
   const auto exclude = [](CLI::Option* a, CLI::Option* b) {
@@ -130,7 +135,7 @@ std::string unescape(std::string_view text) {
       out += static_cast<char>(digit(text[i + 2]) * 16 + digit(text[i + 3]));
       i += 3;
     } else {
-      out += text[i];  // what is not known stays
+      out += text[i];  // unknown escapes stay
     }
   }
   return out;
@@ -142,7 +147,7 @@ std::string PromptFlags::prompt_text() const {
   const std::string name = file == "-" ? "standard input" : file;
   const std::string_view view = content;
   if (view.starts_with("\xFF\xFE") || view.starts_with("\xFE\xFF")) {
-    throw Error(name + ": is UTF-16, by its first bytes; UTF-8 is wanted (iconv -f UTF-16 -t UTF-8 makes it)");
+    throw Error(name + ": is UTF-16, by its first bytes; convert it to UTF-8 with iconv -f UTF-16 -t UTF-8");
   }
   if (view.starts_with("\xEF\xBB\xBF")) {
     std::fprintf(stderr, "weft: %s begins with a byte order mark, which is part of the text\n", name.c_str());
@@ -160,7 +165,7 @@ std::string PromptFlags::prompt_text() const {
 int thread_count(int flag) {
   const int cpus = usable_cpus();
   if (flag <= cpus) return flag > 0 ? flag : cpus;
-  std::fprintf(stderr, "weft: -t %d is more than the CPUs that this process may use: %d %s taken\n", flag, cpus,
+  std::fprintf(stderr, "weft: -t %d is more than the CPUs that this process may use: %d %s used\n", flag, cpus,
                cpus == 1 ? "thread is" : "threads are");
   return cpus;
 }
@@ -200,7 +205,7 @@ std::filesystem::path shipped_model() {
   }
   std::string looked;
   for (const std::filesystem::path& folder : folders) looked += (looked.empty() ? "" : ", ") + folder.string();
-  throw Error("the model that comes with Weft is not there (looked in " + looked + "); name one with -m");
+  throw Error("cannot find the model that comes with Weft (looked in " + looked + "); name one with -m");
 }
 
 std::shared_ptr<const Checkpoint> open_file(const ModelFlags& flags) {
@@ -226,10 +231,10 @@ OpenModel open_model(const ModelFlags& flags) {
 }
 
 void warn_beyond_training(const LanguageModel& model, int64_t tokens, const std::string& what) {
-  // Frequencies that follow the length of the context ("dynamic" scaling) are made for that.
+  // Frequencies that depend on the length of the context ("dynamic" scaling) are made for this length.
   if (model.context_length <= 0 || tokens <= model.context_length || model.frequencies) return;
   std::fprintf(stderr,
-               "weft: warning: %s %lld tokens is more than the %lld that the model was trained for: beyond them, "
+               "weft: warning: %s %lld tokens is more than the %lld that the model was trained with: beyond that, "
                "expect nonsense\n",
                what.c_str(), static_cast<long long>(tokens), static_cast<long long>(model.context_length));
 }

@@ -1,4 +1,4 @@
-// What the commands of `weft` share: flags, opening a model, output that notices when nobody reads it.
+// What the commands of `weft` share: flags, opening a model, and output that notices when its reader has gone.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -49,24 +49,25 @@ struct PromptFlags {
 
   bool has_text() const { return (text_option && *text_option) || (file_option && *file_option); }
   bool has_tokens() const { return tokens_option != nullptr && *tokens_option; }
-  // The text of -p, with its escapes where -e asks for that, or the content of -f, less the newline at its end. Says on
-  // stderr what in a file may not be meant as text. Throws Error for a file in UTF-16.
+  // The text of -p, with escapes replaced if -e asks for that, or the content of -f, less the newline at its end.
+  // Reports on stderr what in a file may not be intended as text. Throws Error for a file in UTF-16.
   std::string prompt_text() const;
 };
 
-// The characters that "\n" and the like stand for; see add_escape_flag.
+// Replaces "\n" and the like by the characters that they stand for; see add_escape_flag.
 std::string unescape(std::string_view text);
-// -e; `options`: to what it applies, "-p and --stop".
+// -e; `options`: what it applies to, "-p and --stop".
 void add_escape_flag(CLI::App& app, bool& escape, const std::string& options);
 
 enum PromptSource { kPromptText = 1, kPromptFile = 2, kPromptTokens = 4 };
-// `escaped`: what -e applies to, where there is -p.
+// `escaped`: what -e applies to, if there is -p.
 void add_prompt_flags(CLI::App& app, PromptFlags& flags, int sources, const std::string& escaped = "-p");
 
-// What -t says, at most the CPUs that this process may use (more is said on stderr); for 0 all of those.
+// The value of -t, at most the CPUs that this process may use (a larger value is reported on stderr); 0 means all
+// of those.
 int thread_count(int flag);
 
-// What --device and -t say.
+// The device that --device and -t name.
 Device open_device(const ModelFlags& flags);
 
 // "1,2,3" or "1 2 3" to ids. Throws CLI11's ValidationError (wrong usage), naming `flag`, for anything else.
@@ -83,11 +84,11 @@ struct OpenModel {
 };
 std::shared_ptr<const Checkpoint> open_file(const ModelFlags& flags);
 OpenModel open_model(const ModelFlags& flags);
-// What there is to warn of is said on stderr.
+// Warnings are printed on stderr.
 std::unique_ptr<Tokenizer> open_tokenizer(const Checkpoint& file, const ModelFlags& flags);
 void warn_of(const Tokenizer& tokenizer);
 
-// Says on stderr where `tokens` of `what` ("a context of") are more than the model was trained for.
+// Warns on stderr if `tokens` of `what` ("a context of") are more than the model was trained with.
 void warn_beyond_training(const LanguageModel& model, int64_t tokens, const std::string& what);
 
 // The whole file ("-": standard input).
@@ -95,7 +96,7 @@ std::string read_file(const std::string& path);
 
 // --- output ---
 
-// Standard output, unbuffered towards the reader. Throws Error where it is closed or full, BrokenPipe where its reader
+// Standard output, unbuffered towards the reader. Throws Error if it is closed or full, BrokenPipe if its reader
 // has gone.
 void print(std::string_view text);
 // The same for an open file; `name` is for messages: "standard error".
@@ -119,7 +120,7 @@ class Progress {
 // "[######......]  50 %"
 std::string progress_bar(double part);
 
-// The same for one call that takes long: what is waited for, and the seconds, until the object goes.
+// The same for one long call: what is waited for, and the seconds, until destruction.
 class Waiting {
  public:
   explicit Waiting(std::string what);
@@ -151,13 +152,13 @@ class Stopwatch {
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
-size_t peak_memory();  // bytes this process has had resident at most
+size_t peak_memory();  // the most bytes of this process that have been resident
 
 std::string format(const char* pattern, ...) __attribute__((format(printf, 1, 2)));
 
 // --- commands: each adds its subcommand, whose callback does the work ---
 
-// Thrown by a command that has said what there was to say, and whose answer is no: the exit code is 1.
+// Thrown by a command that has printed a negative result: the exit code is 1, without a further message.
 struct NegativeResult {};
 
 void add_run(CLI::App& app);

@@ -134,7 +134,7 @@ class Grower:
         return source
 
 
-# What weft says where it is meant to differ.
+# What weft says where it differs on purpose.
 MEANT = ["does not fit into 64 bits", "no fewer than 0 digits", "is not supported", "\\N is not known",
          "The filter", "takes more than 20 million", "cannot be a key"]
 

@@ -24,7 +24,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 WORDS = ["the", "The", "don't", "WE'VE", "I'll", "it's", "naïve", "cafe\u0301", "日本語", "русский", "עברית", "हिन्दी", "ไทย", "한국어",
          "👩\u200d👩\u200d👧", "🇩🇪", "x+=1;", "3.14", "1,000,000", "\r\n", "\n\n", "\t", "  ", "    ", " \n ", "http://a.b/c?d=e",
          "ﬁ", "①", "²", "Å", "\u2028", "\u00a0", "\u200b", "\ufeff", "▁", "▁▁", "<0x0A>", "'S", "'ſ", "\u1100\u1161\u11a8"]
-# Ranges that texts come from; the last is everything, assigned or not.
+# Ranges of characters in the texts; the last is everything, assigned or not.
 RANGES = [(0x20, 0x7E), (0x0, 0x1F), (0x80, 0xFF), (0x100, 0x24F), (0x300, 0x36F), (0x370, 0x52F), (0x590, 0x6FF),
           (0x900, 0xDFF), (0xE00, 0xFFF), (0x1100, 0x11FF), (0x1E00, 0x1FFF), (0x2000, 0x2BFF), (0x3000, 0x30FF),
           (0x4E00, 0x9FFF), (0xAC00, 0xD7A3), (0xF900, 0xFFFF), (0x10000, 0x1FFFF), (0x0, 0x10FFFF)]

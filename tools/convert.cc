@@ -1,4 +1,4 @@
-// weft convert: a directory of safetensors as a GGUF file.
+// weft convert: converts a directory of safetensors to a GGUF file.
 #include <cstdio>
 #include <set>
 
@@ -66,17 +66,20 @@ void run(const ConvertFlags& flags) {
 void add_convert(CLI::App& app) {
   auto flags = std::make_shared<ConvertFlags>();
   CLI::App* command = app.add_subcommand("convert", "Make a GGUF file of a directory of safetensors");
-  command->footer("Tokenizer and chat template come along. Vectors and the routers of experts are stored as F32.");
+  command->footer("The tokenizer and the chat template are included. "
+                  "Vectors and the routers of experts are stored as F32.");
   command->add_option("DIR", flags->input, "Directory with config.json, safetensors and tokenizer")
       ->required()
       ->type_name("DIR");
   command->add_option("OUT", flags->output, "GGUF file to write; it appears when it is complete")
       ->required()
       ->type_name("FILE");
-  command->add_option("--type", flags->type, "Of the matrices: F32, F16 or BF16 (default: what they are)")
+  command->add_option("--type", flags->type,
+                      "Type of the matrices: F32, F16 or BF16 (default: as they are stored)")
       ->transform(CLI::IsMember({"F32", "F16", "BF16"}, CLI::ignore_case))
       ->type_name("TYPE");
-  command->add_option("-t,--threads", flags->threads, "Threads (default, and at most: the CPUs that this process may use)")
+  command->add_option("-t,--threads", flags->threads,
+                      "Threads (default and limit: the CPUs that this process may use)")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
   add_split_flag(*command, flags->split_max_size);

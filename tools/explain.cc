@@ -18,7 +18,7 @@ struct ExplainFlags {
   bool all = false;
 };
 
-// Extents of a step of `tokens` tokens, of which `rows` want logits, in a sequence that then has `length`.
+// Extents of a step of `tokens` tokens, `rows` of which need logits, in a sequence that then has `length`.
 Limits extents_of(const LanguageModel& model, int64_t tokens, int64_t rows, int64_t length) {
   Limits at;
   at.set(model.pos_axis, tokens).set(model.rows_axis, rows);
@@ -45,7 +45,7 @@ void run(const ExplainFlags& flags) {
     for (const Step& step : open.model.graph->steps) print(to_string(*open.model.graph, step) + "\n");
     return;
   }
-  // Decoding happens behind a prompt, so that with --profile its attention has keys to read.
+  // Decoding happens after a prompt, so that with --profile its attention has keys to read.
   const int32_t prompt = std::min(engine.batch(), std::max(engine.context() - 1, 1));
   const int32_t sequence = engine.cache().open();
   const std::vector<int32_t> tokens(static_cast<size_t>(prompt), 0);
@@ -90,7 +90,7 @@ void add_explain(CLI::App& app) {
   command->add_option("-c,--ctx-size", flags->context, "Tokens of a sequence (default: the model's, at most 4096)")
       ->check(CLI::Range(1, 1 << 24))
       ->type_name("CONTEXT");
-  command->add_option("-b,--batch-size", flags->batch, "Tokens of the prompt that are processed at a time")
+  command->add_option("-b,--batch-size", flags->batch, "Tokens of the prompt to process at a time")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str()
       ->type_name("N");

@@ -43,47 +43,47 @@ void add_predict_flag(CLI::App& app, GenerationFlags& flags, const std::string& 
 
 void add_generation_flags(CLI::App& app, GenerationFlags& flags) {
   SamplerOptions& sampler = flags.sampler;
-  app.add_option("--temp", sampler.temp, "Temperature; 0 or less: always the most likely token")
+  app.add_option("--temp", sampler.temp, "Temperature; 0 or less: always choose the most likely token")
       ->capture_default_str()
       ->type_name("T");
   app.add_option("--top-k", sampler.top_k, "Sample from the K most likely tokens; 0: from all")
       ->capture_default_str()
       ->type_name("K");
   app.add_option("--top-p", sampler.top_p,
-                 "Sample from the fewest tokens that together have probability P; 1: from all; 0: the most likely one")
+                 "Sample from the fewest tokens that together have probability P; 1: from all; 0: the most likely")
       ->capture_default_str()
       ->type_name("P");
-  app.add_option("--min-p", sampler.min_p, "Leave out tokens less likely than P times the most likely; 0: none")
+  app.add_option("--min-p", sampler.min_p, "Exclude tokens less likely than P times the most likely; 0: none")
       ->capture_default_str()
       ->type_name("P");
-  app.add_option("--repeat-penalty", sampler.repeat_penalty, "Penalty for tokens that came lately; 1: none")
+  app.add_option("--repeat-penalty", sampler.repeat_penalty, "Penalty for recent tokens; 1: none")
       ->capture_default_str()
       ->type_name("R");
-  app.add_option("--repeat-last-n", sampler.repeat_last_n, "How far back 'lately' goes; -1: the whole context")
+  app.add_option("--repeat-last-n", sampler.repeat_last_n, "How many tokens are recent; -1: the whole context")
       ->capture_default_str()
       ->type_name("N");
   app.add_option("-s,--seed", flags.seed, "Seed of the sampler; equal seeds give equal text; -1: a random one")
       ->capture_default_str()
       ->type_name("SEED");
   app.add_option_function<std::string>("--stop", [&flags](const std::string& text) { flags.stop.push_back(text); },
-                                       "End the text before this one, which is not printed; several may be given. What "
-                                       "the prompt holds does not count")
+                                       "End the text before this one, which is not printed; may be given several "
+                                       "times. Text in the prompt does not count")
       ->trigger_on_parse()
       ->type_name("TEXT");
   flags.logprobs_option =
       app.add_option("--logprobs", flags.logprobs,
-                     "For each token, write a line of JSON: id, text, log-probability, and those of the N most likely "
-                     "tokens, as the model has them, before penalty, filters and temperature; on stderr")
+                     "For each token, write a line of JSON: its id, text and log-probability, and those of the N "
+                     "most likely tokens, before penalty, filters and temperature; on stderr")
           ->check(CLI::Range(0, 1 << 30))
           ->type_name("N");
-  app.add_option("--logprobs-file", flags.logprobs_file, "With --logprobs: write the lines into this file instead")
+  app.add_option("--logprobs-file", flags.logprobs_file, "With --logprobs: write the lines to this file instead")
       ->needs(flags.logprobs_option)
       ->type_name("FILE");
   app.add_option("-c,--ctx-size", flags.context,
                  "Tokens of prompt and text together (default, and 0: the model's, at most 4096)")
       ->check(CLI::Range(0, 1 << 24))
       ->type_name("CONTEXT");
-  app.add_option("-b,--batch-size", flags.batch, "Tokens of the prompt that are processed at a time")
+  app.add_option("-b,--batch-size", flags.batch, "Tokens of the prompt to process at a time")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str()
       ->type_name("N");

@@ -1,4 +1,4 @@
-// What `weft run` and `weft chat` share: flags of generation, and what is said of it.
+// What `weft run` and `weft chat` share: flags of generation, and figures about it.
 #pragma once
 
 #include <functional>
@@ -12,7 +12,7 @@
 namespace weft::tools {
 
 struct GenerationFlags {
-  int predict = -1;  // tokens at most; -1: no limit
+  int predict = -1;  // the most tokens; -1: no limit
   int context = 0;
   int batch = 512;
   SamplerOptions sampler;
@@ -30,8 +30,8 @@ struct GenerationFlags {
 void add_generation_flags(CLI::App& app, GenerationFlags& flags);
 void add_predict_flag(CLI::App& app, GenerationFlags& flags, const std::string& help);
 
-// Sets the sampler's seed, and replaces escapes in stop strings where `escape` says so. Throws CLI11's ValidationError
-// (wrong usage) for values that no sampler takes and for bad stop strings: before anything is loaded.
+// Sets the sampler's seed, and replaces escapes in stop strings if `escape` is set. Throws CLI11's ValidationError
+// (wrong usage) for invalid sampler values and stop strings: before anything is loaded.
 void complete(GenerationFlags& flags, bool escape);
 
 // "17 tokens in 0.123 s, 138.2 tokens/s"
@@ -41,18 +41,19 @@ std::string rate(size_t tokens, double seconds);
 void print_settings(const Device& device, const ModelFlags& model, const GenerationFlags& flags);
 void print_memory();
 
-// The model on the device, with the engine that the flags ask for. `tokenizer` may be null, and outlives the generator.
+// The model on the device, with the engine that the flags describe. `tokenizer` may be null; it must outlive the
+// generator.
 Generator make_generator(const LanguageModel& model, const Device& device, const ModelFlags& flags,
                          const GenerationFlags& generation, const Tokenizer* tokenizer);
 
-// A prompt's evaluation, with its progress on stderr. False: `interrupted` said so between two chunks, and part of the
-// prompt is in the cache.
+// Evaluates a prompt, with its progress on stderr. Returns false if `interrupted` was true between two chunks;
+// part of the prompt is then in the cache.
 bool prefill(Generator& generator, std::span<const int32_t> ids, const std::function<bool()>& interrupted);
 
-// Writes what --logprobs asks for: a line of JSON for each token, on stderr or into a file, at once.
+// Writes what --logprobs requests: a line of JSON for each token, on stderr or to a file, immediately.
 class LogprobsWriter {
  public:
-  // Throws Error where the file cannot be made. `tokenizer` may be null: tokens have no text then.
+  // Throws Error if the file cannot be created. `tokenizer` may be null: tokens then have no text.
   LogprobsWriter(const GenerationFlags& flags, const Tokenizer* tokenizer);
   ~LogprobsWriter();
   LogprobsWriter(const LogprobsWriter&) = delete;

@@ -10,7 +10,7 @@ namespace weft::tools {
 
 namespace {
 
-// "300M". Powers of 1000, as those who sell storage count, and llama.cpp's gguf-split.
+// "300M". Powers of 1000, as for storage devices and in llama.cpp's gguf-split.
 uint64_t parse_size(const std::string& text) {
   constexpr std::string_view kUnits = "KMG";
   uint64_t size = 0;
@@ -33,7 +33,7 @@ void add_split_flag(CLI::App& app, std::optional<uint64_t>& max_bytes) {
          "--split-max-size", [&max_bytes](const std::string& text) { max_bytes = parse_size(text); },
          "Write OUT as parts of at most SIZE bytes: of x.gguf, x-00001-of-00003.gguf and so on, as llama.cpp has "
          "them. "
-         "SIZE: a number, with K, M or G for powers of 1000. A tensor that is larger is alone in its part")
+         "SIZE: a number, with K, M or G for powers of 1000. A larger tensor is alone in its part")
       ->type_name("SIZE");
 }
 

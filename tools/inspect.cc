@@ -1,4 +1,4 @@
-// weft inspect: what is in a model file.
+// weft inspect: shows the contents of a model file.
 #include <algorithm>
 #include <array>
 #include <concepts>
@@ -30,7 +30,7 @@ std::string pad(std::string_view text, size_t width) {
   return std::string(text) + std::string(width > text.size() ? width - text.size() : 0, ' ');
 }
 
-// Names come from the file: nothing in them may act on a terminal.
+// Names come from the file: nothing in them may affect a terminal.
 std::string shown(std::string_view name) {
   const bool plain = std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f; });
   return plain ? std::string(name) : in_quotes(name);
@@ -79,7 +79,7 @@ void run(const ModelFlags& flags) {
   print_entries(entries);
   print("\n");
 
-  // As they lie in the files.
+  // In the order of the files.
   std::vector<const CheckpointTensor*> tensors;
   for (const CheckpointTensor& tensor : file->tensors()) tensors.push_back(&tensor);
   std::sort(tensors.begin(), tensors.end(), [](const CheckpointTensor* a, const CheckpointTensor* b) {
@@ -110,9 +110,9 @@ void run(const ModelFlags& flags) {
 void add_inspect(CLI::App& app) {
   auto flags = std::make_shared<ModelFlags>();
   CLI::App* command = app.add_subcommand("inspect", "Show the metadata and tensors of a model");
-  command->footer("Extents of tensors: the one that is contiguous in memory first, as GGUF has them.");
+  command->footer("Extents of tensors: the one that is contiguous in memory comes first, as in GGUF.");
   command->add_option("FILE,-m,--model", flags->model,
-                      "GGUF file (of a split one any part), or directory with safetensors (default: the model "
+                      "GGUF file (any part of a split one), or directory with safetensors (default: the model "
                       "that comes with Weft)");
   command->callback([flags] { run(*flags); });
 }

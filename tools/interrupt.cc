@@ -15,12 +15,12 @@ constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP};
 
 std::atomic<const char* const*> files_to_remove = nullptr;
 std::atomic<bool> holding = false;
-std::atomic<int> held = 0;  // the signal that waits
+std::atomic<int> held = 0;  // the signal that is waiting
 static_assert(decltype(files_to_remove)::is_always_lock_free && decltype(held)::is_always_lock_free,
               "what a handler may use");
 std::array<struct sigaction, kSignals.size()> before;
 
-// Only what POSIX allows in a handler.
+// Uses only what POSIX allows in a handler.
 void remove_and_end(int signal) {
   if (holding) {
     held = signal;
@@ -41,7 +41,7 @@ RemoveOnSignal::RemoveOnSignal(std::vector<std::string> files) : files_(std::mov
   files_to_remove = names_.data();
   for (size_t i = 0; i < kSignals.size(); ++i) {
     sigaction(kSignals[i], nullptr, &before[i]);
-    if (before[i].sa_handler == SIG_IGN) continue;  // as nohup wants it
+    if (before[i].sa_handler == SIG_IGN) continue;  // as nohup requests
     struct sigaction action{};
     action.sa_handler = remove_and_end;
     sigemptyset(&action.sa_mask);

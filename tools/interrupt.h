@@ -1,4 +1,4 @@
-// What is left undone when a signal ends the program.
+// Removes what is unfinished when a signal ends the program.
 #pragma once
 
 #include <string>
@@ -6,8 +6,8 @@
 
 namespace weft::tools {
 
-// While it lives, SIGINT, SIGTERM and SIGHUP remove `files`, those that are there, before they end the program as
-// they would have. At most one at a time.
+// During its lifetime, SIGINT, SIGTERM and SIGHUP remove `files`, if they exist, before they end the program as
+// usual. Only one instance at a time.
 class RemoveOnSignal {
  public:
   explicit RemoveOnSignal(std::vector<std::string> files);
@@ -15,7 +15,7 @@ class RemoveOnSignal {
   RemoveOnSignal(const RemoveOnSignal&) = delete;
   RemoveOnSignal& operator=(const RemoveOnSignal&) = delete;
 
-  // From here on a signal waits until this object goes: for steps that are short, and done all or none.
+  // From here on, a signal waits for destruction: for short steps that must be done completely or not at all.
   void hold();
 
  private:

@@ -23,12 +23,12 @@ namespace weft::tools {
 
 namespace {
 
-// A terminal that knows these puts pasted text between two sequences, so that its newlines are not taken for Enter.
+// A terminal with this support puts pasted text between two sequences, so that its newlines do not act as Enter.
 constexpr std::string_view kPasteOn = "\033[?2004h", kPasteOff = "\033[?2004l", kPasteEnd = "\033[201~";
 constexpr size_t kRemembered = 1000;  // lines
 
 constexpr std::array kSignals = {SIGINT, SIGTSTP, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
-int signal_pipe[2] = {-1, -1};  // a handler may run on any thread; the one that waits reads what came here
+int signal_pipe[2] = {-1, -1};  // handlers may run on any thread; the waiting one reads this
 
 void note_signal(int signal) {
   const int error = errno;
@@ -61,7 +61,7 @@ struct LineEditor::State {
   HistoryW* history = nullptr;
   std::wstring prompt;
   bool interrupted = false;
-  std::string typed;  // where interrupted
+  std::string typed;  // before an interrupt
 
   static State& of(EditLine* editor) {
     void* state = nullptr;
@@ -69,11 +69,11 @@ struct LineEditor::State {
     return *static_cast<State*>(state);
   }
 
-  // Until there is input: false where an interrupt came first.
+  // Waits for input: false if an interrupt came first.
   bool wait() {
     while (true) {
       pollfd sources[] = {{STDIN_FILENO, POLLIN, 0}, {signal_pipe[0], POLLIN, 0}};
-      if (::poll(sources, 2, -1) < 0 && errno != EINTR) return true;  // the read will say why
+      if (::poll(sources, 2, -1) < 0 && errno != EINTR) return true;  // the read will report why
       unsigned char signal = 0;
       if (::read(signal_pipe[0], &signal, 1) == 1) {
         if (signal == SIGINT) {
@@ -93,7 +93,7 @@ struct LineEditor::State {
     }
   }
 
-  // What the signal does to other programs; this one may go on after a stop.
+  // What the signal does to other programs; this one may continue after a stop.
   void pass_on(int signal) {
     print(kPasteOff);
     el_wset(editor, EL_PREP_TERM, 0);
@@ -108,7 +108,7 @@ struct LineEditor::State {
     el_wset(editor, EL_REFRESH);
   }
 
-  // -1: nothing more comes.
+  // -1: no more input
   int next_byte() {
     if (!wait()) return -1;
     unsigned char byte = 0;
@@ -116,7 +116,7 @@ struct LineEditor::State {
     return count == 1 ? byte : -1;
   }
 
-  // One character of UTF-8; bytes that make none are U+FFFD.
+  // One character of UTF-8; bytes that form none are U+FFFD.
   int next_character(wchar_t* c) {
     std::string bytes;
     while (true) {
@@ -138,7 +138,7 @@ struct LineEditor::State {
       text += static_cast<char>(byte);
     }
     text.resize(text.size() - kPasteEnd.size());
-    std::string kept;  // terminals send a newline as Enter does; other control characters would act on the screen
+    std::string kept;  // terminals send a newline like Enter; other control characters would affect the screen
     for (const char c : text) {
       if (c == '\r') {
         kept += '\n';
@@ -158,7 +158,7 @@ struct LineEditor::State {
             +[](EditLine* of_editor, wint_t) -> unsigned char { return of(of_editor).paste(); });
     bind(L"\\e[200~", L"weft-paste");
     bind(L"^R", L"em-inc-search-prev");
-    // What terminals send for these keys, whatever $TERM knows of it.
+    // What terminals send for these keys, whatever $TERM says.
     for (const wchar_t* home : {L"\\e[H", L"\\eOH", L"\\e[1~", L"\\e[7~"}) bind(home, L"ed-move-to-beg");
     for (const wchar_t* end : {L"\\e[F", L"\\eOF", L"\\e[4~", L"\\e[8~"}) bind(end, L"ed-move-to-end");
     bind(L"\\e[3~", L"ed-delete-next-char");
@@ -174,7 +174,7 @@ bool LineEditor::usable() {
 }
 
 LineEditor::LineEditor() : state_(std::make_unique<State>()) {
-  // Text is UTF-8 here, also where the environment says nothing of it.
+  // Text is UTF-8 here, even if the environment does not say so.
   std::setlocale(LC_CTYPE, "");
   if (std::strcmp(nl_langinfo(CODESET), "UTF-8") != 0) std::setlocale(LC_CTYPE, "C.UTF-8");
   if (signal_pipe[0] < 0 && ::pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) != 0) throw Error("cannot make a pipe");
@@ -205,14 +205,14 @@ LineEditor::Line LineEditor::read(const std::string& prompt) {
   std::array<struct sigaction, kSignals.size()> before;
   for (size_t i = 0; i < kSignals.size(); ++i) {
     sigaction(kSignals[i], nullptr, &before[i]);
-    if (before[i].sa_handler == SIG_IGN) continue;  // as nohup wants it
+    if (before[i].sa_handler == SIG_IGN) continue;  // as nohup requests
     struct sigaction action {};
     action.sa_handler = note_signal;
-    action.sa_flags = SA_RESTART;  // libedit's own writes go on
+    action.sa_flags = SA_RESTART;  // libedit's own writes continue
     sigemptyset(&action.sa_mask);
     sigaction(kSignals[i], &action, nullptr);
   }
-  el_wset(state_->editor, EL_PREP_TERM, 1);  // before the prompt invites to type
+  el_wset(state_->editor, EL_PREP_TERM, 1);  // before the prompt invites input
   print(kPasteOn);
   int count = 0;
   const wchar_t* typed = el_wgets(state_->editor, &count);

@@ -8,11 +8,11 @@
 
 namespace weft::tools {
 
-// Editing with arrow keys, history, and pasted text that may have several lines (libedit). The terminal is as it was
-// whenever no line is being read, also where a signal ends or stops the program meanwhile.
+// Editing with arrow keys, history, and pasted text that may have several lines (libedit). While no line is being
+// read, the terminal has its original settings, even if a signal ends or stops the program meanwhile.
 class LineEditor {
  public:
-  // Whether standard input and output are a terminal that an editor can use ($TERM says what it can do).
+  // Whether standard input and output are a terminal that an editor can use (according to $TERM).
   static bool usable();
 
   LineEditor();
@@ -23,12 +23,12 @@ class LineEditor {
   enum class End { line, interrupt, end_of_input };
   struct Line {
     End end = End::line;
-    std::string text;  // UTF-8, without the newline at its end; where interrupted, what had been typed
+    std::string text;  // UTF-8, without the final newline; after an interrupt, what had been typed
   };
-  // Waits for a line. SIGINT (Ctrl-C) ends the waiting.
+  // Waits for a line. SIGINT (Ctrl-C) ends the wait.
   Line read(const std::string& prompt);
 
-  // What the arrow keys bring back, from then on.
+  // Adds what the arrow keys recall.
   void remember(std::string_view text);
 
   struct State;

@@ -1,4 +1,4 @@
-// weft logits: what a model makes of a prompt, as numbers.
+// weft logits: the logits of a prompt, as numbers.
 #include <cstdio>
 
 #include "runtime/generate/engine.h"
@@ -65,7 +65,7 @@ void add_logits(CLI::App& app) {
   add_model_flag(*command, flags->model);
   add_prompt_flags(*command, flags->prompt, kPromptText | kPromptFile | kPromptTokens);
   command->add_option("-o,--output", flags->output, "File to write")->required()->type_name("OUT.f32");
-  command->add_option("--chunk", flags->chunk, "Tokens of the prompt that are processed at a time (default: 512)")
+  command->add_option("--chunk", flags->chunk, "Tokens of the prompt to process at a time (default: 512)")
       ->check(CLI::Range(1, 1 << 20))
       ->type_name("N");
   add_tokenizer_flag(*command, flags->model);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what chat templates render to, by Python's jinja2: tests/data/chat/*.json, which tests compare with.
+"""Writes what Python's jinja2 renders chat templates to: tests/data/chat/*.json, which tests compare with.
 
     pip install jinja2
     tools/make_chat_expectations.py [--shared ../shared]

@@ -37,7 +37,7 @@ MODELS = {
         hidden_size=40, intermediate_size=56, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2,
         head_dim=16, query_pre_attn_scalar=16, sliding_window=12, attn_logit_softcapping=5.0,
         final_logit_softcapping=12.0, rope_parameters={"rope_type": "default", "rope_theta": 1e4}, **COMMON),
-    # Two global layers among seven: one period of the pattern and the begin of the next; a stretched global context.
+    # Two global layers among seven: one period of the pattern and the beginning of the next; a stretched global context.
     "gemma3": transformers.Gemma3TextConfig(
         hidden_size=32, intermediate_size=36, num_hidden_layers=7, num_attention_heads=4, num_key_value_heads=1,
         head_dim=16, query_pre_attn_scalar=16, sliding_window=8,
@@ -94,7 +94,7 @@ def write_sentencepiece(folder):
             minloglevel=2)
 
 
-# llama.cpp's converter knows tokenizers by what they make of a text; this one it does not know.
+# llama.cpp's converter recognizes tokenizers by the ids that they give a text; it does not recognize this one.
 CONVERT = """
 import runpy, sys
 sys.path[:0] = [sys.argv[1], sys.argv[1] + "/gguf-py"]

@@ -46,7 +46,7 @@ class Score {
 
 void run(const PerplexityFlags& flags) {
   constexpr int64_t kDefaultContext = 512;
-  constexpr int64_t kLogitBytes = 64 << 20;  // of the rows of logits that are kept at a time
+  constexpr int64_t kLogitBytes = 64 << 20;  // for the rows of logits that are kept at a time
   const OpenModel open = open_model(flags.model);
   const std::unique_ptr<Tokenizer> tokenizer = open_tokenizer(*open.file, flags.model);
   const std::vector<int32_t> special = tokenizer->encode("", true);
@@ -107,14 +107,14 @@ void add_perplexity(CLI::App& app) {
   command->footer(
       "The text's tokens are cut into consecutive windows of the context, and the second half of each is scored, "
       "as\n"
-      "llama.cpp does it. What does not fill a window is dropped.");
+      "llama.cpp does. What does not fill a window is dropped.");
   add_model_flag(*command, flags->model);
   add_prompt_flags(*command, flags->text, kPromptFile);
   flags->text.file_option->required();
   command->add_option("-c,--ctx-size", flags->context, "Tokens of a window (default: 512, or the model's context)")
       ->check(CLI::Range(4, 1 << 24))
       ->type_name("CONTEXT");
-  command->add_option("-b,--batch-size", flags->batch, "Tokens that are processed at a time")
+  command->add_option("-b,--batch-size", flags->batch, "Tokens to process at a time")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str()
       ->type_name("N");

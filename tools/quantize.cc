@@ -32,7 +32,7 @@ std::string target_names() {
   return names;
 }
 
-// What becomes of a tensor of the input.
+// What happens to a tensor of the input.
 struct TensorTask {
   const GgufTensor* tensor;
   size_t elements;
@@ -61,7 +61,7 @@ std::vector<TensorTask> plan_tensors(const GgufFile& file, const QuantizeTarget&
       if (info(from).block_elements > 1 && from != choice.format && !allow_requantize) {
         throw Error(tensor.file->path() + ": tensor " + in_quotes(tensor.name) + " is quantized already, as " +
                     std::string(name(from)) +
-                    "; what that lost is lost, so start from F32, F16 or BF16, or say --allow-requantize");
+                    "; quantizing it again loses more, so start from F32, F16 or BF16, or use --allow-requantize");
       }
       task.from = from;
       task.to = choice.format;
@@ -81,12 +81,12 @@ void run(const QuantizeFlags& flags) {
   if (std::filesystem::is_directory(input, ignored)) {
     input = gguf_in(input);
     if (input.empty()) {
-      // Another framework's quantization is not for `weft convert` either.
+      // Another framework's quantization cannot be converted with `weft convert` either.
       if (is_there(std::filesystem::path(flags.input) / "config.json")) {
         const auto directory = Checkpoint::open(flags.input);
         if (!directory->unsupported().empty()) throw Error(directory->unsupported());
       }
-      throw Error(flags.input + ": is a directory; make a GGUF file of it with `weft convert`");
+      throw Error(flags.input + ": is a directory; convert it to a GGUF file with `weft convert`");
     }
   }
   const GgufFile file = GgufFile::open(input);
@@ -95,7 +95,7 @@ void run(const QuantizeFlags& flags) {
 
   GgufMetadata metadata;
   for (const GgufEntry& entry : file.metadata()) metadata.set(entry.key, entry.value);
-  // Whatever integer the input has.
+  // Whatever integer type the input has.
   if (file.find("general.alignment") != nullptr) metadata.set("general.alignment", file.alignment());
   metadata.set("general.quantization_version", uint32_t{2});
   if (target.file_type) {
@@ -175,27 +175,28 @@ void add_quantize(CLI::App& app) {
   command->footer(
       "Types ending in _S, _M and _L are mixes, which give some tensors more bits, as llama.cpp does (its Q2_K\n"
       "is Q2_K_M here); the others are one format for all matrices. Norms, biases and the routers of experts\n"
-      "stay as they are. Rows that do not divide into blocks of a type get another one; they are listed.\n"
+      "stay as they are. Tensors whose rows do not divide into blocks of a type get another; they are listed.\n"
       "llama.cpp runs all of these but Q8_K, which it has for activations only.");
-  command->add_option("IN", flags->input, "Model file, GGUF, or any part of a split one")
+  command->add_option("IN", flags->input, "GGUF model file, or any part of a split one")
       ->required()
       ->type_name("FILE");
   command->add_option("OUT", flags->output, "File to write; it appears when it is complete")
       ->required()
       ->type_name("FILE");
-  command->add_option("--type", flags->type, "What to make: " + target_names())
+  command->add_option("--type", flags->type, "Type to produce: " + target_names())
       ->required()
       ->check([](const std::string& type) {
         return find_quantize_target(type) != nullptr ? std::string()
                                                      : "no type '" + type + "': there are " + target_names();
       })
       ->type_name("TYPE");
-  command->add_option("-t,--threads", flags->threads, "Threads (default, and at most: the CPUs that this process may use)")
+  command->add_option("-t,--threads", flags->threads,
+                      "Threads (default and limit: the CPUs that this process may use)")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
   add_split_flag(*command, flags->split_max_size);
   command->add_flag("--allow-requantize", flags->allow_requantize,
-                    "Take a file whose matrices are quantized already, and lose precision twice");
+                    "Accept a file whose matrices are quantized already, and lose precision twice");
   command->callback([flags] { run(*flags); });
 }
 

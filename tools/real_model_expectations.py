@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what llama.cpp makes of a real model, for tests/e2e/real_models_test.cc.
+"""Writes what llama.cpp computes with a real model, for tests/e2e/real_models_test.cc.
 
     python3 -m venv venv && venv/bin/pip install llama-cpp-python     # builds llama.cpp
     venv/bin/python tools/real_model_expectations.py FOLDER/gemma-3-270m-q4_k_m.gguf tests/data/real/gemma-3-270m.json

@@ -1,4 +1,4 @@
-// weft run: text from a model.
+// weft run: generates text with a model.
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -30,7 +30,9 @@ void run(RunFlags flags) {
   std::vector<int32_t> prompt;
   if (flags.prompt.has_tokens()) {
     prompt = parse_ids(flags.prompt.tokens, "--tokens");
-    if (!flags.generation.stop.empty()) throw CLI::ValidationError("--stop", "--tokens makes no text that could end");
+    if (!flags.generation.stop.empty()) {
+      throw CLI::ValidationError("--stop", "cannot be used with --tokens, which produces ids, not text");
+    }
   }
   const Stopwatch loading;
   const OpenModel open = open_model(flags.model);
@@ -49,7 +51,7 @@ void run(RunFlags flags) {
   generator.check(prompt);
   const LogprobsWriter logprobs(flags.generation, tokenizer.get());
 
-  // Prompt and reply are one text; ids where the prompt was given as ids.
+  // Prompt and reply are printed as one text; as ids if the prompt was given as ids.
   std::optional<StreamDecoder> decoder;
   bool first_id = true;
   const auto print_id = [&](int32_t id) {
@@ -97,19 +99,16 @@ void add_run(CLI::App& app) {
   auto flags = std::make_shared<RunFlags>();
   CLI::App* command = app.add_subcommand("run", "Write text that continues a prompt");
   command->footer(
-      "Without a prompt the text begins at the model's token for the beginning of a text. Generation ends after "
-      "N\n"
-      "tokens, at the end of the text (the model's EOS or BOS token), before a text of --stop, or where the context "
-      "is\n"
-      "full. With --tokens, ids are printed instead of text, no token ends the text, and the file needs no "
-      "tokenizer.");
+      "Without a prompt, the text starts from the model's beginning-of-text token. Generation ends after N tokens,\n"
+      "at the end of the text (the model's EOS or BOS token), before a text of --stop, or when the context is full.\n"
+      "With --tokens, ids are printed instead of text, no token ends the text, and the file needs no tokenizer.");
   add_model_flag(*command, flags->model);
   add_prompt_flags(*command, flags->prompt, kPromptText | kPromptFile | kPromptTokens, "-p and --stop");
   add_predict_flag(*command, flags->generation,
                    "Tokens to generate after the prompt; -1: until the text ends or the context is full");
   add_generation_flags(*command, flags->generation);
   command->add_flag("--no-display-prompt", flags->no_display_prompt, "Leave the prompt out of the output");
-  command->add_flag("--ignore-eos", flags->ignore_eos, "Go on where the model ends the text");
+  command->add_flag("--ignore-eos", flags->ignore_eos, "Continue where the model ends the text");
   add_tokenizer_flag(*command, flags->model);
   add_device_flags(*command, flags->model);
   command->callback([flags] { run(*flags); });

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/tokenizer_samples/*.json: small tokenizers with what their options make of random texts, by
+"""Writes tests/golden/tokenizer_samples/*.json: small tokenizers with the ids that their options give random texts, by
 Hugging Face tokenizers.
 
     python3 -m venv /tmp/venv && /tmp/venv/bin/pip install tokenizers tiktoken sentencepiece gguf

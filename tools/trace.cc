@@ -12,7 +12,7 @@ namespace weft::tools {
 namespace {
 
 constexpr double kExactTolerance = 1e-4, kFastTolerance = 5e-2;
-constexpr size_t kListed = 12;  // names of a list that may be long
+constexpr size_t kListed = 12;  // names shown of a list that may be long
 
 struct TraceFlags {
   ModelFlags model;
@@ -47,7 +47,7 @@ std::string described(const ComparedValue& compared, double tolerance, const cha
   return compared.first.at == compared.largest.at ? text : text + line("most", compared.largest);
 }
 
-// One line per value. Where there are many, sub-expressions that agree are left out.
+// One line per value. If there are many, parts of steps that agree are left out.
 std::string table(const std::vector<ComparedValue>& values, bool all) {
   std::string text = format("%-32s %-36s %11s %11s\n", "value", "axes", "difference", "of largest");
   size_t left_out = 0;
@@ -75,7 +75,7 @@ const ComparedValue* first_that_differs(const std::vector<ComparedValue>& values
   return at == values.end() ? nullptr : &*at;
 }
 
-// Prints what was found; true if all that could be compared agrees.
+// Prints the findings; true if everything that could be compared agrees.
 bool report(const TraceComparison& comparison, double tolerance, bool all) {
   const auto& values = comparison.values();
   std::vector<std::string> absent;
@@ -117,11 +117,11 @@ std::vector<int32_t> prompt_tokens(const TraceFlags& flags, const OpenModel& ope
     return open_tokenizer(*open.file, flags.model)->encode(flags.prompt.prompt_text(), true);
   }
   std::vector<int32_t> tokens = recording->tokens();
-  if (tokens.empty()) throw Error(recording->path() + ": holds no tokens; give the prompt that it was made with");
+  if (tokens.empty()) throw Error(recording->path() + ": contains no tokens; give the prompt that it was made with");
   return tokens;
 }
 
-// False where a comparison found a difference.
+// False if a comparison found a difference.
 bool run(const TraceFlags& flags) {
   std::optional<Recording> recording;
   std::optional<TraceMap> map;
@@ -174,7 +174,7 @@ void add_trace(CLI::App& app) {
       "A recording is a safetensors file with every value that the model's graph materializes, the logits of all\n"
       "positions and the tokens. --against runs and compares: the exit code is 1 where a value differs by more than\n"
       "the tolerance times the largest element of the recorded one. Without a prompt, the recording's tokens are\n"
-      "taken. A prompt goes through in chunks, so that memory does not grow with its length.");
+      "taken. A prompt is processed in chunks, so that memory does not grow with its length.");
   add_model_flag(*command, flags->model);
   add_prompt_flags(*command, flags->prompt, kPromptText | kPromptFile | kPromptTokens);
   command->add_option("-o,--output", flags->output, "Recording to write")->type_name("OUT.safetensors");
@@ -192,15 +192,15 @@ void add_trace(CLI::App& app) {
       command
           ->add_option(
               "--expand", flags->expand,
-              "Also the parts inside of steps (all, or those of such names: 'blk.3.*'), by the reference; slow")
+              "Also the parts of steps (of all, or of those with such names: 'blk.3.*'), by the reference; slow")
           ->expected(0, 1)
           ->type_name("STEPS");
   command
       ->add_option("--chunk", flags->chunk,
-                   "Tokens that are processed at a time (default: as many as 256 MiB hold values of)")
+                   "Tokens to process at a time (default: as many as have values of 256 MiB)")
       ->check(CLI::Range(1, 1 << 20))
       ->type_name("N");
-  command->add_flag("--all", flags->all, "List parts of steps that agree, too");
+  command->add_flag("--all", flags->all, "Also list parts of steps that agree");
   add_tokenizer_flag(*command, flags->model);
   add_device_flags(*command, flags->model);
   command->callback([flags] {

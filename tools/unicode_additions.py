@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes runtime/text/tokenizer/unicode_additions.cc: where Hugging Face tokenizers know another Unicode than what Weft
+"""Writes runtime/text/tokenizer/unicode_additions.cc: where Hugging Face tokenizers use a different Unicode version from what Weft
 uses. Their patterns know newer characters, their normalizers only older ones.
 
     python3 -m venv /tmp/venv && /tmp/venv/bin/pip install tokenizers unicodedata2

@@ -1,5 +1,5 @@
 // The `weft` command: text to stdout, errors and figures to stderr; exits with 0, 1 for a failure, 2 for wrong
-// usage. Where the reader of its output goes away, it ends as SIGPIPE ends other programs, without a word.
+// usage. If the reader of its output goes away, it ends by SIGPIPE like other programs, without a message.
 #include <unistd.h>
 
 #include <csignal>
@@ -21,22 +21,22 @@ int fail(const char* what) {
   return 1;
 }
 
-// GNU OpenMP's threads look for work for milliseconds before they sleep, which costs dearly where other programs
-// run: a small model decoded at 50 tokens/s instead of 350 beside a compilation. The library reads its settings
-// before main, so they take a second start. Whoever sets one of these variables is left alone.
+// GNU OpenMP's threads look for work for milliseconds before they sleep, which costs dearly beside other programs:
+// a small model decoded at 50 tokens/s instead of 350 beside a compilation. The library reads its settings before
+// main, so changing them takes a restart. If one of these variables is set already, nothing is changed.
 void limit_spinning(char** argv) {
   if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
   if (setenv("GOMP_SPINCOUNT", "1000", 0) == 0) execv("/proc/self/exe", argv);
 }
 
-// The reader has gone: by now, what was unfinished is cleaned up.
+// The reader has gone, and what was unfinished has been cleaned up.
 int end_by_broken_pipe() {
   std::signal(SIGPIPE, SIG_DFL);
   std::raise(SIGPIPE);
-  return 128 + SIGPIPE;  // where it is blocked
+  return 128 + SIGPIPE;  // if it is blocked
 }
 
-// What was asked for with --help or --version.
+// The text that --help or --version requests.
 int print_help(const std::string& text) {
   try {
     weft::tools::print(text);
@@ -52,7 +52,7 @@ int print_help(const std::string& text) {
 
 int main(int argc, char** argv) {
   limit_spinning(argv);
-  // A reader that goes away is an error of write, so that nothing is left half-done; see end_by_broken_pipe.
+  // A reader that goes away is an error of write, so that nothing is left unfinished; see end_by_broken_pipe.
   std::signal(SIGPIPE, SIG_IGN);
 
   CLI::App app("Transformer inference with typed axes, on CPU and OpenCL.", "weft");
@@ -94,7 +94,7 @@ int main(int argc, char** argv) {
   } catch (const weft::Error& error) {
     return fail(error.what());
   } catch (const std::bad_alloc&) {
-    return fail("out of memory; a smaller context (-c) or batch (-b) takes less");
+    return fail("out of memory; use a smaller context (-c) or batch (-b)");
   } catch (const std::exception& error) {
     return fail(error.what());
   }

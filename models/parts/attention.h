@@ -12,19 +12,19 @@ namespace weft {
 using Stream = Value<f32, Pos, Embed>;  // the residual stream
 using KvCache = Cache<Field<Key, KvHead, HeadDim>, Field<Key, KvHead, HeadDim>>;
 
-// What the parts of a decoder take from a model's files beside their weights.
+// What the parts of a decoder take from a model's files besides their weights.
 struct PartOptions {
   float eps = 0;                 // of all norms
   float norm_offset = 0;         // Hugging Face's files hold the weights of norms less this; GGUF's hold them whole
-  bool qkv_biases = false, output_bias = false;  // must be there
+  bool qkv_biases = false, output_bias = false;  // whether they must exist
   int64_t rotated_rows = 0;      // rows of a head that GGUF's files reorder; 0: none
 };
 
-// Of one layer.
+// The options of one layer.
 struct AttentionOptions {
-  float scale;         // of scores
+  float scale;         // factor of the scores
   float cap = 0;       // cap * tanh(score / cap); 0: none
-  int64_t window = 0;  // how far a query sees back, itself included; 0: everything
+  int64_t window = 0;  // how far a query sees back, including itself; 0: everything
   RopeOptions rope;
 };
 
@@ -77,10 +77,10 @@ struct Attention {
     if (part.qkv_biases || loader.has(q + ".bias") || loader.has(qkv + ".bias")) load_qkv(".bias", bq, bk, bv);
     loader.load(wo, in("attn_output.weight", "self_attn.o_proj.weight"));
     loader.load_optional(bo, in("attn_output.bias", "self_attn.o_proj.bias"), part.output_bias);
-    loader.ignore(in("attn_rot_embd.weight", "self_attn.rotary_emb.inv_freq"));  // follows from the configuration
+    loader.ignore(in("attn_rot_embd.weight", "self_attn.rotary_emb.inv_freq"));  // derived from the configuration
   }
 
-  // What is added to the stream.
+  // The term added to the residual stream.
   auto output(const std::string& at, const Stream& x, const AttentionOptions& o, const Batch& batch, KvCache cache) const {
     auto h = materialize(rms_norm<Embed>(x, norm, part.eps), at + "attn_norm");
     auto q = materialize(rope<HeadDim>(biased(contract<Embed>(h, wq), bq), batch.pos, o.rope), at + "q");

@@ -12,16 +12,16 @@
 
 namespace weft {
 
-// What a family may change after it was read from the files.
+// What a family may change after it has been read from the files.
 struct DecoderOptions {
   std::vector<AttentionOptions> layers;
   float embedding_scale = 1;
   float logit_cap = 0;  // cap * tanh(logit / cap); 0: none
 };
 
-// How families differ beside their parts.
+// How families differ besides their parts.
 struct DecoderTraits {
-  RopePairs gguf_pairs = RopePairs::half_split;  // in what order GGUF files have the rows of Q and K
+  RopePairs gguf_pairs = RopePairs::half_split;  // the order of the rows of Q and K in GGUF files
   bool qkv_biases = false;
   WindowRule windows = {};
   float norm_offset = 0;  // Hugging Face's files hold the weights of norms less this
@@ -36,7 +36,7 @@ LanguageModel load_decoder(const std::shared_ptr<const Checkpoint>& file, const 
   const int64_t heads = config.count("attention.head_count"), embed = config.count("embedding_length");
   const int64_t kv_heads = config.count("attention.head_count_kv", heads);
   const int64_t head_dim = config.count("attention.key_length", embed / heads);
-  constexpr int64_t kMost = 1 << 15;  // so that no product of extents overflows before they are compared with tensors
+  constexpr int64_t kMost = 1 << 15;  // so that no product of extents overflows before comparison with the tensors
   config.require(heads % kv_heads == 0, "attention.head_count", "must be a multiple of the KV heads");
   config.require(heads <= kMost, "attention.head_count", "is above 32768");
   config.require(head_dim >= 1 && head_dim <= kMost, "attention.key_length", "is not between 1 and 32768");
@@ -55,7 +55,7 @@ LanguageModel load_decoder(const std::shared_ptr<const Checkpoint>& file, const 
   const std::vector<int64_t> windows = config.windows(traits.windows);
   for (size_t i = 0; i < windows.size(); ++i) options.layers[i].window = windows[i];
   if (traits.adapt) traits.adapt(config, options);
-  // Tied, with an output of its own all the same: that one counts, as in Hugging Face transformers 5.
+  // Tied, but with a separate output weight: that one counts, as in Hugging Face transformers 5.
   const bool tied = config.flag("tie_word_embeddings", file->convention() == Convention::gguf && !loader.has(head)) &&
                     !file->differ(head, embeddings);
   const bool biases = config.flag("attention_bias", false);

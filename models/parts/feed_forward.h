@@ -43,7 +43,7 @@ struct GatedFeedForward {
     part = options;
     const auto g = in("ffn_gate", "mlp.gate_proj"), u = in("ffn_up", "mlp.up_proj"), d = in("ffn_down", "mlp.down_proj");
     const auto both = in("ffn_gate_up", "mlp.gate_up_proj");
-    const auto between = in("ffn_norm.weight", "pre_feedforward_layernorm.weight");  // where attention has a norm after it
+    const auto between = in("ffn_norm.weight", "pre_feedforward_layernorm.weight");  // where a norm follows attention
     loader.load(norm, loader.has(between) ? between : in("ffn_norm.weight", "post_attention_layernorm.weight"),
                 {.offset = part.norm_offset});
     loader.load_parts(both + ".weight", {loader.part(gate, g + ".weight"), loader.part(up, u + ".weight")});

@@ -1,4 +1,5 @@
-// Attention that normalizes every head's queries and keys before it turns them (Dehghani et al. 2023, arXiv:2302.05442).
+// Attention that normalizes the queries and keys of every head before it rotates them (Dehghani et al. 2023,
+// arXiv:2302.05442).
 #pragma once
 
 #include "models/parts/attention.h"

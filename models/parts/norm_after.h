@@ -1,5 +1,5 @@
-// A part of a decoder whose result is normalized too before it joins the stream (sandwich layer norm, Ding et al. 2021,
-// arXiv:2105.13290).
+// A part of a decoder whose result is normalized too before it is added to the residual stream (sandwich layer
+// norm, Ding et al. 2021, arXiv:2105.13290).
 #pragma once
 
 #include "models/parts/attention.h"

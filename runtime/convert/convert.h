@@ -1,5 +1,6 @@
-// From a directory of safetensors to a GGUF file, as llama.cpp's converter does it: what a model's code declares when it
-// is loaded, in GGUF's words. https://github.com/ggml-org/llama.cpp, convert_hf_to_gguf.py and docs of GGUF's keys.
+// From a directory of safetensors to a GGUF file, as llama.cpp's converter does it: what a model's code declares
+// when it is loaded, in GGUF's terms. https://github.com/ggml-org/llama.cpp, convert_hf_to_gguf.py and docs of
+// GGUF's keys.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,7 @@
 
 namespace weft {
 
-// A tensor of the output and what makes it up.
+// A tensor of the output and its source.
 struct ConvertedTensor {
   std::string name;
   std::vector<size_t> shape;  // GGUF's order: the row length first
@@ -30,19 +31,19 @@ struct ConvertedTensor {
   size_t elements() const;
 };
 
-// `type`: F32, F16 or BF16 for matrices, by default what each is stored as (F32 where its parts differ); vectors and
-// routers become F32. The model's checkpoint was opened for conversion.
+// `type`: F32, F16 or BF16 for matrices; by default the type in which each is stored (F32 where its parts differ).
+// Vectors and routers become F32. The model's checkpoint must have been opened for conversion.
 std::vector<ConvertedTensor> convert_tensors(const LanguageModel& model, const std::shared_ptr<const Checkpoint>& checkpoint,
                                              std::optional<Format> type);
 
 // general.* and the architecture's keys. Tensors are those of convert_tensors. Throws Error that names an option
-// of config.json that GGUF or this program has no words for.
+// of config.json that GGUF or this program cannot express.
 GgufMetadata convert_config(const LanguageModel& model, const std::shared_ptr<const Checkpoint>& checkpoint,
                             const std::vector<ConvertedTensor>& tensors);
 
 // tokenizer.*, from tokenizer.model (SentencePiece), tokenizer.json or tokenizer.model (tiktoken), and the chat
-// templates. `vocab`: rows of the embedding; ids without a token are filled up. Throws Error for a tokenizer that
-// GGUF has no name for.
+// templates. `vocab`: rows of the embedding; ids without a token are filled with unused ones. Throws Error for a
+// tokenizer that GGUF cannot express.
 void convert_tokenizer(const std::filesystem::path& directory, size_t vocab, GgufMetadata& metadata);
 
 // Calls sink(bytes) with the tensor's data in order.

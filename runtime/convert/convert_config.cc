@@ -24,7 +24,7 @@ std::string rounded_count(double count) {
   return text;
 }
 
-// How model cards call a model's size: "7.2B", "8x7.2B".
+// A model's size in the form of model cards: "7.2B", "8x7.2B".
 std::string size_label(const std::vector<ConvertedTensor>& tensors, size_t experts) {
   double shared = 0, stacked = 0;
   for (const ConvertedTensor& tensor : tensors) {
@@ -48,7 +48,7 @@ void set_rope(const ModelConfig& config, const std::string& prefix, int64_t dims
   const std::string type = config.rope_scaling_type(), scaling = prefix + "rope.scaling.";
   float base = config.number("rope.freq_base", 10000.0f);
   if (type == "ntk") {
-    // GGUF has no word for it; it is a larger base.
+    // GGUF cannot express it; it is a larger base.
     const double d = static_cast<double>(dims);
     base = static_cast<float>(static_cast<double>(base) *
                               std::pow(static_cast<double>(config.number("rope.scaling.factor")), d / (d - 2)));
@@ -59,7 +59,7 @@ void set_rope(const ModelConfig& config, const std::string& prefix, int64_t dims
     const int64_t original = config.count("rope.scaling.original_context_length", config.count("context_length"));
     if (type == "yarn") metadata.set(scaling + "original_context_length", static_cast<uint32_t>(original));
   } else if (type == "dynamic") {
-    // Within the context that the model was trained for, which is what the file states, it changes nothing.
+    // It changes nothing within the context length of training, which the file states.
     config.ignore({"rope.scaling.factor", "rope.scaling.original_context_length"});
   }
   if (type == "yarn") {
@@ -70,7 +70,7 @@ void set_rope(const ModelConfig& config, const std::string& prefix, int64_t dims
     };
     if (const auto turns = given("rope.scaling.yarn_beta_fast")) metadata.set(scaling + "yarn_beta_fast", *turns);
     if (const auto turns = given("rope.scaling.yarn_beta_slow")) metadata.set(scaling + "yarn_beta_slow", *turns);
-    // config.json states the magnitude of cos and sin, GGUF a factor of what follows from the scaling.
+    // config.json states the magnitude of cos and sin, GGUF a factor of the one that the scaling implies.
     const double factor = static_cast<double>(config.number("rope.scaling.factor"));
     const auto m = given("rope.scaling.mscale"), all = given("rope.scaling.mscale_all_dim");
     double magnitude = yarn_magnitude(factor);
@@ -92,7 +92,7 @@ void set_value(GgufMetadata& metadata, const std::string& key, const ConfigValue
   else if (const auto* number = std::get_if<double>(&value)) metadata.set(key, static_cast<float>(*number));
 }
 
-// The keys of windows, or an error for layers that these cannot tell apart.
+// The keys of windows, or an error for layers that these cannot describe.
 void set_windows(const ModelConfig& config, const ModelDeclaration& declared, const std::string& prefix,
                  GgufMetadata& metadata) {
   const std::vector<int64_t>& windows = declared.windows;
@@ -106,7 +106,7 @@ void set_windows(const ModelConfig& config, const ModelDeclaration& declared, co
   });
   config.require(fits, "attention.sliding_window", "is not that of all layers, which is not converted");
   if (!declared.has_window_pattern) return;
-  // The period, where there is one, or a flag per layer.
+  // The period, if there is one; otherwise a flag per layer.
   for (size_t period = 1; period <= windows.size() + 1; ++period) {
     bool is_it = true;
     for (size_t i = 0; i < windows.size(); ++i) is_it = is_it && has_it(i) == ((i + 1) % period != 0);

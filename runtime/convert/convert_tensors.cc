@@ -61,7 +61,7 @@ void write_converted(const std::string& path, const ConvertedTensor& tensor, int
     const std::string what = path + ": tensor " + in_quotes(slice.tensor->name);
     const auto first = static_cast<size_t>(slice.first), count = static_cast<size_t>(slice.count);
     const std::byte* data = slice.tensor->data + row_bytes(from, first);
-    if (tensor.source.offset != 0) {  // of norms, which are small
+    if (tensor.source.offset != 0) {  // only norms have one, and they are small
       std::vector<float> values(count);
       decode_row(from, data, count, values.data());
       for (float& value : values) value += tensor.source.offset;

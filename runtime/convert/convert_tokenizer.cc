@@ -19,10 +19,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr float kAddedScore = -1000.0f;  // of tokens that no merge leads to, as llama.cpp's converter writes it
+constexpr float kAddedScore = -1000.0f;  // of tokens that no merge leads to, as in llama.cpp's converter
 
-// fun(JsonNode) for each step of a normalizer or pre-tokenizer of tokenizer.json. `members`: what a sequence calls
-// its steps.
+// fun(JsonNode) for each step of a normalizer or pre-tokenizer of tokenizer.json. `members`: the key of the steps
+// in a sequence.
 template <class Fun>
 void each_step(const JsonNode& node, std::string_view members, const Fun& fun) {
   if (node.is_null()) return;
@@ -92,7 +92,7 @@ bool has_space_prefix(const JsonNode& root) {
   return prefix;
 }
 
-// Ids up to the model's rows without a token of their own.
+// The ids up to the model's rows that have no token.
 void fill_up(Vocabulary& vocabulary, size_t vocab, const std::string& source) {
   if (vocabulary.size() > vocab) {
     throw Error(source + ": has " + std::to_string(vocabulary.size()) + " tokens, but the model has rows for " +
@@ -121,8 +121,8 @@ void set_special_ids(const Vocabulary& vocabulary, GgufMetadata& metadata) {
   set("bos_token_id", vocabulary.bos);
   set("eos_token_id", vocabulary.eos);
   set("unknown_token_id", vocabulary.unknown);
-  // GGUF has two places for what ends generation beside what ends a text, and some readers know of a list. Tokens that
-  // readers find by their text come last.
+  // GGUF has two places for what ends generation besides the end of a text, and some readers support a list.
+  // Tokens that readers find by their text come last.
   std::vector<int32_t> ends;
   for (const int32_t id : vocabulary.ends) {
     if (!vocabulary.eos || id != *vocabulary.eos) ends.push_back(id);
@@ -157,7 +157,7 @@ void from_sentencepiece(const MappedFile& file, const TokenizerConfig& config, s
   if (!model.space_prefix) metadata.set("tokenizer.ggml.add_space_prefix", false);
 }
 
-// SentencePiece merges by the score of the result: the rank of the merge, negative, says the same.
+// SentencePiece merges by the score of the result: the negated rank of the merge is equivalent.
 std::vector<float> scores_of_merges(const BpeParts& parts) {
   std::vector<float> scores(parts.vocabulary.size(), kAddedScore);
   std::vector<bool> known(scores.size(), false);

@@ -27,7 +27,7 @@ constexpr QuantizeTarget kTargets[] = {
 
 bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
-// Of "blk.7.attn_q.weight"; nothing for tensors of no layer.
+// The layer of "blk.7.attn_q.weight"; nothing for tensors outside of layers.
 std::optional<uint32_t> layer_of(std::string_view tensor) {
   constexpr std::string_view kPrefix = "blk.";
   if (!tensor.starts_with(kPrefix)) return std::nullopt;
@@ -37,7 +37,7 @@ std::optional<uint32_t> layer_of(std::string_view tensor) {
   return layer;
 }
 
-// The first eighth, the last eighth, and every third in between.
+// The first eighth, the last eighth, and every third layer in between.
 bool gets_more_bits(uint32_t layer, uint32_t layers) {
   return layer < layers / 8 || uint64_t{layer} >= uint64_t{7} * layers / 8 || (layer - layers / 8) % 3 == 2;
 }
@@ -119,7 +119,7 @@ Format mixed_format(const QuantizeTarget& target, const MixFacts& facts, std::st
   return target.format;
 }
 
-// What llama.cpp takes where rows are no multiple of a block: formats of about as many bits in smaller blocks.
+// llama.cpp's choice where rows are not a multiple of a block: formats of about as many bits in smaller blocks.
 Format fitting_format(Format format, size_t row_elements) {
   const auto fits = [&](Format f) { return row_elements % info(f).block_elements == 0; };
   if (fits(format)) return format;
@@ -139,7 +139,7 @@ Format fitting_format(Format format, size_t row_elements) {
 uint32_t number_or(const GgufFile& file, const std::string& key, uint32_t fallback) {
   const GgufValue* value = file.find(key);
   if (value == nullptr) return fallback;
-  if (value->type() == GgufType::array) {  // a number per layer; the first one speaks for the model
+  if (value->type() == GgufType::array) {  // a number per layer; the first one represents the model
     const std::vector<GgufValue> first = value->elements(1);
     if (first.empty()) return fallback;
     if (const auto whole = whole_number(first[0].as_f64().value_or(-1)); whole && *whole >= 0) {
@@ -182,7 +182,7 @@ MixFacts mix_facts(const GgufFile& file) {
 }
 
 bool is_quantized(const GgufTensor& tensor) {
-  // As in ggml, an axis of one element at the end is none.
+  // As in ggml, a trailing axis of one element does not count.
   const auto shape = tensor.shape();
   const bool matrix =
       std::any_of(shape.begin() + (shape.empty() ? 0 : 1), shape.end(), [](size_t extent) { return extent != 1; });

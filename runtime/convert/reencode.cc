@@ -12,7 +12,7 @@ namespace weft {
 namespace {
 
 constexpr size_t kPieceElements = size_t{1} << 14;  // a multiple of every block
-constexpr size_t kBatchElements = size_t{1} << 21;  // what is encoded before it is passed on
+constexpr size_t kBatchElements = size_t{1} << 21;  // encoded before it is passed on
 
 // The first value that `to` cannot hold; `elements` if there is none.
 size_t first_misfit(Format to, const float* values, size_t elements) {
@@ -37,7 +37,7 @@ ReencodeJob whole_tensor(std::string what, Format from, Format to, const std::by
 
 void reencode(const ReencodeJob& job, int threads, const std::function<void(std::span<const uint8_t>)>& sink) {
   std::vector<Piece> batch;
-  std::vector<size_t> first;  // element of the tensor with which each piece begins, in the batch
+  std::vector<size_t> first;  // first element of each piece in the batch
   std::vector<uint8_t> bytes;
   size_t done = 0;  // elements
   for (size_t next = 0; next < job.count;) {

@@ -25,12 +25,12 @@ struct ReencodeJob {
   std::function<Piece(size_t)> piece;
 };
 
-// All of a tensor as it lies in its file.
+// All of a tensor, in the order of its file.
 ReencodeJob whole_tensor(std::string what, Format from, Format to, const std::byte* data, size_t elements);
 
-// Calls sink(bytes) with the encoded pieces in order, some at a time; the work is shared by `threads` threads.
-// Where the formats are the same, bytes are passed on as they are. Throws Error, naming the element, for a value
-// that is not finite, or that F16 does not reach.
+// Calls sink(bytes) with the encoded pieces in order, several at a time; the work is shared by `threads` threads.
+// Where the formats are equal, bytes are passed on unchanged. Throws Error, naming the element, for a value that
+// is not finite, or that F16 cannot reach.
 void reencode(const ReencodeJob& job, int threads, const std::function<void(std::span<const uint8_t>)>& sink);
 
 }  // namespace weft

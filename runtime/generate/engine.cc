@@ -46,7 +46,7 @@ KvCacheOptions Engine::cache_options(const LanguageModel& model, const EngineOpt
 }
 
 Plan Engine::compile_model(const LanguageModel& model, const Device& device, const EngineOptions& options) {
-  // The cache is made last; one that cannot fit is found before weights are packed.
+  // The cache is created last; one that cannot fit is reported before weights are packed.
   PagedKvCache::check_memory(*model.graph, device, {}, cache_options(model, options));
   Limits limits;
   limits.set(model.pos_axis, options.batch).set(model.rows_axis, options.logit_rows);
@@ -78,7 +78,7 @@ Engine::Engine(LanguageModel model, const Device& device, const EngineOptions& o
       slot_inputs_.push_back(input);
     }
   }
-  // An input wants data also where no cache reads it.
+  // An input needs data even if no cache reads it.
   const bool used = std::any_of(slot_inputs_.begin(), slot_inputs_.end(),
                                 [this](const auto& input) { return input.first == model_.slots; });
   if (!used && model_.slots != kNoValue) slot_inputs_.emplace_back(model_.slots, 0);
@@ -154,7 +154,7 @@ void Engine::run() {
 }
 
 std::span<const int32_t> Engine::slots(int group) const {
-  cache_.block_tables(group);  // throws for a group that there is not
+  cache_.block_tables(group);  // throws for a group that does not exist
   return std::span(slots_[static_cast<size_t>(group)]).first(static_cast<size_t>(run_count_));
 }
 

@@ -16,23 +16,23 @@ namespace weft {
 
 struct EngineOptions {
   Precision precision = Precision::fast;
-  int32_t context = 0;       // tokens per sequence; 0: what the model was trained for, at most 4096
+  int32_t context = 0;       // tokens per sequence; 0: the training length of the model, at most 4096
   int32_t sequences = 1;     // at a time
   int64_t cache_tokens = 0;  // of all sequences together; 0: sequences * context
-  int32_t batch = 512;       // tokens of one step at most; longer prompts go in chunks
-  int32_t logit_rows = 0;    // rows of logits of one step at most; 0: one per sequence
+  int32_t batch = 512;       // the most tokens of one step; longer prompts are processed in chunks
+  int32_t logit_rows = 0;    // the most rows of logits of one step; 0: one per sequence
   int32_t page_size = 32;
   bool profile = false;
 };
 
 enum class WantLogits : uint8_t { none, last, all };
 
-// One plan, one KV cache, and the inputs of a step. After construction nothing here allocates.
-// For one thread at a time; engines are independent, also those of one device or one model.
+// One plan, one KV cache, and the inputs of a step. After construction nothing here allocates. For one thread at a
+// time; engines are independent, even on one device or with one model.
 class Engine {
  public:
-  // Throws Error for options out of range, and where the cache or the values of a step take more memory than there is:
-  // before it is allocated.
+  // Throws Error for options out of range, and where the cache or the values of a step take more memory than is
+  // available: before it is allocated.
   Engine(LanguageModel model, const Device& device, const EngineOptions& options = {});
   Engine(Engine&&) noexcept = default;
   Engine& operator=(Engine&&) noexcept = default;
@@ -54,15 +54,15 @@ class Engine {
   void add(int32_t sequence, std::span<const int32_t> tokens, WantLogits want);
   void run();
 
-  // Rows of the last run, in the order in which they were asked for; valid until the next run.
+  // Rows of the last run, in the order in which they were requested; valid until the next run.
   int32_t rows() const { return run_rows_; }
   std::span<const float> logits(int32_t row);
   // Where the last run wrote its tokens in the caches of `group`, in the order in which they were added.
   std::span<const int32_t> slots(int group) const;
 
-  // All `tokens`, in chunks of at most `chunk` (0: the batch); returns the logits of the last.
+  // Evaluates all `tokens`, in chunks of at most `chunk` (0: the batch); returns the logits of the last.
   std::span<const float> prefill(int32_t sequence, std::span<const int32_t> tokens, int32_t chunk = 0);
-  // One token; returns its logits.
+  // Evaluates one token; returns its logits.
   std::span<const float> decode(int32_t sequence, int32_t token);
 
  private:

@@ -17,7 +17,7 @@ int32_t pages_of(int64_t tokens, int32_t page_size) {
   return static_cast<int32_t>((tokens + page_size - 1) / page_size);
 }
 
-// Of a group; 0: none, or one that no sequence outgrows.
+// Of a group; 0: none, or one that no sequence exceeds.
 int32_t window_of(const KvCacheOptions& options, size_t group) {
   const int32_t window = group < options.windows.size() ? options.windows[group] : 0;
   if (window < 0) throw Error("a window cannot be " + std::to_string(window) + " tokens");
@@ -133,7 +133,7 @@ void BlockTables::trim(int32_t sequence, int32_t count) {
   if (count == 0) first = 0;
 }
 
-// Whole pages that no token from position `length` on sees: that one sees window tokens, itself included.
+// Whole pages that no token from position `length` on sees: that token sees window tokens, including itself.
 int32_t BlockTables::pages_passed(int32_t length) const {
   return window_ == 0 ? 0 : std::max(length + 1 - window_, 0) / page_size_;
 }
@@ -150,8 +150,8 @@ void BlockTables::check_cut(int32_t sequence, int32_t count, const char* purpose
   }
   if (count != 0 && count < shortest(sequence)) {
     throw Error(name + " cannot " + purpose + " " + std::to_string(count) + " tokens: its window of " +
-                std::to_string(window_) + " has left the first " + std::to_string(first(sequence)) +
-                " behind, so at least " + std::to_string(shortest(sequence)) + " stay");
+                std::to_string(window_) + " has passed the first " + std::to_string(first(sequence)) +
+                ", so at least " + std::to_string(shortest(sequence)) + " must stay");
   }
 }
 
@@ -200,7 +200,7 @@ void PagedKvCache::check_memory(const GraphRecord& graph, const Device& device, 
                            const KvCacheOptions& options) {
   const ExtentTable extents = ExtentTable::of_graph(graph);
   const size_t available = available_memory(device, taken), largest = largest_block(device);
-  size_t bytes = 0, block = 0;  // of what `measure` was called for
+  size_t bytes = 0, block = 0;  // for what `measure` was called with
   const auto measure = [&](const KvCacheOptions& measured) {
     const std::vector<int64_t> slots = slots_of_groups(graph, measured);
     bytes = block = 0;
@@ -228,7 +228,7 @@ void PagedKvCache::check_memory(const GraphRecord& graph, const Device& device, 
   text += bytes > available ? ", and " + bytes_text(available) + " are available"
                             : ", in blocks of which the device takes at most " + bytes_text(largest);
   if (!device.is_cpu()) text += " on " + device.name();
-  // Some is left for what comes after the cache.
+  // Some memory is reserved for what comes after the cache.
   const size_t usable = available - available / 8;
   int64_t fits = 0;
   for (int64_t low = 1, high = shared ? options.tokens : options.max_length; low < high;) {

@@ -1,4 +1,4 @@
-// The paged cache of keys and values: which tokens of which sequence lie in which slots.
+// The paged cache of keys and values: which tokens of which sequence are in which slots.
 #pragma once
 
 #include <cstdint>
@@ -12,18 +12,20 @@
 
 namespace weft {
 
-// Pages of one pool, shared by reference counting, and the page tables of the sequences that use them. Bookkeeping
-// only: it knows slots, not bytes. Allocates nothing after construction. For one thread at a time.
+// Pages of one pool, shared by reference counting, and the block tables (page tables) of the sequences that use
+// them. Bookkeeping only: it knows slots, not bytes. Allocates nothing after construction. For one thread at a
+// time.
 //
-// With a window W, a token sees W tokens, itself included. Then `release_passed` gives back the pages that the next
-// token and all after it cannot see: their entries in the table become -1, and first(sequence) says where the rest begins.
+// With a window W, a token sees W tokens, including itself. Then `release_passed` gives back the pages that the
+// next token and all later ones cannot see: their entries in the table become -1, and first(sequence) is where the
+// rest begins.
 class BlockTables {
  public:
-  // `window` 0: a token sees all before it.
+  // `window` 0: a token sees all tokens before it.
   BlockTables(int32_t pages, int32_t page_size, int32_t sequences, int32_t max_length, int32_t window = 0);
 
-  // The most pages that `sequences` hold at a time where released pages are given back before each append and a step
-  // appends `batch` tokens at most to all of them together.
+  // The most pages that `sequences` hold at a time if passed pages are released before each append, and a step
+  // appends at most `batch` tokens to all of them together.
   static int64_t pages_of_window(int64_t window, int64_t batch, int64_t sequences, int64_t page_size);
 
   int32_t page_size() const { return page_size_; }
@@ -32,30 +34,31 @@ class BlockTables {
   int32_t max_length() const { return max_length_; }
   int32_t references(int32_t page) const { return references_[static_cast<size_t>(page)]; }
   std::span<const int32_t> pages(int32_t sequence) const;
-  // Tokens in front whose pages are gone: a multiple of the page size.
+  // Leading tokens whose pages are gone: a multiple of the page size.
   int32_t first(int32_t sequence) const { return first_[static_cast<size_t>(sequence)]; }
   // The smallest length above 0 that the sequence can be cut to: every token that the next one sees must be there.
   int32_t shortest(int32_t sequence) const;
 
-  // Pages that appending `count` tokens would take from the free ones (a copy of a shared page included).
+  // Pages that appending `count` tokens would take from the free ones, including a copy of a shared page.
   int32_t pages_needed(int32_t sequence, int32_t count) const;
 
-  // A page that two sequences share is copied before one writes to it.
+  // A page that two sequences share is copied before one of them writes to it.
   struct Copy {
     int32_t from_slot = 0, to_slot = 0, count = 0;  // count 0: nothing to copy
   };
 
   // Throws Error where there is no room for `count` more tokens.
   void check_room(int32_t sequence, int32_t count) const;
-  // Makes room for slots.size() more tokens and writes their slots. The caller copies the slots returned before
+  // Makes room for slots.size() more tokens and writes their slots. The caller copies the returned slots before
   // anything is written. Throws Error, changing nothing, where there is no room.
   Copy append(int32_t sequence, std::span<int32_t> slots);
 
-  // `to`, which must be empty, becomes the first `count` tokens of `from`, in the same pages: those that the next token
-  // sees. Throws Error where check_cut does.
+  // `to`, which must be empty, becomes the first `count` tokens of `from`, in the same pages: those that the next
+  // token sees. Throws Error where check_cut does.
   void share(int32_t from, int32_t to, int32_t count);
 
-  // Throws Error where `count` is neither 0 nor from shortest to length: not that many tokens are there to `purpose`.
+  // Throws Error unless `count` is 0 or from shortest to length, the lengths that `purpose` ("keep") is possible
+  // with.
   void check_cut(int32_t sequence, int32_t count, const char* purpose) const;
   // Keeps the first `count` tokens, which check_cut must allow.
   void trim(int32_t sequence, int32_t count);
@@ -83,19 +86,20 @@ struct KvCacheOptions {
   int32_t max_length = 0;  // tokens per sequence
   int64_t tokens = 0;      // of all sequences together; 0: sequences * max_length
   int32_t page_size = 32;  // slots
-  int32_t batch = 0;       // tokens that one step appends at most, to all sequences together; 0: any number
-  std::vector<int32_t> windows = {};  // by group: tokens that a query sees, itself included; 0 or absent: all
+  int32_t batch = 0;       // the most tokens that one step appends, to all sequences together; 0: any number
+  std::vector<int32_t> windows = {};  // by group: tokens that a query sees, including itself; 0 or absent: all
 };
 
-// The caches of a graph: memory on the plan's device, and page tables per layer group. A group with a window has no more
-// memory than its windows and one step need. For one thread at a time; caches are independent of each other.
+// The caches of a graph: memory on the plan's device, and block tables per layer group. A group with a window has
+// no more memory than its windows and one step need. For one thread at a time; caches are independent of each
+// other.
 class PagedKvCache {
  public:
   // Throws Error where check_memory does.
   PagedKvCache(const Plan& plan, const KvCacheOptions& options);
 
-  // Throws Error where the caches of `graph` take more memory than `device` has left, of which a plan has taken `taken`
-  // before. The message says how many tokens fit.
+  // Throws Error where the caches of `graph` take more memory than `device` has left after a plan has taken
+  // `taken`. The message says how many tokens fit.
   static void check_memory(const GraphRecord& graph, const Device& device, const PlanMemory& taken,
                            const KvCacheOptions& options);
 
@@ -103,28 +107,29 @@ class PagedKvCache {
   int32_t max_length() const { return max_length_; }
   size_t bytes() const { return pool_ ? pool_->bytes() : 0; }
   const CachePool& pool() const;
-  const BlockTables& block_tables(int group = 0) const;  // throws Error for a group that there is not
+  const BlockTables& block_tables(int group = 0) const;  // throws Error if `group` does not exist
   int groups() const { return static_cast<int>(block_tables_.size()); }
 
-  // A sequence without tokens. Throws Error where all are taken.
+  // Opens an empty sequence. Throws Error where all are taken.
   int32_t open();
-  // A new sequence that begins with the first `count` tokens of `sequence`, in the same pages. `count` as for trim.
+  // A new sequence that begins with the first `count` tokens of `sequence`, in the same pages. `count` as for
+  // trim.
   int32_t fork(int32_t sequence, int32_t count);
   void close(int32_t sequence);
   // Keeps the first `count` tokens: 0, or from shortest to length. Throws Error, changing nothing, for other counts.
   void trim(int32_t sequence, int32_t count);
   int32_t length(int32_t sequence) const;
-  // The smallest length above 0 that the sequence can be cut to; above 1 only where windows have left pages behind.
+  // The smallest length above 0 that the sequence can be cut to; above 1 only where windows have passed pages.
   int32_t shortest(int32_t sequence) const;
 
-  // Room for `count` more tokens of the sequence: writes their slots to slots_of_group[group][0 ... count). Throws
-  // Error where they do not fit; of the sequence nothing changes then.
+  // Makes room for `count` more tokens of the sequence: writes their slots to slots_of_group[group][0 ... count).
+  // Throws Error where they do not fit; the sequence is then unchanged.
   void append(int32_t sequence, int32_t count, std::span<int32_t* const> slots_of_group);
 
-  // Gives back the pages that windows have left behind; `append` does so too.
+  // Gives back the pages that windows have passed; `append` does so too.
   void release_passed(int32_t sequence);
 
-  // Pool and page tables, for a run.
+  // Binds the pool and the block tables to a run.
   void bind(Bindings& bindings) const;
 
  private:

@@ -12,7 +12,7 @@ namespace weft {
 
 namespace {
 
-// log(sum(exp(logits))) = largest + log_rest; apart, so that large logits lose nothing.
+// log(sum(exp(logits))) = largest + log_rest; kept apart, so that large logits lose no precision.
 struct LogSum {
   double largest, log_rest;
 };

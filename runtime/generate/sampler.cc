@@ -11,7 +11,7 @@
 namespace weft {
 namespace {
 
-constexpr int kMaxRepeatLastN = 1 << 24;  // of the window's memory, 64 MiB
+constexpr int kMaxRepeatLastN = 1 << 24;  // limits the window's memory to 64 MiB
 
 [[noreturn]] void bad_option(std::string_view flag, float value, std::string_view wanted) {
   throw Error(std::string(flag) + " is " + std::to_string(value) + ", wanted " + std::string(wanted));
@@ -53,7 +53,7 @@ void Sampler::accept(int32_t id) {
   }
   if (options_.repeat_last_n == 0) return;
   ++occurrences_[static_cast<size_t>(id)];
-  if (window_.empty()) return;  // -1: nothing leaves
+  if (window_.empty()) return;  // -1: nothing leaves the window
   if (window_count_ == window_.size()) {
     --occurrences_[static_cast<size_t>(window_[window_next_])];
   } else {
@@ -78,7 +78,7 @@ int32_t Sampler::sample(std::span<const float> logits) {
   return draw();
 }
 
-// The candidates: every token whose logit is not -inf, penalized.
+// The candidates: every token whose logit is not -inf, with the penalty applied.
 void Sampler::gather(std::span<const float> logits) {
   if (logits.size() != vocab_) {
     throw Error("cannot sample from " + std::to_string(logits.size()) + " logits: the vocabulary has " +
@@ -99,8 +99,8 @@ void Sampler::gather(std::span<const float> logits) {
   if (count_ == 0) throw Error("every logit is -inf: there is no token to choose");
 }
 
-// Keskar et al. 2019, "CTRL", section 4.1, with the usual sign rule so that a penalty never makes a token
-// likelier. Kept finite: an extreme penalty must not make NaN of what follows.
+// Keskar et al. 2019, "CTRL", section 4.1, with the usual sign rule, so that a penalty never makes a token
+// likelier. Kept finite: an extreme penalty must not cause NaN later.
 float Sampler::penalized(float logit) const {
   const double penalty = options_.repeat_penalty;
   const double largest = std::numeric_limits<float>::max();
@@ -118,7 +118,7 @@ int32_t Sampler::greedy() const {
 void Sampler::keep_top_k() {
   const bool all = options_.top_k <= 0 || static_cast<size_t>(options_.top_k) >= count_;
   const size_t kept = all ? count_ : static_cast<size_t>(options_.top_k);
-  if (all && options_.top_p >= 1) return;  // top-p alone needs the order
+  if (all && options_.top_p >= 1) return;  // only top-p needs the order
   // A total order, so that the result does not depend on the library's algorithm.
   const auto before = [](const Candidate& a, const Candidate& b) {
     return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
@@ -176,7 +176,7 @@ int32_t Sampler::draw() {
   size_t chosen = 0;
   for (size_t i = 0; i < count_; ++i) {
     if (weights_[i] <= 0) continue;
-    chosen = i;  // also the answer if rounding leaves the last sum at or below the target
+    chosen = i;  // also the result if rounding leaves the last sum at or below the target
     cumulated += weights_[i];
     if (cumulated > target) break;
   }

@@ -22,8 +22,8 @@ std::string StopStrings::push(std::string_view text) {
 
 std::string StopStrings::flush() { return found_ ? std::string() : take(true); }
 
-// The first place where a stop string begins, or may begin, decides: a string that begins later may be complete before,
-// but the text may still turn out to end earlier.
+// The first place where a string begins, or may begin, decides: a string that begins later may be complete
+// earlier, but the text may still turn out to end before it.
 std::string StopStrings::take(bool at_end) {
   for (size_t at = 0; at < held_.size(); ++at) {
     const std::string_view rest = std::string_view(held_).substr(at);

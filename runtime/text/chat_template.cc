@@ -25,7 +25,7 @@ struct ChatTemplate::Parsed {
 
 namespace {
 
-// Without what would move a terminal's cursor: templates are not trusted.
+// Without characters that would move a terminal's cursor: templates are untrusted.
 std::string printable(std::string_view text) {
   std::string shown(text);
   std::replace_if(shown.begin(), shown.end(), [](char c) { return (c >= 0 && c < 0x20) || c == 0x7F; }, ' ');
@@ -43,7 +43,7 @@ void ChatTemplate::Parsed::fail(uint32_t at, const std::string& reason) const {
   const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(line_begin), '\n');
   const size_t column = jinja::character_count(text.substr(line_begin, place - line_begin));
 
-  // Of a long line, what is around the place.
+  // For a long line, the part around the place.
   constexpr size_t kBefore = 60, kShown = 100;
   const auto shown = jinja::characters(text.substr(line_begin, line_end - line_begin));
   const size_t first = column > kBefore ? column - kBefore : 0;

@@ -68,7 +68,7 @@ ChatTemplate find_chat_template(const GgufFile& file, std::string_view variant) 
     if (!entry.key.starts_with(kKey)) continue;
     const std::string_view rest = entry.key.substr(kKey.size());
     const auto text = entry.value.as_string();
-    if (!text || (!rest.empty() && rest[0] != '.')) continue;  // tokenizer.chat_templates: their names
+    if (!text || (!rest.empty() && rest[0] != '.')) continue;  // tokenizer.chat_templates: the list of their names
     const std::string name(rest.empty() ? kDefault : rest.substr(1));
     templates[name] = {std::string(*text), file.path() + ": " + std::string(entry.key)};
   }

@@ -50,7 +50,7 @@ void RecordingWriter::take(size_t value, int64_t first, int64_t count, std::span
   if (writer_ == nullptr) throw Error(path_.string() + ": the recording was never begun");
   const TracedValue& traced = values_[value];
   if (traced.pos < 0) return writer_->write(value + 1, 0, data);
-  // The piece is contiguous; in the file its rows lie apart where other axes come before the tokens'.
+  // The piece is contiguous; in the file, its rows are apart where other axes come before that of the tokens.
   const auto at = static_cast<size_t>(traced.pos);
   const std::span<const int64_t> extents(traced.extents);
   const auto outer = static_cast<size_t>(product(extents.first(at)));

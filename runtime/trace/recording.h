@@ -1,10 +1,10 @@
-// Traces as files: safetensors, readable from Python in a line.
+// Traces as files: safetensors, which Python reads in one line.
 //
 // A recording holds the ids of the prompt as the I32 tensor "tokens", and each traced value under its name, in the
-// order of the steps. Its metadata says what "model", "device" and "precision" it was made with, for each value its
-// axes ("axes:blk.0.q" = "pos x kv_head x group x head_dim"), and, where an axis holds rotary pairs, which and in
-// what order ("pairs:blk.0.q" = "head_dim interleaved 64"; see PairOrder). Recordings made elsewhere need none of
-// that but names that a map knows (runtime/trace/trace_map.h).
+// order of the steps. Its metadata state the "model", "device" and "precision" that it was made with, for each
+// value its axes ("axes:blk.0.q" = "pos x kv_head x group x head_dim") and, where an axis holds rotary pairs,
+// which axis and in what order ("pairs:blk.0.q" = "head_dim interleaved 64"; see PairOrder). Recordings made
+// elsewhere need only names that a map knows (runtime/trace/trace_map.h).
 #pragma once
 
 #include <filesystem>
@@ -20,7 +20,7 @@
 
 namespace weft {
 
-// Writes a trace, each piece as it comes. For one thread at a time.
+// Writes a trace, each piece as it arrives. For one thread at a time.
 class RecordingWriter final : public TraceSink {
  public:
   RecordingWriter(std::filesystem::path path, std::map<std::string, std::string> metadata)
@@ -40,21 +40,21 @@ class RecordingWriter final : public TraceSink {
 // Immutable, so threads may share one.
 class Recording {
  public:
-  // Throws Error for a file that is no safetensors file.
+  // Throws Error for a file that is not a safetensors file.
   static Recording open(const std::filesystem::path& path) { return Recording(SafetensorsFile::open(path)); }
 
   const std::string& path() const { return file_.path(); }
   const SafetensorsFile& file() const { return file_; }
-  // The value of a metadata key; empty if there is none.
+  // The value of a metadata key; empty if absent.
   std::string text(const std::string& key) const;
 
-  // The prompt; empty if there is none. Throws Error where "tokens" is no list of ids.
+  // The prompt; empty if absent. Throws Error where "tokens" is not a list of ids.
   std::vector<int32_t> tokens() const;
 
-  // As the metadata have it; empty if they do not say, or are not what this program writes.
+  // From the metadata; empty if they do not state it, or not in the form that this program writes.
   std::vector<std::string> axes(const std::string& name) const;
   struct Pairs {
-    std::string axis;  // empty: there are none
+    std::string axis;  // empty if there are none
     RopePairs order = RopePairs::half_split;
   };
   Pairs pairs(const std::string& name) const;
@@ -65,7 +65,7 @@ class Recording {
   SafetensorsFile file_;
 };
 
-// Can elements of this type be read (F64, F32, F16, BF16, I64, I32, BOOL)?
+// Whether elements of this type can be read (F64, F32, F16, BF16, I64, I32, BOOL).
 bool is_readable(const SafetensorsTensor& tensor);
 // Element `index` in storage order, of a tensor that is readable and has it.
 double read_number(const SafetensorsTensor& tensor, int64_t index);

@@ -35,8 +35,8 @@ StepReference::StepReference(const LanguageModel& model, const GraphRecord& grap
   pages_.assign(graph_.caches.size(), table);
 }
 
-// A contraction reads each element of a weight many times: decoded one by one, that takes hours. What is gathered
-// from stays as it is: few rows of it are read, and tables are large.
+// A contraction reads each element of a weight many times: decoding them one by one would take hours. Tables that
+// rows are gathered from stay as they are: few rows are read, and tables are large.
 void StepReference::decode_weights(const Step& step) {
   for (const Region& region : step.regions) {
     for (const Contraction& contraction : region.contractions) {

@@ -1,5 +1,4 @@
-// Computes a step again, by the reference, from values that a device computed: what it is made of, and
-// its results.
+// Recomputes a step with the reference, from values that a device computed: its parts and its results.
 #pragma once
 
 #include <cstddef>
@@ -13,14 +12,14 @@
 
 namespace weft {
 
-// For a prompt of one sequence that went through in one run, from an empty cache.
+// For a prompt of one sequence that was processed in one run, from an empty cache.
 class StepReference {
  public:
-  // `graph`: the model's, as the plan has it. `extents`: of that run. `tokens` must outlive this.
+  // `graph`: the model's, as in the plan. `extents`: of that run. `tokens` must outlive this.
   StepReference(const LanguageModel& model, const GraphRecord& graph, std::span<const int32_t> tokens,
                 const int64_t* extents);
 
-  // Where a value that the device computed lies: contiguous; of a cache's field, one row per token.
+  // Sets the address of a value that the device computed: contiguous; for a field of a cache, one row per token.
   void set(ValueId value, const void* data) { data_[value] = const_cast<void*>(data); }
 
   // Every value that the step reads must have been set. Results: of Step::outputs, each until the next run.
@@ -30,7 +29,7 @@ class StepReference {
  private:
   void decode_weights(const Step& step);
 
-  GraphRecord graph_;                  // with the weights of the step at hand as f32
+  GraphRecord graph_;                  // with the weights of the current step as f32
   std::vector<int64_t> extents_;       // by AxisId
   std::vector<void*> data_;            // by ValueId
   std::vector<int32_t> numbers_, zeros_;  // 0, 1, 2 ... : positions and slots; sequences
@@ -42,7 +41,7 @@ class StepReference {
   };
   std::vector<Decoded> decoded_;
   std::vector<std::vector<std::byte>> results_;
-  std::vector<int32_t> positions_;     // what an append writes beside the fields
+  std::vector<int32_t> positions_;     // what an append writes besides the fields
 };
 
 }  // namespace weft

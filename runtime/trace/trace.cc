@@ -55,7 +55,7 @@ class Tracer {
     return axis == engine_.model().pos_axis || axis == engine_.model().rows_axis || is_key_axis(graph(), axis);
   }
 
-  // The same graph, whose values all stay readable after a run.
+  // The same graph, all of whose values stay readable after a run.
   static LanguageModel with_results(LanguageModel model) {
     auto graph = std::make_shared<GraphRecord>(*model.graph);
     for (const Step& step : graph->steps) {
@@ -99,7 +99,7 @@ class Tracer {
     return static_cast<int32_t>(std::clamp<size_t>(kChunkBytes / bytes, 1, kMaxChunk));
   }
 
-  // --- what there is ---
+  // --- the traced values ---
 
   void list_values() {
     ExtentTable extents = engine_.plan().known_extents();
@@ -186,7 +186,7 @@ class Tracer {
             row_bytes(output.format, static_cast<size_t>(output.elements()))};
   }
 
-  // The rows that the last run appended, from the slots that it gave them.
+  // The rows that the last run appended, read from the slots that they were given.
   std::span<const std::byte> read_field(ValueId value, int64_t count, std::vector<std::byte>& to) {
     const CacheRecord& cache = graph().caches[static_cast<size_t>(graph().values[value].cache)];
     const std::span<const int32_t> slots = engine_.slots(cache.group).first(static_cast<size_t>(count));
@@ -263,7 +263,7 @@ void trace(const LanguageModel& model, const Device& device, std::span<const int
 }
 
 bool matches_glob(std::string_view pattern, std::string_view text) {
-  // Greedy with one point to return to: the last *.
+  // Greedy with one point to backtrack to: the last *.
   size_t p = 0, t = 0, star = pattern.npos, after = 0;
   while (t < text.size()) {
     if (p < pattern.size() && pattern[p] == '*') {

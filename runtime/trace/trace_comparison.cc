@@ -46,7 +46,7 @@ std::string list_text(const std::vector<int64_t>& extents) {
   return text + "]";
 }
 
-// Do two lists of extents differ only by dimensions that were split or merged in their order, and ones?
+// Whether two lists of extents differ only by ones and by dimensions that were split or merged in their order.
 bool same_but_split(std::span<const int64_t> a, std::span<const int64_t> b) {
   size_t i = 0, j = 0;
   const auto skip_ones = [](std::span<const int64_t> list, size_t& at) {
@@ -63,7 +63,7 @@ bool same_but_split(std::span<const int64_t> a, std::span<const int64_t> b) {
   return i == a.size() && j == b.size();
 }
 
-// The coordinate in one order of rotary pairs of what has coordinate `at` in another; see RopePairs.
+// The coordinate in one order of rotary pairs of the element at coordinate `at` in another; see RopePairs.
 int64_t reordered(int64_t at, int64_t rotated, RopePairs from, RopePairs to) {
   if (at >= rotated || from == to) return at;
   const int64_t half = rotated / 2;
@@ -114,7 +114,7 @@ std::optional<TraceComparison::Alignment> TraceComparison::align(ComparedValue& 
   compared.recorded_as = tensor.name;
   if (!is_readable(tensor)) return misfit("its elements are " + std::string(tensor.type_name));
 
-  // The order of the axes in the recording: as the map says, or the recording itself.
+  // The order of the axes in the recording: from the map, or from the recording itself.
   std::vector<std::string> order = mapped ? mapped->order : std::vector<std::string>();
   if (order.empty()) order = recording_.axes(tensor.name);
   if (order.empty()) order = value.axes;

@@ -12,7 +12,7 @@ namespace weft {
 namespace {
 
 constexpr uint64_t kMaxBytes = 1 << 20;
-constexpr size_t kMaxWildcards = 4;  // of one pattern: matching tries every division of the text
+constexpr size_t kMaxWildcards = 4;  // in one pattern: matching tries every division of the text
 
 bool is_wildcard(std::string_view pattern, size_t at) {
   return pattern[at] == '*' || pattern.substr(at, 2) == "{}";
@@ -30,7 +30,7 @@ bool is_number(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
 }
 
-// What the wildcards of `pattern` stand for in `text`, the shortest first; false where it does not match.
+// What the wildcards of `pattern` match in `text`, the shortest first; false where it does not match.
 bool match(std::string_view pattern, std::string_view text, std::vector<std::string>& found) {
   size_t same = 0;
   while (same < pattern.size() && !is_wildcard(pattern, same)) {

@@ -8,12 +8,12 @@
 //     "blk.{}.ffn_hidden":   null
 //   }}
 //
-// A name may hold {} for a number (of a layer) and * for any text; in the names of the recording, {} and * stand
-// for what was found, in the order in which they occur. Of several names, the first that the recording has is
-// taken; null: the value is not compared. Where several patterns match, the one with the most literal text holds.
-// "order": the axes of the value in the order in which the recording has them; dimensions that were split or
-// merged need no mention. "pairs": in what order the recording has the elements of rotary pairs on the value's
-// rotary axis, "half_split" or "interleaved".
+// A name may contain {} for a number (of a layer) and * for any text; in the names of the recording, {} and *
+// stand for what was matched, in the order in which they occur. If there are several names, the first that the
+// recording has is used; null: the value is not compared. Where several patterns match, the one with the most
+// literal text wins. "order": the value's axes in the order of the recording; dimensions that were split or merged
+// need not be mentioned. "pairs": the order of the elements of rotary pairs on the value's rotary axis in the
+// recording, "half_split" or "interleaved".
 #pragma once
 
 #include <filesystem>
@@ -35,11 +35,11 @@ struct MappedValue {
 // Immutable, so threads may share one.
 class TraceMap {
  public:
-  // Throws Error, naming `source` and the key at fault, for text that is no such map.
+  // Throws Error, naming `source` and the key at fault, for text that is not a valid map.
   static TraceMap parse(std::string_view text, const std::string& source);
   static TraceMap open(const std::filesystem::path& path);
 
-  // Nothing: the map says nothing of this value.
+  // Nothing if the map does not mention this value.
   std::optional<MappedValue> find(std::string_view value) const;
 
  private:

@@ -130,7 +130,7 @@ class ChatTerminal : public testing::Test {
     terminal.prompt();
     for (const std::string& key : keys) {
       terminal.type(key);
-      if (key == "\003") terminal.prompt();  // input that waits behind it would be dropped with it
+      if (key == "\003") terminal.prompt();  // input that waits after it would be dropped with it
     }
     std::string text = terminal.until("\n    {{");
     int code = 0;
@@ -166,7 +166,7 @@ TEST_F(ChatTerminal, PastedLinesAreOneMessage) {
   for (int line = 0; line < 300; ++line) text += "line " + std::to_string(line) + "\n";
   std::string keys = text;
   std::replace(keys.begin(), keys.end(), '\n', '\r');
-  // In parts: what a terminal holds for a program that is slow to read is limited.
+  // In parts, because a terminal holds only a limited amount for a program that reads slowly.
   std::vector<std::string> parts = {kPasted};
   for (size_t at = 0; at < keys.size(); at += 1000) parts.push_back(keys.substr(at, 1000));
   parts.push_back(kPastedEnd);

@@ -165,7 +165,7 @@ TEST_F(CliModel, PromptsFromEverywhere) {
   const Result dash = run(with({"-p", "-v --help [a] 'b' \"c\""}));
   EXPECT_EQ(dash.code, 0) << dash.err;
   EXPECT_EQ(dash.out.rfind("-v --help [a] 'b' \"c\"", 0), 0u) << dash.out;
-  // Bytes that are no UTF-8 go through the tokenizer's byte tokens; what comes out is UTF-8.
+  // Bytes that are not UTF-8 go through the tokenizer's byte tokens; what comes out is UTF-8.
   const Result broken = run(with({"-p", "Once \xff\xfe upon"}));
   EXPECT_EQ(broken.code, 0) << broken.err;
   EXPECT_CONTAINS(broken.out, "\xEF\xBF\xBD");
@@ -181,7 +181,7 @@ TEST_F(CliModel, Escapes) {
     return result.out;
   };
   EXPECT_EQ(ids({"-e", "-p", R"(a\nb\tc\rd\\e\'f\"g\x41\xE2\x82\xac)"}), ids({"-p", "a\nb\tc\rd\\e'f\"gA\xE2\x82\xAC"}));
-  // What is no escape stays.
+  // Unknown escapes stay.
   EXPECT_EQ(ids({"--escape", "-p", R"(\q \x4 \xZZ \x4g \)"}), ids({"-p", R"(\q \x4 \xZZ \x4g \)"}));
   EXPECT_NE(ids({"-p", R"(a\nb)"}), ids({"-p", "a\nb"}));
   EXPECT_EQ(run({"run", "-e", "-p", R"(a\nb)", "-n", "0"}).out, "a\nb\n");
@@ -208,7 +208,7 @@ TEST_F(CliModel, FilesAreTakenAsTheyAre) {
   EXPECT_CONTAINS(windows.err, "prompt has lines that end in CRLF; the carriage returns are part of the text");
   for (const std::string& content : {std::string("\xFF\xFE" "a\0", 4), std::string("\xFE\xFF\0" "a", 4)}) {
     std::ofstream(path, std::ios::binary) << content;
-    expect_failure(with_model({"tokenize", "-f", path}), "prompt: is UTF-16, by its first bytes; UTF-8 is wanted");
+    expect_failure(with_model({"tokenize", "-f", path}), "prompt: is UTF-16, by its first bytes; convert it to UTF-8");
   }
 }
 
@@ -280,7 +280,7 @@ TEST_F(CliModel, Logprobs) {
     }
   }
 
-  // On stderr; without text where there is no tokenizer; at most the vocabulary.
+  // On stderr; without text if there is no tokenizer; at most the vocabulary.
   const Result tokens = run({"run", "--tokens", "1", "--temp", "0", "-n", "2", "--logprobs", "100000"});
   std::istringstream err(tokens.err);
   std::string line;
@@ -670,12 +670,12 @@ TEST(Cli, ThreadsAreCappedAtTheAffinityMask) {
   const Result silent = run_weft({"run", "--tokens", "1", "--temp", "0", "-n", "3"});
   ASSERT_EQ(sched_setaffinity(0, sizeof before, &before), 0);
   EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_CONTAINS(result.err, "weft: -t 2 is more than the CPUs that this process may use: 1 thread is taken");
+  EXPECT_CONTAINS(result.err, "weft: -t 2 is more than the CPUs that this process may use: 1 thread is used");
   EXPECT_CONTAINS(silent.err, "cpu, 1 thread,");
   EXPECT_EQ(silent.err.find("more than"), std::string::npos) << silent.err;
 }
 
-// The words behind the shapes in the lines of a table that begin with `mark`, and the number that follows it.
+// The words after the shapes in the lines of a table that begin with `mark`, and the number that follows them.
 std::vector<std::pair<int, std::vector<std::string>>> lines_of(const std::string& table, const std::string& mark) {
   std::vector<std::pair<int, std::vector<std::string>>> lines;
   std::istringstream stream(table);

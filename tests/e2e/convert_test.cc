@@ -419,7 +419,7 @@ TEST_F(ConvertSmall, WhatEndsGeneration) {
   EXPECT_EQ(ends({3, 1, 2, 5, 4}), (std::vector<int32_t>{1, 2, 3, 4, 5, 27}));
 }
 
-// In a directory they are no text, and no obstacle.
+// In a directory they are not text, and are accepted.
 TEST_F(ConvertSmall, ADirectoryMayHaveMoreRowsThanItsTokenizerHasTokens) {
   const TempDirectory directory;
   directory.write(HfModel::random("qwen2"));

@@ -253,7 +253,7 @@ TEST_F(Trace, HostileFilesAreErrors) {
   const uint64_t huge = uint64_t{1} << 60;
   fails("", "", {});
   fails(test::safetensors_bytes("{}", "", &huge), "byte 0", {});
-  fails(test::safetensors_bytes("{}", ""), "holds no tokens", {});
+  fails(test::safetensors_bytes("{}", ""), "contains no tokens", {});
   fails(test::safetensors_bytes("{}", ""), "has none of the values", {"--tokens", kTokens});
   fails(test::safetensors_bytes(R"({"tokens":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "abcd"),
         "wanted I32 or I64", {});

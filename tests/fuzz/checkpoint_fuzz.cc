@@ -1,4 +1,4 @@
-// config.json, and behind a line "---" model.safetensors.index.json, of a directory whose tensors are those of a
+// config.json, and after a line "---" model.safetensors.index.json, of a directory whose tensors are those of a
 // small model: the model that they describe, or an Error. Without an index the directory has one file of tensors.
 #include <unistd.h>
 

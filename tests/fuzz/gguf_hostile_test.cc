@@ -180,7 +180,7 @@ std::string header_file(Change change) {
   return writer.bytes();
 }
 
-// One tensor behind a header of 77 bytes; enough bytes at the end.
+// One tensor after a header of 77 bytes; enough bytes at the end.
 std::string laid_out_for(uint64_t alignment, uint32_t declared) {
   GgufWriter writer;
   writer.alignment = alignment;
@@ -327,7 +327,7 @@ TEST(GgufHostile, Accepted) {
             .bytes());
   // No dimensions: one element.
   opens(GgufWriter().tensor("x", {}, 0, "1234").bytes());
-  // No elements: in front of another tensor, inside one, behind the last, in a file without data and padding.
+  // No elements: before another tensor, inside one, after the last, in a file without data and padding.
   opens(GgufWriter().tensor("x", {0}, 0, "").tensor("y", {1}, 0, "1234").bytes());
   opens(GgufWriter().tensor("x", {16}, 0, std::string(64, 'x')).tensor("y", {3, 0}, 0, "", 32).bytes());
   opens(

@@ -1,6 +1,6 @@
 // Arbitrary bytes as the two parts of a split GGUF model: whichever is named, the same whole or an Error.
 //
-// An input is both parts, the second behind the first of the separators.
+// An input is both parts, the second after the first of the separators.
 #include <unistd.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Arbitrary bytes as a chat template, and behind a zero byte as messages: text that is UTF-8, or an Error that names
+// Arbitrary bytes as a chat template, and after a zero byte as messages: text that is UTF-8, or an Error that names
 // the template or the messages; never without end, or beyond the limits of runtime/text/jinja/budget.h.
 #include <cstddef>
 #include <cstdint>

@@ -167,7 +167,7 @@ TEST(HostileModel, TensorsThatDoNotFitAreNamed) {
   EXPECT_CONTAINS(use(ints.path()), std::string("rope_freqs.weight"));
 }
 
-// Harmless where nothing asks for them, as some converters leave them behind.
+// Harmless where nothing reads them, as some converters leave them.
 TEST(HostileModel, TensorsWithoutElements) {
   for (const std::vector<uint64_t>& shape : std::vector<std::vector<uint64_t>>{{0}, {0, 64}, {64, 0}}) {
     const test::TempFile extra(llama_file({.tensor = "rope_freqs.weight", .shape = shape}));

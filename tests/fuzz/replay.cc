@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
 namespace {
 
-// The vector's end is the end of its allocation, so that sanitizers see reads behind it.
+// The vector's end is the end of its allocation, so that sanitizers see reads past it.
 std::vector<uint8_t> bytes_of(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
   std::vector<uint8_t> bytes{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};

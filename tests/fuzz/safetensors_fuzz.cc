@@ -20,7 +20,7 @@ void require(bool condition) {
   if (!condition) std::abort();
 }
 
-// Returns the byte behind the tensor.
+// Returns the byte after the tensor.
 uint64_t check(const SafetensorsFile& file, const SafetensorsTensor& tensor) {
   require(file.find_tensor(tensor.name) == &tensor);
   require(tensor.offset <= file.file().size() && tensor.bytes <= file.file().size() - tensor.offset);

@@ -1,4 +1,4 @@
-// What holds for every tokenizer, whatever file it came from.
+// Properties of every tokenizer, whatever file it came from.
 #pragma once
 
 #include <algorithm>

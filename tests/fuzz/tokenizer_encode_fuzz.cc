@@ -123,7 +123,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const bool parse_special = data[0] >= 0x80;
   const std::string valid = make_utf8(text);
   const std::vector<int32_t> ids = fuzz::check_encode(*tokenizer, text, parse_special);
-  // Control tokens are no text, and between added tokens characters do not combine.
+  // Control tokens are not text, and between added tokens characters do not combine.
   if (!parse_special && (normalizers.empty() || valid.find("<x y>") == valid.npos)) {
     require(tokenizer->decode(ids) == apply_all(normalizers, valid));
   }

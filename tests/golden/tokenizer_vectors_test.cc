@@ -135,7 +135,7 @@ TEST(GoldenSamples, TokenizerJson) {
       const Ids ids = tokenizer->encode(sample.text, true, true);
       EXPECT_EQ(ids, sample.ids) << in_quotes(sample.text);
       EXPECT_EQ(test::stream_text(*tokenizer, ids), tokenizer->decode(ids));
-      // Lossless but for normalization, special tokens, and a space that is taken for the one in front.
+      // Lossless except for normalization, special tokens, and a space that counts as the leading one.
       const bool lossless = !normalizes && !sample.text.starts_with(' ') && without_special(sample.text) == sample.text;
       if (lossless) {
         EXPECT_EQ(tokenizer->decode(ids), sample.text);

@@ -9,7 +9,7 @@
 (tools/verify does all of this in one call. torch takes some gigabytes of disk.)
 
 Every module's output is recorded under the module's path (model.layers.0.self_attn.q_proj), further outputs of a
-module that returns several as PATH.1, PATH.2; what goes into a module without modules of its own as
+module that returns several as PATH.1, PATH.2; what goes into a module without submodules as
 PATH.input; the output of a linear layer before its bias as PATH.product. Rotated queries and keys, which no module
 returns, are model.layers.N.self_attn.query and .key, in the order [head, position, element]. "tokens" holds the
 ids. The batch dimension of one is left out.

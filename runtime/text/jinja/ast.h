@@ -43,7 +43,7 @@ struct Argument {
 struct Expression {
   Op op;
   uint32_t at;    // byte of the source that an error points to
-  int depth = 1;  // expressions within one another
+  int depth = 1;  // nesting depth of expressions
   Value value;
   std::string name;
   std::vector<ExpressionPtr> parts;
@@ -51,7 +51,7 @@ struct Expression {
   std::vector<Argument> arguments;
 };
 
-// What a value is assigned to: a name, an attribute of a namespace, or several of these.
+// The target of an assignment: a name, an attribute of a namespace, or several of these.
 struct Target {
   uint32_t at = 0;
   std::string name;

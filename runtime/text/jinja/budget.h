@@ -1,5 +1,5 @@
-// What a template may use up. Templates come with model files, which nobody vouches for: one that loops without end or
-// doubles a string forty times ends with an error.
+// Limits on what a template may use. Templates come with model files, which are untrusted: one that loops forever
+// or doubles a string forty times ends with an error.
 #pragma once
 
 #include <cstddef>
@@ -7,14 +7,14 @@
 
 namespace weft::jinja {
 
-// What went wrong. The evaluator catches it, and makes it an Error that says where in the template.
+// An error. The evaluator catches it and makes it an Error that gives the position in the template.
 struct Fault {
   std::string message;
 };
 
 inline constexpr size_t kMaxSource = size_t{1} << 20;    // bytes of a template
-inline constexpr int kMaxNesting = 300;                  // expressions and statements within one another
-inline constexpr int kMaxEvaluation = 1000;              // the same while running: calls of macros included
+inline constexpr int kMaxNesting = 300;                  // nesting of expressions and statements
+inline constexpr int kMaxEvaluation = 1000;              // nesting at run time, including calls of macros
 inline constexpr int kMaxValueDepth = 100;               // lists in lists
 inline constexpr size_t kMaxSteps = 20'000'000;          // nodes evaluated, elements visited, 64 bytes copied
 inline constexpr size_t kMaxMemory = size_t{256} << 20;  // bytes that values hold at a time
@@ -27,10 +27,10 @@ class Budget {
     if (steps > kMaxSteps - steps_) throw Fault{"the template takes more than 20 million steps"};
     steps_ += steps;
   }
-  // The work of reading or writing so many bytes.
+  // The cost of reading or writing that many bytes.
   void spend_bytes(size_t bytes) { spend(1 + bytes / 64); }
 
-  // Throws Fault where values would hold too much with `bytes` more.
+  // Throws Fault where `bytes` more would exceed what values may hold.
   void check_room(size_t bytes) const {
     if (bytes > kMaxMemory - memory_) throw Fault{"the template's values take more than 256 MiB"};
   }
@@ -44,7 +44,7 @@ class Budget {
   size_t steps_ = 0, memory_ = 0;
 };
 
-// Memory taken from a budget for as long as this lives. Without a budget (constants of a template) it does nothing.
+// Takes memory from a budget for its lifetime. Without a budget (constants of a template) it does nothing.
 class Charge {
  public:
   Charge(Budget* budget, size_t bytes) : budget_(budget) { more(bytes); }

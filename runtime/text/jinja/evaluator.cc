@@ -16,7 +16,7 @@ void Scope::set(std::string_view name, Value value) {
   at->second = std::move(value);
 }
 
-// One more level of evaluation, while it lives: macros may call themselves.
+// One more level of evaluation during its lifetime: macros may call themselves.
 class Evaluator::Depth {
  public:
   explicit Depth(Evaluator& evaluator) : evaluator_(evaluator) {
@@ -30,7 +30,8 @@ class Evaluator::Depth {
   Evaluator& evaluator_;
 };
 
-// A macro, or the block of a call: it sees the variables of where it is defined, as they are when it is called.
+// A macro, or the block of a call: it sees the variables of its definition, with their values at the time of the
+// call.
 class Evaluator::Macro final : public Object {
  public:
   Macro(Budget* budget, Evaluator& evaluator, const Statement& statement, const std::shared_ptr<Scope>& scope)
@@ -202,7 +203,7 @@ Evaluator::Flow Evaluator::execute_loop(const Statement& statement, const Value&
   }
   const auto loop = std::make_shared<Loop>(&machine_.budget(), iterate(machine_, iterable), std::move(accepts),
                                            std::move(recurse), level);
-  bool completed = false;  // whether an iteration ran to its end: only then `else` is left out
+  bool completed = false;  // whether an iteration ran to its end: only then is `else` skipped
   Flow flow = Flow::next;
   while (flow != Flow::break_loop && loop->advance()) {
     enter();
@@ -460,7 +461,7 @@ Value Evaluator::evaluate_call(const Expression& expression, const Value* caller
   return called.as_object()->call(machine_, arguments);
 }
 
-// A filter, or a chain of them whose innermost has no value of its own: the text of a block.
+// A filter, or a chain of filters whose innermost one has no value: it takes the text of a block.
 Value Evaluator::evaluate_filter(const Expression& expression, const Value& innermost) {
   const ExpressionPtr& part = expression.parts[0];
   Value value = innermost;

@@ -19,7 +19,7 @@ struct LocatedFault {
   std::string message;
 };
 
-// Variables by name. A block of a loop, a macro or `with` has a scope of its own; what it sets ends with it.
+// Variables by name. The block of a loop, a macro or `with` has a new scope; what it sets ends with it.
 struct Scope {
   Scope(Budget* budget, std::shared_ptr<Scope> outer_scope) : charge(budget, 128), outer(std::move(outer_scope)) {}
   void set(std::string_view name, Value value);
@@ -59,7 +59,7 @@ class Evaluator {
   Flow execute_filter_block(const Statement& statement);
   Flow execute_with(const Statement& statement);
   void execute_call_block(const Statement& statement);
-  Flow execute_scope(const Block& block);  // in a scope of its own
+  Flow execute_scope(const Block& block);  // in a new scope
   void fill_parameters(const Statement& macro, Arguments& arguments);
 
   Value evaluate(const Expression& expression);
@@ -74,7 +74,7 @@ class Evaluator {
   void assign(const Target& target, const Value& value);
   Value make_macro(const Statement& statement);
 
-  // Output goes to a text of its own until the second call gives it back.
+  // Output is collected separately until the second call returns it.
   std::string begin_capture();
   std::string end_capture(std::string outer);
   void emit(std::string_view text);
@@ -82,9 +82,9 @@ class Evaluator {
   Machine& machine_;
   const Variables& variables_;
   std::shared_ptr<Scope> scope_;
-  std::vector<std::shared_ptr<Scope>> captured_;  // by macros: emptied at the end, for a macro may lie in its scope
+  std::vector<std::shared_ptr<Scope>> captured_;  // by macros, which may be in their own scope: emptied at the end
   std::string out_;
-  size_t out_bytes_ = 0;  // of all texts being made
+  size_t out_bytes_ = 0;  // of all texts under construction
   int depth_ = 0;
 };
 

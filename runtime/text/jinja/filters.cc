@@ -50,7 +50,7 @@ Value attribute_of(Machine& machine, Value value, const std::vector<Value>& path
   return value;
 }
 
-// What is compared in place of an element: an attribute of it (of several, as a list), strings in small letters.
+// What is compared in place of an element: an attribute of it (or several, as a list), with strings in lower case.
 class SortKey {
  public:
   SortKey(Machine& machine, const Value* attribute, bool case_sensitive, bool several)
@@ -109,7 +109,7 @@ Value case_filter(const Call& call) {
   return call.machine.text(change_case(call.text(), to));
 }
 
-Value title_filter(const Call& call) {  // words begin behind blanks and opening brackets, not behind every non-letter
+Value title_filter(const Call& call) {  // words begin after white space and opening brackets only
   call.parameters({});
   const std::string text = call.text();
   std::string out;
@@ -369,7 +369,7 @@ Value sort_filter(const Call& call) {
   return sorted(call.machine, values_of(call), key, given.boolean(0, false));
 }
 
-// Pairs of a value of the attribute and the elements that have it, in the order of these values.
+// Pairs of an attribute's value and the elements that have it, ordered by value.
 Value group_by_filter(const Call& call) {
   Machine& machine = call.machine;
   const Parameters given = call.parameters({"attribute", "default", "case_sensitive"}, 1);
@@ -399,7 +399,7 @@ Value unique_filter(const Call& call) {
   const Parameters given = call.parameters({"case_sensitive", "attribute"});
   const SortKey key(call.machine, given.find(1), given.boolean(0, false), false);
   const Values items = values_of(call);
-  // The first of each key, found by a dict of the keys' first places.
+  // The first element of each key; a dict maps keys to these positions.
   std::vector<Dict::Entry> places;
   for (size_t i = items.size(); i-- > 0;) places.emplace_back(key(items[i]), Value::integer(static_cast<int64_t>(i)));
   std::vector<bool> kept(items.size());

@@ -1,4 +1,4 @@
-// Python's two ways to fill values into text.
+// Python's two ways to format values into text.
 #pragma once
 
 #include <string_view>

@@ -29,7 +29,7 @@ int depth_of(const Values& items) {
   return depth + 1;
 }
 
-// cycler(a, b): next() gives its values in turn.
+// cycler(a, b): next() returns its values in turn.
 class Cycler final : public Object {
  public:
   Cycler(Budget* budget, Values items) : Object(budget, depth_of(items)), items_(std::move(items)) {
@@ -50,7 +50,7 @@ class Cycler final : public Object {
   size_t next_ = 0;
 };
 
-// cycler.next and cycler.reset as values. They hold the cycler, which outlives no rendering either.
+// cycler.next and cycler.reset as values. They hold the cycler, which also lives no longer than the rendering.
 class CyclerMethod final : public Object {
  public:
   CyclerMethod(Budget* budget, std::shared_ptr<Cycler> cycler, bool advances)

@@ -11,7 +11,7 @@ class Builder {
  public:
   Builder(Machine& machine, const std::string& source) : machine_(machine), source_(source) {}
 
-  // What nlohmann's parser calls.
+  // Called by nlohmann's parser.
   bool null() { return add(Value::none()); }
   bool boolean(bool value) { return add(Value::boolean(value)); }
   bool number_integer(int64_t value) { return add(Value::integer(value)); }

@@ -1,4 +1,4 @@
-// JSON from outside as values: the order of members stays.
+// Untrusted JSON as values: the order of members is kept.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace weft::jinja {
 
-// Throws Error "SOURCE: byte N: reason" for what is no JSON, is nested deeper than 64 levels, or has integers beyond
-// 64 bits; Fault beyond the machine's budget.
+// Throws Error "SOURCE: byte N: reason" for text that is not JSON, is nested deeper than 64 levels, or has
+// integers beyond 64 bits; Fault beyond the machine's budget.
 Value read_json_value(Machine& machine, std::string_view text, const std::string& source);
 
 }  // namespace weft::jinja

@@ -50,15 +50,15 @@ class Lexer {
       at_ = next;
     }
   }
-  char sign() {  // of white space control, behind the "{%"
+  char sign() {  // of white space control, after the "{%"
     const char c = at_ < source_.size() ? source_[at_] : '\0';
     if (c != '-' && c != '+') return '\0';
     ++at_;
     return c;
   }
 
-  // The text before a tag: "-" drops the white space at its end; otherwise blanks between a newline (or the begin of a
-  // line) and a tag that is no output.
+  // The text before a tag: "-" drops the white space at its end; otherwise, spaces between a newline (or the start
+  // of the text) and a tag other than {{ }} are dropped.
   void add_data(size_t begin, size_t end, char sign, bool is_output) {
     std::string_view text = source_.substr(begin, end - begin);
     if (sign == '-') {
@@ -71,10 +71,10 @@ class Lexer {
     if (!text.empty()) add(TokenType::data, begin, std::string(text));
   }
 
-  // Behind what ended a tag or a text.
+  // After the end of a tag or of a text.
   void note_line_start() { line_starts_ = at_ > 0 && source_[at_ - 1] == '\n'; }
 
-  // "-%}" with all white space behind it, "+%}", or "%}" with one newline behind it. False: none of them is here.
+  // "-%}" and all white space after it, "+%}", or "%}" and one newline after it. False if none of them is here.
   bool skip_block_end(std::string_view end) {
     const size_t begin = at_;
     if (skip("-")) {
@@ -93,7 +93,7 @@ class Lexer {
     return false;
   }
 
-  // Behind "{%" and its sign: "raw %}" and its text, up to the "{% endraw %}".
+  // After "{%" and its sign: "raw %}" and its text, up to the "{% endraw %}".
   bool lex_raw(size_t tag, size_t text_begin, char tag_sign) {
     const size_t begin = at_;
     skip_space();
@@ -156,7 +156,7 @@ class Lexer {
 
   void lex_tag(size_t tag, bool is_output) {
     add(is_output ? TokenType::output_begin : TokenType::block_begin, tag, is_output ? "{{" : "{%");
-    std::vector<char> open;  // closing brackets that are due
+    std::vector<char> open;  // closing brackets that are expected
     while (true) {
       if (open.empty()) {
         const size_t end = at_;
@@ -212,7 +212,7 @@ class Lexer {
     add(TokenType::symbol, begin, std::string(*found));
   }
 
-  // Digits of a kind, underscores between them.
+  // Digits of one kind, with underscores between them.
   template <class IsDigit>
   void skip_digits(IsDigit is_one) {
     while (at_ < source_.size()) {
@@ -275,7 +275,7 @@ class Lexer {
     add(type, begin, std::move(digits));
   }
 
-  // A character by its number: \x41, \u00e9, \U0001f600, \101.
+  // A character given by number: \x41, \u00e9, \U0001f600, \101.
   void append_escaped(std::string& text, size_t begin, uint32_t character) const {
     if (character > 0x10FFFF || (character >= 0xD800 && character < 0xE000)) fail(begin, "there is no such character");
     append_character(text, static_cast<char32_t>(character));
@@ -305,7 +305,7 @@ class Lexer {
     constexpr std::string_view kPlain = "abfnrtv\\'\"", kMeaning = "\a\b\f\n\r\t\v\\'\"";
     if (const size_t plain = kPlain.find(c); plain != kPlain.npos) {
       text += kMeaning[plain];
-    } else if (c == '\n') {  // a line goes on
+    } else if (c == '\n') {  // a line continuation
     } else if (c == 'x' || c == 'u' || c == 'U') {
       const size_t count = c == 'x' ? 2 : c == 'u' ? 4 : 8;
       uint32_t character = 0;

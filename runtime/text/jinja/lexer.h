@@ -1,6 +1,6 @@
-// A template's source as tokens, with Jinja's rules of white space for trim_blocks and lstrip_blocks (what the
-// libraries that render chat templates set): a newline after a block is dropped, and so are blanks before one that is
-// first in its line.
+// A template's source as tokens, with Jinja's rules of white space for trim_blocks and lstrip_blocks (which the
+// libraries that render chat templates set): a newline after a block is dropped, and so are spaces before a block
+// that comes first in its line.
 // Syntax: https://jinja.palletsprojects.com/en/stable/templates/
 #pragma once
 
@@ -29,7 +29,7 @@ struct Token {
   bool is_symbol(std::string_view symbol) const { return type == TokenType::symbol && text == symbol; }
 };
 
-// What is wrong, and where.
+// An error and its position.
 struct SyntaxFault {
   uint32_t at;
   std::string message;

@@ -6,8 +6,8 @@ namespace weft::jinja {
 
 namespace {
 
-// loop.cycle(a, b): one of its arguments, by the loop's index. loop.changed(a, b): whether they are others than those
-// of the call before.
+// loop.cycle(a, b): one of its arguments, by the loop's index. loop.changed(a, b): whether they differ from those
+// of the previous call.
 class LoopMethod final : public Object {
  public:
   enum class Kind : uint8_t { cycle, changed };

@@ -15,9 +15,9 @@ class Loop final : public Object {
 
   using Recurse = std::function<Value(const Value&)>;
 
-  // `accepts` may be empty: all. It is asked as late as possible, as Jinja does: when the next element is wanted.
-  // `recurse`: what loop(iterable) gives; empty for a loop that is not marked as recursive. `level`: how many loops
-  // have called one another for this one.
+  // `accepts` may be empty, which accepts all. It is called as late as possible, as in Jinja: when the next
+  // element is needed. `recurse`: the result of loop(iterable); empty for a loop that is not marked as recursive.
+  // `level`: how many recursive calls led to this loop.
   Loop(Budget* budget, Items items, Accepts accepts, Recurse recurse, int level)
       : Object(budget, items.sequence->depth + 1),
         items_(std::move(items)),
@@ -30,11 +30,11 @@ class Loop final : public Object {
   Value call(Machine& machine, Arguments& arguments) override;
   std::optional<Value> attribute(Machine& machine, std::string_view name) override;
 
-  bool advance();  // to the next element; false: there is none
+  bool advance();  // to the next element; false at the end
   const Value& current() const { return current_; }
   int64_t index0() const { return index0_; }
   bool changed(Machine& machine, const Value& values);  // `values`: a tuple
-  // After the last element: what is left of the loop can no longer ask `accepts`.
+  // Called after the last element: what remains of the loop can no longer call `accepts`.
   void finish();
 
  private:

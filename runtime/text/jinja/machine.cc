@@ -51,7 +51,7 @@ std::optional<Value> Namespace::attribute(Machine& machine, std::string_view nam
 }
 
 std::string Namespace::repr(Machine& machine) {
-  // Namespaces can hold themselves and chains of others, however long.
+  // Namespaces can hold themselves, and chains of others of any length.
   const Machine::Writing writing(machine);
   std::vector<Dict::Entry> entries;
   for (const auto& [name, value] : attributes_) entries.emplace_back(machine.text(name), value);

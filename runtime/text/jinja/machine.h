@@ -1,4 +1,4 @@
-// What one rendering shares: the budget, and the making of values that count against it.
+// State shared within one rendering: the budget, and the construction of values that count against it.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +43,7 @@ class Machine {
   Value dict(std::vector<Dict::Entry> entries);
   Value make_namespace(const std::vector<Dict::Entry>& entries);
 
-  // The writing of a namespace, while it lives. Throws Fault for one within too many others.
+  // Guards the writing of a namespace. Throws Fault for one that is nested in too many others.
   class Writing {
    public:
     explicit Writing(Machine& machine) : machine_(machine) {
@@ -67,7 +67,7 @@ class Machine {
   std::vector<std::shared_ptr<Namespace>> namespaces_;
 };
 
-// namespace(): the one thing whose attributes templates can change.
+// namespace(): the only objects whose attributes templates can change.
 class Namespace final : public Object {
  public:
   explicit Namespace(Budget* budget) : Object(budget, 1) {}

@@ -52,7 +52,7 @@ Value split_method(const Call& call) {
   return call.machine.list(std::move(parts));
 }
 
-// Characters [start, end) of the string, as str.find and its like take them; nothing if start lies behind the end.
+// Characters [start, end) of the string, as for str.find and similar methods; nothing if start is past the end.
 std::optional<std::string_view> part(const std::string& text, const Parameters& given, size_t first) {
   const auto count = static_cast<int64_t>(character_count(text));
   const auto bound = [&](size_t index, int64_t fallback) {
@@ -190,7 +190,7 @@ Value justify_method(const Call& call) {
   if (width <= count) return call.self;
   const int64_t gap = width - count;
   if (static_cast<uint64_t>(gap) > kMaxMemory) throw Fault{"the width is too large"};
-  // str.center puts the odd blank to the left where the width is odd.
+  // str.center puts the extra space on the left where the width is odd.
   const int64_t before = align == '<' ? 0 : align == '>' ? gap : gap / 2 + (gap & width & 1);
   call.machine.budget().check_room(static_cast<size_t>(gap) * fill.size());
   std::string out;

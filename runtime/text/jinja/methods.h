@@ -8,7 +8,7 @@
 namespace weft::jinja {
 
 bool has_method(const Value& object, std::string_view name);
-// Whether Python has a method of that name that changes the object: templates have none of these.
+// Whether Python has a method of that name that changes the object: templates may not call these.
 bool changes_value(const Value& object, std::string_view name);
 
 Value bound_method(Machine& machine, const Value& object, std::string_view name);  // for an object that has it

@@ -139,7 +139,7 @@ std::string_view symbol(Op op) {
   }
 }
 
-// A bound of a slice within [low, high], counted from the end where it is negative.
+// A bound of a slice, clamped to [low, high] and counted from the end where it is negative.
 int64_t clamp_bound(const Value& bound, int64_t count, int64_t fallback, int64_t low, int64_t high) {
   if (bound.is_none()) return fallback;
   require_defined(bound);
@@ -204,7 +204,7 @@ std::partial_ordering order(Machine& machine, const Value& a, const Value& b) {
   if (a.is_number() && b.is_number()) return number_order(a, b);
   if (a.is_string() && b.is_string()) {
     machine.budget().spend_bytes(std::min(a.as_string().size(), b.as_string().size()));
-    return a.as_string().compare(b.as_string()) <=> 0;  // bytes of UTF-8 are in the order of code points
+    return a.as_string().compare(b.as_string()) <=> 0;  // the order of UTF-8 bytes is that of code points
   }
   if (!is_list_like(a) || !is_list_like(b) || a.as_sequence().type != b.as_sequence().type) fail_types("<", a, b);
   const Values &x = a.as_sequence().items, &y = b.as_sequence().items;
@@ -278,7 +278,7 @@ Value plus(const Value& value) {
 
 namespace {
 
-// The element of that name, of a tuple that the filter 'groupby' has made; else null.
+// The element with that name of a tuple that the filter 'groupby' has made; else null.
 const Value* of_group(const Value& object, std::string_view name) {
   if (!object.is_sequence(SequenceType::tuple) || !object.as_sequence().is_group) return nullptr;
   const Values& both = object.as_sequence().items;
@@ -347,7 +347,7 @@ Value get_slice(Machine& machine, const Value& object, const Value& begin, const
     if (!step.is_integral()) throw Fault{"the step of a slice is a " + step.type_name() + ", not an integer"};
   }
   const int64_t count = *length(object);
-  // A step beyond all elements takes one of them, whatever it is.
+  // A step beyond all elements selects one of them, whatever its exact value.
   const int64_t stride = step.is_none() ? 1 : std::clamp(step.as_int(), -count - 1, count + 1);
   if (stride == 0) throw Fault{"the step of a slice is 0"};
   const int64_t low = stride > 0 ? 0 : -1, high = stride > 0 ? count : count - 1;

@@ -29,8 +29,8 @@ Value get_attribute(Machine& machine, const Value& object, std::string_view name
 Value get_item(Machine& machine, const Value& object, const Value& index);
 Value get_slice(Machine& machine, const Value& object, const Value& begin, const Value& end, const Value& step);
 
-// What a loop runs over, as a sequence of its own or the value's; `from`: its first element (generators are read
-// once). A string is its characters, a dict its keys, an undefined value nothing.
+// What a loop runs over, as a new sequence or the value's own; `from`: its first element (generators are read only
+// once). A string is its characters, a dict its keys, an undefined value is empty.
 struct Items {
   std::shared_ptr<const Sequence> sequence;
   size_t from = 0;

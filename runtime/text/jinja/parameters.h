@@ -1,4 +1,4 @@
-// Arguments of a call by the names of a function's parameters.
+// Matches the arguments of a call with the names of a function's parameters.
 #pragma once
 
 #include <initializer_list>
@@ -13,7 +13,7 @@ namespace weft::jinja {
 
 class Parameters {
  public:
-  // Throws Fault for too many arguments, names that there are not, and a missing one of the first `required`.
+  // Throws Fault for too many arguments, unknown names, and if one of the first `required` is missing.
   Parameters(std::string_view function, const Arguments& arguments, std::initializer_list<std::string_view> names,
              size_t required = 0);
 

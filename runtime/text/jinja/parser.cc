@@ -70,7 +70,7 @@ class Parser {
 
   // --- nodes ---
 
-  // One more level of nesting, while it lives.
+  // One more level of nesting during its lifetime.
   class Level {
    public:
     explicit Level(Parser& parser) : parser_(parser) {
@@ -111,7 +111,7 @@ class Parser {
     return node;
   }
 
-  // --- expressions, in the order of binding ---
+  // --- expressions, in order of precedence ---
 
   ExpressionPtr parse_expression(bool with_conditional = true) {
     const Level level(*this);
@@ -311,7 +311,7 @@ class Parser {
     return std::any_of(end.begin(), end.end(), [&](std::string_view name) { return current().is_name(name); });
   }
 
-  // One expression, or several with commas between them, which are a tuple.
+  // One expression, or several separated by commas, which form a tuple.
   ExpressionPtr parse_tuple(bool with_conditional = true, Names end = {}, bool in_parentheses = false) {
     const uint32_t at = current().at;
     ExpressionPtr tuple = make(Op::tuple, at);
@@ -484,7 +484,7 @@ class Parser {
 
   // --- statements ---
 
-  // Up to one of the tags in `end` (which is current then), or up to the end of the template if there are none.
+  // Up to one of the tags in `end` (which is then current), or up to the end of the template if there are none.
   Block parse_block(Names end) {
     const Level level(*this);
     Block block;
@@ -547,7 +547,7 @@ class Parser {
       filter.block = parse_whole_body("endfilter");
       return;
     }
-    if (tag.text == "generation") {  // marks what the model is to learn; it changes no text
+    if (tag.text == "generation") {  // marks what the model is to learn; it does not change the text
       Statement& scope = begin(Statement::Kind::scope);
       const int loops = std::exchange(loops_, 0);
       scope.block = parse_whole_body("endgeneration");
@@ -604,7 +604,7 @@ class Parser {
     statement.block = parse_whole_body("endset");
   }
 
-  // Names, attributes of namespaces, tuples of them.
+  // Names, attributes of namespaces, and tuples of them.
   Target parse_target(Names end, bool with_namespace) {
     const Level level(*this);
     Target tuple;
@@ -662,7 +662,7 @@ class Parser {
     expect_symbol(")");
   }
 
-  // The block of a macro, and which of the special names it mentions.
+  // The block of a macro, and which of the special names it uses.
   void parse_macro_body(Statement& statement, std::string_view end) {
     const int loops = std::exchange(loops_, 0);
     const size_t begin = next_;

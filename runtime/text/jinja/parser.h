@@ -7,8 +7,8 @@
 
 namespace weft::jinja {
 
-// A normalized source. Throws SyntaxFault (lexer.h); tags of Jinja that are for other templates than those of chats
-// (include, extends, block ...) are refused by name.
+// Parses a normalized source. Throws SyntaxFault (lexer.h); tags of Jinja that chat templates do not use (include,
+// extends, block ...) are refused by name.
 Block parse(std::string_view source);
 
 }  // namespace weft::jinja

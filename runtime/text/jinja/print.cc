@@ -11,7 +11,7 @@ namespace weft::jinja {
 
 namespace {
 
-// Text that grows within limits: a list may hold another many times, and that a third.
+// Text with a limit on its growth: a list may hold another many times, and that one a third.
 class Sink {
  public:
   explicit Sink(Machine& machine) : machine_(machine) {}

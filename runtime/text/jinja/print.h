@@ -1,4 +1,4 @@
-// Values as text: as {{ }} prints them, as Python's repr writes them, as JSON.
+// Values as text: as {{ }} prints them, as Python's repr writes them, or as JSON.
 #pragma once
 
 #include <optional>
@@ -11,7 +11,7 @@ namespace weft::jinja {
 std::string to_text(Machine& machine, const Value& value);  // str()
 std::string repr(Machine& machine, const Value& value);
 
-// What Python's json.dumps makes, with its parameters.
+// The output of Python's json.dumps, with its parameters.
 struct JsonStyle {
   bool ascii = false;
   std::optional<std::string> indent;  // of each level; nothing: all in one line

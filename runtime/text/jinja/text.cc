@@ -20,7 +20,7 @@ char32_t title(char32_t c) { return static_cast<char32_t>(utf8proc_totitle(stati
 
 bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
 
-// Byte where the character before byte `at` begins.
+// The byte at which the character before byte `at` begins.
 size_t character_before(std::string_view text, size_t at) {
   do --at;
   while (at > 0 && is_continuation(text[at]));
@@ -126,7 +126,7 @@ bool is_all_in_case(std::string_view text, bool upper) {
 std::string change_case(std::string_view text, Case to) {
   std::string changed;
   changed.reserve(text.size());
-  bool in_word = false;  // after a letter with case: where title() goes on with small letters
+  bool in_word = false;  // after a cased letter: where title() continues in lower case
   for (size_t at = 0; at < text.size();) {
     const bool first = at == 0;
     const char32_t c = next_character(text, at);
@@ -147,7 +147,7 @@ std::string change_case(std::string_view text, Case to) {
 std::string_view strip(std::string_view text, bool left, bool right, std::optional<std::string_view> set) {
   const auto strips = [&](std::string_view character) {
     if (set) {
-      // Whole characters only: UTF-8 finds no character inside of others.
+      // Finds whole characters only: UTF-8 never matches inside another character.
       return set->find(character) != std::string_view::npos;
     }
     size_t at = 0;
@@ -330,7 +330,7 @@ std::optional<double> parse_real(std::string_view text) {
   const auto [stop, error] = std::from_chars(digits.data(), end, value);
   if (stop != end || digits.find('(') != digits.npos) return std::nullopt;
   if (error == std::errc::result_out_of_range) {
-    // Too large or too small: from_chars does not say which, the sign of the exponent does.
+    // Too large or too small: from_chars does not say which, but the sign of the exponent does.
     const size_t e = digits.find_first_of("eE");
     value = e != digits.npos && digits[e + 1] == '-' ? 0.0 : HUGE_VAL;
   }

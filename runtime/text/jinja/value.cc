@@ -9,7 +9,7 @@ namespace weft::jinja {
 
 namespace {
 
-// Keys that Python takes for equal are equal here: 1, 1.0 and true. Only for hashable values.
+// Keys that Python considers equal are equal here: 1, 1.0 and true. Only for hashable values.
 std::weak_ordering key_order(const Value& a, const Value& b) {
   const auto rank = [](const Value& v) {
     if (v.is_number()) return 0;
@@ -44,7 +44,7 @@ int depth_of(const Values& items) {
   return depth + 1;
 }
 
-// Of a value that can be a key: how many values it is made of (a tuple may hold another many times); else 0.
+// For a value that can be a key: how many values it consists of (a tuple may hold another many times); else 0.
 uint32_t key_size(const Value& value) {
   if (value.is_dict()) return 0;
   return value.kind() == Kind::sequence ? value.as_sequence().key_size : 1;
@@ -133,7 +133,7 @@ bool Value::same(const Value& other) const {
     case Kind::integer: return as_int() == other.as_int();
     case Kind::undefined: return as_undefined().why != nullptr && as_undefined().why == other.as_undefined().why;
     case Kind::real: return false;
-    // Python shares equal short strings of a template, as a rule; nothing else can be said of it.
+    // Python usually shares equal short strings of a template; nothing more is guaranteed.
     case Kind::string: return as_string() == other.as_string();
     case Kind::sequence: return &as_sequence() == &other.as_sequence();
     case Kind::dict: return &as_dict() == &other.as_dict();
@@ -153,7 +153,7 @@ Dict::Dict(std::vector<Entry> all, Budget* budget)
   std::iota(order.begin(), order.end(), 0u);
   std::stable_sort(order.begin(), order.end(),
                    [&](uint32_t a, uint32_t b) { return key_order(all[a].first, all[b].first) < 0; });
-  // Of equal keys the first stays, with the value of the last.
+  // Of equal keys, the first is kept, with the value of the last.
   std::vector<bool> replaced(all.size());
   for (size_t i = 0; i < order.size();) {
     size_t end = i + 1;

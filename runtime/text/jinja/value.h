@@ -1,5 +1,5 @@
-// The values of templates: those of Python that Jinja shows. Immutable and shared, except namespaces and the like,
-// which are Objects.
+// The values of templates: the Python values that Jinja exposes. Immutable and shared, except namespaces and the
+// like, which are Objects.
 #pragma once
 
 #include <compare>
@@ -23,7 +23,7 @@ using Values = std::vector<Value>;
 // In the order of Value's alternatives.
 enum class Kind : uint8_t { undefined, none, boolean, integer, real, string, sequence, dict, object };
 
-// What Python calls them. A generator can be read once; it and the views of a dict have no elements by number.
+// Python's type names. A generator can be read only once; generators and views of a dict cannot be indexed.
 enum class SequenceType : uint8_t { list, tuple, range, keys, values, items, generator };
 
 struct Undefined {
@@ -70,15 +70,15 @@ class Value {
   const std::shared_ptr<Object>& as_object() const { return std::get<std::shared_ptr<Object>>(data_); }
   bool is_sequence(SequenceType type) const;
 
-  // Of a boolean or an integer; of any number.
+  // For a boolean or an integer; for any number.
   int64_t as_int() const { return kind() == Kind::boolean ? as_boolean() : std::get<int64_t>(data_); }
   double as_real() const { return kind() == Kind::real ? std::get<double>(data_) : static_cast<double>(as_int()); }
 
   bool truth() const;
-  int depth() const;              // how deep containers lie in one another: 0 for what holds nothing
-  std::string type_name() const;  // as Python says it: "str", "NoneType"
+  int depth() const;              // nesting depth of containers: 0 for what holds nothing
+  std::string type_name() const;  // Python's name: "str", "NoneType"
 
-  // Whether both are one and the same object (Python's `is`).
+  // Whether both are the same object (Python's `is`).
   bool same(const Value& other) const;
 
  private:
@@ -100,7 +100,7 @@ struct Sequence {
   SequenceType type;
   Values items;
   int depth;
-  uint32_t key_size;  // of what can be a key of a dict: how many values it is made of; else 0
+  uint32_t key_size;  // for keys of a dict: how many values it consists of; else 0
   Charge charge;
   mutable size_t taken = 0;  // of a generator
   mutable int64_t start = 0, stop = 0, step = 1;  // of a range
@@ -112,7 +112,7 @@ struct Dict {
   // Later entries replace the value of earlier ones with the same key.
   Dict(std::vector<Entry> all, Budget* budget);
 
-  const Value* find(const Value& key) const;  // null for absent ones, and for what cannot be a key
+  const Value* find(const Value& key) const;  // null if absent, and for values that cannot be keys
   const Value* find(std::string_view key) const;
 
   std::vector<Entry> entries;  // in the order of insertion
@@ -123,13 +123,13 @@ struct Dict {
   Charge charge_;
 };
 
-// Whether a value can be a key: no list and no dict, nor a tuple with one, nor a tuple of more than 1000 values.
+// Whether a value can be a key: not a list, dict, tuple containing one, or tuple of more than 1000 values.
 bool hashable(const Value& value);
 
-// What has attributes or can be called: functions, macros, namespaces, loops.
+// Values that have attributes or can be called: functions, macros, namespaces, loops.
 class Object : public std::enable_shared_from_this<Object> {
  public:
-  Object(Budget* budget, int depth);  // throws Fault for one too deep
+  Object(Budget* budget, int depth);  // throws Fault for one that is nested too deeply
   virtual ~Object() = default;
 
   virtual std::string type_name() const = 0;

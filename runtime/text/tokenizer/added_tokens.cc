@@ -60,7 +60,7 @@ std::vector<TextFragment> AddedTokens::split(std::string_view text, bool normali
   const SpecialText& texts = normalized ? after_ : before_;
   std::vector<TextFragment> fragments;
   size_t done = 0;
-  size_t white_begin = 0, white_end = 0;  // white space that the last token with rstrip took
+  size_t white_begin = 0, white_end = 0;  // white space consumed by the last token with rstrip
   for (size_t at = 0; !texts.empty() && at < text.size();) {
     const SpecialText::Token* found = texts.longest_at(text, at);
     if (found == nullptr) {
@@ -78,7 +78,7 @@ std::vector<TextFragment> AddedTokens::split(std::string_view text, bool normali
       begin -= c.size();
     }
     if (match.rstrip) {
-      // Tokens in white space that one before took are found nevertheless, as in Hugging Face's library.
+      // Tokens in white space that the previous one consumed are still found, as in Hugging Face's library.
       const size_t from = end;
       if (white_begin <= end && end < white_end) end = white_end;
       while (end < text.size()) {

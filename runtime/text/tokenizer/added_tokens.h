@@ -15,10 +15,10 @@ struct AddedToken {
   std::string text;  // not empty, at most kMaxAddedToken bytes
   int32_t id = 0;
   bool special = false;      // matched only where the caller reads special tokens in the text
-  bool normalized = false;   // matched in normalized text, in its own normalized form
-  bool single_word = false;  // not where a word character stands directly before or behind it
-  bool lstrip = false;       // takes white space before it along
-  bool rstrip = false;       // and behind it
+  bool normalized = false;   // matched in normalized text, in normalized form
+  bool single_word = false;  // not directly before or after a word character
+  bool lstrip = false;       // consumes white space before it
+  bool rstrip = false;       // and after it
 };
 
 inline constexpr size_t kMaxAddedToken = 1024;
@@ -26,7 +26,7 @@ inline constexpr size_t kMaxAddedToken = 1024;
 class AddedTokens {
  public:
   AddedTokens() = default;
-  // Of tokens with the same id the last one counts.
+  // Of tokens with the same id, the last one counts.
   AddedTokens(std::vector<AddedToken> tokens, const std::vector<Normalizer>& normalizers);
 
   // Cuts text, which is UTF-8, at the tokens to be found before (`normalized` false) or after normalization. The

@@ -81,7 +81,7 @@ void BpeModel::begin_symbols(std::string_view word, Work& work) const {
       add_known(id);
     } else if (options_.byte_fallback &&
                std::all_of(character.begin(), character.end(), [&](char c) { return byte_id(c) >= 0; })) {
-      // A run of unknown characters goes on behind the bytes, as in Hugging Face's library.
+      // A run of unknown characters continues after the bytes, as in Hugging Face's library.
       for (const char c : character) add(byte_id(c));
     } else if (options_.unknown) {
       if (unknown && !options_.fuse_unknown) add(*options_.unknown);
@@ -127,7 +127,7 @@ void BpeModel::encode(std::string_view word, Work& work, std::vector<int32_t>& i
     if (left.id < 0 || left.next < 0) continue;
     Work::Symbol& right = symbols[static_cast<size_t>(left.next)];
     const Rule* r = rule(left.id, right.id);
-    if (r == nullptr || r->result != best.result) continue;  // one of the two has changed since
+    if (r == nullptr || r->result != best.result) continue;  // one of the two has changed in the meantime
     left.id = best.result;
     left.next = right.next;
     right.id = -1;

@@ -15,9 +15,9 @@ namespace weft {
 
 struct BpeOptions {
   bool byte_level = false;     // symbols begin as bytes; else as characters
-  bool byte_fallback = false;  // a character that is no token becomes the tokens "<0xXX>" of its bytes
+  bool byte_fallback = false;  // a character without a token becomes the tokens "<0xXX>" of its bytes
   bool ignore_merges = false;  // a word that is a token as a whole is that token
-  std::optional<int32_t> unknown;  // for what is no token either; without it such a character vanishes
+  std::optional<int32_t> unknown;  // for a character without any token; without it, such a character vanishes
   bool fuse_unknown = false;       // a run of them becomes one
 };
 
@@ -28,7 +28,7 @@ class BpeModel {
     int32_t left, right, result;
     uint32_t rank;  // the lowest merges first
   };
-  // What one call needs and the next may use again.
+  // Working memory of a call, reused by the next.
   struct Work {
     struct Symbol {
       int32_t id;  // -1: merged into one to the left
@@ -43,12 +43,12 @@ class BpeModel {
     size_t candidates = 0;  // looked at, over all calls: what the time is proportional to, but for a logarithm
   };
 
-  // `ids`: of the tokens that text can become, by their text (byte_level: by the bytes they stand for). Ids are not
-  // negative. Of merges of the same pair the one of the highest rank counts.
+  // `ids`: of the tokens that text can become, by their text (byte_level: by the bytes they stand for). Ids are
+  // not negative. If several merges have the same pair, the one with the highest rank counts.
   BpeModel(TextIndex ids, const std::vector<Merge>& merges, const BpeOptions& options);
 
-  // Appends the ids of a word, which is UTF-8 unless byte_level: symbols merge, the pair of best rank first, of equal
-  // ranks the leftmost. Time n log n. Throws Error for 2^31 bytes or more.
+  // Appends the ids of a word, which is UTF-8 unless byte_level: symbols merge, the pair of best rank first; for
+  // equal ranks, the leftmost. Time n log n. Throws Error for 2^31 bytes or more.
   void encode(std::string_view word, Work& work, std::vector<int32_t>& ids) const;
 
   std::optional<int32_t> find(std::string_view text) const;

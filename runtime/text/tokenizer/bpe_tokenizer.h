@@ -16,13 +16,13 @@
 
 namespace weft {
 
-// What a file describes. Text that is not UTF-8 is read with U+FFFD for its invalid parts, as Hugging Face's
-// library sees it. Then: added tokens, normalization, added tokens in normalized text, words, merges.
+// What a file describes. Text that is not UTF-8 is read with U+FFFD for its invalid parts, as in Hugging Face's
+// library. Then: added tokens, normalization, added tokens in normalized text, words, merges.
 struct BpeParts {
-  // What decoding leaves of the first token that is not special.
+  // What decoding keeps of the first token that is not special.
   enum class Start : uint8_t {
     all,
-    strip,  // all but one `mark` in front
+    strip,  // all but one leading `mark`
     drop,   // all but its marks
   };
 
@@ -41,7 +41,7 @@ struct BpeParts {
 std::unique_ptr<Tokenizer> make_bpe_tokenizer(BpeParts parts);
 
 // The words of a merge as files write it, "Ġ t": two tokens with a space between; the first may begin with one.
-// Adds the merge, ranked behind those there are. Throws Error, saying which token, for one that is not in `ids`.
+// Adds the merge, ranked after the existing ones. Throws Error, saying which token, for one that is not in `ids`.
 void add_merge(std::string_view left, std::string_view right, const TextIndex& ids,
                std::vector<BpeModel::Merge>& merges);
 void add_merge(std::string_view both, const TextIndex& ids, std::vector<BpeModel::Merge>& merges);

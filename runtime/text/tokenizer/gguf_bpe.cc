@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::string_view kPre = "tokenizer.ggml.pre";
 
-// The one that the options want, or the file names.
+// The one that the options request, or that the file names.
 const NamedPreTokenizer& pre_tokenizer(const GgufFile& file, const TokenizerOptions& options,
                                        std::vector<std::string>& warnings) {
   if (!options.pre_tokenizer.empty()) return wanted_pre_tokenizer(options);

@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// BOS and EOS around the text, as tokenizer_config.json wants them.
+// BOS and EOS around the text, as tokenizer_config.json says.
 void add_ends(const TokenizerConfig& config, bool usual_bos, Vocabulary& vocabulary) {
   if (config.add_bos.value_or(usual_bos) && vocabulary.bos) vocabulary.prefix = {*vocabulary.bos};
   if (config.add_eos.value_or(false) && vocabulary.eos) vocabulary.suffix = {*vocabulary.eos};
@@ -52,14 +52,14 @@ std::unique_ptr<Tokenizer> from_tokenizer_model(const fs::path& path, const Toke
   BpeParts parts = read_tiktoken(file.text(), file.path());
   if (!options.pre_tokenizer.empty()) {
     set_pre_tokenizer(wanted_pre_tokenizer(options), parts);
-    parts.options.ignore_merges = true;  // ranks are of whole words, too
+    parts.options.ignore_merges = true;  // whole words have ranks too
   }
   apply_config(config, parts);
   add_ends(config, true, parts.vocabulary);
   return make_bpe_tokenizer(std::move(parts));
 }
 
-// vocab.json says nothing of the pattern: the class of the tokenizer or of the model does.
+// vocab.json says nothing about the pattern: the class of the tokenizer or of the model does.
 std::string_view pre_tokenizer_of(const TokenizerConfig& config, std::vector<std::string>& warnings) {
   const std::string& kind = config.tokenizer_class;
   if (kind.starts_with("Qwen2")) return "qwen2";

@@ -7,7 +7,7 @@
 namespace weft {
 namespace {
 
-// Compatibility forms make 33 bytes of 3; and a mark may stand in front of a single letter.
+// Compatibility forms turn 3 bytes into 33, and a mark may precede a single letter.
 constexpr size_t kMaxGrowth = 64, kMaxAddition = 4096;
 
 }  // namespace
@@ -32,7 +32,7 @@ Normalizer replace(Regex pattern, std::string content) {
       out += text.substr(done, match.begin - done);
       out += content;
       done = match.end;
-      if (out.size() > kMaxGrowth * text.size() + kMaxAddition) break;  // `apply_all` says so
+      if (out.size() > kMaxGrowth * text.size() + kMaxAddition) break;  // `apply_all` reports it
     }
     return out += text.substr(done);
   };

@@ -20,7 +20,7 @@ Normalizer replace(std::string text, std::string content);
 // `content` before text that is not empty.
 Normalizer prepend(std::string content);
 
-// All of them in order. Throws Error where text grows beyond what any sensible normalizer makes of it.
+// All of them in order. Throws Error where text grows beyond what any sensible normalizer produces.
 std::string apply_all(const std::vector<Normalizer>& normalizers, std::string_view text);
 
 // The text with `to` for each `from`, which is not empty.

@@ -114,7 +114,7 @@ std::vector<Regex::Match> find_text(std::string_view text, std::string_view want
   return matches;
 }
 
-// Writes every word anew: append(word, text so far).
+// Rewrites every word: append(word, text so far).
 template <class Append>
 void rewrite(Words& words, Append append) {
   std::string text;

@@ -36,7 +36,7 @@ enum class PrependScheme : uint8_t { first, never, always };
 PreTokenizer split_at(Regex pattern, SplitBehavior behavior, bool invert);
 PreTokenizer split_at(std::string text, SplitBehavior behavior, bool invert);
 
-// Cuts at numeric characters: each a word of its own, or runs of them.
+// Cuts at numeric characters: each a separate word, or runs of them.
 PreTokenizer split_digits(bool individually);
 
 // Replaces spaces by `mark`, puts one before words that do not begin with one (always, or only where the input
@@ -46,7 +46,7 @@ PreTokenizer metaspace(std::string mark, PrependScheme scheme, bool split);
 // A space before words that do not begin with one.
 PreTokenizer prefix_space();
 
-// Patterns of families of models, for split_at.
+// Patterns of model families, for split_at.
 extern const std::string_view kGpt2Pattern, kLlama3Pattern, kQwen2Pattern, kTekkenPattern;
 
 }  // namespace weft

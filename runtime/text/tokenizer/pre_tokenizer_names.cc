@@ -10,7 +10,7 @@
 namespace weft {
 namespace {
 
-// What llama.cpp does with files that name no way or "default".
+// llama.cpp's behaviour for files that name nothing or "default".
 constexpr std::array<std::string_view, 1> kDefaultNames = {"default"};
 const std::array<std::string_view, 4> kDefaultPatterns = {R"([\p{P}\$\+<=>\^~\|]+)", kGpt2Pattern, R"(\p{N}+)",
                                                           R"([0-9][0-9][0-9])"};

@@ -45,11 +45,11 @@ std::string category_class(std::string_view name) {
 std::string word_class() {
   return category_class("L") + category_class("M") + category_class("Nd") + category_class("Nl") +
          category_class("Pc") + R"(\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})"
-         // Oniguruma takes these for digits, alone of those of category No.
+         // Oniguruma considers these digits, alone among those of category No.
          R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
 }
 
-// Reads a pattern from left to right and writes it anew.
+// Reads a pattern from left to right and rewrites it.
 class Translator {
  public:
   explicit Translator(std::string_view pattern) : pattern_(pattern) {}
@@ -114,16 +114,16 @@ class Translator {
     if (peek(1) == '?' && std::string_view(":=!<>#").find(peek(2)) == std::string_view::npos) {
       size_t i = 2;
       while (peek(i) == 'i' || peek(i) == 'x' || peek(i) == '-') ++i;
-      // (?m) is "dot matches newline" for the one and something else for the other.
+      // (?m) is "dot matches newline" in one and something else in the other.
       if (i == 2) refuse("this kind of group");
-      // Without a colon, options reach over the following alternatives for the one and not for the other.
+      // Without a colon, options apply to the following alternatives in one and not in the other.
       if (peek(i) != ':' && !(peek(i) == ')' && at_ == 0)) refuse("an option for the rest of a group");
     }
     out_ += '(';
     ++at_;
   }
 
-  // {n,m}: what may follow it means different things to the two.
+  // {n,m}: what may follow it has different meanings in the two.
   void counted() {
     const size_t end = pattern_.find_first_not_of("0123456789,", at_ + 1);
     if (end == pattern_.npos || end == at_ + 1 || pattern_[end] != '}') {
@@ -224,8 +224,8 @@ std::string message(int code) {
 PCRE2_SPTR bytes(std::string_view text) { return reinterpret_cast<PCRE2_SPTR>(text.data()); }
 
 constexpr size_t kMaxPattern = 64 << 10;
-// Steps of backtracking that a match may take, and how many more all matches in a text: a run of spaces is walked
-// back over. Without the sum a pattern could take its limit at every byte.
+// Steps of backtracking that one match may take, and how many more all matches in a text may take together: a run
+// of spaces is backtracked over. Without the total, a pattern could reach its limit at every byte.
 constexpr uint32_t kStepsOfMatch = 1000;
 constexpr uint64_t kSteps = 1'000'000, kStepsPerByte = 64;
 constexpr uint32_t kHeapKib = 256 << 10;
@@ -247,7 +247,7 @@ Regex::Regex(std::string_view pattern) : pattern_(pattern) {
                                    &error, &offset, context.get());
   if (code == nullptr) throw Error("pattern " + in_quotes(pattern) + ": " + message(error));
   code_ = std::shared_ptr<const void>(code, [](void* p) { pcre2_code_free(static_cast<pcre2_code*>(p)); });
-  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where it fails, matching interprets
+  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // if this fails, matching interprets
 }
 
 std::vector<Regex::Match> Regex::find_all(std::string_view text) const {

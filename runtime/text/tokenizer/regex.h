@@ -9,10 +9,10 @@
 
 namespace weft {
 
-// The pattern in PCRE2's syntax. Files write patterns for Oniguruma (Ruby syntax) or Rust's regex crate, where
-// \s, \w and \d mean what Unicode's properties say, and \p{L} knows newer characters than PCRE2 does. Throws
-// Error, saying what, for what would silently mean something else: class operations ([a&&b], [a[b]]), \h,
-// and quantifiers after {n,m}.
+// The pattern in PCRE2's syntax. Files contain patterns for Oniguruma (Ruby syntax) or Rust's regex crate, where
+// \s, \w and \d follow Unicode's properties, and \p{L} knows newer characters than PCRE2 does. Throws Error,
+// saying why, for what would silently change its meaning: class operations ([a&&b], [a[b]]), \h, and quantifiers
+// after {n,m}.
 std::string pcre2_pattern(std::string_view pattern);
 
 // Immutable, so threads may share one.
@@ -22,11 +22,11 @@ class Regex {
     size_t begin, end;  // bytes
   };
 
-  // Compiles once, for the machine where PCRE2 can. Throws Error, naming the pattern, if it is none.
+  // Compiled once, to machine code where PCRE2 can. Throws Error, naming the pattern, if it is not a valid one.
   explicit Regex(std::string_view pattern);
 
-  // The matches from left to right in text that is UTF-8, none overlapping. Empty ones count, except directly after
-  // another. Throws Error where the pattern needs more backtracking than any tokenizer's does.
+  // The matches from left to right in text that is UTF-8, none overlapping. Empty ones count, except directly
+  // after another. Throws Error where the pattern needs more backtracking than any real tokenizer's does.
   std::vector<Match> find_all(std::string_view text) const;
 
  private:

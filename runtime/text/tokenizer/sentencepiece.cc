@@ -11,7 +11,7 @@
 namespace weft {
 namespace {
 
-// Fields of a protobuf message, one after another, within their bounds.
+// Fields of a protobuf message, in order, within their bounds.
 class Message {
  public:
   Message(std::string_view data, size_t offset, const std::string& source)
@@ -32,7 +32,7 @@ class Message {
   }
   uint64_t field() const { return field_; }
 
-  // The value of the current field, of the type that the format gives it.
+  // The value of the current field, with the type that the format gives it.
   int64_t number() {
     want(0);
     return static_cast<int64_t>(varint());
@@ -192,7 +192,7 @@ SentencePieceModel read_sentencepiece(std::string_view data, const std::string& 
       case 2: read_trainer(root.message(), ids); trainer = true; break;
       case 3: read_normalizer(root.message(), model); normalizer = true; break;
       case 5:
-        // Applies to decoded text.
+        // This one applies to decoded text.
         for (Message spec = root.message(); spec.next();) {
           if (spec.field() == 2 && !spec.bytes().empty()) spec.fail("a denormalizer, which this build does not support");
         }

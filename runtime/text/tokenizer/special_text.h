@@ -25,7 +25,7 @@ class SpecialText {
   };
 
   SpecialText() = default;
-  // Where two tokens have the same text the larger id counts.
+  // Where two tokens have the same text, the larger id counts.
   explicit SpecialText(std::vector<Token> tokens);
 
   bool empty() const { return tokens_.empty(); }

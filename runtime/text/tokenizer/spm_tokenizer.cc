@@ -105,7 +105,7 @@ SpmTokenizer::SpmTokenizer(Vocabulary vocab, std::vector<std::string> bytes, boo
       case TokenType::unused:
       case TokenType::user_defined:
         if (text.empty()) break;
-        ids_[text] = id;  // of tokens with the same text the last one counts
+        ids_[text] = id;  // of tokens with the same text, the last one counts
         longest_ = std::max(longest_, text.size());
         break;
     }
@@ -141,7 +141,7 @@ void SpmTokenizer::encode_plain(std::string_view plain, bool at_start, std::vect
 
   std::vector<Symbol> symbols;
   for (size_t begin = 0; begin < text.size();) {
-    // Of text that is not UTF-8 a symbol is a maximal subpart, which becomes byte tokens and takes nothing else along.
+    // In text that is not UTF-8, a symbol is a maximal subpart, which becomes byte tokens and nothing more.
     const size_t length = first_utf8_sequence(std::string_view(text).substr(begin)).length;
     const auto i = static_cast<int32_t>(symbols.size());
     symbols.push_back({i - 1, i + 1, static_cast<uint32_t>(begin), static_cast<uint32_t>(length)});
@@ -186,7 +186,7 @@ void SpmTokenizer::encode_plain(std::string_view plain, bool at_start, std::vect
   }
 }
 
-// A character that is no token itself.
+// A character that is not a token itself.
 void SpmTokenizer::append_character(std::string_view character, std::vector<int32_t>& ids) const {
   const auto byte_id = [this](char c) { return byte_ids_[static_cast<uint8_t>(c)]; };
   if (std::all_of(character.begin(), character.end(), [&](char c) { return byte_id(c) >= 0; })) {

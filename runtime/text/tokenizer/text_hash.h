@@ -1,4 +1,4 @@
-// Hashing of texts from files that nobody vouches for.
+// Hashing of texts from untrusted files.
 #pragma once
 
 #include <cstddef>

@@ -12,7 +12,8 @@
 namespace weft {
 namespace {
 
-// Merges are found by cutting tokens everywhere, so their length is bounded; Llama-3's longest has 128 bytes.
+// Merges are found by cutting tokens at every position, so their length is limited; Llama-3's longest has 128
+// bytes.
 constexpr size_t kMaxToken = 512;
 
 std::optional<std::string> from_base64(std::string_view text) {
@@ -34,7 +35,7 @@ std::optional<std::string> from_base64(std::string_view text) {
   return bytes;
 }
 
-// As the tokenizer.json of Llama 3.1 and later names them, in the order of ids.
+// The names in the tokenizer.json of Llama 3.1 and later, in the order of ids.
 std::vector<std::string> llama3_special_tokens() {
   std::vector<std::string> names = {"<|begin_of_text|>",            "<|end_of_text|>",
                                     "<|reserved_special_token_0|>", "<|reserved_special_token_1|>",
@@ -46,7 +47,7 @@ std::vector<std::string> llama3_special_tokens() {
   return names;
 }
 
-// Every way to make a token of two others, ranked by the token: what tiktoken finds while it merges.
+// Every way to form a token from two others, ranked by the token: what tiktoken finds while it merges.
 std::vector<BpeModel::Merge> merges_of(const std::vector<std::string>& tokens, const TextIndex& ids) {
   std::vector<BpeModel::Merge> merges;
   for (size_t i = 0; i < tokens.size(); ++i) {

@@ -74,7 +74,7 @@ void read_if_there(const std::filesystem::path& path, Read read) {
   read(JsonNode(json, source));
 }
 
-// Ids may leave holes, but not so many that memory is a question.
+// Ids may leave gaps, but not so large that memory becomes a problem.
 constexpr size_t kHoles = 1 << 16;
 
 void put(const AddedToken& token, const std::string& source, Vocabulary& vocabulary) {
@@ -173,7 +173,7 @@ void apply_config(const TokenizerConfig& config, BpeParts& parts, AddedIds added
     else if (parts.bytes[i].empty()) parts.bytes[i] = token.text;
     parts.added.push_back(std::move(token));
   }
-  // Whatever tokens that end generation were, they are no text.
+  // Whatever type the tokens that end generation had, they are not text.
   std::set<int32_t> ends;
   for (const int32_t id : parts.vocabulary.ends) {
     if (parts.vocabulary.types[static_cast<size_t>(id)] == TokenType::control) ends.insert(id);

@@ -14,7 +14,7 @@ namespace {
   type.fail("is " + in_quotes(type.text()) + ", which this build does not support");
 }
 
-// Runs `make`, adding file and path to its error.
+// Runs `make`, prefixing its error with file and path.
 template <class Make>
 auto located(const JsonNode& node, Make make) {
   try {
@@ -24,7 +24,7 @@ auto located(const JsonNode& node, Make make) {
   }
 }
 
-// One character; its UTF-8.
+// One character, in UTF-8.
 const std::string& character(const JsonNode& node) {
   const std::string& text = node.text();
   if (text.empty() || first_utf8_sequence(text).length != text.size()) {
@@ -86,7 +86,7 @@ SplitBehavior split_behavior(const JsonNode& node) {
 }
 
 PrependScheme prepend_scheme(const JsonNode& node) {
-  // Files from before there were schemes say add_prefix_space.
+  // Older files, without schemes, have add_prefix_space.
   const bool prefix = node.at("add_prefix_space").flag(true);
   const JsonNode scheme = node.at("prepend_scheme");
   if (scheme.is_null()) return prefix ? PrependScheme::always : PrependScheme::never;
@@ -160,7 +160,7 @@ struct Decoding {
   std::vector<std::string>& texts;  // of tokens that are neither special nor bytes; in the end their bytes
   bool byte_level = false;
   bool byte_fallback = false;
-  bool fused = false;  // what follows acts on the whole text
+  bool fused = false;  // whether further steps act on the whole text
 
   void read(const JsonNode& node);
   void read_strip(const JsonNode& node);
@@ -188,7 +188,7 @@ void Decoding::read(const JsonNode& node) {
     const std::string& mark = character(node.at("replacement"));
     for (std::string& text : texts) text = replace_all(text, mark, " ");
     if (prepend_scheme(node) != PrependScheme::never) {
-      // Marks are spaces by now; a space of a token itself goes as well, which no vocabulary has.
+      // Marks have become spaces here; a space in the token itself is removed too, but no vocabulary has one.
       parts.start = BpeParts::Start::drop;
       parts.mark = " ";
     }
@@ -207,7 +207,7 @@ void Decoding::read_strip(const JsonNode& node) {
   parts.mark = character(node.at("content"));
 }
 
-// Ids of tokens are dense but for a few holes, or a file could ask for any amount of memory.
+// Ids of tokens are dense except for a few gaps, or a file could demand any amount of memory.
 constexpr size_t kHoles = 1 << 16;
 
 void place(BpeParts& parts, const JsonNode& node, const std::string& text, int32_t id, TokenType type, size_t tokens) {
@@ -274,12 +274,12 @@ void read_model(const JsonNode& model, BpeParts& parts, TextIndex& ids, size_t t
   }
 }
 
-// Added tokens have the ids that Hugging Face's library gives them, whatever the file says: that of the vocabulary, or
-// of an earlier added token, with the same text; else one behind all others.
+// Added tokens have the ids that Hugging Face's library gives them, whatever the file says: that of the token in
+// the vocabulary, or of an earlier added token, with the same text; otherwise the next one after all others.
 void read_added(const JsonNode& list, BpeParts& parts, const TextIndex& ids, size_t vocab, size_t tokens) {
   TextIndex added;
   auto next = static_cast<int32_t>(vocab);
-  std::string first_other;  // of the tokens that the file gives another id
+  std::string first_other;  // of the tokens that have a different id in the file
   size_t others = 0;
   list.each([&](const JsonNode& node) {
     AddedToken token;

@@ -8,14 +8,15 @@
 
 namespace weft {
 
-// What the file describes, without what only tokenizer_config.json says: bos, eos, ends. Model "BPE" in all its
-// forms; normalizers NFC, NFD, NFKC, NFKD, Lowercase, Replace, Prepend; pre-tokenizers Split, ByteLevel (as the last
-// one), Metaspace, Digits; post-processors TemplateProcessing, ByteLevel; decoders ByteLevel, Metaspace, Replace,
-// ByteFallback, Fuse, Strip; sequences of each. Truncation and padding are not a tokenizer's business here and are
-// ignored. Throws Error, naming file and JSON path, for anything else and for what contradicts itself.
+// What the file describes, without what only tokenizer_config.json states: bos, eos, ends. Model "BPE" in all its
+// forms; normalizers NFC, NFD, NFKC, NFKD, Lowercase, Replace, Prepend; pre-tokenizers Split, ByteLevel (as the
+// last one), Metaspace, Digits; post-processors TemplateProcessing, ByteLevel; decoders ByteLevel, Metaspace,
+// Replace, ByteFallback, Fuse, Strip; sequences of each. Truncation and padding do not concern a tokenizer here
+// and are ignored. Throws Error, naming file and JSON path, for anything else and for contradictions.
 //
-// Texts decode as in that library but where byte tokens do not make UTF-8 (here U+FFFD per maximal subpart, there per
-// byte of the run), and where an added token of a byte-level vocabulary has characters outside ASCII (here itself).
+// Texts decode as in that library, except where byte tokens do not form UTF-8 (here U+FFFD per maximal subpart,
+// there per byte of the run), and where an added token of a byte-level vocabulary has characters outside ASCII
+// (here unchanged).
 BpeParts read_tokenizer_json(const std::filesystem::path& path);
 
 }  // namespace weft

@@ -11,7 +11,7 @@ namespace weft {
 
 struct SentencePieceModel {
   Vocabulary vocabulary;
-  bool space_prefix = true;  // a space in front of the text
+  bool space_prefix = true;  // a space before the text
 };
 
 // Reads the protobuf (sentencepiece_model.proto of https://github.com/google/sentencepiece). `source` names the file
@@ -22,7 +22,7 @@ SentencePieceModel read_sentencepiece(std::string_view data, const std::string& 
 // Reads lines "BASE64 RANK"; the special tokens of Llama 3 follow the last rank. Throws Error, naming the line.
 BpeParts read_tiktoken(std::string_view text, const std::string& source);
 
-// Which of the two: a protobuf begins with the tag of its first piece, which no base64 is.
+// Distinguishes the two: a protobuf begins with the tag of its first piece, which cannot begin base64.
 inline bool is_sentencepiece(std::string_view data) { return data.starts_with('\n'); }
 
 }  // namespace weft

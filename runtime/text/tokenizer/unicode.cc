@@ -50,7 +50,7 @@ std::string normalize(std::string_view text, NormalForm form) {
     const size_t length = first_utf8_sequence(text).length;
     const char32_t c = decode_utf8(text.substr(0, length));
     text.remove_prefix(length);
-    utf8proc_int32_t parts[32] = {static_cast<utf8proc_int32_t>(c)};  // a character has at most 18
+    utf8proc_int32_t parts[32] = {static_cast<utf8proc_int32_t>(c)};  // a character decomposes into at most 18
     utf8proc_ssize_t count = 1;
     int boundary = 0;
     if (c >= 0x80 && is_normalized(c)) {
@@ -87,7 +87,7 @@ std::string lowercase(std::string_view text) {
   while (!text.empty()) {
     const size_t length = first_utf8_sequence(text).length;
     const char32_t c = decode_utf8(text.substr(0, length));
-    if (c == 0x130) {  // the one character whose lower case is two
+    if (c == 0x130) {  // the only character whose lower case has two code points
       out += "i\xCC\x87";
     } else {
       append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));

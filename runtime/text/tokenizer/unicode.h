@@ -1,4 +1,4 @@
-// Unicode normalization and the few character properties that tokenizers ask for.
+// Unicode normalization and the few character properties that tokenizers need.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@ enum class NormalForm : uint8_t { nfc, nfd, nfkc, nfkd };
 // Time n log n, whatever the combining marks.
 std::string normalize(std::string_view text, NormalForm form);
 
-// Every character of the text, which is UTF-8, by its own lower case (no context: a final sigma stays a
-// sigma; letters newer than Unicode 15 keep their case).
+// Lower-cases each character of the text, which is UTF-8, on its own (no context: a final sigma stays a sigma;
+// letters newer than Unicode 15 keep their case).
 std::string lowercase(std::string_view text);
 
 bool is_white_space(char32_t c);  // property White_Space

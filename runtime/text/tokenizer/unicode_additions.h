@@ -1,6 +1,6 @@
-// Where the tokenizers that models were made with know another Unicode than the libraries of Debian 12 (PCRE2:
-// Unicode 14, utf8proc: 15). Their patterns know characters of later versions; their normalizers stopped at an earlier
-// one, and ids must be theirs.
+// Where the tokenizers that models were made with use a different Unicode version from the libraries of Debian 12
+// (PCRE2: Unicode 14, utf8proc: 15). Their patterns know characters of later versions; their normalizers stopped
+// at an earlier one, and ids must match theirs.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +18,10 @@ struct CharacterRange {
   char32_t first, last;
 };
 
-// Characters that Unicode 15 and later versions assigned, in their order.
+// Characters that Unicode 15 and later versions assigned, in order.
 std::span<const UnicodeAddition> unicode_additions();
 
-// Characters that normalization leaves as they are and where they are, in their order.
+// Characters that normalization leaves unchanged and in place, in order.
 std::span<const CharacterRange> not_normalized();
 
 }  // namespace weft

@@ -59,7 +59,7 @@ std::vector<TokenType> read_types(const GgufFile& file, const std::vector<std::s
   const std::vector<int32_t> numbers = file.get_i32_array(kTypes);
   check_length(file, kTypes, numbers.size(), texts.size());
   for (size_t i = 0; i < numbers.size(); ++i) {
-    // 0 is "undefined", which says nothing against a normal token.
+    // 0 is "undefined", which does not contradict a normal token.
     if (numbers[i] < 0 || numbers[i] > 6) {
       file.fail(kTypes, element(i) + " is " + std::to_string(numbers[i]) + ", wanted 0 to 6");
     }
@@ -72,7 +72,7 @@ std::vector<TokenType> read_types(const GgufFile& file, const std::vector<std::s
   return types;
 }
 
-// The id that `key` names; where the file lacks it, `usual` if that token is of type `type`.
+// The id that `key` names; if the file lacks it, `usual` if that token has type `type`.
 std::optional<int32_t> read_id(const GgufFile& file, std::string_view key, std::optional<int32_t> usual,
                                TokenType type, const std::vector<TokenType>& types) {
   if (file.find(key) == nullptr) {
@@ -116,7 +116,7 @@ bool is_merged(const GgufFile& file, std::string_view text) {
   });
 }
 
-// Whether to add the token `id`; asking for it in the file without having it is an error.
+// Whether to add the token `id`; the file must not request it without having it.
 bool read_add(const GgufFile& file, std::string_view key, bool usual, std::optional<int32_t> id) {
   const bool add = file.get_bool(key, usual);
   if (add && !id && file.find(key) != nullptr) file.fail(key, "is true, but the file names no such token");
@@ -159,8 +159,8 @@ void add_known_ends(Vocabulary& vocabulary, const std::function<bool(std::string
   const auto has = [&](std::string_view text) {
     return std::find(vocabulary.texts.begin(), vocabulary.texts.end(), text) != vocabulary.texts.end();
   };
-  // Two texts mean other things in other company: where a message ends with a call or a return, "<|end|>" parts the
-  // messages of one turn; and among other tags of HTML, "</s>" is one.
+  // Two texts have other meanings in some vocabularies: where a message ends with a call or a return, "<|end|>"
+  // separates the messages of one turn; and among other HTML tags, "</s>" is one too.
   const bool is_parted = (has("<|return|>") && has("<|call|>")) || (has("<|calls|>") && has("<|flush|>"));
   const bool has_tags = has("</b>") && has("</i>");
   const auto means_other = [&](std::string_view text, TokenType type) {

@@ -24,12 +24,12 @@ struct Vocabulary {
   std::optional<int32_t> bos, eos, unknown;
   std::vector<int32_t> prefix, suffix;  // what `encode` with add_special puts first and last
   std::vector<int32_t> ends;            // end-of-generation tokens, in the order of ids: eos, <|eot_id|>, <|im_end|> ...
-  std::vector<std::string> warnings;    // a line each: what the file left open, or what it says and does not count
+  std::vector<std::string> warnings;    // a line each: what the file left open, or what it says that has no effect
 
   size_t size() const { return texts.size(); }
 };
 
-// What holds where the file says nothing.
+// Defaults where the file says nothing.
 struct VocabularyDefaults {
   bool add_bos = false;
   bool add_eos = false;
@@ -40,9 +40,10 @@ struct VocabularyDefaults {
 // Whether a text is known as that of a token which ends a turn of a chat, or a text: "<|im_end|>".
 bool is_known_end(std::string_view text);
 
-// Adds to `ends` what generation ends with whatever the file says: eos, and the tokens whose texts are known to end a
-// turn. Whatever their type was, these become control tokens: no text, and found in text only where special tokens are.
-// `is_merged`: whether merges make a text; a normal token of that text then is a piece of ordinary text. Empty: none.
+// Adds to `ends` the tokens that end generation whatever the file says: eos, and the tokens whose texts are known
+// to end a turn. Whatever their type was, these become control tokens: not text, and found in text only where
+// special tokens are. `is_merged`: whether merges produce a text; a normal token with that text is then a piece of
+// ordinary text. Empty: none.
 void add_known_ends(Vocabulary& vocabulary, const std::function<bool(std::string_view)>& is_merged = nullptr);
 
 // Reads tokenizer.ggml.{tokens,scores,token_type,*_token_id,*_token_ids,add_*_token}. Throws Error, naming file and key,

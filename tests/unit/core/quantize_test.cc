@@ -98,7 +98,7 @@ TEST(Quantize, ConstantBlocks) {
   }
 }
 
-// The outlier is kept; what is lost beside it is no more than one step.
+// The outlier is kept; the values beside it lose no more than one step.
 TEST(Quantize, OneOutlier) {
   for (const Format format : kBlockFormats) {
     for (const float outlier : {1000.0f, -1000.0f}) {
@@ -201,7 +201,7 @@ TEST(Quantize, RefusesWhatIsNotFinite) {
                       "element " + std::to_string(at) + " is " + std::to_string(bad) + ", and Q6_K holds finite");
     }
   }
-  // The largest finite values are not taken for more.
+  // The largest finite values are not mistaken for larger ones.
   std::fill(values.begin(), values.end(), std::numeric_limits<float>::max());
   EXPECT_EQ(first_not_finite(values.data(), values.size()), values.size());
 }

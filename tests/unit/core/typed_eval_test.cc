@@ -198,7 +198,7 @@ TEST(TypedEval, Contractions) {
     const auto w = quantized<Hidden, Embed>(format, {19, 64});
     const auto heads = quantized<KvHead, HeadDim, Embed>(format, {2, 8, 64});
     check(label, contract<Embed>(x, w), fast);
-    check(label + " norm before, gate behind",
+    check(label + " norm before, gate after",
           silu(contract<Embed>(rms_norm<Embed>(x, 1e-5f), w)) * contract<Embed>(rms_norm<Embed>(x, 1e-5f), w), fast);
     check(label + " residual", random<f32, Pos, Hidden>({5, 19}) + contract<Embed>(x, w), fast);
     check(label + " rope", rope<HeadDim>(contract<Embed>(x, heads), pos), fast);

@@ -390,7 +390,7 @@ TEST(Architectures, TiedOutput) {
   EXPECT_CONTAINS(error_of(model), "'lm_head.weight' is missing");
 }
 
-// An output of its own counts, whatever the configuration says.
+// A separate output counts, whatever the configuration says.
 TEST(Architectures, AnOutputThatIsNotTheEmbeddingIsNotTied) {
   HfModel model = HfModel::random("qwen2");
   const auto want = logits_of(model);
@@ -555,7 +555,7 @@ TEST(Architectures, OptionsThatNobodyKnowsAreNamed) {
   HfModel model = HfModel::random("llama");
   model.config["model_type"] = "gpt_neox";
   EXPECT_CONTAINS(error_of(model), "'gpt_neox' is not among those of this build: gemma2, gemma3, llama, mistral, mixtral, qwen2, qwen3");
-  // What is switched off, or says nothing about the computation, is no obstacle.
+  // What is switched off, or says nothing about the computation, is accepted.
   model = HfModel::random("llama");
   const auto want = logits_of(model);
   for (const auto& [key, value] : std::map<std::string, nlohmann::json>{

@@ -194,7 +194,7 @@ TEST_F(WithDevice, ThreadsShareADevice) {
   EXPECT_GE(gpu->program_stats().from_memory, 8);
 }
 
-// Devices of their own, as several processes have: what they share is the folder.
+// Separate devices, as several processes have: they share only the folder.
 TEST_F(WithDevice, DevicesOfSeveralThreadsShareAFolder) {
   test::in_threads([&](int) { run(*device()); });
   ASSERT_EQ(cached().size(), 1u);

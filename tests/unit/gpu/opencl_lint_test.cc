@@ -1,5 +1,5 @@
 // The OpenCL C that is rendered, checked by a strict compiler: version 1.2 of the language, no extension, no
-// warning. Skipped where there is no clang-19.
+// warning. Skipped without clang-19.
 #include <gtest/gtest.h>
 #include <unistd.h>
 

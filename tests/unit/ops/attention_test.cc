@@ -36,7 +36,7 @@ TEST(Attention, CausalPatternAgreesWithTheProgram) {
       const StepCase fast = attention_case(shape);
       StepCase general = fast;
       Step& step = general.graph.steps[0];
-      // The same score behind a negation of a negation.
+      // The same score after a double negation.
       ScalarProgram& program = step.regions[0].body.program;
       const uint16_t negated = program.add({.op = ScalarOp::neg, .type = Element::f32, .a = program.result()});
       program.add({.op = ScalarOp::neg, .type = Element::f32, .a = negated});

@@ -220,9 +220,9 @@ TEST(SlidingWindow, ForkAndTrimWithinTheWindow) {
   EXPECT_EQ(cache.block_tables(1).first(a), 92);
   EXPECT_EQ(cache.shortest(a), 101);
   EXPECT_EQ(error_of([&] { cache.trim(a, 100); }),
-            "sequence 0 cannot keep 100 tokens: its window of 10 has left the first 92 behind, so at least 101 stay");
+            "sequence 0 cannot keep 100 tokens: its window of 10 has passed the first 92, so at least 101 must stay");
   EXPECT_EQ(error_of([&] { cache.fork(a, 50); }),
-            "sequence 0 cannot share 50 tokens: its window of 10 has left the first 92 behind, so at least 101 stay");
+            "sequence 0 cannot share 50 tokens: its window of 10 has passed the first 92, so at least 101 must stay");
   EXPECT_EQ(cache.length(a), 102);
   const auto logits_after = [&](int32_t count, int32_t next) {
     std::vector<int32_t> text(tokens.begin(), tokens.begin() + count);

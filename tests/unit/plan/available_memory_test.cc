@@ -91,7 +91,7 @@ TEST(AvailableMemory, InWords) {
   EXPECT_EQ(bytes_text(25769803776), "25769803776 bytes (25.8 GB)");
 }
 
-// The number in front of `unit`, which is looked for from `from` on.
+// The number before `unit`, which is looked for from `from` on.
 size_t number_before(const std::string& text, const std::string& unit, size_t from = 0) {
   const size_t end = text.find(unit, from);
   if (end == text.npos) return 0;

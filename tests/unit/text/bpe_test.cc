@@ -39,7 +39,7 @@ TEST(Utf8, CharactersAndReplacement) {
 
 TEST(Regex, Matches) {
   EXPECT_EQ(matches("a+", "baaca"), "[aa][a]");
-  EXPECT_EQ(matches("x*", "axb"), "[][x][]");   // not empty directly behind a match
+  EXPECT_EQ(matches("x*", "axb"), "[][x][]");   // not empty directly after a match
   EXPECT_EQ(matches("é?", "éé"), "[é][é]");
   EXPECT_EQ(matches("^a$", "a\nb\na"), "[a][a]");  // lines
   EXPECT_EQ(matches("[^a]", "a\n"), "[\n]");
@@ -79,7 +79,7 @@ TEST(Regex, BacktrackingHasALimit) {
   std::string lines;
   for (int i = 0; i < 100; ++i) lines += std::string(24, 'a') + "b";
   EXPECT_CONTAINS(error_of([&] { Regex("(a|aa)+c|b").find_all(lines); }), "match limit exceeded");
-  // A run that is walked back over is no such thing.
+  // A run that is backtracked over is not such a case.
   const std::string spaces(1 << 20, ' ');
   EXPECT_EQ(Regex(kLlama3Pattern).find_all(spaces).size(), 1u);
   EXPECT_EQ(Regex(kLlama3Pattern).find_all(spaces + "a").size(), 2u);
@@ -216,7 +216,7 @@ TEST(BpeModel, MergesByRankThenLeftmost) {
   EXPECT_EQ(encode(bpe, "abc"), (Ids{5}));  // a bc
   EXPECT_EQ(encode(bpe, "abab"), (Ids{3, 3}));
   EXPECT_EQ(encode(bpe, "aaa"), (Ids{6, 0}));
-  EXPECT_EQ(encode(bpe, "acz"), (Ids{0, 2}));  // z is no token, and there is none for unknown characters
+  EXPECT_EQ(encode(bpe, "acz"), (Ids{0, 2}));  // z is not a token, and there is none for unknown characters
   EXPECT_EQ(encode(bpe, ""), Ids{});
 }
 
@@ -230,7 +230,7 @@ TEST(BpeModel, UnknownCharactersAndBytes) {
   EXPECT_EQ(encode(model(tokens, {}, options), "aé"), (Ids{1, 0}));
   options.byte_fallback = true;
   EXPECT_EQ(encode(model(tokens, {}, options), "aé"), (Ids{1, 2, 3}));
-  EXPECT_EQ(encode(model(tokens, {}, options), "ézé"), (Ids{2, 3, 2, 3, 0}));  // a run waits behind bytes
+  EXPECT_EQ(encode(model(tokens, {}, options), "ézé"), (Ids{2, 3, 2, 3, 0}));  // a run waits after bytes
   options.ignore_merges = true;
   EXPECT_EQ(encode(model(tokens, {}, options), "bb"), (Ids{4}));
   EXPECT_EQ(encode(model(tokens, {}, options), "bbb"), (Ids{0}));

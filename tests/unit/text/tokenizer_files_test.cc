@@ -245,7 +245,7 @@ TEST(TokenizerFiles, GitLfsPointersAreNamed) {
   EXPECT_CONTAINS(folder.error(), "vocab.json: is a Git LFS pointer");
 }
 
-// Whether the vocabulary has it, or an added token that is not special: it ends a turn, and is no text.
+// Whether the vocabulary has it, or an added token that is not special: it ends a turn, and is not text.
 TEST(TokenizerConfig, KnownEndsOfATurnOfEveryType) {
   const auto check = [](const Folder& folder, int32_t id) {
     const auto tokenizer = folder.load();

@@ -139,7 +139,7 @@ Ids ends(const Tokenizer& tokenizer) {
   return {all.begin(), all.end()};
 }
 
-// The texts that are known to end a turn do so whatever the file calls them, and are no text.
+// The texts that are known to end a turn do so whatever the file calls them, and are not text.
 TEST(Spm, KnownEndsOfATurnOfEveryType) {
   for (const char* text :
        {"<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<end_of_turn>", "<|end|>",
