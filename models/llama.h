@@ -7,6 +7,10 @@
 
 namespace weft::llama {
 
+inline const ModelFamily family = {
+    .is_70b = [](int64_t layers, int64_t heads, int64_t kv_heads) { return layers == 80 && heads != kv_heads; },
+};
+
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
   return load_decoder<Attention, GatedFeedForward<Silu>>(file, {.gguf_pairs = RopePairs::interleaved});
 }

@@ -13,6 +13,7 @@ inline const ModelFamily family = {
                 {"use_sliding_window", false},
                 {"max_window_layers", int64_t{28}}},
     .pre_tokenizer = "qwen2",
+    .is_70b = [](int64_t layers, int64_t, int64_t) { return layers == 80; },
 };
 
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {

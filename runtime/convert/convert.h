@@ -50,7 +50,7 @@ void convert_tokenizer(const std::filesystem::path& directory, size_t vocab, Ggu
 void write_converted(const std::string& path, const ConvertedTensor& tensor, int threads,
                      const std::function<void(std::span<const uint8_t>)>& sink);
 
-// Factors by which Llama 3.1's scaling divides each rotary frequency: GGUF's rope_freqs.weight, head_dim / 2
+// Factors by which scaling of type llama3 divides each rotary frequency: GGUF's rope_freqs.weight, head_dim / 2
 // numbers. Empty where a checkpoint has no such scaling.
 std::vector<float> llama3_frequency_factors(const std::shared_ptr<const Checkpoint>& checkpoint);
 

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <string>
 
+#include "runtime/files/model_family.h"
 #include "runtime/files/whole_number.h"
 
 namespace weft {
@@ -177,7 +178,8 @@ MixFacts mix_facts(const GgufFile& file) {
     const bool has_values = contains(tensor.name, "attn_v.weight") || contains(tensor.name, "attn_qkv.weight");
     facts.value_tensors += has_values ? 1 : 0;
   }
-  facts.is_70b = facts.layers == 80 && (architecture == "llama" ? heads != kv_heads : architecture == "qwen2");
+  const ModelFamily* family = family_of_gguf(architecture, {});
+  facts.is_70b = family != nullptr && family->is_70b != nullptr && family->is_70b(facts.layers, heads, kv_heads);
   return facts;
 }
 

@@ -33,8 +33,8 @@ struct MixFacts {
   uint32_t layers = 0;
   uint32_t experts = 0;
   uint32_t heads_per_kv_head = 1;
-  uint32_t value_tensors = 0;    // layers that have a matrix for attention values
-  bool is_70b = false;           // 80 layers that share value heads
+  uint32_t value_tensors = 0;    // layers with a matrix for attention values
+  bool is_70b = false;           // as ModelFamily::is_70b says
 };
 MixFacts mix_facts(const GgufFile& file);
 

@@ -115,7 +115,7 @@ class Checkpoint {
   std::string config_path_;   // the file to name in errors about a key
   std::optional<Quantization> stated_;  // in config.json
   std::string unsupported_;
-  std::string gguf_prefix_;   // "llama."
+  std::string gguf_prefix_;   // general.architecture and a dot
   std::vector<CheckpointTensor> tensors_;  // sorted by name
 };
 

@@ -18,7 +18,7 @@ struct ModelDeclaration;
 // are consecutive and in order. The caches say which values hold positions, slots and sequences of the tokens.
 // Threads may share one that none of them changes, to make their engines from it.
 struct LanguageModel {
-  std::string architecture;  // "llama"
+  std::string architecture;  // as its file calls it
   std::string name;          // as the file states it; may be empty
   std::shared_ptr<const GraphRecord> graph;
 

@@ -2,6 +2,7 @@
 // declares it, and the registry of architectures adds it here.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,6 +32,9 @@ struct ModelFamily {
   // How vocab.json and merges.txt cut text without a tokenizer_class, as a name of tokenizer.ggml.pre; empty:
   // unknown.
   std::string_view pre_tokenizer = {};
+  // Whether the quantization mixes of llama.cpp take a model for their "70B", whose attention values get more bits;
+  // null: they never do.
+  bool (*is_70b)(int64_t layers, int64_t heads, int64_t kv_heads) = nullptr;
 
   std::string_view gguf_name() const { return gguf.empty() ? name : gguf; }
 };

@@ -6,7 +6,7 @@
 //            that of training (Hugging Face transformers, "dynamic")
 //   yarn     Peng et al. 2023, arXiv:2309.00071, section 3.3: slow frequencies are divided, fast ones stay, between
 //            `beta_fast` and `beta_slow` turns in the original context they blend; cos and sin are scaled
-//   llama3   Llama 3.1 (config.json): the same idea by wavelength, between original/high and original/low
+//   llama3   (config.json): the same idea by wavelength, between original/high and original/low
 #pragma once
 
 #include <string>
