@@ -174,6 +174,30 @@ inline StepCase several_axes(int64_t rows, Format format) {
   return c.build();
 }
 
+// The ends of heads and of blocks do not meet. `over` both axes, rows are whole blocks, unless the view leaves the
+// first head out; over one of them, rows begin within blocks.
+enum class Spanned { heads_and_dim, later_heads, dim_of_each_head, heads_of_each_dim };
+inline StepCase spanning_blocks(int64_t rows, int64_t head_dim, Format format, Spanned over) {
+  constexpr const char* kNames[] = {"heads and dim", "later heads", "dim of each head", "heads of each dim"};
+  CaseBuilder c(StepKind::contract, "blocks of " + std::string(name(format)) + " span heads of " +
+                                        std::to_string(head_dim) + ", over " + kNames[static_cast<size_t>(over)] +
+                                        ", rows " + std::to_string(rows));
+  const bool sliced_heads = over == Spanned::later_heads;
+  const AxisId pos = c.axis("pos", rows), out = c.axis("out", 19), stored = c.axis("stored_head", 32),
+               head = c.axis("head", sliced_heads ? 31 : 32), d = c.axis("head_dim", head_dim);
+  const int x = c.operand(c.input("x", {pos, head, d}));
+  const ViewAxis heads = sliced_heads ? sliced(head, stored, 1) : whole(head);
+  const int w = c.operand(c.weight("w", {out, sliced_heads ? stored : head, d}, format), {whole(out), heads, whole(d)});
+  std::vector<AxisId> summed = {head, d}, axes = {pos};
+  if (over == Spanned::dim_of_each_head) summed = {d}, axes = {pos, head};
+  if (over == Spanned::heads_of_each_dim) summed = {head}, axes = {pos, d};
+  axes.push_back(out);
+  ScalarBuilder s;
+  const int sum = c.contraction(c.lhs(x), w, summed);
+  c.body(axes, s.finish(s.contraction(sum)));
+  return c.build();
+}
+
 // One contraction has fewer axes than the result; `permuted` stores the result in another order.
 inline StepCase broadcast(int64_t rows, bool permuted) {
   CaseBuilder c(StepKind::contract,
@@ -269,6 +293,14 @@ inline std::vector<StepCase> contract_case_table() {
       cases.push_back(several_axes(rows, format));
       cases.push_back(sliced_weight(rows, format));
       cases.push_back(transposed(rows, format, true));
+    }
+  }
+  for (const Format format : {Format::q8_0, Format::q4_k}) {
+    for (const int64_t rows : {1, 30}) {
+      for (const Spanned over : {Spanned::heads_and_dim, Spanned::later_heads, Spanned::dim_of_each_head,
+                                 Spanned::heads_of_each_dim}) {
+        for (const int64_t head_dim : {8, 48}) cases.push_back(spanning_blocks(rows, head_dim, format, over));
+      }
     }
   }
   cases.push_back(linear_case(30, 70, 1280, Format::q4_k));  // more than a panel

@@ -1,7 +1,12 @@
-// sum over `over` of lhs * rhs, with a prologue on the lhs and any view on the rhs.
+// sum over `over` of lhs * rhs, with a prologue on the lhs and any view on the rhs; and activations as int8 kernels
+// read them.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
+#include <map>
+#include <optional>
 
 #include "ops/reduce/reference.h"
 
@@ -19,6 +24,60 @@ inline Table<double> contract(Scope& scope, const Table<ScalarValue>& lhs, const
       sum += absolute ? std::fabs(product) : product;
     });
     result.at(scope) = sum;
+  });
+  return result;
+}
+
+// A row of activations in int8: in runs of 32, each element is the nearest (ties to even) of the whole multiples, -127 to
+// 127, of 1/127 of the run's largest magnitude. Which one is nearest is decided in f32. A run that holds a NaN or an
+// infinity is NaN, one of magnitudes up to 1e-30 is 0.
+inline std::vector<double> quantized(const std::vector<float>& row) {
+  std::vector<double> result;
+  for (size_t first = 0; first < row.size(); first += 32) {
+    const size_t last = std::min(first + 32, row.size());
+    float largest = 0;
+    bool finite = true;
+    for (size_t i = first; i < last; ++i) {
+      finite = finite && std::isfinite(row[i]);
+      largest = std::max(largest, std::fabs(row[i]));
+    }
+    const float inverse = 127.0f / largest;
+    for (size_t i = first; i < last; ++i) {
+      if (!finite) result.push_back(std::numeric_limits<double>::quiet_NaN());
+      else if (largest <= 1e-30f) result.push_back(0);
+      else result.push_back(static_cast<double>(largest / 127.0f) * std::nearbyint(row[i] * inverse));
+    }
+  }
+  return result;
+}
+
+// `lhs` with those rows quantized of which at most `most_rows` meet the same right-hand rows.
+inline Table<ScalarValue> quantized_rows(Scope& scope, const Table<ScalarValue>& lhs, const Contraction& contraction,
+                                         int64_t most_rows) {
+  // Where ids along a contracted axis choose the right-hand rows, each coordinate on it is a row of lhs.
+  std::vector<AxisId> chosen_by;
+  for (const ViewAxis& axis : scope.region.operands[static_cast<size_t>(contraction.rhs)].view) {
+    if (axis.gather < 0) continue;
+    const auto along = loop_axes(scope.region, scope.region.operands[static_cast<size_t>(axis.gather)]);
+    chosen_by.insert(chosen_by.end(), along.begin(), along.end());
+  }
+  std::vector<AxisId> rows, k;
+  for (const AxisId axis : lhs.axes) {
+    if (!contains(contraction.over, axis) || contains(chosen_by, axis)) rows.push_back(axis);
+  }
+  for (const AxisId axis : contraction.over) {
+    if (!contains(chosen_by, axis)) k.push_back(axis);
+  }
+  std::map<std::optional<int64_t>, int64_t> count;  // of rows, by where the right-hand rows begin that they meet
+  for_each(scope, rows, [&] { ++count[offset_of(scope, contraction.rhs)]; });
+  Table<ScalarValue> result = lhs;
+  for_each(scope, rows, [&] {
+    if (count[offset_of(scope, contraction.rhs)] > most_rows) return;
+    std::vector<float> row;
+    for_each(scope, k, [&] { row.push_back(static_cast<float>(lhs.at(scope).f)); });
+    const std::vector<double> in_int8 = quantized(row);
+    size_t i = 0;
+    for_each(scope, k, [&] { result.at(scope).f = in_int8[i++]; });
   });
   return result;
 }

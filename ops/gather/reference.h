@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstring>
+#include <optional>
 
 #include "core/format/format.h"
 #include "ops/harness/reference_scope.h"
@@ -26,8 +27,11 @@ inline void write_element(Format format, void* data, int64_t index, const Scalar
   else static_cast<uint8_t*>(data)[index] = value.i != 0;
 }
 
-// The operand's element at the scope's coordinates.
-inline ScalarValue read_operand(const Scope& scope, int index) {
+inline ScalarValue read_operand(const Scope& scope, int index);
+
+// Where the operand's element at the scope's coordinates lies, in elements from the value's first; none where an id is
+// out of range.
+inline std::optional<int64_t> offset_of(const Scope& scope, int index) {
   const Operand& operand = scope.region.operands[static_cast<size_t>(index)];
   const ValueRecord& value = scope.graph.values[operand.value];
   int64_t offset = 0;
@@ -43,13 +47,21 @@ inline ScalarValue read_operand(const Scope& scope, int index) {
     int64_t at = 0;
     if (axis.gather >= 0) {
       at = read_operand(scope, axis.gather).i;
-      if (at < 0 || at >= scope.args.extents[axis.stored]) return {};
+      if (at < 0 || at >= scope.args.extents[axis.stored]) return std::nullopt;
     } else {
       at = scope.coordinate[axis.axis];
     }
     offset = offset * scope.args.extents[axis.stored] + axis.begin + at;
   }
-  return read_element(value.format, scope.args.data[operand.value], offset);
+  return offset;
+}
+
+// The operand's element at the scope's coordinates; 0 where an id is out of range.
+inline ScalarValue read_operand(const Scope& scope, int index) {
+  const std::optional<int64_t> offset = offset_of(scope, index);
+  if (!offset) return {};
+  const ValueId value = scope.region.operands[static_cast<size_t>(index)].value;
+  return read_element(scope.graph.values[value].format, scope.args.data[value], *offset);
 }
 
 }  // namespace weft::reference

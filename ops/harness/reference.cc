@@ -78,7 +78,8 @@ Table<ScalarValue> evaluate_source(Scope& scope, const Source& source, Results& 
                                     [&](const auto& tables) { parts.reductions(prefix, source, tables); });
 }
 
-std::vector<Table<double>> contractions(Scope& scope, bool absolute, const Parts& parts = {}) {
+std::vector<Table<double>> contractions(Scope& scope, bool absolute, const Parts& parts = {},
+                                        const QuantizedActivations& quantized = {}) {
   std::vector<Table<ScalarValue>> lhs;
   Results results;
   for (size_t i = 0; i < scope.region.lhs.size(); ++i) {
@@ -90,17 +91,22 @@ std::vector<Table<double>> contractions(Scope& scope, bool absolute, const Parts
   std::vector<Table<double>> tables;
   for (size_t i = 0; i < scope.region.contractions.size(); ++i) {
     const Contraction& contraction = scope.region.contractions[i];
-    tables.push_back(contract(scope, lhs[static_cast<size_t>(contraction.lhs)], contraction, absolute));
+    const Table<ScalarValue>& left = lhs[static_cast<size_t>(contraction.lhs)];
+    const Operand& rhs = scope.region.operands[static_cast<size_t>(contraction.rhs)];
+    const bool in_int8 = std::ranges::count(quantized.formats, scope.graph.values[rhs.value].format) > 0;
+    tables.push_back(contract(scope, in_int8 ? quantized_rows(scope, left, contraction, quantized.most_rows) : left,
+                              contraction, absolute));
     parts("contraction." + std::to_string(i), tables.back());
   }
   return tables;
 }
 
 // The region's result before selection, over region.axes in that order.
-Table<ScalarValue> evaluate_region(Scope& scope, const Parts& parts = {}) {
+Table<ScalarValue> evaluate_region(Scope& scope, const Parts& parts = {},
+                                   const QuantizedActivations& quantized = {}) {
   const Region& region = scope.region;
   Results results;
-  results.contractions = contractions(scope, false, parts);
+  results.contractions = contractions(scope, false, parts, quantized);
   Table<ScalarValue> result = evaluate_source(scope, region.body, results, parts, "");
   const bool ends_here = !region.weighting && !region.rotation && !region.selection;
   if (!ends_here) {
@@ -131,16 +137,11 @@ void store(const GraphRecord& graph, const StepArgs& args, ValueId value, const 
   }
 }
 
-}  // namespace
-
-void run_reference(const GraphRecord& graph, const Step& step, const StepArgs& args) {
-  run_reference(graph, step, args, {});
-}
-
-void run_reference(const GraphRecord& graph, const Step& step, const StepArgs& args, const VisitPart& visit) {
+void run(const GraphRecord& graph, const Step& step, const StepArgs& args, const VisitPart& visit,
+         const QuantizedActivations& quantized) {
   for (size_t i = 0; i < step.regions.size(); ++i) {
     Scope scope(graph, step.regions[i], args);
-    const Table<ScalarValue> result = evaluate_region(scope, Parts(step.outputs[i], visit));
+    const Table<ScalarValue> result = evaluate_region(scope, Parts(step.outputs[i], visit), quantized);
     if (step.kind == StepKind::append) {
       append_rows(scope, graph.caches[static_cast<size_t>(step.cache)], result, step.outputs[i]);
     } else if (scope.region.selection) {
@@ -155,6 +156,16 @@ void run_reference(const GraphRecord& graph, const Step& step, const StepArgs& a
   if (step.kind == StepKind::append) {
     append_positions(graph, graph.caches[static_cast<size_t>(step.cache)], args);
   }
+}
+
+}  // namespace
+
+void run_reference(const GraphRecord& graph, const Step& step, const StepArgs& args) {
+  run(graph, step, args, {}, {});
+}
+
+void run_reference(const GraphRecord& graph, const Step& step, const StepArgs& args, const VisitPart& visit) {
+  run(graph, step, args, visit, {});
 }
 
 std::vector<StepPart> parts_of(const GraphRecord& graph, const Step& step) {
@@ -175,9 +186,11 @@ std::vector<StepPart> parts_of(const GraphRecord& graph, const Step& step) {
   return parts;
 }
 
-Outputs run_reference(const StepCase& step_case) {
+Outputs run_reference(const StepCase& step_case) { return run_reference(step_case, QuantizedActivations{}); }
+
+Outputs run_reference(const StepCase& step_case, const QuantizedActivations& quantized) {
   step_case.reset();
-  run_reference(step_case.graph, step_case.step(), step_case.args());
+  run(step_case.graph, step_case.step(), step_case.args(), {}, quantized);
   return step_case.outputs();
 }
 

@@ -84,19 +84,30 @@ class CasePacker : public WeightPacker {
   std::vector<CaseBytes> packed_;
 };
 
-}  // namespace
-
-Outputs run_cpu(const StepCase& step_case, Precision precision, int threads) {
-  step_case.reset();
-  CasePacker packer(step_case);
+std::unique_ptr<CpuKernel> kernel_of(const StepCase& step_case, Precision precision, int threads, CasePacker& packer) {
   const KernelContext context{.graph = step_case.graph,
                               .step = step_case.step(),
                               .max_extents = step_case.max_extents.data(),
                               .precision = precision,
                               .threads = threads,
                               .packer = &packer};
-  const std::unique_ptr<CpuKernel> kernel = select_cpu_kernel(context);
+  std::unique_ptr<CpuKernel> kernel = select_cpu_kernel(context);
   if (!kernel) throw Error("case '" + step_case.name() + "': no CPU kernel");
+  return kernel;
+}
+
+}  // namespace
+
+std::string cpu_kernel_name(const StepCase& step_case, Precision precision) {
+  step_case.reset();
+  CasePacker packer(step_case);
+  return kernel_of(step_case, precision, 1, packer)->name();
+}
+
+Outputs run_cpu(const StepCase& step_case, Precision precision, int threads) {
+  step_case.reset();
+  CasePacker packer(step_case);
+  const std::unique_ptr<CpuKernel> kernel = kernel_of(step_case, precision, threads, packer);
   const CaseBytes scratch(kernel->scratch_bytes());
   StepArgs args = step_case.args();
   args.scratch = scratch.data();

@@ -5,6 +5,7 @@
 #include "ops/append/cases.h"
 #include "ops/harness/reference.h"
 #include "ops/harness/run_cpu.h"
+#include "tests/fast_reference.h"
 #include "tests/targets.h"
 
 namespace weft {
@@ -20,6 +21,8 @@ TEST(Append, AgreesWithReference) {
     EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::exact, 2), want, tolerance), "");
     EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::fast, 2), want,
                       {.absolute = 0.01, .magnitude = absolute_sum(step_case)}),
+              "");
+    EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::fast, 2), run_fast_reference(step_case), tolerance),
               "");
   }
 }
