@@ -9,7 +9,7 @@ struct Pos : axis<"pos"> {};  // token of this step, over all sequences
 struct Key : axis<"key"> {};  // cached token that a query looks at
 struct Seq : axis<"seq"> {};  // row whose logits are asked for
 
-// Inputs of a language model's graph; for threads see Graph. Position (where in its sequence a token stands), slot
+// Inputs of a language model's graph; for threads see Graph. Position (the token's index in its sequence), slot
 // (where it is cached) and visibility (what a mask lets it see) are three different things.
 struct Batch {
   Value<i32, Pos> tokens;  // ids

@@ -25,7 +25,7 @@ struct Field {
   using axes = Axes<K, A...>;
 };
 
-// A cached field as it stands after an append: for each query, the tokens of its own sequence. Only attention
+// A cached field after an append: for each query, the tokens of the query's sequence. Only attention
 // reads it. `pos()` is the position of each cached token, a coordinate over the key axis.
 template <class F>
 class Paged {

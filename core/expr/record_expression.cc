@@ -1,5 +1,5 @@
 // Lowers an expression tree to a step record. One pass over the tree: what stands above a rope becomes the post
-// program, what stands below it the body; reductions, contractions and leaves are collected into the region on the
+// program, what is below it the body; reductions, contractions and leaves are collected into the region on the
 // way.
 #include <algorithm>
 #include <unordered_map>

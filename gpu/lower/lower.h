@@ -38,7 +38,7 @@ enum class LaunchGrid : uint8_t {
 
 // A kernel of a step's program, and what to call it with.
 struct KernelPlan {
-  std::string name;    // within the program's text, where "@" stands for the program's own id
+  std::string name;    // within the program's text, in which "@" is replaced by the program's id
   std::string source;  // the same
   LaunchGrid grid = LaunchGrid::items;
   std::vector<MemoryRef> memory;  // one pointer argument each; their offsets are the first params
@@ -70,7 +70,7 @@ struct StepPlan {
 // Throws weft::Error naming the step for what has no kernel here.
 StepPlan lower_step(const GraphRecord& graph, const Step& step, const int64_t* max_extents, const GpuShape& shape);
 
-// Text that stands before every program.
+// Text that every program begins with.
 std::string program_head(const GpuShape& shape);
 
 }  // namespace weft

@@ -47,7 +47,7 @@ std::string expand_opencl(std::string_view name, std::string_view section,
     }
     result.append(rest.substr(0, at)).append(found->second);
     rest.remove_prefix(end + 1);
-    // A value of several lines stands on a line of its own and ends its last line itself.
+    // A value of several lines starts on a new line and ends its last line itself.
     if (!found->second.empty() && found->second.back() == '\n' && !rest.empty() && rest.front() == '\n') {
       rest.remove_prefix(1);
     } else if (found->second.empty() && !result.empty() && result.back() == '\n' && !rest.empty() &&

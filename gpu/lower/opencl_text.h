@@ -19,7 +19,7 @@ struct OpenClText {
 
 std::span<const OpenClText> opencl_texts();  // generated
 
-// The whole text of `name`; throws weft::Error where there is none.
+// The whole text of `name`; throws weft::Error if there is none.
 std::string_view opencl_text(std::string_view name);
 
 // Section `section` of the text `name` with each ${key} replaced by its value; values may not contain further

@@ -11,7 +11,7 @@
 namespace weft {
 namespace {
 
-// Elements between neighbours on view axis `at`: the product of the storage extents behind it.
+// Elements between neighbours on view axis `at`: the product of the storage extents after it.
 int64_t stride_of(const std::vector<ViewAxis>& view, size_t at, const int64_t* extents) {
   int64_t stride = 1;
   for (size_t i = at + 1; i < view.size(); ++i) stride *= extents[view[i].stored];

@@ -70,7 +70,7 @@ auto append(const Cache<F...>& cache, const X&... x) {
   }
 }
 
-// The fields as they stand after this step: structured bindings take them apart.
+// The fields after this step: structured bindings take them apart.
 template <class... F>
 std::tuple<Paged<F>...> materialize(const Append<Cache<F...>>& append, std::string name = {}) {
   record_step({.regions = append.regions, .name = std::move(name), .cache = append.cache.index()},

@@ -136,7 +136,7 @@ void AttentionKernel::find_sources(const KernelContext& context) {
   }
 }
 
-// The one pattern that is worth a kernel of its own: a scale, and a comparison of a key's and a query's position.
+// The one pattern that is worth a separate kernel: a scale, and a comparison of a key's and a query's position.
 std::optional<AttentionKernel::Causal> AttentionKernel::find_causal() const {
   const std::vector<ScalarInstr>& code = region_->body.program.code;
   if (scores_.size() != 1 || code.empty()) return std::nullopt;

@@ -31,7 +31,7 @@ struct AttentionShape {
   bool paged = true;
   bool latent = false;       // keys of one head, values are a slice of them (as in multi-head latent attention)
   bool two_scores = false;   // a second contraction, with another field
-  bool contracts = true;     // false: the score is made of coordinates alone, and there are no keys
+  bool contracts = true;     // false: the score consists of coordinates alone, and no keys are read
   Format value = Format::f32;  // dense only: how values are stored
   bool group_first = false;  // axes of the query in another order
   bool shuffled = false;     // rows of the sequences in turn
@@ -169,7 +169,7 @@ inline StepCase strided_attention(int64_t rows, int64_t keys) {
   return c.build();
 }
 
-// Each position has keys of its own (a batch axis that is no head).
+// Each position has separate keys (a batch axis that is not a head).
 inline StepCase own_keys(int64_t rows, int64_t keys) {
   CaseBuilder c(StepKind::attention, "own keys " + std::to_string(rows) + "/" + std::to_string(keys));
   const AxisId pos = c.axis("pos", rows), key = c.axis("key", keys), d = c.axis("d", 16);
@@ -215,7 +215,7 @@ inline std::vector<StepCase> attention_case_table() {
     add({.sequences = ragged, .score = kWindow | kAlibi, .shuffled = shuffled, .page_size = 16});
   }
   add({.sequences = {{3, 2}, {0, 0}, {5, 5}}});
-  // Pages that a window has left behind: some, all but the last, and beside sequences that have all of theirs.
+  // Pages that a window has passed: some, all but the last, and next to sequences that still have all of theirs.
   const std::vector<CaseSequence> windowed = {{71, 7, 0, 3}, {64, 64}, {9, 1, 0, 2}, {66, 1, 5, 3}, {200, 20, 0, 43}};
   for (const bool shuffled : {false, true}) {
     add({.sequences = windowed, .shuffled = shuffled});
@@ -242,7 +242,7 @@ inline std::vector<StepCase> attention_case_table() {
     cases.push_back(attention_case(
         {.sequences = {{30, 9}}, .score = kWindow, .paged = false, .fill = {.nonfinite = 0.01}}, seed));
   }
-  // Scores of coordinates alone: every change, lengths, groups, ragged batches, pages left behind, stored formats.
+  // Scores of coordinates alone: every change, lengths, groups, ragged batches, passed pages, stored formats.
   for (const bool paged : {false, true}) {
     add({.sequences = {{9, 4}}, .score = kScaled, .paged = paged, .contracts = false});
     for (const unsigned change : {kCausal, kWindow, kAlibi, kPrefix, kBlind, kSlopes}) {

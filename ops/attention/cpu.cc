@@ -241,7 +241,7 @@ void AttentionKernel::process(const Tile& tile, int64_t first, int64_t last, boo
     (careful ? add_weighted_carefully : add_weighted)(thread.value_rows, count, value.width(), weights, rows,
                                                       *thread.state, thread.sums, stride_);
   }
-  // A masked key whose value is no number must not show: such sums are made again, key by key.
+  // A masked key must not contribute even where its value is not finite: such sums are computed again, key by key.
   if (!careful && !all_finite(thread.sums, rows * stride_)) process(tile, first, last, true, thread);
 }
 

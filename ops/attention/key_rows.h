@@ -46,7 +46,7 @@ class KeyRows {
 class KeyRowsRun {
  public:
   int64_t width() const { return width_; }  // elements of a row
-  // Elements by which a row lies behind the operand's first.
+  // Distance of a row from the operand's first, in elements.
   int64_t query_offset(const int64_t* query) const;
 
   // Addresses of rows. `index[j]`: a key's slot in the pool, or its coordinate in a dense value. Contiguous rows

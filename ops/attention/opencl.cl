@@ -1,5 +1,5 @@
 // Attention with the online softmax (Milakov & Gimelshein 2018, arXiv:1805.02867): one team of lanes per query row
-// and slice of the result, WEFT_KEYS keys at a time. Scores live in local memory for the block at hand only.
+// and slice of the result, WEFT_KEYS keys at a time. Local memory holds the scores of the current block only.
 // @section kernel
 #if WEFT_LANES > 32
 #define WEFT_KEYS WEFT_LANES

@@ -45,7 +45,7 @@ inline int normalized(CaseBuilder& c, int x, int weight, std::vector<AxisId> axe
                {{ReduceOp::mean, square.finish(v * v)}});
 }
 
-// Norm before, residual sum behind.
+// Norm before, residual sum after.
 inline StepCase normed(int64_t rows, int64_t outputs, int64_t k, Format format) {
   CaseBuilder c(StepKind::contract,
                 "norm, residual " + std::string(name(format)) + " rows " + std::to_string(rows));
@@ -88,7 +88,7 @@ inline StepCase transposed(int64_t rows, Format format, bool weight) {
   return c.build();
 }
 
-// A batch axis: each head has a weight of its own. `leading` puts it before the positions.
+// A batch axis: each head has a separate weight. `leading` puts it before the positions.
 inline StepCase batched(int64_t rows, int64_t heads, Format format, bool leading) {
   CaseBuilder c(StepKind::contract, std::string("batched ") + (leading ? "leading " : "") +
                                         std::string(name(format)) + " " + std::to_string(rows) + "x" +

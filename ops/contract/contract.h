@@ -7,7 +7,7 @@
 //
 // Other axes that both sides share are batch axes; the rest form the outer product. The result has the left side's
 // remaining axes in their order, then the right side's. Left: a map or a norm; right: a stored value, a view of one,
-// a cached field, or at<A>(weight, ids), a weight selected per row. What stands around it (epilogue) is fused.
+// a cached field, or at<A>(weight, ids), a weight selected per row. What surrounds it (the epilogue) is fused.
 #pragma once
 
 #include "core/expr/combine.h"

@@ -1,4 +1,4 @@
-// Vector kernels of contractions. They know no records: the right-hand side is a list of rows, each of `k`
+// Vector kernels of contractions. They do not know the records: the right-hand side is a list of rows, each of `k`
 // elements of one format lying contiguously (whole blocks of a quantized format), the left-hand side rows of `k`
 // floats. All of them choose the best Highway target when they are called; sums are kept in several f32
 // accumulators.
@@ -29,7 +29,7 @@ void round_row(const float* row, int64_t k, std::byte* rounded);
 // A run that holds a NaN or an infinity makes every sum that it enters NaN.
 void dot_rounded_rows(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows,
                       int64_t k, float* const* out);
-// The same by Highway's operations alone: dot_rounded_rows takes instructions that Highway lacks where there are some.
+// The same by Highway's operations alone: dot_rounded_rows uses instructions that Highway lacks, where the CPU has them.
 void dot_rounded_rows_by_highway(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs,
                                  int lhs_rows, int64_t k, float* const* out);
 

@@ -1,4 +1,4 @@
-// Byte products by VNNI, for which the packaged Highway has no operation: a target of its own on top of Highway's
+// Byte products by VNNI, for which the packaged Highway has no operation: a separate target on top of Highway's
 // AVX-512, taken where processor and operating system offer it. rounded.cc is the fallback, and the cross-check.
 #include "ops/contract/rounded.h"
 

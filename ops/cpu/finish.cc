@@ -132,7 +132,7 @@ void Finish::rotate(const StepArgs& args, std::byte* thread, float* body, int64_
   }
   auto* positions = reinterpret_cast<int32_t*>(thread + positions_at_);
   SourceRun* lookup = position_.bind(args, thread + position_run_at_);
-  // A line has a position of its own where that varies inside a row; else all lines of a row share one.
+  // Where the position varies inside a row, each line has its own; otherwise all lines of a row share one.
   const int64_t lines = position_varies_inside_ ? shape.inner : 1;
   const int64_t width = position_varies_inside_ ? 1 : shape.inner;
   bool have_table = false;

@@ -1,4 +1,4 @@
-// What follows the body of a region: the rotation, the `post` program, and the selection. Shared by the reduce and
+// The epilogue of a region, which follows its body: the rotation, the `post` program, and the selection. Shared by the reduce and
 // contract kernels, and by append, which wraps them.
 #pragma once
 
@@ -19,7 +19,7 @@ class Finish {
   // For the region whose results go to `outputs` (as in Step::outputs).
   Finish(const KernelContext& context, const Region& region, std::span<const ValueId> outputs);
 
-  // False where the body is the result: the kernel then writes the output itself and calls nothing here.
+  // False where the body is the result: the kernel then writes the output itself and does not call the epilogue.
   bool needed() const { return rotation_.has_value() || selection_.has_value(); }
 
   // Where the kernel is to store the body (f32, contiguous over region.axes): the output itself where it can be
@@ -53,8 +53,8 @@ class Finish {
   std::optional<Rotation> rotation_;
   std::optional<Selection> selection_;
   SourceEvaluator post_;
-  SourceEvaluator position_;  // the rows' positions, i32: over the axes before the rotated one, and behind it
-  bool position_varies_inside_ = false;  // with an axis behind
+  SourceEvaluator position_;  // the rows' positions, i32: over the axes before the rotated one, and after it
+  bool position_varies_inside_ = false;  // with an axis after it
   std::vector<float> frequencies_;
   int64_t frequencies_extent_ = 0;  // of the rotated axis, for which frequencies_ are; 0: any
   bool body_in_output_ = false;

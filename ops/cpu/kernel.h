@@ -25,7 +25,7 @@ class WeightPacker {
                                 Format& format) = 0;
 };
 
-// Kernels are made by several threads at once, each for a plan of its own; they may read the context and nothing else that
+// Kernels are made by several threads at once, each for a separate plan; they may read the context, and nothing else that
 // changes.
 struct KernelContext {
   const GraphRecord& graph;

@@ -127,7 +127,7 @@ void SourceRun::stage_runs(const Load& load, Coordinates at, int64_t offset, int
     const int64_t piece = std::min<int64_t>(end - out, run_ - at[innermost]);
     const T* from = data + offset;
     for (int64_t i = 0; i < piece; ++i, from += stride) *out++ = *from;
-    // To the next run: the loops behind it start over.
+    // To the next run: the loops inside it start over.
     offset += piece * stride;
     at[innermost] += piece;
     for (size_t l = innermost; l > 0 && at[l] == inner_extent_[l]; --l) {

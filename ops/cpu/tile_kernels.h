@@ -28,7 +28,7 @@ void reduce_tile(const TileSlot& value, const TileSlot* factor, Element element,
                  TileReduction& reduction);
 
 // Element by element, for n (any) reductions side by side: sums[i] += values[i]; and for the largest values so
-// far, of which NaN is none: where values[i] is larger, or the first number, best[i] = values[i] and index[i] =
+// far (NaN is not one): where values[i] is larger, or the first number, best[i] = values[i] and index[i] =
 // row. `index` starts as -1, `best` as -inf.
 void accumulate_sums(const float* values, int64_t n, double* sums);
 void accumulate_largest(const float* values, int64_t n, int32_t row, float* best, int32_t* index);

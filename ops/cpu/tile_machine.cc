@@ -65,7 +65,7 @@ TileProgram::TileProgram(const ScalarProgram& program) {
 }
 
 // Values are the instructions that the result needs, in their order; some end up inside a fused operation and get
-// no value of their own.
+// no value slot.
 void TileProgram::add_operations(const ScalarProgram& program) {
   const std::vector<ScalarInstr>& code = program.code;
   std::vector<int> uses(code.size(), 0);
@@ -339,7 +339,7 @@ void TileFrame::run(int64_t n, void* out) {
   }
   const int64_t rest = n - whole;
   if (rest > 0) {
-    // The last block: it overlaps what is done already, or is moved to the edge blocks where there is no block
+    // The last block: it overlaps what is already done, or moves to the edge blocks where there is no block
     // before.
     std::byte* edge = edges_ + program.sources_.size() * kBlockBytes;
     const int64_t skip = whole > 0 ? kTileLanes - rest : 0;

@@ -38,7 +38,7 @@ consteval auto why_not() {
 
 }  // namespace at_detail
 
-// The axes of ids stand where A stood. Both operands are stored values or views of them.
+// The axes of ids take the place of A. Both operands are stored values or views of them.
 template <Axis A, Symbolic X, Symbolic I>
 auto at(const X& table, const I& ids) {
   using T = expr_of<X>;

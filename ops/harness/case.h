@@ -79,7 +79,7 @@ struct CaseSequence {
   int32_t length = 0;        // cached tokens, those of this step's rows included
   int32_t rows = 0;          // coordinates on `pos` that belong to it: its last tokens
   int32_t shared_pages = 0;  // leading pages that are those of sequence 0
-  int32_t gone_pages = 0;    // leading pages that the sequence has left behind: whole, before its rows
+  int32_t gone_pages = 0;    // leading pages that the sequence's window has passed: whole ones, before its rows
 };
 
 struct CacheSpec {
@@ -89,7 +89,7 @@ struct CacheSpec {
   int32_t page_size = 4;
   std::vector<CaseSequence> sequences = {};
   std::vector<std::vector<AxisId>> fields =
-      {};                      // axes behind `key`, e.g. {{kv_head, head_dim}, {kv_head, value_dim}}
+      {};                      // axes after `key`, e.g. {{kv_head, head_dim}, {kv_head, value_dim}}
   bool shuffled_rows = false;  // rows of the sequences interleaved on `pos`, not one sequence after the other
   int32_t first_position = 0;  // of each sequence's first cached token
   int32_t skip_every = 0;      // n > 0: each n-th row has slot -1 (for appends)
@@ -115,7 +115,7 @@ class CaseBuilder {
   explicit CaseBuilder(StepKind kind, std::string name = "case", uint64_t seed = 1);
 
   AxisId axis(std::string name, int64_t extent);
-  AxisId key_axis(std::string name = "key");  // of a paged cache: without an extent of its own
+  AxisId key_axis(std::string name = "key");  // of a paged cache: it has no extent
 
   ValueId input(std::string name, std::vector<AxisId> axes, Format format = Format::f32, Fill fill = {});
   ValueId ids(std::string name, std::vector<AxisId> axes, int32_t low, int32_t high);  // i32 in [low, high)

@@ -48,7 +48,7 @@ Number stepped(Random& random, ScalarBuilder& s, const Leaves& leaves) {
   const Number x = leaf(random, s, leaves);
   switch (random.below(3)) {
     case 0: return {floor(x.scalar), x.bound + 1, 0};
-    case 1: {  // an infinity saturates, and 2^31 - 1 is no f32
+    case 1: {  // an infinity saturates, and 2^31 - 1 is not an f32
       const Scalar truncated = cast(x.scalar, Element::i32) % 1000;
       return {cast(truncated, Element::f32), x.bound, 0};
     }

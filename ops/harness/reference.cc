@@ -171,7 +171,7 @@ void run_reference(const GraphRecord& graph, const Step& step, const StepArgs& a
 std::vector<StepPart> parts_of(const GraphRecord& graph, const Step& step) {
   // A run over axes without extent visits the same parts, and computes and reads nothing.
   const std::vector<int64_t> extents(graph.axes.size(), 0);
-  alignas(64) std::byte zeros[1024] = {};  // an operand without axes is read all the same: one block
+  alignas(64) std::byte zeros[1024] = {};  // an operand without axes is still read: one block
   const std::vector<void*> data(graph.values.size(), zeros);
   const int32_t nothing = 0;
   const std::vector<PageTable> pages(graph.caches.size(), PageTable{&nothing, &nothing, 0, 0, 1});

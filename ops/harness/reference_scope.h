@@ -1,4 +1,4 @@
-// Where the reference stands within a step: coordinates, and tables of what has been computed so far.
+// State of the reference within a step: the coordinates, and tables of what has been computed so far.
 #pragma once
 
 #include <algorithm>
@@ -27,7 +27,7 @@ struct Scope {
   }
   const PageTable& pages() const { return args.pages[cache]; }
 
-  // The sequence of the cache that the current `pos` coordinate belongs to; -1 if there is none such.
+  // The sequence of the cache that the current `pos` coordinate belongs to; -1 if there is none.
   int64_t sequence() const {
     const CacheRecord& record = graph.caches[static_cast<size_t>(cache)];
     const int32_t id = static_cast<const int32_t*>(args.data[record.seq])[coordinate[record.pos]];
@@ -41,7 +41,7 @@ struct Scope {
     return s < 0 ? 0 : pages().length[s];
   }
 
-  // Where an axis begins: for the key axis of a cache, behind the tokens whose pages are gone.
+  // Where an axis begins: for the key axis of a cache, after the tokens whose pages are gone.
   int64_t begin(AxisId axis) const {
     const int64_t s = is_cached_key(axis) ? sequence() : -1;
     return s < 0 ? 0 : pages().first_of(s);
@@ -101,7 +101,7 @@ class Table {
 // What a program can read beside operands and coordinates.
 struct Results {
   std::vector<Table<double>> contractions;
-  std::vector<Table<ScalarValue>> reductions;  // of the source at hand
+  std::vector<Table<ScalarValue>> reductions;  // of the current source
   const Table<double>* rotated = nullptr;
 };
 

@@ -345,7 +345,7 @@ class StepParts {
         const int32_t first = (spec.sequences[0].length - spec.sequences[0].rows) / spec.page_size;
         sequence.shared_pages = std::min(mine, first);
       }
-      if (random_.chance(0.3)) {  // a window that has left pages behind
+      if (random_.chance(0.3)) {  // a window that has passed pages
         sequence.gone_pages =
             static_cast<int32_t>(random_.below((sequence.length - sequence.rows) / spec.page_size + 1));
         if (s > 0) sequence.gone_pages = std::max(sequence.gone_pages, spec.sequences[0].gone_pages);

@@ -155,7 +155,7 @@ auto symbol(const A& a) {
   return Expr<typename A::element, Axes<>, Stage::map, void, A::flags & kCoordinate>{a.node};
 }
 
-// What stands on one side of an operation whose other side is Y.
+// One side of an operation whose other side is Y.
 template <class X, class Y>
 using side_of = std::remove_cvref_t<decltype(operand<Y>(std::declval<const X&>()))>;
 

@@ -2,7 +2,7 @@
 // selection.
 //
 // Two orders of loops. By rows: the reduced axis is innermost, and each row is reduced as a whole. By columns:
-// other axes lie behind the reduced one in memory, and a tile of them is reduced side by side.
+// other axes follow the reduced one in memory, and a tile of them is reduced side by side.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -62,7 +62,7 @@ class ReduceKernel : public CpuKernel {
     keeps_axis_ = row_axes_.size() != axes_.size();
     choose_order(region);
 
-    // Loops: the axes before the reduced one, that one, and those behind it, which are none by rows.
+    // Loops: the axes before the reduced one, that one, and those after it (none, by rows).
     std::vector<AxisId> loops = row_axes_;
     if (reduced_ != kNoAxis) loops.insert(loops.begin() + static_cast<ptrdiff_t>(split_), reduced_);
     const auto behind = static_cast<int>(row_axes_.size() - split_);

@@ -1,4 +1,4 @@
-// Rotary embedding (Su et al. 2021, arXiv:2104.09864), then the program behind it: one work-item per element,
+// Rotary embedding (Su et al. 2021, arXiv:2104.09864), then the program after it: one work-item per element,
 // which reads its own pair.
 // @section kernel
 WEFT_ITEM_KERNEL ${kernel}(${arguments}) {

@@ -3,7 +3,7 @@
 //   rope<HeadDim>(contract<Embed>(h, w.wq), batch.pos)                      base 10000, half-split pairs
 //   rope<HeadDim>(q, batch.pos, {.pairs = RopePairs::interleaved, .base = 500000.0f})
 //
-// The position comes from the value given, never from where a row stands: one row at position 77 is turned by 77.
+// The position comes from the given value, never from a row's index: a single row at position 77 is rotated by 77.
 // With `frequencies` (one per pair) the first 2*n elements turn, the rest pass: partial rotation, scaled contexts.
 #pragma once
 

@@ -1,5 +1,5 @@
 // The k largest along an axis: one team of lanes per row, one pass per choice, each of which looks for the largest
-// element behind the one before it, in the order of descending values and ascending indices.
+// element that follows the previous one in the order of descending values and ascending indices.
 // NaN counts as -inf and is given as such; past the end of the axis there is (0, -inf).
 // @section kernel
 WEFT_TEAM_KERNEL ${kernel}(${arguments}) {
@@ -28,7 +28,7 @@ ${element}
     if (weft_lane == 0) {
 ${result}
     }
-    // With nothing left, nothing lies behind (-inf, the largest index) either.
+    // With nothing left, nothing follows (-inf, the largest index) either.
     last = best;
     last_at = found < 0 ? 0x7fffffff : found;
   }
