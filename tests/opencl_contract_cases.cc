@@ -139,7 +139,7 @@ StepCase dense_attention(int64_t rows, int64_t keys, int64_t group_size, int64_t
   ScalarBuilder s;
   const Scalar at = s.index(pos) + static_cast<int32_t>(keys - rows);
   c.body({pos, head, group, key}, s.finish(score(s, s.contraction(), at, s.index(key), s.index(head))));
-  c.weighting(key, c.operand(c.input("v", {key, head, v})));
+  c.attention(key, c.operand(c.input("v", {key, head, v})));
   return c.build();
 }
 
@@ -181,7 +181,7 @@ StepCase paged_attention(std::vector<CaseSequence> sequences, int64_t group_size
   const Scalar at = s.load(c.operand(cache.pos_values), Element::i32);
   const Scalar key_at = s.load(c.operand(cache.positions), Element::i32);
   c.body({pos, head, group, key}, s.finish(score(s, total, at, key_at, s.index(head))));
-  c.weighting(key, value);
+  c.attention(key, value);
   return c.build();
 }
 

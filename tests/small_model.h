@@ -69,7 +69,7 @@ inline LanguageModel small_model(const SmallModelShape& shape = {}, uint64_t see
         s.finish(where(s.load(3, Element::i32) <= s.load(4, Element::i32),
                        s.contraction(0) * (1.0f / std::sqrt(static_cast<float>(shape.head_dim))),
                        s.constant(-std::numeric_limits<float>::infinity())));
-    attention.weighting = Weighting{key, 2};
+    attention.attention = KeyAttention{key, 2};
     attention.axes = {pos, kv_head, group, head_dim};
     const ValueId a = b.step(StepKind::attention, at + "attention", std::move(attention));
 

@@ -121,7 +121,7 @@ class RegionBuilder {
     }
     score_axes.push_back(key);
     build_source(region_.body, softmax.args[0], std::move(score_axes));
-    region_.weighting = Weighting{key, operand(*top.args[1])};
+    region_.attention = KeyAttention{key, operand(*top.args[1])};
   }
 
   int operand(const Node& leaf) {
@@ -240,7 +240,7 @@ class RegionBuilder {
 };
 
 StepKind kind_of(const Region& region) {
-  if (region.weighting) return StepKind::attention;
+  if (region.attention) return StepKind::attention;
   if (!region.contractions.empty()) return StepKind::contract;
   if (region.body.reduced != kNoAxis || region.rotation || region.selection) return StepKind::reduce;
   return StepKind::map;

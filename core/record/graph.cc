@@ -45,7 +45,7 @@ std::vector<AxisId> contraction_axes(const Region& region, const Contraction& co
 
 Element result_element(const Region& region) {
   if (!region.post.empty()) return region.post.type();
-  return region.weighting || region.rotation ? Element::f32 : region.body.program.type();
+  return region.attention || region.rotation ? Element::f32 : region.body.program.type();
 }
 
 int cache_of(const GraphRecord& graph, const Region& region) {
@@ -127,9 +127,9 @@ std::string to_string(const GraphRecord& graph, const Step& step) {
               "\n";
     }
     text += to_string(graph, "body", region.body);
-    if (region.weighting) {
-      text += "    softmax over " + graph.axes[region.weighting->key].name + ", contracted with operand " +
-              std::to_string(region.weighting->value) + "\n";
+    if (region.attention) {
+      text += "    softmax over " + graph.axes[region.attention->key].name + ", contracted with operand " +
+              std::to_string(region.attention->value) + "\n";
     }
     if (region.rotation) {
       text += "    rotate " + graph.axes[region.rotation->axis].name + " by operand " +

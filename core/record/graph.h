@@ -141,7 +141,7 @@ struct Selection {
 
 // softmax along `key` of the region's body (the score), then the contraction with operand `value` over `key`.
 // A row whose scores are all -inf gives 0.
-struct Weighting {
+struct KeyAttention {
   AxisId key = kNoAxis;
   int value = 0;  // index into the region's operands, which has `key`
 };
@@ -150,7 +150,7 @@ struct Weighting {
 //   lhs[i]         prologues of the contractions
 //   contractions   read by `body` as ScalarOp::contraction
 //   body           over axes `body.axes`
-//   weighting      attention only: body.axes = query axes then `key`; `axes` = query axes then the value's own
+//   attention      attention only: body.axes = query axes then `key`; `axes` = query axes then the value's own
 //   rotation       then `post` (reads ScalarOp::rotated) if it is not empty
 //   selection      last
 struct Region {
@@ -159,7 +159,7 @@ struct Region {
   std::vector<Source> lhs;
   std::vector<Contraction> contractions;
   Source body;
-  std::optional<Weighting> weighting;
+  std::optional<KeyAttention> attention;
   std::optional<Rotation> rotation;
   ScalarProgram post;
   std::optional<Selection> selection;

@@ -31,9 +31,9 @@ class RegionChecker {
       check_source("lhs " + std::to_string(i), region_.lhs[i], {}, false);
     }
     for (size_t i = 0; i < region_.contractions.size(); ++i) check_contraction(i);
-    check_source("body", region_.body, contraction_axes_, region_.weighting.has_value());
+    check_source("body", region_.body, contraction_axes_, region_.attention.has_value());
     check_kind();
-    if (region_.weighting) {
+    if (region_.attention) {
       check_weighting();
     } else if (region_.body.axes != region_.axes) {
       fail("body has axes " + list(region_.body.axes) + ", the result " + list(region_.axes));
@@ -244,7 +244,7 @@ class RegionChecker {
     const std::string steps = "steps of kind " + std::string(name(kind));
     if (!contracts && !region_.contractions.empty()) fail(steps + " have no contractions");
     if (kind == StepKind::contract && region_.contractions.empty()) fail(steps + " have a contraction");
-    if (region_.weighting.has_value() != (kind == StepKind::attention)) {
+    if (region_.attention.has_value() != (kind == StepKind::attention)) {
       fail(kind == StepKind::attention ? steps + " have a softmax" : steps + " have no softmax of scores");
     }
     const bool may_reduce = region_.contractions.empty() && (kind == StepKind::reduce || kind == StepKind::append);
@@ -260,28 +260,28 @@ class RegionChecker {
   }
 
   void check_weighting() const {
-    const Weighting& weighting = *region_.weighting;
+    const KeyAttention& attention = *region_.attention;
     const Source& score = region_.body;
-    if (score.axes.empty() || score.axes.back() != weighting.key) {
-      fail("the score's axes " + list(score.axes) + " do not end with the key, " + quoted(weighting.key));
+    if (score.axes.empty() || score.axes.back() != attention.key) {
+      fail("the score's axes " + list(score.axes) + " do not end with the key, " + quoted(attention.key));
     }
     if (score.program.type() != Element::f32)
       fail("the score is " + std::string(name(score.program.type())) + ", not f32");
-    if (!has_operand(weighting.value)) fail("unknown operand " + std::to_string(weighting.value) + " as value");
-    const std::string what = operand_name(weighting.value);
-    if (!info(value(weighting.value).format).is_float) fail(what + " holds no floats");
-    const std::vector<AxisId> its_axes = loops(weighting.value);
-    if (!contains(its_axes, weighting.key)) fail(what + " lacks the key, " + quoted(weighting.key));
-    std::vector<AxisId> expected = without(score.axes, weighting.key);
-    add_axes(expected, without(its_axes, weighting.key));
+    if (!has_operand(attention.value)) fail("unknown operand " + std::to_string(attention.value) + " as value");
+    const std::string what = operand_name(attention.value);
+    if (!info(value(attention.value).format).is_float) fail(what + " holds no floats");
+    const std::vector<AxisId> its_axes = loops(attention.value);
+    if (!contains(its_axes, attention.key)) fail(what + " lacks the key, " + quoted(attention.key));
+    std::vector<AxisId> expected = without(score.axes, attention.key);
+    add_axes(expected, without(its_axes, attention.key));
     if (region_.axes != expected) {
       fail("the result has axes " + list(region_.axes) + "; query axes and the value's own are " + list(expected));
     }
-    if (cache_of_key(weighting.key) == nullptr) return;
-    if (cache_ < 0) fail(quoted(weighting.key) + " is the key of a cache, but no operand lies in one");
+    if (cache_of_key(attention.key) == nullptr) return;
+    if (cache_ < 0) fail(quoted(attention.key) + " is the key of a cache, but no operand lies in one");
     const CacheRecord& cache = graph_.caches[static_cast<size_t>(cache_)];
-    if (cache.key != weighting.key) {
-      fail("cache '" + cache.name + "' has " + quoted(cache.key) + " as its key, not " + quoted(weighting.key));
+    if (cache.key != attention.key) {
+      fail("cache '" + cache.name + "' has " + quoted(cache.key) + " as its key, not " + quoted(attention.key));
     }
     if (!contains(region_.axes, cache.pos) || !contains(score.axes, cache.pos)) {
       fail("the score lacks " + quoted(cache.pos) + ", by which cache '" + cache.name + "' is addressed");

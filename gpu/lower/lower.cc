@@ -100,10 +100,10 @@ void RegionLowering::run(const std::vector<Target>& outputs) {
   kernels_ = 0;
   for (const auto& stage : plan_.stages) kernels_ += static_cast<int>(stage.size());
   const bool turns = region_.rotation || !region_.post.empty();
-  const Element element = region_.weighting ? Element::f32 : region_.body.program.type();
+  const Element element = region_.attention ? Element::f32 : region_.body.program.type();
   Target body = outputs[0];
   if (turns || region_.selection) body = scratch_target(region_.axes, element);
-  if (region_.weighting) {
+  if (region_.attention) {
     lower_attention(body);
   } else if (!region_.contractions.empty()) {
     lower_contractions(body);

@@ -181,9 +181,9 @@ std::string RegionLowering::score_part(KernelBuilder& builder, Scope& scope, int
 }
 
 void RegionLowering::lower_attention(const Target& target) {
-  const Weighting& weighting = *region_.weighting;
-  const AxisList query = without(region_.body.axes, weighting.key);
-  const Leaf value = operand_leaf(graph_, region_, weighting.value);
+  const KeyAttention& attention = *region_.attention;
+  const AxisList query = without(region_.body.axes, attention.key);
+  const Leaf value = operand_leaf(graph_, region_, attention.value);
   if (!region_.body.reductions.empty()) fail("a score with a reduction of its own");
   const int cache = cache_of(graph_, region_);
   for (const Contraction& contraction : region_.contractions) lhs_leaf(contraction.lhs, contraction.over);
@@ -208,7 +208,7 @@ void RegionLowering::lower_attention(const Target& target) {
   builder.coordinates(scope, "query", query);
   std::string first_key = "0";
   if (cache < 0) {
-    scope.line("const int keys = " + builder.extent(weighting.key) + ";");
+    scope.line("const int keys = " + builder.extent(attention.key) + ";");
   } else {
     const auto c = static_cast<size_t>(cache);
     const CacheRecord& record = graph_.caches[c];
@@ -224,7 +224,7 @@ void RegionLowering::lower_attention(const Target& target) {
     first_key = "(keys > 0 ? weft_load_i32(" + builder.memory({MemoryRef::Kind::first_keys, c}) + ", seq) : 0)";
   }
   Scope score = scope.inner(4);
-  score.coordinate[weighting.key] = "key";
+  score.coordinate[attention.key] = "key";
   if (cache >= 0) {
     score.line("const int page = weft_load_i32(" +
                builder.memory({MemoryRef::Kind::pages, static_cast<size_t>(cache)}) +

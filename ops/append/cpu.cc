@@ -23,23 +23,23 @@ class RowRegion {
       : region_(&region),
         output_(output),
         rows_(context, region, region.body, {region.axes.front()}, {region.axes.begin() + 1, region.axes.end()}),
-        finish_(context, region, {&output, 1}) {
+        epilogue_(context, region, {&output, 1}) {
     const auto take = [this](size_t bytes) {
       return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes));
     };
-    finish_at_ = take(finish_.scratch_bytes());
+    finish_at_ = take(epilogue_.scratch_bytes());
     thread_bytes_ = align_up(rows_.workspace_bytes());
     threads_at_ = take(thread_bytes_ * static_cast<size_t>(context.threads));
   }
   size_t scratch_bytes() const { return scratch_bytes_; }
-  bool stages_rows() const { return finish_.needed() || !rows_.by_rows(); }
+  bool stages_rows() const { return epilogue_.needed() || !rows_.by_rows(); }
 
   void run(const StepArgs& args, const Team& team, std::byte* scratch, const int32_t* slots, float* out) const {
     LhsRun rows = rows_.bind(args, scratch + threads_at_ + static_cast<size_t>(team.thread) * thread_bytes_);
     const int64_t width = rows.k();
-    const bool by_rows = !finish_.needed() || (finish_.by_rows() && finish_.row_axis() > 0);
+    const bool by_rows = !epilogue_.needed() || (epilogue_.by_rows() && epilogue_.row_axis() > 0);
     auto* staged = static_cast<float*>(args.data[output_]);
-    float* body = finish_.needed() ? finish_.body(args, scratch + finish_at_) : staged;
+    float* body = epilogue_.needed() ? epilogue_.body(args, scratch + finish_at_) : staged;
     if (!rows_.by_rows() || !by_rows) {
       if (rows_.in_place()) {
         const Range range = share(rows.rows(), 1, team);
@@ -48,13 +48,13 @@ class RowRegion {
         rows.evaluate_share(team, body);
       }
       team.barrier();
-      if (finish_.needed()) {
-        finish_.run(args, team, scratch + finish_at_);
+      if (epilogue_.needed()) {
+        epilogue_.run(args, team, scratch + finish_at_);
         team.barrier();
       }
     }
-    int64_t lines = 1;  // of a row, as Finish counts them
-    for (size_t i = 1; i < finish_.row_axis(); ++i) lines *= args.extents[region_->axes[i]];
+    int64_t lines = 1;  // of a row, as Epilogue counts them
+    for (size_t i = 1; i < epilogue_.row_axis(); ++i) lines *= args.extents[region_->axes[i]];
     const Range range = share(rows.rows(), 1, team);
     for (int64_t r = range.first; r < range.last; ++r) {
       if (slots[r] < 0) continue;
@@ -63,11 +63,11 @@ class RowRegion {
         copy(staged + r * width, width, to);
         continue;
       }
-      float* row = finish_.needed() ? body + r * width : to;
+      float* row = epilogue_.needed() ? body + r * width : to;
       if (rows_.in_place()) copy(rows.row(r), width, row);
       else rows.evaluate(r, r + 1, row);
-      if (!finish_.needed()) continue;
-      finish_.finish_rows(args, team, scratch + finish_at_, r * lines, (r + 1) * lines);
+      if (!epilogue_.needed()) continue;
+      epilogue_.finish_rows(args, team, scratch + finish_at_, r * lines, (r + 1) * lines);
       copy(staged + r * width, width, to);
     }
   }
@@ -80,7 +80,7 @@ class RowRegion {
   const Region* region_;
   ValueId output_;
   LhsRows rows_;
-  Finish finish_;
+  Epilogue epilogue_;
   size_t finish_at_ = 0, thread_bytes_ = 0, threads_at_ = 0, scratch_bytes_ = 0;
 };
 

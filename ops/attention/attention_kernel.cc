@@ -15,10 +15,10 @@ namespace weft {
 AttentionKernel::AttentionKernel(const KernelContext& context)
     : region_(&context.step.regions.front()),
       output_(context.step.outputs.front()),
-      key_(region_->weighting->key),
+      key_(region_->attention->key),
       query_(region_->body.axes),
       mask_(region_->body.program),
-      finish_(context, *region_, context.step.outputs),
+      epilogue_(context, *region_, context.step.outputs),
       threads_(context.threads) {
   const auto fail = [&](const std::string& what) { throw Error("step '" + context.step.name + "': " + what); };
   std::erase(query_, key_);
@@ -45,9 +45,9 @@ AttentionKernel::AttentionKernel(const KernelContext& context)
                        .packed_at = 0,
                        .left_at = 0});
   }
-  const Operand& value = region_->operands[static_cast<size_t>(region_->weighting->value)];
+  const Operand& value = region_->operands[static_cast<size_t>(region_->attention->value)];
   value_axes_ = without(without(loop_axes(*region_, value), key_), query_);
-  value_.push_back(KeyRows(context, *region_, region_->weighting->value, key_, query_, value_axes_));
+  value_.push_back(KeyRows(context, *region_, region_->attention->value, key_, query_, value_axes_));
   find_sources(context);
 
   // The cache whose pages hold the keys.
@@ -193,7 +193,7 @@ void AttentionKernel::lay_out() {
   };
   const auto own = [this](size_t bytes) { return std::exchange(thread_bytes_, thread_bytes_ + align_up(bytes)); };
   constexpr size_t kScoreBytes = kTileRows * kBlockKeys * sizeof(float);
-  finish_at_ = shared(finish_.scratch_bytes());
+  finish_at_ = shared(epilogue_.scratch_bytes());
   int64_t copied_width = 0;
   for (Score& score : scores_) {
     const int64_t width = score.keys.max_width();

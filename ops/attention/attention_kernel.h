@@ -18,7 +18,7 @@
 #include "ops/attention/key_rows.h"
 #include "ops/attention/mask_analysis.h"
 #include "ops/contract/lhs_rows.h"
-#include "ops/cpu/finish.h"
+#include "ops/cpu/epilogue.h"
 #include "ops/cpu/kernel.h"
 #include "ops/cpu/source_eval.h"
 
@@ -101,7 +101,7 @@ class AttentionKernel final : public CpuKernel {
   MaskAnalysis mask_;
   std::vector<IntSource> mask_sources_;
   std::optional<Causal> causal_;
-  Finish finish_;
+  Epilogue epilogue_;
   int threads_ = 1;
   int64_t stride_ = 0;  // of sums, floats
   size_t scores_at_ = 0,  // what the body makes of a block's scores, and then their weights

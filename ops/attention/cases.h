@@ -150,7 +150,7 @@ inline StepCase attention_case(const AttentionShape& shape, uint64_t seed = 1) {
   const int value = shape.latent
                         ? c.operand(values[0], {whole(key), sliced(e, d, shape.head_dim - shape.value_dim)})
                         : c.operand(values[shape.contracts ? 1 : 0]);
-  c.weighting(key, value);
+  c.attention(key, value);
   return c.build();
 }
 
@@ -165,7 +165,7 @@ inline StepCase strided_attention(int64_t rows, int64_t keys) {
   const int bias = c.operand(c.input("bias", {head, pos, key}));
   c.body({pos, head, key}, s.finish(s.contraction() + s.load(bias)));
   c.region().axes = {head, pos, f, e};
-  c.weighting(key, c.operand(c.input("v", {e, key, head, f}, Format::bf16)));
+  c.attention(key, c.operand(c.input("v", {e, key, head, f}, Format::bf16)));
   return c.build();
 }
 
@@ -177,7 +177,7 @@ inline StepCase own_keys(int64_t rows, int64_t keys) {
   c.contraction(c.lhs(q), c.operand(c.input("k", {pos, key, d})), {d});
   ScalarBuilder s;
   c.body({pos, key}, s.finish(s.contraction()));
-  c.weighting(key, c.operand(c.input("v", {pos, key, d})));
+  c.attention(key, c.operand(c.input("v", {pos, key, d})));
   return c.build();
 }
 

@@ -275,7 +275,7 @@ void AttentionKernel::run(const StepArgs& args, const Team& team) const {
   if (waits) team.barrier();
 
   float* out =
-      finish_.needed() ? finish_.body(args, args.scratch + finish_at_) : static_cast<float*>(args.data[output_]);
+      epilogue_.needed() ? epilogue_.body(args, args.scratch + finish_at_) : static_cast<float*>(args.data[output_]);
   const Tiles tiles(*this, args);
   // Few tiles with many keys are split into parts, at most three per thread. The threads of the plan count, not those of
   // this run's team: parts are added in another order than keys, and results must not depend on the team.
@@ -309,9 +309,9 @@ void AttentionKernel::run(const StepArgs& args, const Team& team) const {
     team.barrier();
     merge(tiles, args, team, parts, thread, out);
   }
-  if (finish_.needed()) {
+  if (epilogue_.needed()) {
     team.barrier();
-    finish_.run(args, team, args.scratch + finish_at_);
+    epilogue_.run(args, team, args.scratch + finish_at_);
   }
 }
 

@@ -9,10 +9,10 @@
 namespace weft::reference {
 
 // `scores` over query axes and key; they become the weights. A key with a score of -inf takes no part, whatever its value holds.
-inline Table<double> attend(Scope& scope, Table<double>& scores, const Weighting& weighting,
+inline Table<double> attend(Scope& scope, Table<double>& scores, const KeyAttention& attention,
                             const std::vector<AxisId>& axes) {
   constexpr double kNever = -std::numeric_limits<double>::infinity();
-  const AxisId key = weighting.key;
+  const AxisId key = attention.key;
   const std::vector<AxisId> query = without(scores.axes, key);
   for_each(scope, query, [&] {
     const int64_t first = scope.begin(key), keys = scope.extent(key);
@@ -37,7 +37,7 @@ inline Table<double> attend(Scope& scope, Table<double>& scores, const Weighting
     double sum = 0;
     for (j = first; j < keys; ++j) {
       const double weight = scores.at(scope);
-      if (weight != 0) sum += weight * read_operand(scope, weighting.value).f;
+      if (weight != 0) sum += weight * read_operand(scope, attention.value).f;
     }
     j = 0;
     result.at(scope) = sum;

@@ -40,7 +40,7 @@ ContractPass::ContractPass(const KernelContext& context, const Region& region, s
     columns_ = axes.columns;
     const std::vector<AxisId> row_axes = joined(axes.rows, axes.summed);
     RhsRows rhs(context, region, contraction.rhs, row_axes, axes.columns, axes.k);
-    const bool rounded = context.precision == Precision::fast && has_rounded_kernel(rhs.format());
+    const bool quantized = context.precision == Precision::fast && has_int8_kernel(rhs.format());
 
     size_t lhs = 0;
     while (lhs < lhs_.size() &&
@@ -58,11 +58,11 @@ ContractPass::ContractPass(const KernelContext& context, const Region& region, s
                       .workspace_at = 0,
                       .matrix_at = 0,
                       .own_matrix_at = 0,
-                      .rounded_at = 0,
-                      .own_rounded_at = 0,
-                      .rounded = false});
+                      .quantized_at = 0,
+                      .own_quantized_at = 0,
+                      .quantized = false});
     }
-    lhs_[lhs].rounded |= rounded;
+    lhs_[lhs].quantized |= quantized;
     int order = static_cast<int>(entries_.size());
     for (size_t i = 0; i < entries_.size() && order == static_cast<int>(entries_.size()); ++i) {
       if (entries_[i].summed == axes.summed && entries_[i].rhs.same_choice(rhs)) order = static_cast<int>(i);
@@ -70,7 +70,7 @@ ContractPass::ContractPass(const KernelContext& context, const Region& region, s
     entries_.push_back({.lhs = static_cast<int>(lhs),
                         .summed = axes.summed,
                         .rhs = std::move(rhs),
-                        .rounded = rounded,
+                        .quantized = quantized,
                         .order = order,
                         .max_rows = lhs_[lhs].max_rows,
                         .copy_at = 0,
@@ -109,10 +109,10 @@ void ContractPass::lay_out(const KernelContext& context, int64_t max_column_unit
       lhs.matrix_at = shared(elements * sizeof(float));
       lhs.own_matrix_at = own(own_elements * sizeof(float));
     }
-    if (lhs.rounded) {
-      lhs.rounded_at = shared(static_cast<size_t>(lhs.max_rows) * rounded_bytes(lhs.max_k));
+    if (lhs.quantized) {
+      lhs.quantized_at = shared(static_cast<size_t>(lhs.max_rows) * quantized_row_bytes(lhs.max_k));
       // Less than 3 bytes an element, and a rounding up to 64 bytes for each row.
-      lhs.own_rounded_at = own(own_elements * 3 + static_cast<size_t>(std::min(lhs.max_rows, kGemmRows)) * 64);
+      lhs.own_quantized_at = own(own_elements * 3 + static_cast<size_t>(std::min(lhs.max_rows, kGemmRows)) * 64);
     }
   }
   int64_t longest = 1;
@@ -146,7 +146,7 @@ void ContractPass::lay_out(const KernelContext& context, int64_t max_column_unit
 std::string ContractPass::describe() const {
   std::string text;
   for (const Entry& entry : entries_) {
-    const std::string part = std::string(name(entry.rhs.format())) + (entry.rounded ? " int8" : " f32");
+    const std::string part = std::string(name(entry.rhs.format())) + (entry.quantized ? " int8" : " f32");
     if (text.find(part) == std::string::npos) text += (text.empty() ? "" : ", ") + part;
   }
   return text;

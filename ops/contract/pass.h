@@ -51,7 +51,7 @@ class ContractPass {
   void run(const StepArgs& args, const Team& team, std::byte* shared, std::byte* own, int64_t column_unit,
            TileSink& sink) const;
 
-  // "q8_0 f32", or "q8_0 int8" where activations are rounded.
+  // "q8_0 f32", or "q8_0 int8" where activations are quantized.
   std::string describe() const;
 
  private:
@@ -62,14 +62,14 @@ class ContractPass {
     int64_t max_rows, max_k;
     size_t workspace_at;              // in a thread's scratch
     size_t matrix_at, own_matrix_at;  // computed rows: shared, or of a thread
-    size_t rounded_at, own_rounded_at;
-    bool rounded;  // some contraction reads rounded rows
+    size_t quantized_at, own_quantized_at;
+    bool quantized;  // some contraction reads quantized rows
   };
   struct Entry {
     int lhs;
     std::vector<AxisId> summed;
     RhsRows rhs;
-    bool rounded;
+    bool quantized;
     int order;                                          // entry whose groups these are; itself, or an earlier one
     int64_t max_rows;                                   // rows times `summed`
     size_t copy_at, packed_at, order_at, own_order_at;  // shared; own_order_at of a thread

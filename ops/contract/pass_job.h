@@ -12,7 +12,7 @@ namespace contract_pass {
 // From so many rows on, decoding a panel once for all of them pays off.
 inline constexpr int64_t kGemmRows = 24;
 // Up to so many rows, rounding them is faster than decoding the right-hand side exactly.
-inline constexpr int64_t kRoundedRows = 2;
+inline constexpr int64_t kQuantizedRows = 2;
 // Threads compute so many elements of left-hand rows each for itself rather than wait for each other.
 inline constexpr int64_t kOwnElements = 16384;
 // Rows of a tile at most, a multiple of each target's row tile; and the memory that a thread's tiles may take.
@@ -38,7 +38,7 @@ struct ContractPass::Job {
   bool alone = false;  // this thread prepares all that it needs itself
   std::array<LhsRun, kMaxContractions> lhs{};
   std::array<const float*, kMaxContractions> matrix{};       // by lhs; null: in place
-  std::array<const std::byte*, kMaxContractions> rounded{};  // by lhs
+  std::array<const std::byte*, kMaxContractions> quantized{};  // by lhs
   std::array<RhsRun, kMaxContractions> rhs{};                // by entry
   std::array<const RowOrder*, kMaxContractions> order{};     // by entry; null: one group in order
   std::array<int64_t, kMaxContractions> entry_rows{};

@@ -74,22 +74,22 @@ void for_groups(const RowOrder* order, int64_t first, int64_t last, const Group&
   }
 }
 
-// What the products read: rounded rows, and rows packed for large groups.
+// What the products read: quantized rows, and rows packed for large groups.
 void ContractPass::pack(Job& job) const {
   bool waits = false;
   for (size_t i = 0; i < lhs_.size(); ++i) {
-    if (!lhs_[i].rounded) continue;
+    if (!lhs_[i].quantized) continue;
     const int64_t rows = job.lhs[i].rows(), k = job.lhs[i].k();
-    std::byte* rounded = job.alone ? job.own + lhs_[i].own_rounded_at : job.shared + lhs_[i].rounded_at;
-    job.rounded[i] = rounded;
+    std::byte* quantized = job.alone ? job.own + lhs_[i].own_quantized_at : job.shared + lhs_[i].quantized_at;
+    job.quantized[i] = quantized;
     const bool grouped = std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
       return entry.lhs == static_cast<int>(i) && entry.rhs.varies();
     });
-    if (!grouped && rows > kRoundedRows) continue;
+    if (!grouped && rows > kQuantizedRows) continue;
     const Range range = job.alone ? Range{0, rows} : share(rows, 1, job.team);
-    const size_t bytes = rounded_bytes(k);
+    const size_t bytes = quantized_row_bytes(k);
     for (int64_t r = range.first; r < range.last; ++r) {
-      round_row(job.left(i, r), k, rounded + static_cast<size_t>(r) * bytes);
+      quantize_activations(job.left(i, r), k, quantized + static_cast<size_t>(r) * bytes);
     }
     if (!job.alone) waits = true;
   }
@@ -148,7 +148,7 @@ void ContractPass::compute(Job& job, size_t index, int64_t row_first, int64_t ro
   auto* panel = reinterpret_cast<float*>(job.own + own_panel_at_);
   const auto* packed = reinterpret_cast<const float*>(job.shared + entries_[packed_by(job, index)].packed_at);
   const bool panels = job.entry_rows[index] >= kGemmRows;
-  const size_t rounded_row = entry.rounded ? rounded_bytes(k) : 0;
+  const size_t quantized_row = entry.quantized ? quantized_row_bytes(k) : 0;
   const int64_t columns = column_last - column_first;
 
   for_groups(order, origin, row_last * expansion, [&](int64_t first, int64_t last) {
@@ -170,12 +170,12 @@ void ContractPass::compute(Job& job, size_t index, int64_t row_first, int64_t ro
         const auto rows = static_cast<int>(std::min<int64_t>(kDotRows, last - i));
         float* to[kDotRows];
         for (int m = 0; m < rows; ++m) to[m] = sums + (row_at(i + m) - origin) * stride + j;
-        if (entry.rounded && last - first <= kRoundedRows) {
+        if (entry.quantized && last - first <= kQuantizedRows) {
           const std::byte* left[kDotRows];
           for (int m = 0; m < rows; ++m) {
-            left[m] = job.rounded[lhs] + static_cast<size_t>(row_at(i + m)) * rounded_row;
+            left[m] = job.quantized[lhs] + static_cast<size_t>(row_at(i + m)) * quantized_row;
           }
-          dot_rounded_rows(format, pointers + j, count, left, rows, k, to);
+          dot_int8_rows(format, pointers + j, count, left, rows, k, to);
         } else {
           const float* left[kDotRows];
           for (int m = 0; m < rows; ++m) left[m] = job.left(lhs, row_at(i + m));

@@ -23,7 +23,7 @@ ContractRegion::ContractRegion(const KernelContext& context, const Region& regio
     : region_(&region),
       outputs_(outputs.begin(), outputs.end()),
       threads_(context.threads),
-      finish_(context, region, outputs) {
+      epilogue_(context, region, outputs) {
   if (!region.body.reductions.empty()) {
     throw Error("step '" + context.step.name + "': a reduction of contractions takes a step of its own");
   }
@@ -48,8 +48,8 @@ ContractRegion::ContractRegion(const KernelContext& context, const Region& regio
   column_axes_ = axes[static_cast<size_t>(groups.front().front())].columns.size();
 
   int64_t unit = kColumnUnit;
-  const size_t line_axes = region.axes.size() - finish_.row_axis();
-  if (fused_ && finish_.by_rows() && line_axes <= column_axes_) {
+  const size_t line_axes = region.axes.size() - epilogue_.row_axis();
+  if (fused_ && epilogue_.by_rows() && line_axes <= column_axes_) {
     const int64_t whole = element_count(std::span(region.axes).last(line_axes), context.max_extents);
     finish_tiles_ = whole <= ContractPass::kMaxColumns;
     if (finish_tiles_) {
@@ -60,7 +60,7 @@ ContractRegion::ContractRegion(const KernelContext& context, const Region& regio
   const auto take = [this](size_t bytes) {
     return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes));
   };
-  finish_at_ = take(finish_.scratch_bytes());
+  finish_at_ = take(epilogue_.scratch_bytes());
   size_t shared = 0;
   for (const std::vector<int>& group : groups) {
     stages_.push_back({ContractPass(context, region, group, unit),
@@ -103,7 +103,7 @@ class ContractRegion::Sink final : public TileSink {
     rows_ = AxisSpace(axes.first(axes.size() - owner.column_axes_), args.extents);
     columns_ = element_count(axes.last(owner.column_axes_), args.extents);
     unit_ = element_count(axes.last(owner.unit_axes_), args.extents);
-    out_ = static_cast<std::byte*>(owner.finish_.needed() ? owner.finish_.body(args, scratch + owner.finish_at_)
+    out_ = static_cast<std::byte*>(owner.epilogue_.needed() ? owner.epilogue_.body(args, scratch + owner.finish_at_)
                                                           : args.data[owner.outputs_.front()]);
     bytes_ = element_bytes(owner.body_.type());
     if (slots != nullptr) {
@@ -142,7 +142,7 @@ class ContractRegion::Sink final : public TileSink {
       }
       if (!owner_.finish_tiles_) continue;
       const int64_t first = r * (columns_ / unit_);
-      owner_.finish_.finish_rows(args_, team_, scratch_ + owner_.finish_at_, first + column_first / unit_,
+      owner_.epilogue_.finish_rows(args_, team_, scratch_ + owner_.finish_at_, first + column_first / unit_,
                                  first + column_last / unit_);
       if (slots_ == nullptr) continue;
       const auto* finished = static_cast<const std::byte*>(args_.data[owner_.outputs_.front()]);
@@ -193,7 +193,7 @@ void ContractRegion::run(const StepArgs& args, const Team& team, std::byte* scra
                          void* rows_out) const {
   std::byte* own = scratch + threads_at_ + static_cast<size_t>(team.thread) * thread_bytes_;
   if (fused_) {
-    const bool in_tiles = !finish_.needed() || finish_tiles_;
+    const bool in_tiles = !epilogue_.needed() || finish_tiles_;
     Sink sink(*this, args, team, scratch, own, in_tiles ? slots : nullptr, rows_out);
     const int64_t unit = finish_tiles_ ? sink.unit() : kColumnUnit;
     stages_.front().pass.run(args, team, scratch + shared_at_, own, unit, sink);
@@ -201,9 +201,9 @@ void ContractRegion::run(const StepArgs& args, const Team& team, std::byte* scra
   } else {
     run_stages(args, team, scratch);
   }
-  if (finish_.needed()) {
+  if (epilogue_.needed()) {
     team.barrier();
-    finish_.run(args, team, scratch + finish_at_);
+    epilogue_.run(args, team, scratch + finish_at_);
   }
   if (slots != nullptr) {
     team.barrier();
@@ -235,7 +235,7 @@ void ContractRegion::run_stages(const StepArgs& args, const Team& team, std::byt
     stage.pass.run(args, team, scratch + shared_at_, own, kColumnUnit, sink);
     team.barrier();  // the stages share scratch
   }
-  auto* body = static_cast<std::byte*>(finish_.needed() ? finish_.body(args, scratch + finish_at_)
+  auto* body = static_cast<std::byte*>(epilogue_.needed() ? epilogue_.body(args, scratch + finish_at_)
                                                         : args.data[outputs_.front()]);
   const size_t bytes = element_bytes(body_.type());
   const size_t outer_rank = region_->axes.empty() ? 0 : region_->axes.size() - 1;

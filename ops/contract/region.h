@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "ops/contract/pass.h"
-#include "ops/cpu/finish.h"
+#include "ops/cpu/epilogue.h"
 #include "ops/cpu/kernel.h"
 #include "ops/cpu/source_eval.h"
 
@@ -29,7 +29,7 @@ class ContractRegion {
   // f32, used if stages_rows().
   void run(const StepArgs& args, const Team& team, std::byte* scratch, const int32_t* slots = nullptr,
            void* rows_out = nullptr) const;
-  bool stages_rows() const { return finish_.needed() || !fused_; }
+  bool stages_rows() const { return epilogue_.needed() || !fused_; }
 
  private:
   class Sink;
@@ -53,7 +53,7 @@ class ContractRegion {
   std::vector<Stage> stages_;  // one if fused
   SourceEvaluator body_;
   bool body_is_sum_ = false;  // the body is contraction 0 itself
-  Finish finish_;
+  Epilogue epilogue_;
   size_t finish_at_ = 0, shared_at_ = 0, threads_at_ = 0, thread_bytes_ = 0, body_at_ = 0, scratch_bytes_ = 0;
 };
 

@@ -283,7 +283,7 @@ void CaseBuilder::body(std::vector<AxisId> axes, ScalarProgram program, AxisId r
   region_.body = {std::move(axes), reduced, std::move(reductions), std::move(program)};
 }
 
-void CaseBuilder::weighting(AxisId key, int value) { region_.weighting = {key, value}; }
+void CaseBuilder::attention(AxisId key, int value) { region_.attention = {key, value}; }
 
 void CaseBuilder::append_to(const CaseCache& cache) {
   step_.cache = cache.cache;
@@ -295,10 +295,10 @@ void CaseBuilder::finish_region() {
   region_open_ = false;
   if (region_.axes.empty()) {
     region_.axes = region_.body.axes;
-    if (region_.weighting) {
-      const AxisId key = region_.weighting->key;
+    if (region_.attention) {
+      const AxisId key = region_.attention->key;
       std::erase(region_.axes, key);
-      const Operand& value = region_.operands[static_cast<size_t>(region_.weighting->value)];
+      const Operand& value = region_.operands[static_cast<size_t>(region_.attention->value)];
       add_axes(region_.axes, without(loop_axes(region_, value), key));
     }
   }

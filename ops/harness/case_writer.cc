@@ -218,9 +218,9 @@ void CaseWriter::body(const std::vector<AxisId>& axes, const ScalarProgram& prog
   builder_.body(axes, program, reduced, reductions);
 }
 
-void CaseWriter::weighting(AxisId key, int value) {
-  line("c.weighting(" + axis_text(key) + ", " + std::to_string(value) + ")");
-  builder_.weighting(key, value);
+void CaseWriter::attention(AxisId key, int value) {
+  line("c.attention(" + axis_text(key) + ", " + std::to_string(value) + ")");
+  builder_.attention(key, value);
 }
 
 void CaseWriter::rotation(const Rotation& rotation) {

@@ -123,7 +123,7 @@ void AttentionParts::attention() {
     body = random_.chance(0.7) ? where(*seen, body, s.constant(-kInf)) : where(!*seen, s.constant(-kInf), body);
   }
   c_.body(score_axes, s.finish(body));
-  c_.weighting(key, values);
+  c_.attention(key, values);
   // Weights change by a factor of exp(2 * error) at most, and exp is good to 1e-6; values are at most 1.
   error_ = 4 * score.error + 4e-6 + sum_rounding(longest);
   if (lhs_rounding_ > 0) error_ += lhs_rounding_;

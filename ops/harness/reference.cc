@@ -108,13 +108,13 @@ Table<ScalarValue> evaluate_region(Scope& scope, const Parts& parts = {},
   Results results;
   results.contractions = contractions(scope, false, parts, quantized);
   Table<ScalarValue> result = evaluate_source(scope, region.body, results, parts, "");
-  const bool ends_here = !region.weighting && !region.rotation && !region.selection;
+  const bool ends_here = !region.attention && !region.rotation && !region.selection;
   if (!ends_here) {
-    parts(region.weighting ? "score" : region.selection ? "candidates" : "body", result, region.body.program.type());
+    parts(region.attention ? "score" : region.selection ? "candidates" : "body", result, region.body.program.type());
   }
-  if (region.weighting) {
+  if (region.attention) {
     Table<double> weights = floats(result);
-    const Table<double> weighted = attend(scope, weights, *region.weighting, region.axes);
+    const Table<double> weighted = attend(scope, weights, *region.attention, region.axes);
     parts("softmax", weights);
     if (region.rotation) parts("weighted", weighted);
     result = scalars(weighted);

@@ -10,7 +10,7 @@
 
 #include "core/align.h"
 #include "core/record/axis_list.h"
-#include "ops/cpu/finish.h"
+#include "ops/cpu/epilogue.h"
 #include "ops/cpu/kernel.h"
 #include "ops/cpu/source_eval.h"
 #include "ops/cpu/tile_kernels.h"
@@ -52,7 +52,7 @@ class ReduceKernel : public CpuKernel {
   explicit ReduceKernel(const KernelContext& context)
       : axes_(context.step.regions[0].axes),
         output_(context.step.outputs[0]),
-        finish_(context, context.step.regions[0], context.step.outputs) {
+        epilogue_(context, context.step.regions[0], context.step.outputs) {
     const Region& region = context.step.regions[0];
     const Source& source = region.body;
     reduced_ = source.reduced;
@@ -91,7 +91,7 @@ class ReduceKernel : public CpuKernel {
     reserve(body_at_, body_.workspace_bytes());
     reserve(results_at_, reductions_.size() * kTile * 4);
     reserve(columns_at_, by_rows_ ? 0 : kTile * (4 + 8 + 4 + 4));
-    threads_at_ = align_up(finish_.scratch_bytes());
+    threads_at_ = align_up(epilogue_.scratch_bytes());
     scratch_bytes_ = threads_at_ + static_cast<size_t>(context.threads) * thread_bytes_;
   }
 
@@ -102,7 +102,7 @@ class ReduceKernel : public CpuKernel {
 
   void run(const StepArgs& args, const Team& team) const override {
     std::byte* thread = args.scratch + threads_at_ + static_cast<size_t>(team.thread) * thread_bytes_;
-    auto* out = static_cast<std::byte*>(finish_.needed() ? static_cast<void*>(finish_.body(args, args.scratch))
+    auto* out = static_cast<std::byte*>(epilogue_.needed() ? static_cast<void*>(epilogue_.body(args, args.scratch))
                                                          : args.data[output_]);
     if (reduced_ == kNoAxis) {
       run_map(args, team, thread, out);
@@ -111,9 +111,9 @@ class ReduceKernel : public CpuKernel {
     } else {
       run_columns(args, team, thread, out);
     }
-    if (finish_.needed() && !finishes_rows()) {
+    if (epilogue_.needed() && !finishes_rows()) {
       team.barrier();
-      finish_.run(args, team, args.scratch);
+      epilogue_.run(args, team, args.scratch);
     }
   }
 
@@ -146,10 +146,10 @@ class ReduceKernel : public CpuKernel {
     by_rows_ = split_ == row_axes_.size();
   }
 
-  // Whether rows of this kernel are those of the finish, so that each thread can finish its own.
+  // Whether rows of this kernel are those of the epilogue, so that each thread can finish its own.
   bool finishes_rows() const {
-    return finish_.by_rows() &&
-           (reduced_ == kNoAxis || (by_rows_ && keeps_axis_ && finish_.row_axis() + 1 == axes_.size()));
+    return epilogue_.by_rows() &&
+           (reduced_ == kNoAxis || (by_rows_ && keeps_axis_ && epilogue_.row_axis() + 1 == axes_.size()));
   }
 
   Runs bind(const StepArgs& args, std::byte* thread) const {
@@ -164,7 +164,7 @@ class ReduceKernel : public CpuKernel {
 
   // Without reductions: a map that is rotated.
   void run_map(const StepArgs& args, const Team& team, std::byte* thread, std::byte* out) const {
-    const size_t row_axis = finishes_rows() ? finish_.row_axis() : axes_.size();
+    const size_t row_axis = finishes_rows() ? epilogue_.row_axis() : axes_.size();
     const std::span<const AxisId> all = axes_;
     const int64_t row = element_count(all.subspan(row_axis), args.extents);
     const int64_t rows = element_count(all.first(row_axis), args.extents);
@@ -176,7 +176,7 @@ class ReduceKernel : public CpuKernel {
     for (int64_t first = mine.first; first < mine.last; first += block) {
       const int64_t last = std::min(mine.last, first + block);
       body->evaluate(first * row, (last - first) * row, nullptr, out + first * row * out_width());
-      if (finishes_rows()) finish_.finish_rows(args, team, args.scratch, first, last);
+      if (finishes_rows()) epilogue_.finish_rows(args, team, args.scratch, first, last);
     }
   }
 
@@ -214,7 +214,7 @@ class ReduceKernel : public CpuKernel {
         for (size_t i = 0; i < reductions_.size(); ++i) provided[i] = results + i * kTile;
         body->evaluate(first, last - first, provided.data(), out + first * out_width());
       } else if (finishes_rows()) {
-        finish_.finish_rows(args, team, args.scratch, first, last);
+        epilogue_.finish_rows(args, team, args.scratch, first, last);
       }
     }
   }
@@ -313,7 +313,7 @@ class ReduceKernel : public CpuKernel {
   size_t split_ = 0;  // row axes before the reduced one
   std::vector<Step> reductions_;
   SourceEvaluator body_;
-  Finish finish_;
+  Epilogue epilogue_;
   size_t body_at_ = 0, results_at_ = 0, columns_at_ = 0;  // in a thread's part
   size_t thread_bytes_ = 0, threads_at_ = 0, scratch_bytes_ = 0;
 };

@@ -44,10 +44,10 @@ double region_flops(const Region& region, const Extents& extents) {
   for (const Contraction& contraction : region.contractions) {
     flops += 2 * count(contraction_axes(region, contraction), extents) * count(contraction.over, extents);
   }
-  if (region.weighting) {
+  if (region.attention) {
     std::vector<AxisId> axes = region.body.axes;
     flops += 4 * count(axes, extents);  // softmax: subtract, exp, sum, and its share of the maximum
-    add_axes(axes, loop_axes(region, region.operands[static_cast<size_t>(region.weighting->value)]));
+    add_axes(axes, loop_axes(region, region.operands[static_cast<size_t>(region.attention->value)]));
     flops += 2 * count(axes, extents);
   }
   if (region.rotation) flops += 3 * count(region.axes, extents);

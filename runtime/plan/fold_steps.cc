@@ -83,8 +83,8 @@ class Signature {
     for (const Contraction& contraction : region.contractions) {
       add(contraction.lhs), add(contraction.rhs), axes(contraction.over);
     }
-    add(region.weighting.has_value());
-    if (region.weighting) axis(region.weighting->key), add(region.weighting->value);
+    add(region.attention.has_value());
+    if (region.attention) axis(region.attention->key), add(region.attention->value);
     add(region.rotation.has_value());
     if (region.rotation) axis(region.rotation->axis), add(region.rotation->pairs), add(region.rotation->position);
     add(region.selection.has_value());

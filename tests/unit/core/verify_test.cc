@@ -227,7 +227,7 @@ TEST(Verify, AxesOfTheBodyAndKind) {
             "step 'mapped': steps of kind map have no selection");
   EXPECT_EQ(refused_region(m.built,
                            [&](Region& r) {
-                             r.weighting = Weighting{m.b, 0};
+                             r.attention = KeyAttention{m.b, 0};
                            }),
             "step 'mapped': steps of kind map have no softmax of scores");
   EXPECT_EQ(refused_region(m.built, [&](Region& r) { r.post = r.body.program; }),
@@ -387,7 +387,7 @@ struct AttentionCase {
     c.contraction(lhs, c.operand(cache.fields[0]), {dim});
     ScalarBuilder s;
     c.body({pos, head, key}, s.finish(s.contraction()));
-    c.weighting(key, c.operand(cache.fields[1]));
+    c.attention(key, c.operand(cache.fields[1]));
     c.operand(plain);
     c.operand(bias);
     built = c.build();
@@ -399,7 +399,7 @@ TEST(Verify, Attention) {
   const auto change = [&](const std::function<void(Region&)>& f) { return refused_region(t.built, f); };
   const std::string start = "step 'attended': ";
   EXPECT_EQ(change([](Region&) {}), "(no error)");
-  EXPECT_EQ(change([](Region& r) { r.weighting.reset(); }),
+  EXPECT_EQ(change([](Region& r) { r.attention.reset(); }),
             start + "body: axis 'key' is the key of a cache; only the score of an attention has it");
   EXPECT_EQ(change([&](Region& r) {
               r.body.axes = {t.key, t.pos, t.head};
@@ -407,8 +407,8 @@ TEST(Verify, Attention) {
             start + "the score's axes <key, pos, head> do not end with the key, axis 'key'");
   EXPECT_EQ(change([](Region& r) { r.body.program.code = {{.op = ScalarOp::constant, .type = Element::i32}}; }),
             start + "the score is i32, not f32");
-  EXPECT_EQ(change([](Region& r) { r.weighting->value = 30; }), start + "unknown operand 30 as value");
-  EXPECT_EQ(change([](Region& r) { r.weighting->value = 3; }),
+  EXPECT_EQ(change([](Region& r) { r.attention->value = 30; }), start + "unknown operand 30 as value");
+  EXPECT_EQ(change([](Region& r) { r.attention->value = 3; }),
             start + "operand 3 ('plain') lacks the key, axis 'key'");
   EXPECT_EQ(change([&](Region& r) {
               r.axes = {t.head, t.pos, t.wide};

@@ -117,7 +117,7 @@ TEST(Contract, DecodesBitForBit) {
 }
 
 // Instructions that Highway lacks against Highway's: integers are exact, so that the sums are the same bits.
-TEST(Contract, RoundedKernelsAgree) {
+TEST(Contract, Int8KernelsAgree) {
   for (const Format format : kBlockFormats) {
     SCOPED_TRACE(name(format));
     constexpr int64_t kDepth = 768;
@@ -130,11 +130,11 @@ TEST(Contract, RoundedKernelsAgree) {
     std::vector<float> x(kDotRows * kDepth);
     for (float& v : x) v = static_cast<float>(random() % 2000) / 1000 - 1;
     on_every_target([&] {
-      std::vector<std::vector<std::byte>> rounded(kDotRows, std::vector<std::byte>(rounded_bytes(kDepth)));
+      std::vector<std::vector<std::byte>> quantized(kDotRows, std::vector<std::byte>(quantized_row_bytes(kDepth)));
       const std::byte* left[kDotRows];
       for (int m = 0; m < kDotRows; ++m) {
-        left[m] = rounded[static_cast<size_t>(m)].data();
-        round_row(x.data() + m * kDepth, kDepth, rounded[static_cast<size_t>(m)].data());
+        left[m] = quantized[static_cast<size_t>(m)].data();
+        quantize_activations(x.data() + m * kDepth, kDepth, quantized[static_cast<size_t>(m)].data());
       }
       for (int lhs_rows = 1; lhs_rows <= kDotRows; ++lhs_rows) {
         float a[kDotRows][kOutputs], b[kDotRows][kOutputs];
@@ -143,8 +143,8 @@ TEST(Contract, RoundedKernelsAgree) {
           to_a[m] = a[m];
           to_b[m] = b[m];
         }
-        dot_rounded_rows(format, rows, kOutputs, left, lhs_rows, kDepth, to_a);
-        dot_rounded_rows_by_highway(format, rows, kOutputs, left, lhs_rows, kDepth, to_b);
+        dot_int8_rows(format, rows, kOutputs, left, lhs_rows, kDepth, to_a);
+        dot_int8_rows_by_highway(format, rows, kOutputs, left, lhs_rows, kDepth, to_b);
         for (int m = 0; m < lhs_rows; ++m) {
           for (size_t j = 0; j < kOutputs; ++j) EXPECT_EQ(a[m][j], b[m][j]) << m << " " << j;
         }

@@ -214,7 +214,7 @@ TEST(Reference, AttentionOverPagesMatchesAttentionOverDenseValues) {
   const int v = c.operand(cache.fields[1]);
   const int row_position = c.operand(cache.pos_values), key_position = c.operand(cache.positions);
   causal_score(c, q, k, row_position, key_position, dim, {pos, head, key});
-  c.weighting(key, v);
+  c.attention(key, v);
   const StepCase paged = c.build();
   const std::vector<float> got = run(paged);
   ASSERT_EQ(got.size(), 6u * 2 * 2);
@@ -249,7 +249,7 @@ TEST(Reference, AttentionOverPagesMatchesAttentionOverDenseValues) {
     const int dq_operand = d.operand(dq), dk_operand = d.operand(dk), dv_operand = d.operand(dv);
     const int dp_operand = d.operand(dp), dkp_operand = d.operand(dkp);
     causal_score(d, dq_operand, dk_operand, dp_operand, dkp_operand, ddim, {dpos, dhead, dkey});
-    d.weighting(dkey, dv_operand);
+    d.attention(dkey, dv_operand);
     const std::vector<float> want = run(d.build());
     for (size_t i = 0; i < 4; ++i) EXPECT_EQ(got[row * 4 + i], want[i]) << "row " << row << ", element " << i;
   }
@@ -264,7 +264,7 @@ TEST(Reference, AttentionRowThatSeesNothingIsZero) {
   c.contraction(lhs, c.operand(k), {dim});
   ScalarBuilder s;
   c.body({pos, key}, s.finish(where(s.index(key) < s.index(pos), s.contraction(), s.constant(-kInf))));
-  c.weighting(key, c.operand(v));
+  c.attention(key, c.operand(v));
   expect_near(run(c.build()), {0, 3});
 }
 

@@ -1,4 +1,4 @@
-// Dot products of right-hand rows with rounded left-hand rows (rounded.cc says how those lie), on any of the ways to
+// Dot products of right-hand rows with quantized left-hand rows (int8_dot.cc says how those lie), on any of the ways to
 // multiply bytes. To be included within the attributes of the target, in weft::HWY_NAMESPACE: each way compiles it
 // for itself, and `Dot` keeps their instances apart.
 //
@@ -24,7 +24,7 @@ HWY_INLINE VS two_scales(const float* scale) {
 // Sums of one right-hand row with kLhs left-hand rows. Blocks take turns with two sums each, so that there are enough
 // independent ones to hide the latency of the addition.
 template <class Dot, Format kFormat, int64_t kLhs>
-struct RoundedDot {
+struct Int8Dot {
   using Q = Quants<kFormat>;
   static constexpr int64_t kRuns = Q::kElements / kRun;
   static constexpr int64_t kScales = Q::kElements / Q::kGrain;
@@ -32,7 +32,7 @@ struct RoundedDot {
 
   VS sum[2][kLhs];
   float least[kLhs];  // products with minimums, where a block has one
-  const RoundedRow* lhs;
+  const QuantizedRow* lhs;
 
   HWY_INLINE void block(const uint8_t* at, int64_t b, int64_t turn) {
     const DS d;
@@ -103,41 +103,41 @@ struct RoundedDot {
 };
 
 template <class Dot, Format kFormat, int64_t kLhs>
-HWY_NOINLINE void dot_rounded_format(RowPointers rows, int64_t count, const RoundedRow* lhs, int64_t k,
+HWY_NOINLINE void dot_int8_format(RowPointers rows, int64_t count, const QuantizedRow* lhs, int64_t k,
                                      float* const* out) {
-  RoundedDot<Dot, kFormat, kLhs> dot;
+  Int8Dot<Dot, kFormat, kLhs> dot;
   dot.lhs = lhs;
   for (int64_t j = 0; j < count; ++j) dot.row(reinterpret_cast<const uint8_t*>(rows[j]), k, out, j);
 }
 
 template <class Dot, Format kFormat>
-void dot_rounded_lhs(RowPointers rows, int64_t count, const RoundedRow* lhs, int lhs_rows, int64_t k,
+void dot_int8_lhs(RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows, int64_t k,
                      float* const* out) {
   switch (lhs_rows) {
-    case 1: return dot_rounded_format<Dot, kFormat, 1>(rows, count, lhs, k, out);
-    case 2: return dot_rounded_format<Dot, kFormat, 2>(rows, count, lhs, k, out);
-    case 3: return dot_rounded_format<Dot, kFormat, 3>(rows, count, lhs, k, out);
-    default: return dot_rounded_format<Dot, kFormat, 4>(rows, count, lhs, k, out);
+    case 1: return dot_int8_format<Dot, kFormat, 1>(rows, count, lhs, k, out);
+    case 2: return dot_int8_format<Dot, kFormat, 2>(rows, count, lhs, k, out);
+    case 3: return dot_int8_format<Dot, kFormat, 3>(rows, count, lhs, k, out);
+    default: return dot_int8_format<Dot, kFormat, 4>(rows, count, lhs, k, out);
   }
 }
 
 template <class Dot>
-void dot_rounded_with(Format format, RowPointers rows, int64_t count, const RoundedRow* lhs, int lhs_rows, int64_t k,
+void dot_int8_with(Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows, int64_t k,
                       float* const* out) {
   switch (format) {
-    case Format::q8_0: return dot_rounded_lhs<Dot, Format::q8_0>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q4_0: return dot_rounded_lhs<Dot, Format::q4_0>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q4_1: return dot_rounded_lhs<Dot, Format::q4_1>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q5_0: return dot_rounded_lhs<Dot, Format::q5_0>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q5_1: return dot_rounded_lhs<Dot, Format::q5_1>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q2_k: return dot_rounded_lhs<Dot, Format::q2_k>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q3_k: return dot_rounded_lhs<Dot, Format::q3_k>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q4_k: return dot_rounded_lhs<Dot, Format::q4_k>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q5_k: return dot_rounded_lhs<Dot, Format::q5_k>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q6_k: return dot_rounded_lhs<Dot, Format::q6_k>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q8_k: return dot_rounded_lhs<Dot, Format::q8_k>(rows, count, lhs, lhs_rows, k, out);
-    case Format::iq4_nl: return dot_rounded_lhs<Dot, Format::iq4_nl>(rows, count, lhs, lhs_rows, k, out);
-    case Format::iq4_xs: return dot_rounded_lhs<Dot, Format::iq4_xs>(rows, count, lhs, lhs_rows, k, out);
+    case Format::q8_0: return dot_int8_lhs<Dot, Format::q8_0>(rows, count, lhs, lhs_rows, k, out);
+    case Format::q4_0: return dot_int8_lhs<Dot, Format::q4_0>(rows, count, lhs, lhs_rows, k, out);
+    case Format::q4_1: return dot_int8_lhs<Dot, Format::q4_1>(rows, count, lhs, lhs_rows, k, out);
+    case Format::q5_0: return dot_int8_lhs<Dot, Format::q5_0>(rows, count, lhs, lhs_rows, k, out);
+    case Format::q5_1: return dot_int8_lhs<Dot, Format::q5_1>(rows, count, lhs, lhs_rows, k, out);
+    case Format::q2_k: return dot_int8_lhs<Dot, Format::q2_k>(rows, count, lhs, lhs_rows, k, out);
+    case Format::q3_k: return dot_int8_lhs<Dot, Format::q3_k>(rows, count, lhs, lhs_rows, k, out);
+    case Format::q4_k: return dot_int8_lhs<Dot, Format::q4_k>(rows, count, lhs, lhs_rows, k, out);
+    case Format::q5_k: return dot_int8_lhs<Dot, Format::q5_k>(rows, count, lhs, lhs_rows, k, out);
+    case Format::q6_k: return dot_int8_lhs<Dot, Format::q6_k>(rows, count, lhs, lhs_rows, k, out);
+    case Format::q8_k: return dot_int8_lhs<Dot, Format::q8_k>(rows, count, lhs, lhs_rows, k, out);
+    case Format::iq4_nl: return dot_int8_lhs<Dot, Format::iq4_nl>(rows, count, lhs, lhs_rows, k, out);
+    case Format::iq4_xs: return dot_int8_lhs<Dot, Format::iq4_xs>(rows, count, lhs, lhs_rows, k, out);
     case Format::f32:
     case Format::i32:
     case Format::bool8:

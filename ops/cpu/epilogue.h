@@ -13,11 +13,11 @@
 
 namespace weft {
 
-class Finish {
+class Epilogue {
  public:
-  Finish() = default;
+  Epilogue() = default;
   // For the region whose results go to `outputs` (as in Step::outputs).
-  Finish(const KernelContext& context, const Region& region, std::span<const ValueId> outputs);
+  Epilogue(const KernelContext& context, const Region& region, std::span<const ValueId> outputs);
 
   // False where the body is the result: the kernel then writes the output itself and does not call the epilogue.
   bool needed() const { return rotation_.has_value() || selection_.has_value(); }

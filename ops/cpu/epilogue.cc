@@ -1,4 +1,4 @@
-#include "ops/cpu/finish.h"
+#include "ops/cpu/epilogue.h"
 
 #include <algorithm>
 
@@ -17,7 +17,7 @@ constexpr int64_t kSplitFrom = 4096;     // elements of a line from which severa
 
 }  // namespace
 
-Finish::Finish(const KernelContext& context, const Region& region, std::span<const ValueId> outputs)
+Epilogue::Epilogue(const KernelContext& context, const Region& region, std::span<const ValueId> outputs)
     : axes_(region.axes),
       outputs_(outputs.begin(), outputs.end()),
       rotation_(region.rotation),
@@ -74,11 +74,11 @@ Finish::Finish(const KernelContext& context, const Region& region, std::span<con
   scratch_bytes_ = candidates_at_ + candidate_bytes;
 }
 
-float* Finish::body(const StepArgs& args, std::byte* scratch) const {
+float* Epilogue::body(const StepArgs& args, std::byte* scratch) const {
   return static_cast<float*>(body_in_output_ ? args.data[outputs_[0]] : static_cast<void*>(scratch));
 }
 
-Finish::Shape Finish::shape_at(AxisId axis, const int64_t* extents) const {
+Epilogue::Shape Epilogue::shape_at(AxisId axis, const int64_t* extents) const {
   Shape shape;
   const auto at = find_axis(axes_, axis);
   const std::span<const AxisId> all = axes_;
@@ -88,7 +88,7 @@ Finish::Shape Finish::shape_at(AxisId axis, const int64_t* extents) const {
   return shape;
 }
 
-void Finish::run(const StepArgs& args, const Team& team, std::byte* scratch) const {
+void Epilogue::run(const StepArgs& args, const Team& team, std::byte* scratch) const {
   if (rotation_) {
     const Range rows = share(shape_at(rotation_->axis, args.extents).outer, 1, team);
     finish_rows(args, team, scratch, rows.first, rows.last);
@@ -97,7 +97,7 @@ void Finish::run(const StepArgs& args, const Team& team, std::byte* scratch) con
   if (selection_) select(args, team, scratch, body(args, scratch));
 }
 
-void Finish::finish_rows(const StepArgs& args, const Team& team, std::byte* scratch, int64_t first,
+void Epilogue::finish_rows(const StepArgs& args, const Team& team, std::byte* scratch, int64_t first,
                          int64_t last) const {
   if (first >= last) return;
   std::byte* thread = scratch + threads_at_ + static_cast<size_t>(team.thread) * thread_bytes_;
@@ -114,7 +114,7 @@ void Finish::finish_rows(const StepArgs& args, const Team& team, std::byte* scra
       ->evaluate(begin, (last - first) * shape.extent * shape.inner, &rotated, out + begin * width);
 }
 
-void Finish::rotate(const StepArgs& args, std::byte* thread, float* body, int64_t first, int64_t last) const {
+void Epilogue::rotate(const StepArgs& args, std::byte* thread, float* body, int64_t first, int64_t last) const {
   const Shape shape = shape_at(rotation_->axis, args.extents);
   const float* frequencies = frequencies_.data();
   size_t pairs = frequencies_.size();
@@ -153,7 +153,7 @@ void Finish::rotate(const StepArgs& args, std::byte* thread, float* body, int64_
   }
 }
 
-void Finish::select(const StepArgs& args, const Team& team, std::byte* scratch, const float* values) const {
+void Epilogue::select(const StepArgs& args, const Team& team, std::byte* scratch, const float* values) const {
   const Shape shape = shape_at(selection_->axis, args.extents);
   const int64_t k = selection_->choice == kNoAxis ? 1 : args.extents[selection_->choice];
   float* out_values = selection_->values ? static_cast<float*>(args.data[outputs_[0]]) : nullptr;
@@ -187,7 +187,7 @@ void Finish::select(const StepArgs& args, const Team& team, std::byte* scratch, 
 }
 
 // Few long lines: each thread finds the candidates of its part of every line, and one merges them.
-void Finish::select_split(const Shape& shape, int64_t k, const Team& team, std::byte* scratch, const float* values,
+void Epilogue::select_split(const Shape& shape, int64_t k, const Team& team, std::byte* scratch, const float* values,
                           float* out_values, int32_t* out_ids) const {
   const size_t slot_bytes = align_up(kInsertionLimit * 8) + kCacheLine;
   const auto slot = [&](int64_t line, int thread) {

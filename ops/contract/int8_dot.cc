@@ -1,5 +1,5 @@
-// Activations rounded to int8: sums of a run are exact integers, scaled once per run.
-#include "ops/contract/rounded.h"
+// Activations quantized to int8: sums of a run are exact integers, scaled once per run.
+#include "ops/contract/int8_dot.h"
 
 #include <array>
 #include <bit>
@@ -8,23 +8,23 @@
 #include "core/align.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ops/contract/rounded.cc"
+#define HWY_TARGET_INCLUDE "ops/contract/int8_dot.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "ops/cpu/quants-inl.h"
 
-// A rounded row holds k int8 values, then the scales and the sums of RoundedRow, as f32.
+// A quantized row holds k int8 values, then the scales and the sums of QuantizedRow, as f32.
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {
 namespace HWY_NAMESPACE {
 
-void round_blocks(const float* row, int64_t k, std::byte* rounded) {
+void round_blocks(const float* row, int64_t k, std::byte* quantized) {
   const DF df;
   const hn::RebindToSigned<DF> di;
   const hn::Rebind<int8_t, DF> d8;
-  auto* values = reinterpret_cast<int8_t*>(rounded);
-  auto* scales = reinterpret_cast<float*>(rounded + static_cast<size_t>(k));
+  auto* values = reinterpret_cast<int8_t*>(quantized);
+  auto* scales = reinterpret_cast<float*>(quantized + static_cast<size_t>(k));
   float* sums_32 = scales + k / kRun;
   float* sums_16 = sums_32 + k / kRun;
   for (int64_t i = 0; i < k; i += kRun) {
@@ -63,7 +63,7 @@ void round_blocks(const float* row, int64_t k, std::byte* rounded) {
   }
 }
 
-#include "ops/contract/rounded-inl.h"
+#include "ops/contract/int8_dot-inl.h"
 
 struct Pairs {
   template <bool kSigned>
@@ -91,17 +91,17 @@ struct Pairs {
   }
 };
 
-void dot_rounded_highway(Format format, RowPointers rows, int64_t count, const RoundedRow* lhs, int lhs_rows,
+void dot_int8_highway(Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows,
                          int64_t k, float* const* out) {
-  dot_rounded_with<Pairs>(format, rows, count, lhs, lhs_rows, k, out);
+  dot_int8_with<Pairs>(format, rows, count, lhs, lhs_rows, k, out);
 }
 
-void dot_rounded_best(Format format, RowPointers rows, int64_t count, const RoundedRow* lhs, int lhs_rows, int64_t k,
+void dot_int8_best(Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows, int64_t k,
                       float* const* out) {
 #if HWY_ARCH_X86 && HWY_TARGET == HWY_AVX3
-  if (has_vnni()) return dot_rounded_vnni(format, rows, count, lhs, lhs_rows, k, out);
+  if (has_vnni()) return dot_int8_vnni(format, rows, count, lhs, lhs_rows, k, out);
 #endif
-  dot_rounded_highway(format, rows, count, lhs, lhs_rows, k, out);
+  dot_int8_highway(format, rows, count, lhs, lhs_rows, k, out);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -111,13 +111,13 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace weft {
 HWY_EXPORT(round_blocks);
-HWY_EXPORT(dot_rounded_highway);
-HWY_EXPORT(dot_rounded_best);
+HWY_EXPORT(dot_int8_highway);
+HWY_EXPORT(dot_int8_best);
 
 namespace {
 
-std::array<RoundedRow, kDotRows> parts_of(const std::byte* const* lhs, int lhs_rows, int64_t k) {
-  std::array<RoundedRow, kDotRows> rows{};
+std::array<QuantizedRow, kDotRows> parts_of(const std::byte* const* lhs, int lhs_rows, int64_t k) {
+  std::array<QuantizedRow, kDotRows> rows{};
   for (int m = 0; m < lhs_rows; ++m) {
     const auto* scales = reinterpret_cast<const float*>(lhs[m] + static_cast<size_t>(k));
     rows[static_cast<size_t>(m)] = {reinterpret_cast<const int8_t*>(lhs[m]), scales, scales + k / 32,
@@ -128,27 +128,27 @@ std::array<RoundedRow, kDotRows> parts_of(const std::byte* const* lhs, int lhs_r
 
 }  // namespace
 
-size_t rounded_bytes(int64_t k) {
+size_t quantized_row_bytes(int64_t k) {
   const auto elements = static_cast<size_t>(k);
   return align_up(elements + elements / 32 * 4 * sizeof(float));
 }
 
-bool has_rounded_kernel(Format format) { return info(format).block_elements > 1; }
+bool has_int8_kernel(Format format) { return info(format).block_elements > 1; }
 
-void round_row(const float* row, int64_t k, std::byte* rounded) {
-  HWY_DYNAMIC_DISPATCH(round_blocks)(row, k, rounded);
+void quantize_activations(const float* row, int64_t k, std::byte* quantized) {
+  HWY_DYNAMIC_DISPATCH(round_blocks)(row, k, quantized);
 }
 
-void dot_rounded_rows(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows,
+void dot_int8_rows(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows,
                       int64_t k, float* const* out) {
   const auto parts = parts_of(lhs, lhs_rows, k);
-  HWY_DYNAMIC_DISPATCH(dot_rounded_best)(format, rows, count, parts.data(), lhs_rows, k, out);
+  HWY_DYNAMIC_DISPATCH(dot_int8_best)(format, rows, count, parts.data(), lhs_rows, k, out);
 }
 
-void dot_rounded_rows_by_highway(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs,
+void dot_int8_rows_by_highway(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs,
                                  int lhs_rows, int64_t k, float* const* out) {
   const auto parts = parts_of(lhs, lhs_rows, k);
-  HWY_DYNAMIC_DISPATCH(dot_rounded_highway)(format, rows, count, parts.data(), lhs_rows, k, out);
+  HWY_DYNAMIC_DISPATCH(dot_int8_highway)(format, rows, count, parts.data(), lhs_rows, k, out);
 }
 
 }  // namespace weft

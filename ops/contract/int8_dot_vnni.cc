@@ -1,9 +1,9 @@
 // Byte products by VNNI, for which the packaged Highway has no operation: a separate target on top of Highway's
-// AVX-512, taken where processor and operating system offer it. rounded.cc is the fallback, and the cross-check.
-#include "ops/contract/rounded.h"
+// AVX-512, taken where processor and operating system offer it. int8_dot.cc is the fallback, and the cross-check.
+#include "ops/contract/int8_dot.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ops/contract/rounded_vnni.cc"
+#define HWY_TARGET_INCLUDE "ops/contract/int8_dot_vnni.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "ops/cpu/quants-inl.h"
@@ -14,7 +14,7 @@ HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512vnni")
 namespace weft {
 namespace HWY_NAMESPACE {
 
-#include "ops/contract/rounded-inl.h"
+#include "ops/contract/int8_dot-inl.h"
 
 struct Vnni {
   template <bool kSigned>
@@ -27,9 +27,9 @@ struct Vnni {
 
 }  // namespace HWY_NAMESPACE
 
-void dot_rounded_vnni(Format format, RowPointers rows, int64_t count, const RoundedRow* lhs, int lhs_rows, int64_t k,
+void dot_int8_vnni(Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows, int64_t k,
                       float* const* out) {
-  HWY_NAMESPACE::dot_rounded_with<HWY_NAMESPACE::Vnni>(format, rows, count, lhs, lhs_rows, k, out);
+  HWY_NAMESPACE::dot_int8_with<HWY_NAMESPACE::Vnni>(format, rows, count, lhs, lhs_rows, k, out);
 }
 
 }  // namespace weft
