@@ -10,7 +10,7 @@ namespace {
 ParamFunction depth_of(const AxisList& over) { return count_of(over); }
 
 // Contracted axes' coordinates from the linear index `k`, in a scope that may also need them for gathers.
-void depth_coordinates(KernelBuilder& builder, Scope& scope, const AxisList& over) {
+void depth_coordinates(KernelBuilder& builder, CodeScope& scope, const AxisList& over) {
   builder.coordinates(scope, "k", over);
 }
 
@@ -69,7 +69,7 @@ void RegionLowering::lower_contract_kernel(const std::vector<int>& contractions,
   }
 }
 
-std::string RegionLowering::contract_part(KernelBuilder& builder, const Scope& columns, int contraction,
+std::string RegionLowering::contract_part(KernelBuilder& builder, const CodeScope& columns, int contraction,
                                           const AxisList& rows, int row_tile) {
   const Contraction& record = region_.contractions[static_cast<size_t>(contraction)];
   const Leaf rhs = operand_leaf(graph_, region_, record.rhs);
@@ -79,7 +79,7 @@ std::string RegionLowering::contract_part(KernelBuilder& builder, const Scope& c
   const std::string tile = std::to_string(row_tile);
   const std::string lhs_memory = builder.memory(lhs.memory), rhs_memory = builder.memory(rhs.memory);
 
-  Scope row = columns.inner(4);
+  CodeScope row = columns.inner(4);
   builder.coordinates(row, "row", rows);
   AxisList outer;
   for (const ViewAxis& axis : lhs.view) {
@@ -89,7 +89,7 @@ std::string RegionLowering::contract_part(KernelBuilder& builder, const Scope& c
   const std::string lhs_rows =
       expand_opencl("contract", "lhs_row", {{"rows", tile}, {"row_code", row.code}, {"offset", offset}});
   if (is_flat(rhs, record.over, region_) && is_flat(lhs, record.over, region_)) {
-    Scope code = columns.inner(2);
+    CodeScope code = columns.inner(2);
     const KernelBuilder::Place at = builder.place(code, rhs);
     return expand_opencl("contract", "flat",
                          {{"n", n},
@@ -102,7 +102,7 @@ std::string RegionLowering::contract_part(KernelBuilder& builder, const Scope& c
                           {"valid", at.valid},
                           {"format", format_suffix(rhs.format)}});
   }
-  Scope code = columns.inner(6);
+  CodeScope code = columns.inner(6);
   depth_coordinates(builder, code, record.over);
   const std::string value = builder.load(code, rhs);
   return expand_opencl("contract", "general",
@@ -127,11 +127,11 @@ KernelPlan RegionLowering::contract_kernel(const std::vector<int>& contractions,
   builder.param("units", plan.units);
   builder.param("columns", count_of(column_axes));
   builder.param("rows", count_of(rows));
-  Scope columns;
+  CodeScope columns;
   builder.coordinates(columns, "column", column_axes);
   std::string parts;
   for (const int i : contractions) parts += contract_part(builder, columns, i, rows, row_tile);
-  Scope epilogue = columns.inner(4);
+  CodeScope epilogue = columns.inner(4);
   builder.coordinates(epilogue, "row", rows);
   std::string value;
   for (const int i : contractions) {
@@ -153,7 +153,7 @@ KernelPlan RegionLowering::contract_kernel(const std::vector<int>& contractions,
                 });
 }
 
-std::string RegionLowering::score_part(KernelBuilder& builder, Scope& scope, int contraction) {
+std::string RegionLowering::score_part(KernelBuilder& builder, CodeScope& scope, int contraction) {
   const Contraction& record = region_.contractions[static_cast<size_t>(contraction)];
   const Leaf rhs = operand_leaf(graph_, region_, record.rhs);
   const Leaf lhs = lhs_leaf(record.lhs, record.over);
@@ -172,7 +172,7 @@ std::string RegionLowering::score_part(KernelBuilder& builder, Scope& scope, int
                           {"valid", at.valid},
                           {"format", format_suffix(rhs.format)}});
   }
-  Scope code = scope.inner(4);
+  CodeScope code = scope.inner(4);
   depth_coordinates(builder, code, record.over);
   const std::string a = builder.load(code, lhs);
   const std::string b = builder.load(code, rhs);
@@ -204,7 +204,7 @@ void RegionLowering::lower_attention(const Target& target) {
   builder.param("width", count_of(own));
   builder.param("slice", slice);
 
-  Scope scope;
+  CodeScope scope;
   builder.coordinates(scope, "query", query);
   std::string first_key = "0";
   if (cache < 0) {
@@ -223,7 +223,7 @@ void RegionLowering::lower_attention(const Target& target) {
                builder.memory({MemoryRef::Kind::lengths, c}) + ", seq) : 0;");
     first_key = "(keys > 0 ? weft_load_i32(" + builder.memory({MemoryRef::Kind::first_keys, c}) + ", seq) : 0)";
   }
-  Scope score = scope.inner(4);
+  CodeScope score = scope.inner(4);
   score.coordinate[attention.key] = "key";
   if (cache >= 0) {
     score.line("const int page = weft_load_i32(" +
@@ -239,8 +239,8 @@ void RegionLowering::lower_attention(const Target& target) {
   const std::string result = builder.program(score, region_.body.program);
   const KernelBuilder::Place row = builder.place(score, value);
 
-  Scope width = scope.inner(6);
-  Scope output = scope.inner(2);
+  CodeScope width = scope.inner(6);
+  CodeScope output = scope.inner(2);
   builder.coordinates(width, "(uint)(first + d)", own);
   builder.coordinates(output, "(uint)(first + d)", own);
   const std::string element = "weft_load_" + format_suffix(value.format) + "(" + builder.memory(value.memory) +

@@ -33,11 +33,11 @@ class RegionLowering {
   void lower_contract_kernel(const std::vector<int>& contractions, const Source* body, const Target& target);
   KernelPlan contract_kernel(const std::vector<int>& contractions, const Source* body, const Target& target,
                              const AxisList& rows, int row_tile);
-  std::string contract_part(KernelBuilder& builder, const Scope& columns, int contraction, const AxisList& rows,
+  std::string contract_part(KernelBuilder& builder, const CodeScope& columns, int contraction, const AxisList& rows,
                             int row_tile);
   // ops/attention.
   void lower_attention(const Target& target);
-  std::string score_part(KernelBuilder& builder, Scope& scope, int contraction);
+  std::string score_part(KernelBuilder& builder, CodeScope& scope, int contraction);
   // ops/rope, ops/select.
   void lower_rotation(const Leaf& from, const Target& target);
   void lower_selection(const Leaf& from, const std::vector<Target>& outputs);

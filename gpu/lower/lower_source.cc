@@ -8,7 +8,7 @@ namespace weft::gpu_lowering {
 namespace {
 
 // Declares what the body reads of contractions that were computed before.
-void load_contractions(KernelBuilder& builder, Scope& scope, const ScalarProgram& program,
+void load_contractions(KernelBuilder& builder, CodeScope& scope, const ScalarProgram& program,
                        const std::vector<Leaf>& contractions) {
   for (const ScalarInstr& instr : program.code) {
     if (instr.op != ScalarOp::contraction || scope.contraction.count(instr.imm) != 0) continue;
@@ -16,13 +16,13 @@ void load_contractions(KernelBuilder& builder, Scope& scope, const ScalarProgram
   }
 }
 
-std::string reduction_text(KernelBuilder& builder, Scope& scope, const Source& source, size_t number,
+std::string reduction_text(KernelBuilder& builder, CodeScope& scope, const Source& source, size_t number,
                            const std::vector<Leaf>& contractions) {
   const Reduction& reduction = source.reductions[number];
   const std::string n = std::to_string(number);
   const bool is_float = reduction.program.type() == Element::f32;
   const bool sums = reduction.op == ReduceOp::sum || reduction.op == ReduceOp::mean;
-  Scope element = scope.inner(sums ? 4 : 2);
+  CodeScope element = scope.inner(sums ? 4 : 2);
   if (reduction.op == ReduceOp::argmax) element.indent += 2;
   element.coordinate[source.reduced] = "at";
   load_contractions(builder, element, reduction.program, contractions);
@@ -64,7 +64,7 @@ void RegionLowering::lower_source(const Source& source, const Target& target,
   plan.grid = LaunchGrid::items;
   plan.units = count_of(target.axes);
   builder.param("count", plan.units);
-  Scope scope;
+  CodeScope scope;
   builder.coordinates(scope, "item", target.axes);
   load_contractions(builder, scope, source.program, contractions);
   const std::string value = builder.program(scope, source.program);
@@ -86,20 +86,20 @@ void RegionLowering::lower_reduce(const Source& source, const Target& target,
   plan.grid = LaunchGrid::teams;
   plan.units = count_of(rows);
   builder.param("count", plan.units);
-  Scope scope;
+  CodeScope scope;
   builder.coordinates(scope, "row", rows);
   for (size_t i = 0; i < source.reductions.size(); ++i) {
     scope.code += reduction_text(builder, scope, source, i, contractions);
   }
   if (along) {
-    Scope element = scope.inner(2);
+    CodeScope element = scope.inner(2);
     element.coordinate[source.reduced] = "at";
     load_contractions(builder, element, source.program, contractions);
     builder.store(element, target, builder.program(element, source.program));
     scope.code +=
         expand_opencl("reduce", "along", {{"extent", builder.extent(source.reduced)}, {"element", element.code}});
   } else {
-    Scope first = scope.inner(2);
+    CodeScope first = scope.inner(2);
     load_contractions(builder, first, source.program, contractions);
     builder.store(first, target, builder.program(first, source.program));
     scope.code += "  if (weft_lane == 0) {\n" + first.code + "  }\n";
@@ -118,9 +118,9 @@ void RegionLowering::lower_rotation(const Leaf& from, const Target& target) {
   plan.grid = LaunchGrid::items;
   plan.units = count_of(region_.axes);
   builder.param("count", plan.units);
-  Scope scope;
+  CodeScope scope;
   builder.coordinates(scope, "item", region_.axes);
-  Scope own = scope.inner(0);
+  CodeScope own = scope.inner(0);
   const std::string own_value = builder.load(own, from);
   std::string rotate;
   if (region_.rotation) {
@@ -141,7 +141,7 @@ void RegionLowering::lower_rotation(const Leaf& from, const Target& target) {
     const std::string at = scope.coordinate.at(rotation.axis);
     const bool half_split = rotation.pairs == RopePairs::half_split;
     const std::string pairs_text = expand_opencl("rope", half_split ? "half_split" : "interleaved", {{"at", at}});
-    Scope other = scope.inner(2);
+    CodeScope other = scope.inner(2);
     other.coordinate[rotation.axis] = "other_at";
     const std::string other_value = builder.load(other, from);
     const std::string position = builder.load(other, operand_leaf(graph_, region_, rotation.position));
@@ -156,7 +156,7 @@ void RegionLowering::lower_rotation(const Leaf& from, const Target& target) {
                             {"own_value", own_value},
                             {"scale", rotation.scale == 1.0f ? "" : scale}});
   }
-  Scope post = scope.inner(0);
+  CodeScope post = scope.inner(0);
   post.rotated = "rotated";
   const std::string value = region_.post.empty() ? "rotated" : builder.program(post, region_.post);
   builder.store(post, target, value);
@@ -185,12 +185,12 @@ void RegionLowering::lower_selection(const Leaf& from, const std::vector<Target>
   builder.param("choices", [choice = selection.choice](const GpuArgs& args) {
     return choice == kNoAxis ? int64_t{1} : args.extents[choice];
   });
-  Scope scope;
+  CodeScope scope;
   builder.coordinates(scope, "row", rows);
-  Scope element = scope.inner(4);
+  CodeScope element = scope.inner(4);
   element.coordinate[selection.axis] = "at";
   const std::string value = builder.load(element, from);
-  Scope result = scope.inner(4);
+  CodeScope result = scope.inner(4);
   if (selection.choice != kNoAxis) result.coordinate[selection.choice] = "choice";
   if (selection.values) builder.store(result, outputs[0], "best");
   builder.store(result, outputs.back(), "id");

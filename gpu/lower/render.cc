@@ -65,10 +65,10 @@ Leaf scratch_leaf(size_t offset, Format format, const std::vector<AxisId>& axes)
   return leaf;
 }
 
-void Scope::line(const std::string& text) { code += std::string(static_cast<size_t>(indent), ' ') + text + "\n"; }
+void CodeScope::line(const std::string& text) { code += std::string(static_cast<size_t>(indent), ' ') + text + "\n"; }
 
-Scope Scope::inner(int more_indent) const {
-  Scope scope = *this;
+CodeScope CodeScope::inner(int more_indent) const {
+  CodeScope scope = *this;
   scope.code.clear();
   scope.indent += more_indent;
   return scope;
@@ -100,7 +100,7 @@ std::string KernelBuilder::extent(AxisId axis) {
 
 std::string KernelBuilder::temporary(const char* prefix) { return prefix + std::to_string(temporaries_++); }
 
-void KernelBuilder::coordinates(Scope& scope, const std::string& item, const std::vector<AxisId>& axes) {
+void KernelBuilder::coordinates(CodeScope& scope, const std::string& item, const std::vector<AxisId>& axes) {
   if (axes.empty()) return;
   std::string rest = item;
   for (size_t i = axes.size(); i-- > 0;) {
@@ -145,7 +145,7 @@ std::string KernelBuilder::base(const Leaf& leaf) {
   });
 }
 
-KernelBuilder::Place KernelBuilder::place(Scope& scope, const Leaf& leaf) {
+KernelBuilder::Place KernelBuilder::place(CodeScope& scope, const Leaf& leaf) {
   std::string offset = base(leaf);
   Place result{"", "true"};
   for (size_t i = 0; i < leaf.view.size(); ++i) {
@@ -175,7 +175,7 @@ KernelBuilder::Place KernelBuilder::place(Scope& scope, const Leaf& leaf) {
   return result;
 }
 
-std::string KernelBuilder::partial_offset(Scope& scope, const Leaf& leaf, const std::vector<AxisId>& axes,
+std::string KernelBuilder::partial_offset(CodeScope& scope, const Leaf& leaf, const std::vector<AxisId>& axes,
                                           bool with_base) {
   std::string offset = with_base ? base(leaf) : "0";
   for (size_t i = 0; i < leaf.view.size(); ++i) {
@@ -186,7 +186,7 @@ std::string KernelBuilder::partial_offset(Scope& scope, const Leaf& leaf, const 
   return offset;
 }
 
-std::string KernelBuilder::load(Scope& scope, const Leaf& leaf) {
+std::string KernelBuilder::load(CodeScope& scope, const Leaf& leaf) {
   const Place at = place(scope, leaf);
   const std::string name = temporary("v");
   const std::string read =
@@ -198,7 +198,7 @@ std::string KernelBuilder::load(Scope& scope, const Leaf& leaf) {
   return name;
 }
 
-std::string KernelBuilder::instruction(Scope& scope, const ScalarProgram& program,
+std::string KernelBuilder::instruction(CodeScope& scope, const ScalarProgram& program,
                                        const std::vector<std::string>& names, const ScalarInstr& instr) {
   const int count = argument_count(instr.op);
   const std::string a = count > 0 ? names[instr.a] : "";
@@ -253,7 +253,7 @@ std::string KernelBuilder::instruction(Scope& scope, const ScalarProgram& progra
   throw Error("OpenCL: no rendering of scalar operation " + std::string(name(instr.op)));
 }
 
-std::string KernelBuilder::program(Scope& scope, const ScalarProgram& program) {
+std::string KernelBuilder::program(CodeScope& scope, const ScalarProgram& program) {
   std::vector<std::string> names;
   for (const ScalarInstr& instr : program.code) {
     const std::string value = instruction(scope, program, names, instr);
@@ -267,7 +267,7 @@ std::string KernelBuilder::program(Scope& scope, const ScalarProgram& program) {
   return names.back();
 }
 
-void KernelBuilder::store(Scope& scope, const Target& target, const std::string& value) {
+void KernelBuilder::store(CodeScope& scope, const Target& target, const std::string& value) {
   std::string index;
   size_t first = 0;
   std::string guard;

@@ -62,7 +62,7 @@ struct Target {
 };
 
 // A piece of code under construction, with the names that are in scope.
-struct Scope {
+struct CodeScope {
   std::string code;
   int indent = 2;
   std::map<AxisId, std::string> coordinate;  // int expressions
@@ -72,7 +72,7 @@ struct Scope {
 
   void line(const std::string& text);
   // The same names, no code.
-  Scope inner(int more_indent) const;
+  CodeScope inner(int more_indent) const;
 };
 
 // The arguments and names of one kernel while its text is written.
@@ -87,23 +87,23 @@ class KernelBuilder {
   std::string temporary(const char* prefix);
 
   // Declares the coordinates on `axes` that the linear index `item` (uint) stands for, the last axis fastest.
-  void coordinates(Scope& scope, const std::string& item, const std::vector<AxisId>& axes);
+  void coordinates(CodeScope& scope, const std::string& item, const std::vector<AxisId>& axes);
 
   struct Place {
     std::string offset;  // long: elements from the leaf's first byte
     std::string valid;   // "true", or false where an id is out of range
   };
   // Where the leaf's element at the scope's coordinates lies. View axes without a coordinate in scope count as 0.
-  Place place(Scope& scope, const Leaf& leaf);
+  Place place(CodeScope& scope, const Leaf& leaf);
   // The part of the offset that `axes` contribute (leaves without gathers only); with the base offset or without.
-  std::string partial_offset(Scope& scope, const Leaf& leaf, const std::vector<AxisId>& axes, bool base);
+  std::string partial_offset(CodeScope& scope, const Leaf& leaf, const std::vector<AxisId>& axes, bool base);
   // Declares the leaf's element (float or int), and returns its name.
-  std::string load(Scope& scope, const Leaf& leaf);
+  std::string load(CodeScope& scope, const Leaf& leaf);
 
   // Declares the results of all instructions; returns the last one's name.
-  std::string program(Scope& scope, const ScalarProgram& program);
+  std::string program(CodeScope& scope, const ScalarProgram& program);
   // Writes `value` (of the program's type) at the scope's coordinates.
-  void store(Scope& scope, const Target& target, const std::string& value);
+  void store(CodeScope& scope, const Target& target, const std::string& value);
 
   const GraphRecord& graph() const { return graph_; }
   const Region& region() const { return *region_; }
@@ -120,7 +120,7 @@ class KernelBuilder {
   std::string stride(const Leaf& leaf, size_t view_axis);
   std::string term(const Leaf& leaf, size_t view_axis, const std::string& coordinate);
   std::string base(const Leaf& leaf);
-  std::string instruction(Scope& scope, const ScalarProgram& program, const std::vector<std::string>& names,
+  std::string instruction(CodeScope& scope, const ScalarProgram& program, const std::vector<std::string>& names,
                           const ScalarInstr& instr);
 
   const GraphRecord& graph_;

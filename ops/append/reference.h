@@ -7,7 +7,7 @@
 namespace weft::reference {
 
 // `result` leads with the cache's pos axis; row r goes to slot slots[r], if that is not negative.
-inline void append_rows(const Scope& scope, const CacheRecord& cache, const Table<ScalarValue>& result,
+inline void append_rows(const StepScope& scope, const CacheRecord& cache, const Table<ScalarValue>& result,
                         ValueId field) {
   const auto* slots = static_cast<const int32_t*>(scope.args.data[cache.slots]);
   const int64_t rows = scope.args.extents[cache.pos];

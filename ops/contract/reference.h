@@ -13,7 +13,7 @@
 namespace weft::reference {
 
 // Over contraction_axes(). `absolute` sums |lhs * rhs| instead.
-inline Table<double> contract(Scope& scope, const Table<ScalarValue>& lhs, const Contraction& contraction,
+inline Table<double> contract(StepScope& scope, const Table<ScalarValue>& lhs, const Contraction& contraction,
                               bool absolute) {
   const std::vector<AxisId> axes = contraction_axes(scope.region, contraction);
   Table<double> result(scope, axes);
@@ -52,7 +52,7 @@ inline std::vector<double> quantized(const std::vector<float>& row) {
 }
 
 // `lhs` with those rows quantized of which at most `most_rows` meet the same right-hand rows.
-inline Table<ScalarValue> quantized_rows(Scope& scope, const Table<ScalarValue>& lhs, const Contraction& contraction,
+inline Table<ScalarValue> quantized_rows(StepScope& scope, const Table<ScalarValue>& lhs, const Contraction& contraction,
                                          int64_t most_rows) {
   // Where ids along a contracted axis choose the right-hand rows, each coordinate on it is a row of lhs.
   std::vector<AxisId> chosen_by;

@@ -27,11 +27,11 @@ inline void write_element(Format format, void* data, int64_t index, const Scalar
   else static_cast<uint8_t*>(data)[index] = value.i != 0;
 }
 
-inline ScalarValue read_operand(const Scope& scope, int index);
+inline ScalarValue read_operand(const StepScope& scope, int index);
 
 // Where the operand's element at the scope's coordinates lies, in elements from the value's first; none where an id is
 // out of range.
-inline std::optional<int64_t> offset_of(const Scope& scope, int index) {
+inline std::optional<int64_t> offset_of(const StepScope& scope, int index) {
   const Operand& operand = scope.region.operands[static_cast<size_t>(index)];
   const ValueRecord& value = scope.graph.values[operand.value];
   int64_t offset = 0;
@@ -57,7 +57,7 @@ inline std::optional<int64_t> offset_of(const Scope& scope, int index) {
 }
 
 // The operand's element at the scope's coordinates; 0 where an id is out of range.
-inline ScalarValue read_operand(const Scope& scope, int index) {
+inline ScalarValue read_operand(const StepScope& scope, int index) {
   const std::optional<int64_t> offset = offset_of(scope, index);
   if (!offset) return {};
   const ValueId value = scope.region.operands[static_cast<size_t>(index)].value;

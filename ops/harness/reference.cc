@@ -36,7 +36,7 @@ Table<ScalarValue> scalars(const Table<double>& from) {
 }
 
 // The same elements in another order of axes.
-Table<ScalarValue> ordered(Scope& scope, const Table<ScalarValue>& from, const std::vector<AxisId>& axes) {
+Table<ScalarValue> ordered(StepScope& scope, const Table<ScalarValue>& from, const std::vector<AxisId>& axes) {
   Table<ScalarValue> to(scope, axes);
   for_each(scope, axes, [&] { to.at(scope) = from.at(scope); });
   return to;
@@ -72,13 +72,13 @@ class Parts {
 // Reads one thing and gives it as it is.
 bool only_reads(const Source& source) { return source.reductions.empty() && source.program.code.size() == 1; }
 
-Table<ScalarValue> evaluate_source(Scope& scope, const Source& source, Results& results, const Parts& parts,
+Table<ScalarValue> evaluate_source(StepScope& scope, const Source& source, Results& results, const Parts& parts,
                                    const std::string& prefix) {
   return reference::evaluate_source(scope, source, results,
                                     [&](const auto& tables) { parts.reductions(prefix, source, tables); });
 }
 
-std::vector<Table<double>> contractions(Scope& scope, bool absolute, const Parts& parts = {},
+std::vector<Table<double>> contractions(StepScope& scope, bool absolute, const Parts& parts = {},
                                         const QuantizedActivations& quantized = {}) {
   std::vector<Table<ScalarValue>> lhs;
   Results results;
@@ -102,7 +102,7 @@ std::vector<Table<double>> contractions(Scope& scope, bool absolute, const Parts
 }
 
 // The region's result before selection, over region.axes in that order.
-Table<ScalarValue> evaluate_region(Scope& scope, const Parts& parts = {},
+Table<ScalarValue> evaluate_region(StepScope& scope, const Parts& parts = {},
                                    const QuantizedActivations& quantized = {}) {
   const Region& region = scope.region;
   Results results;
@@ -140,7 +140,7 @@ void store(const GraphRecord& graph, const StepArgs& args, ValueId value, const 
 void run(const GraphRecord& graph, const Step& step, const StepArgs& args, const VisitPart& visit,
          const QuantizedActivations& quantized) {
   for (size_t i = 0; i < step.regions.size(); ++i) {
-    Scope scope(graph, step.regions[i], args);
+    StepScope scope(graph, step.regions[i], args);
     const Table<ScalarValue> result = evaluate_region(scope, Parts(step.outputs[i], visit), quantized);
     if (step.kind == StepKind::append) {
       append_rows(scope, graph.caches[static_cast<size_t>(step.cache)], result, step.outputs[i]);
@@ -178,7 +178,7 @@ std::vector<StepPart> parts_of(const GraphRecord& graph, const Step& step) {
   const StepArgs args{extents.data(), data.data(), pages.data(), nullptr};
   std::vector<StepPart> parts;
   for (size_t i = 0; i < step.regions.size(); ++i) {
-    Scope scope(graph, step.regions[i], args);
+    StepScope scope(graph, step.regions[i], args);
     evaluate_region(scope, Parts(step.outputs[i], [&](const StepPart& part) {
       parts.push_back({part.value, part.name, part.axes, {}, {}});
     }));
@@ -198,7 +198,7 @@ double absolute_sum(const StepCase& step_case) {
   const StepArgs args = step_case.args();
   double largest = 1;
   for (const Region& region : step_case.step().regions) {
-    Scope scope(step_case.graph, region, args);
+    StepScope scope(step_case.graph, region, args);
     for (const Table<double>& table : contractions(scope, true)) {
       for (const double x : table.elements) {
         if (std::isfinite(x)) largest = std::max(largest, x);
@@ -210,7 +210,7 @@ double absolute_sum(const StepCase& step_case) {
 
 std::vector<double> selection_candidates(const StepCase& step_case) {
   const StepArgs args = step_case.args();
-  Scope scope(step_case.graph, step_case.step().regions.front(), args);
+  StepScope scope(step_case.graph, step_case.step().regions.front(), args);
   return floats(evaluate_region(scope)).elements;
 }
 

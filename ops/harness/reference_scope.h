@@ -11,14 +11,14 @@
 
 namespace weft::reference {
 
-struct Scope {
+struct StepScope {
   const GraphRecord& graph;
   const Region& region;
   const StepArgs& args;
   int cache;                        // that the region's operands lie in; -1: none
   std::vector<int64_t> coordinate;  // by AxisId; those of the axes of the loops around
 
-  Scope(const GraphRecord& graph_record, const Region& its_region, const StepArgs& step_args)
+  StepScope(const GraphRecord& graph_record, const Region& its_region, const StepArgs& step_args)
       : graph(graph_record), region(its_region), args(step_args), cache(cache_of(graph, region)),
         coordinate(graph_record.axes.size(), 0) {}
 
@@ -58,7 +58,7 @@ struct Scope {
 
 // Calls `visit()` for all coordinates over `axes`, the last one fastest. A cached key must come after its `pos`.
 template <class Visit>
-void for_each(Scope& scope, std::span<const AxisId> axes, const Visit& visit) {
+void for_each(StepScope& scope, std::span<const AxisId> axes, const Visit& visit) {
   if (axes.empty()) {
     visit();
     return;
@@ -74,7 +74,7 @@ template <class T>
 class Table {
  public:
   Table() = default;
-  Table(const Scope& scope, std::vector<AxisId> table_axes, T initial = {}) : axes(std::move(table_axes)) {
+  Table(const StepScope& scope, std::vector<AxisId> table_axes, T initial = {}) : axes(std::move(table_axes)) {
     size_t count = 1;
     for (const AxisId axis : axes) {
       extents.push_back(scope.max_extent(axis));
@@ -83,15 +83,15 @@ class Table {
     elements.assign(count, initial);
   }
 
-  T& at(const Scope& scope) { return elements[index(scope)]; }
-  const T& at(const Scope& scope) const { return elements[index(scope)]; }
+  T& at(const StepScope& scope) { return elements[index(scope)]; }
+  const T& at(const StepScope& scope) const { return elements[index(scope)]; }
 
   std::vector<AxisId> axes;
   std::vector<int64_t> extents;
   std::vector<T> elements;  // row-major
 
  private:
-  size_t index(const Scope& scope) const {
+  size_t index(const StepScope& scope) const {
     int64_t result = 0;
     for (size_t i = 0; i < axes.size(); ++i) result = result * extents[i] + scope.coordinate[axes[i]];
     return static_cast<size_t>(result);

@@ -6,7 +6,7 @@
 
 namespace weft::reference {
 
-inline ScalarValue evaluate_here(const Scope& scope, const ScalarProgram& program, const Results& results) {
+inline ScalarValue evaluate_here(const StepScope& scope, const ScalarProgram& program, const Results& results) {
   return evaluate(program, [&](const ScalarInstr& instr) -> ScalarValue {
     const auto index = static_cast<size_t>(instr.imm);
     switch (instr.op) {
@@ -19,7 +19,7 @@ inline ScalarValue evaluate_here(const Scope& scope, const ScalarProgram& progra
   });
 }
 
-inline Table<ScalarValue> map(Scope& scope, const std::vector<AxisId>& axes, const ScalarProgram& program,
+inline Table<ScalarValue> map(StepScope& scope, const std::vector<AxisId>& axes, const ScalarProgram& program,
                               const Results& results) {
   Table<ScalarValue> table(scope, axes);
   for_each(scope, axes, [&] { table.at(scope) = evaluate_here(scope, program, results); });

@@ -10,7 +10,7 @@
 namespace weft::reference {
 
 // One reduction of `program` along `reduced` at the current coordinates of the other axes.
-inline ScalarValue reduce_here(Scope& scope, ReduceOp op, const ScalarProgram& program, AxisId reduced,
+inline ScalarValue reduce_here(StepScope& scope, ReduceOp op, const ScalarProgram& program, AxisId reduced,
                                const Results& results) {
   const bool is_float = program.type() == Element::f32;
   const int64_t extent = scope.extent(reduced);
@@ -44,7 +44,7 @@ inline ScalarValue reduce_here(Scope& scope, ReduceOp op, const ScalarProgram& p
 
 // `visit` is told of the reductions before they go.
 template <class Visit>
-Table<ScalarValue> evaluate_source(Scope& scope, const Source& source, Results& results, const Visit& visit) {
+Table<ScalarValue> evaluate_source(StepScope& scope, const Source& source, Results& results, const Visit& visit) {
   const std::vector<AxisId> outer = without(source.axes, source.reduced);
   results.reductions.clear();
   for (const Reduction& reduction : source.reductions) {

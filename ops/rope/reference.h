@@ -9,7 +9,7 @@
 namespace weft::reference {
 
 // As Rotation of core/record/graph.h says.
-inline Table<double> rotate(Scope& scope, const Table<double>& from, const Rotation& rotation) {
+inline Table<double> rotate(StepScope& scope, const Table<double>& from, const Rotation& rotation) {
   const int64_t extent = scope.extent(rotation.axis);
   const bool given = rotation.frequencies && !rotation.frequencies->empty();
   const int64_t pairs = given ? static_cast<int64_t>(rotation.frequencies->size()) : extent / 2;

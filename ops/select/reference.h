@@ -12,7 +12,7 @@ namespace weft::reference {
 
 // The k = extent(choice) largest along `axis` at the current coordinates of the others, as (id, value); NaN counts
 // as -inf, and is given as such. Past the end of the axis: (0, -inf).
-inline std::vector<std::pair<int32_t, double>> select_here(Scope& scope, const Table<double>& from, AxisId axis,
+inline std::vector<std::pair<int32_t, double>> select_here(StepScope& scope, const Table<double>& from, AxisId axis,
                                                            int64_t k) {
   constexpr double kLowest = -std::numeric_limits<double>::infinity();
   std::vector<std::pair<int32_t, double>> all;
@@ -34,7 +34,7 @@ struct Chosen {
   Table<ScalarValue> values, ids;
 };
 
-inline Chosen choose(Scope& scope, const Table<double>& from, const Selection& selection) {
+inline Chosen choose(StepScope& scope, const Table<double>& from, const Selection& selection) {
   std::vector<AxisId> axes = from.axes;
   int64_t count = 1;
   if (selection.choice == kNoAxis) {
