@@ -1,5 +1,5 @@
-// The second architecture of the documentation (examples/toy.h), from a file through the engine, against a plain double
-// separate implementation: layer norms, ALiBi, a sliding window, grouped heads.
+// The second architecture of the documentation (examples/toy.h), from a file through the engine, against a separate, plain
+// implementation in double: layer norms, ALiBi, a sliding window, grouped heads.
 #include <gtest/gtest.h>
 
 #include <cmath>
