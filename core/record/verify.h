@@ -17,10 +17,9 @@ namespace weft {
 // Loops: what a program reads varies only over the axes that the program runs over.
 // Contractions: both sides have `over`, in the order in which rhs stores it; the axes that remain are the body's.
 // Attention: the key is the last axis of the score, and one of the value's; the result has the query axes and then
-// the value's remaining axes. Cached operands occur here only, all of one cache whose `pos` is a query axis.
+//   the value's remaining axes. Cached operands occur here only, all of one cache whose `pos` is a query axis.
 // Kinds: a map is elementwise; a reduce may have reductions, a rotation and a selection; a contract has at least one
 //   contraction, and its body no reductions; an append has one region per field, over `pos` and the field's axes.
-//   scan and custom steps have no regions.
 void verify(const GraphRecord& graph, const Step& step);
 
 // All steps, and the rules between them.
