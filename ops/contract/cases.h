@@ -303,6 +303,7 @@ inline std::vector<StepCase> contract_case_table() {
       }
     }
   }
+  for (const Format format : kFloatFormats) cases.push_back(linear_case(1, 1, info(format).block_elements, format));
   cases.push_back(linear_case(30, 70, 1280, Format::q4_k));  // more than a panel
   cases.push_back(linear_case(270, 20, 40, Format::f32));
   cases.push_back(linear_case(300, 70, 544, Format::q8_0));
