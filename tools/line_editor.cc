@@ -17,7 +17,7 @@
 
 #include "core/error.h"
 #include "core/utf8.h"
-#include "tools/common.h"
+#include "tools/output.h"
 
 namespace weft::tools {
 
