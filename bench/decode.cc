@@ -30,8 +30,7 @@ void decode(benchmark::State& state, Precision precision) {
     if (engine.cache().length(sequence) == 256) engine.cache().trim(sequence, 16);
     benchmark::DoNotOptimize(engine.decode(sequence, 7));
   }
-  state.counters["tokens/s"] =
-      benchmark::Counter(static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+  state.counters["tokens/s"] = benchmark::Counter(static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
 }
 
 void prefill(benchmark::State& state, Precision precision) {
@@ -43,8 +42,8 @@ void prefill(benchmark::State& state, Precision precision) {
     engine.cache().trim(sequence, 0);
     benchmark::DoNotOptimize(engine.prefill(sequence, tokens));
   }
-  state.counters["tokens/s"] = benchmark::Counter(static_cast<double>(state.iterations()) * 256,
-                                                  benchmark::Counter::kIsRate);
+  state.counters["tokens/s"] =
+      benchmark::Counter(static_cast<double>(state.iterations()) * 256, benchmark::Counter::kIsRate);
 }
 
 const bool registered = [] {

@@ -2,8 +2,8 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "bench/limits.cc"
-#include <hwy/foreach_target.h>
 #include <hwy/aligned_allocator.h>
+#include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
@@ -26,8 +26,9 @@ double fma_burst(int repetitions) {
     b0 = hn::MulAdd(b0, x, y), b1 = hn::MulAdd(b1, x, y), b2 = hn::MulAdd(b2, x, y), b3 = hn::MulAdd(b3, x, y);
     b4 = hn::MulAdd(b4, x, y), b5 = hn::MulAdd(b5, x, y);
   }
-  const auto sum = hn::Add(hn::Add(hn::Add(hn::Add(a0, a1), hn::Add(a2, a3)), hn::Add(hn::Add(a4, a5), hn::Add(a6, a7))),
-                           hn::Add(hn::Add(hn::Add(b0, b1), hn::Add(b2, b3)), hn::Add(b4, b5)));
+  const auto sum =
+      hn::Add(hn::Add(hn::Add(hn::Add(a0, a1), hn::Add(a2, a3)), hn::Add(hn::Add(a4, a5), hn::Add(a6, a7))),
+              hn::Add(hn::Add(hn::Add(b0, b1), hn::Add(b2, b3)), hn::Add(b4, b5)));
   volatile float sink = hn::GetLane(sum);
   static_cast<void>(sink);
   return 14.0 * 2.0 * static_cast<double>(hn::Lanes(d)) * repetitions;

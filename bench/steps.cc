@@ -9,8 +9,8 @@
 #include "bench/limits.h"
 #include "bench/report.h"
 #include "models/axes.h"
-#include "ops/ops.h"
 #include "ops/harness/random_blocks.h"
+#include "ops/ops.h"
 #include "runtime/plan/plan.h"
 
 namespace weft::bench {
@@ -64,8 +64,8 @@ void linear(benchmark::State& state, Format format, Precision precision, int64_t
   const auto x = graph.input<f32, Pos, Embed>("x");
   const auto y = materialize(contract<Embed>(x, random_weight<Hidden, Embed>(format, {outputs, k})));
   graph.result(y);
-  Plan plan = compile(Device::cpu(threads), graph.record(), Limits().set(graph.axis<Pos>(), rows).set(graph.axis<Embed>(), k),
-                      {.precision = precision});
+  Plan plan = compile(Device::cpu(threads), graph.record(),
+                      Limits().set(graph.axis<Pos>(), rows).set(graph.axis<Embed>(), k), {.precision = precision});
   Bindings bindings = plan.bindings();
   const std::vector<float> values = noise(static_cast<size_t>(rows * k));
   bindings.input(x.id(), values.data(), {rows, k});
@@ -97,7 +97,8 @@ void attention(benchmark::State& state, int64_t rows, int64_t keys) {
   const std::vector<float> queries = noise(static_cast<size_t>(rows * kHeads * kGroup * kDim));
   const std::vector<float> cached = noise(static_cast<size_t>(keys * kHeads * kDim));
   std::vector<int32_t> positions(static_cast<size_t>(rows));
-  for (size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<int32_t>(keys - rows + static_cast<int64_t>(i));
+  for (size_t i = 0; i < positions.size(); ++i)
+    positions[i] = static_cast<int32_t>(keys - rows + static_cast<int64_t>(i));
   bindings.input(q.id(), queries.data(), {rows, kHeads, kGroup, kDim});
   bindings.input(k.id(), cached.data(), {keys, kHeads, kDim});
   bindings.input(v.id(), cached.data(), {keys, kHeads, kDim});
@@ -139,8 +140,8 @@ void norm(benchmark::State& state) {
 }
 
 void add_linear(const std::string& what, Precision precision, int64_t rows, int64_t outputs, int64_t k) {
-  for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q4_0,
-                              Format::q4_k, Format::q5_k, Format::q6_k}) {
+  for (const Format format :
+       {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q4_0, Format::q4_k, Format::q5_k, Format::q6_k}) {
     const std::string title = what + "/" + std::string(name(format)) + "/" + std::string(name(precision));
     report(benchmark::RegisterBenchmark(
         title.c_str(), [=](benchmark::State& state) { linear(state, format, precision, rows, outputs, k); }));
@@ -153,7 +154,8 @@ const bool registered = [] {
     add_linear("prefill_256x4096x4096", precision, 256, 4096, 4096);
   }
   report(benchmark::RegisterBenchmark("attention_decode_1x4096", [](benchmark::State& s) { attention(s, 1, 4096); }));
-  report(benchmark::RegisterBenchmark("attention_prefill_512x512", [](benchmark::State& s) { attention(s, 512, 512); }));
+  report(
+      benchmark::RegisterBenchmark("attention_prefill_512x512", [](benchmark::State& s) { attention(s, 512, 512); }));
   report(benchmark::RegisterBenchmark("swiglu_64x4096", gate));
   report(benchmark::RegisterBenchmark("rms_norm_64x4096", norm));
   return true;

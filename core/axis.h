@@ -76,8 +76,7 @@ inline constexpr bool subset<Axes<A...>, Of> = (contains<A, Of> && ...);
 template <class List, class Without>
 struct remove;
 template <class... A, class Without>
-struct remove<Axes<A...>, Without>
-    : concat<Axes<>, std::conditional_t<contains<A, Without>, Axes<>, Axes<A>>...> {};
+struct remove<Axes<A...>, Without> : concat<Axes<>, std::conditional_t<contains<A, Without>, Axes<>, Axes<A>>...> {};
 
 template <class List, class Kept>
 struct keep;
@@ -107,7 +106,7 @@ inline constexpr bool contains_axis = axes_detail::contains<A, List>;
 template <class List, class Of>
 inline constexpr bool is_subset = axes_detail::subset<List, Of>;
 template <class A, class B>
-inline constexpr bool is_same_set = is_subset<A, B>&& is_subset<B, A>;
+inline constexpr bool is_same_set = is_subset<A, B> && is_subset<B, A>;
 template <class... Lists>
 using concat_axes = typename axes_detail::concat<Axes<>, Lists...>::type;
 template <class List, class... A>

@@ -1,5 +1,5 @@
-// An architecture in one file. Put it into models/ (or name it in -DWEFT_EXTRA_MODELS=path/to/toy.h) and every command of
-// `weft` runs GGUF files whose general.architecture is "toy": the registration is generated from the file's name.
+// An architecture in one file. Put it into models/ (or name it in -DWEFT_EXTRA_MODELS=path/to/toy.h) and every command
+// of `weft` runs GGUF files whose general.architecture is "toy": the registration is generated from the file's name.
 //
 // It differs from Llama wherever it can: layer norms with biases, ALiBi instead of rotary positions
 // (arXiv:2108.12409), a sliding window, and a feed-forward network of two matrices with GELU.

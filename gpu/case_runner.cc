@@ -14,17 +14,16 @@ class DeviceCase {
       : device_(device), case_(step_case), guarded_(guarded) {
     step_case.reset();
     for (size_t v = 0; v < step_case.bytes.size(); ++v) {
-      data_.push_back(
-          upload(step_case.bytes[v].data(), step_case.bytes[v].size(), step_case.graph.values[v].name));
+      data_.push_back(upload(step_case.bytes[v].data(), step_case.bytes[v].size(), step_case.graph.values[v].name));
     }
     for (const PageTable& table : step_case.pages) {
       const size_t sequences = static_cast<size_t>(table.sequences);
       const size_t pages = sequences * static_cast<size_t>(table.max_pages);
       std::vector<int32_t> first(sequences);
       for (size_t s = 0; s < sequences; ++s) first[s] = table.first_of(static_cast<int64_t>(s));
-      pages_.push_back({upload(table.pages, 4 * pages, "page table"),
-                        upload(table.length, 4 * sequences, "lengths"), table.sequences, table.max_pages,
-                        table.page_size, upload(first.data(), 4 * sequences, "first keys")});
+      pages_.push_back({upload(table.pages, 4 * pages, "page table"), upload(table.length, 4 * sequences, "lengths"),
+                        table.sequences, table.max_pages, table.page_size,
+                        upload(first.data(), 4 * sequences, "first keys")});
     }
     const std::vector<std::byte> scratch(step.scratch_bytes(), kGuard);
     scratch_ = upload(scratch.data(), scratch.size(), "scratch");

@@ -137,8 +137,7 @@ class GpuDevice {
   virtual void upload(const GpuBuffer& to, size_t offset, const void* from, size_t bytes) = 0;
   virtual void fill_zero(const GpuBuffer& to, size_t offset, size_t bytes) = 0;
   // Device to device; the ranges must not overlap.
-  virtual void copy(const GpuBuffer& from, size_t from_offset, const GpuBuffer& to, size_t to_offset,
-                    size_t bytes) = 0;
+  virtual void copy(const GpuBuffer& from, size_t from_offset, const GpuBuffer& to, size_t to_offset, size_t bytes) = 0;
   // Waits for all work enqueued before it.
   virtual void download(const GpuBuffer& from, size_t offset, void* to, size_t bytes) = 0;
   virtual void finish() = 0;

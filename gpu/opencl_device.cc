@@ -43,11 +43,9 @@ std::vector<FoundDevice> find_devices() {
   std::vector<FoundDevice> found;
   for (size_t p = 0; p < platforms.size(); ++p) {
     cl_uint count = 0;
-    if (cl().GetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, 0, nullptr, &count) != CL_SUCCESS || count == 0)
-      continue;
+    if (cl().GetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, 0, nullptr, &count) != CL_SUCCESS || count == 0) continue;
     std::vector<cl_device_id> devices(count);
-    opencl_check(cl().GetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, count, devices.data(), nullptr),
-                 "clGetDeviceIDs");
+    opencl_check(cl().GetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, count, devices.data(), nullptr), "clGetDeviceIDs");
     for (size_t d = 0; d < devices.size(); ++d) {
       FoundDevice device;
       device.id = devices[d];
@@ -86,8 +84,7 @@ FoundDevice choose_device(const std::string& wanted) {
     }
     return devices.front();
   }
-  const bool by_index =
-      std::all_of(wanted.begin(), wanted.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+  const bool by_index = std::all_of(wanted.begin(), wanted.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
   if (by_index && wanted.size() < 7 && std::stoul(wanted) < devices.size()) return devices[std::stoul(wanted)];
   for (const FoundDevice& device : devices) {
     if (by_index) break;
@@ -97,8 +94,8 @@ FoundDevice choose_device(const std::string& wanted) {
   }
   std::string list;
   for (const FoundDevice& device : devices) {
-    list += (list.empty() ? "" : ", ") + device.info.selector + " '" + device.info.name + "' (" +
-            device.info.platform + ")";
+    list += (list.empty() ? "" : ", ") + device.info.selector + " '" + device.info.name + "' (" + device.info.platform +
+            ")";
   }
   throw Error("no OpenCL device '" + wanted + "'; there is " + list);
 }
@@ -108,8 +105,7 @@ class OpenClDevice : public GpuDevice {
   OpenClDevice(FoundDevice found, const GpuOptions& options)
       : info_(std::move(found.info)), state_(std::make_shared<OpenClState>()) {
     if (options.lanes < 0 || options.lanes > 256 || (options.lanes & (options.lanes - 1)) != 0) {
-      throw Error("GpuOptions::lanes is " + std::to_string(options.lanes) +
-                  "; it has to be a power of two up to 256");
+      throw Error("GpuOptions::lanes is " + std::to_string(options.lanes) + "; it has to be a power of two up to 256");
     }
     state_->device = found.id;
     cl_int error = CL_SUCCESS;
@@ -128,8 +124,8 @@ class OpenClDevice : public GpuDevice {
     shape_.local_bytes = info_.local_bytes;
     std::string folder = options.disk_cache ? default_program_folder() : "";
     if (!folder.empty() && !options.cache_folder.empty()) folder = options.cache_folder;
-    programs_ = std::make_unique<ProgramCache>(state_->context.get(), found.id, program_head(shape_), folder,
-                                               options.optimize);
+    programs_ =
+        std::make_unique<ProgramCache>(state_->context.get(), found.id, program_head(shape_), folder, options.optimize);
   }
 
   ~OpenClDevice() override { cl().Epilogue(state_->queue.get()); }
@@ -146,9 +142,9 @@ class OpenClDevice : public GpuDevice {
 
   void upload(const GpuBuffer& to, size_t offset, const void* from, size_t bytes) override {
     if (bytes == 0) return;
-    opencl_check(cl().EnqueueWriteBuffer(queue(), memory(to, offset, bytes), CL_TRUE, offset, bytes, from, 0,
-                                         nullptr, nullptr),
-                 "clEnqueueWriteBuffer");
+    opencl_check(
+        cl().EnqueueWriteBuffer(queue(), memory(to, offset, bytes), CL_TRUE, offset, bytes, from, 0, nullptr, nullptr),
+        "clEnqueueWriteBuffer");
   }
 
   void fill_zero(const GpuBuffer& to, size_t offset, size_t bytes) override {
@@ -159,8 +155,7 @@ class OpenClDevice : public GpuDevice {
         "clEnqueueFillBuffer");
   }
 
-  void copy(const GpuBuffer& from, size_t from_offset, const GpuBuffer& to, size_t to_offset,
-            size_t bytes) override {
+  void copy(const GpuBuffer& from, size_t from_offset, const GpuBuffer& to, size_t to_offset, size_t bytes) override {
     if (bytes == 0) return;
     opencl_check(cl().EnqueueCopyBuffer(queue(), memory(from, from_offset, bytes), memory(to, to_offset, bytes),
                                         from_offset, to_offset, bytes, 0, nullptr, nullptr),
@@ -169,15 +164,14 @@ class OpenClDevice : public GpuDevice {
 
   void download(const GpuBuffer& from, size_t offset, void* to, size_t bytes) override {
     if (bytes == 0) return finish();
-    opencl_check(cl().EnqueueReadBuffer(queue(), memory(from, offset, bytes), CL_TRUE, offset, bytes, to, 0,
-                                        nullptr, nullptr),
-                 "clEnqueueReadBuffer");
+    opencl_check(
+        cl().EnqueueReadBuffer(queue(), memory(from, offset, bytes), CL_TRUE, offset, bytes, to, 0, nullptr, nullptr),
+        "clEnqueueReadBuffer");
   }
 
   void finish() override { opencl_check(cl().Epilogue(queue()), "clFinish"); }
 
-  std::vector<std::unique_ptr<GpuStep>> prepare_batch(std::span<const GpuStepRequest> requests,
-                                                      Precision) override {
+  std::vector<std::unique_ptr<GpuStep>> prepare_batch(std::span<const GpuStepRequest> requests, Precision) override {
     std::vector<StepPlan> plans;
     std::vector<std::string> units;
     for (const GpuStepRequest& request : requests) {

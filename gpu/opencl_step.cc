@@ -51,10 +51,9 @@ OpenClStep::OpenClStep(std::shared_ptr<OpenClState> state, GpuShape shape, std::
     Constants& made = constants_.emplace_back();
     made.memory = create_buffer(*state_, 4 * constants.capacity);
     if (constants.rotary_axis != kNoAxis || constants.values.empty()) continue;
-    opencl_check(
-        cl().EnqueueWriteBuffer(state_->queue.get(), made.memory.get(), CL_TRUE, 0, 4 * constants.values.size(),
-                                constants.values.data(), 0, nullptr, nullptr),
-        "clEnqueueWriteBuffer");
+    opencl_check(cl().EnqueueWriteBuffer(state_->queue.get(), made.memory.get(), CL_TRUE, 0,
+                                         4 * constants.values.size(), constants.values.data(), 0, nullptr, nullptr),
+                 "clEnqueueWriteBuffer");
   }
 }
 
@@ -104,13 +103,11 @@ void OpenClStep::launch(const KernelPlan& plan, Kernel& kernel, const GpuArgs& a
   if (units == 0 || units_y == 0) return;
   constexpr int64_t kMost = 0x7fffffff;
   const bool teams = plan.grid != LaunchGrid::items;
-  const int64_t local =
-      teams && (shape_.lanes > 1 || plan.grid == LaunchGrid::groups) ? shape_.lanes : shape_.group;
+  const int64_t local = teams && (shape_.lanes > 1 || plan.grid == LaunchGrid::groups) ? shape_.lanes : shape_.group;
   const bool one_each = plan.grid == LaunchGrid::items || (plan.grid == LaunchGrid::teams && shape_.lanes == 1);
   const int64_t global = one_each ? (units + local - 1) / local * local : units * local;
   if (units > kMost || (one_each && global > kMost)) {
-    throw Error("step '" + step_name_ + "': " + std::to_string(units) +
-                " results are more than one OpenCL launch has");
+    throw Error("step '" + step_name_ + "': " + std::to_string(units) + " results are more than one OpenCL launch has");
   }
   params_.clear();
   cl_uint argument = 0;
@@ -130,9 +127,9 @@ void OpenClStep::launch(const KernelPlan& plan, Kernel& kernel, const GpuArgs& a
   const size_t bytes = params_.size() * sizeof(int64_t);
   if (plan.params_in_memory) {
     const cl_mem memory = kernel.params.get();
-    opencl_check(cl().EnqueueWriteBuffer(state_->queue.get(), memory, CL_TRUE, 0, bytes, params_.data(), 0,
-                                         nullptr, nullptr),
-                 "clEnqueueWriteBuffer");
+    opencl_check(
+        cl().EnqueueWriteBuffer(state_->queue.get(), memory, CL_TRUE, 0, bytes, params_.data(), 0, nullptr, nullptr),
+        "clEnqueueWriteBuffer");
     opencl_check(cl().SetKernelArg(kernel.kernel.get(), argument++, sizeof memory, &memory), "clSetKernelArg");
   } else {
     opencl_check(cl().SetKernelArg(kernel.kernel.get(), argument++, bytes, params_.data()), "clSetKernelArg");
@@ -143,8 +140,8 @@ void OpenClStep::launch(const KernelPlan& plan, Kernel& kernel, const GpuArgs& a
   }
   const size_t global_size[2] = {static_cast<size_t>(global), static_cast<size_t>(units_y)};
   const size_t local_size[2] = {static_cast<size_t>(local), 1};
-  const cl_int error = cl().EnqueueNDRangeKernel(state_->queue.get(), kernel.kernel.get(), units_y > 1 ? 2 : 1,
-                                                 nullptr, global_size, local_size, 0, nullptr, nullptr);
+  const cl_int error = cl().EnqueueNDRangeKernel(state_->queue.get(), kernel.kernel.get(), units_y > 1 ? 2 : 1, nullptr,
+                                                 global_size, local_size, 0, nullptr, nullptr);
   if (error != CL_SUCCESS) {
     throw Error("step '" + step_name_ + "' (" + plan_.kernels +
                 "): clEnqueueNDRangeKernel: " + opencl_error_name(error));

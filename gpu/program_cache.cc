@@ -58,8 +58,7 @@ std::vector<unsigned char> binary_of(cl_program program) {
 
 }  // namespace
 
-ProgramCache::ProgramCache(cl_context context, cl_device_id device, std::string head, std::string folder,
-                           bool optimize)
+ProgramCache::ProgramCache(cl_context context, cl_device_id device, std::string head, std::string folder, bool optimize)
     : context_(context), device_(device), head_(std::move(head)), folder_(std::move(folder)) {
   // No option that trades the semantics of NaN, infinity or the order of sums for speed.
   options_ = "-cl-std=CL1.2 -w";  // tests lint the texts; a driver's remarks do not help users
@@ -70,8 +69,8 @@ ProgramCache::ProgramCache(cl_context context, cl_device_id device, std::string 
     options_ += " -cl-fp32-correctly-rounded-divide-sqrt";
   }
   identity_ = device_text(device, CL_DEVICE_NAME) + "\n" + device_text(device, CL_DEVICE_VENDOR) + "\n" +
-              device_text(device, CL_DEVICE_VERSION) + "\n" + device_text(device, CL_DRIVER_VERSION) + "\n" +
-              options_ + "\n";
+              device_text(device, CL_DEVICE_VERSION) + "\n" + device_text(device, CL_DRIVER_VERSION) + "\n" + options_ +
+              "\n";
 }
 
 GpuProgramStats ProgramCache::stats() const {

@@ -22,8 +22,7 @@ struct BuiltUnit {
 class ProgramCache {
  public:
   // `head` precedes the texts of every program. `folder`: for the binaries; empty: none are kept.
-  ProgramCache(cl_context context, cl_device_id device, std::string head, std::string folder,
-               bool optimize = true);
+  ProgramCache(cl_context context, cl_device_id device, std::string head, std::string folder, bool optimize = true);
 
   // The kernels of a unit: OpenCL C whose global names contain "@", which is replaced by an id of the text. Throws
   // weft::Error with the build log.

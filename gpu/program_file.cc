@@ -64,8 +64,7 @@ std::vector<unsigned char> read_program_file(const std::string& path, const std:
   return binary;
 }
 
-void write_program_file(const std::string& path, const std::string& key,
-                        const std::vector<unsigned char>& binary) {
+void write_program_file(const std::string& path, const std::string& key, const std::vector<unsigned char>& binary) {
   static std::atomic<int> count{0};
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);

@@ -7,9 +7,9 @@ namespace weft {
 
 struct Vocab : axis<"vocab"> {};
 struct Embed : axis<"embed"> {};
-struct Hidden : axis<"hidden"> {};      // of the feed-forward network
-struct KvHead : axis<"kv_head"> {};     // heads of keys and values
-struct Group : axis<"group"> {};        // query heads per KV head
+struct Hidden : axis<"hidden"> {};   // of the feed-forward network
+struct KvHead : axis<"kv_head"> {};  // heads of keys and values
+struct Group : axis<"group"> {};     // query heads per KV head
 struct HeadDim : axis<"head_dim"> {};
 
 }  // namespace weft

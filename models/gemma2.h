@@ -1,5 +1,5 @@
-// Gemma 2 (arXiv:2408.00118): norms by 1 + weight before and after each half of a layer, GEGLU, embeddings scaled by the
-// root of their width, capped scores and logits, and a window in every other layer.
+// Gemma 2 (arXiv:2408.00118): norms by 1 + weight before and after each half of a layer, GEGLU, embeddings scaled by
+// the root of their width, capped scores and logits, and a window in every other layer.
 #pragma once
 
 #include "models/parts/decoder.h"
@@ -30,7 +30,9 @@ inline const ModelFamily family = {
 };
 
 // 0 where it is absent or null.
-inline float optional(const ModelConfig& config, std::string_view key) { return config.has(key) ? config.number(key) : 0; }
+inline float optional(const ModelConfig& config, std::string_view key) {
+  return config.has(key) ? config.number(key) : 0;
+}
 
 // The scale of scores: 1 over the root of query_pre_attn_scalar. llama.cpp's GGUF files lack it: it is head_dim
 // there, except for the largest model, where it is embed / heads.

@@ -1,5 +1,5 @@
-// Gemma 3 (arXiv:2503.19786): Gemma 2 with norms of each head's queries and keys instead of capped scores, and windows in
-// five layers of six, whose rotary base is smaller. Text alone.
+// Gemma 3 (arXiv:2503.19786): Gemma 2 with norms of each head's queries and keys instead of capped scores, and windows
+// in five layers of six, whose rotary base is smaller. Text alone.
 #pragma once
 
 #include "models/gemma2.h"

@@ -1,5 +1,5 @@
-// Mixtral (Jiang et al. 2024, arXiv:2401.04088): Mistral's attention, and for every token the feed-forward networks of its
-// best experts, weighted by the softmax over their scores. In GGUF files its architecture is "llama".
+// Mixtral (Jiang et al. 2024, arXiv:2401.04088): Mistral's attention, and for every token the feed-forward networks of
+// its best experts, weighted by the softmax over their scores. In GGUF files its architecture is "llama".
 #pragma once
 
 #include "models/parts/decoder.h"
@@ -38,7 +38,8 @@ struct Experts {
     loader.load(router, loader.first_of({in("ffn_gate_inp.weight", "block_sparse_moe.gate.weight"),
                                          in("ffn_gate_inp.weight", "mlp.gate.weight")}));
     const auto gate_up = in("ffn_gate_up_exps.weight", "mlp.experts.gate_up_proj");
-    loader.load_stack(gate, {in("ffn_gate_exps.weight", "mlp.experts.gate_proj"), each("ffn_gate", "w1"), gate_up, 0, 2});
+    loader.load_stack(gate,
+                      {in("ffn_gate_exps.weight", "mlp.experts.gate_proj"), each("ffn_gate", "w1"), gate_up, 0, 2});
     loader.load_stack(up, {in("ffn_up_exps.weight", "mlp.experts.up_proj"), each("ffn_up", "w3"), gate_up, 1, 2});
     loader.load_stack(down, {in("ffn_down_exps.weight", "mlp.experts.down_proj"), each("ffn_down", "w2")});
   }
@@ -47,8 +48,9 @@ struct Experts {
     auto f = materialize(rms_norm<Embed>(x, norm, eps), at + "ffn_norm");
     auto [scores, ids] = materialize(top_k<Expert, Choice>(contract<Embed>(f, router), chosen), at + "router");
     auto share = materialize(softmax<Choice>(scores), at + "share");
-    auto g = materialize(silu(contract<Embed>(f, weft::at<Expert>(gate, ids))) * contract<Embed>(f, weft::at<Expert>(up, ids)),
-                         at + "ffn_hidden");
+    auto g = materialize(
+        silu(contract<Embed>(f, weft::at<Expert>(gate, ids))) * contract<Embed>(f, weft::at<Expert>(up, ids)),
+        at + "ffn_hidden");
     return contract<Choice, Hidden>(share * g, weft::at<Expert>(down, ids));
   }
 };

@@ -1,5 +1,5 @@
-// Qwen2 and Qwen2.5 (arXiv:2407.10671, arXiv:2412.15115): biases of Q, K and V, half-split rotary pairs in every file, and
-// windows from a certain layer on where `use_sliding_window` says so.
+// Qwen2 and Qwen2.5 (arXiv:2407.10671, arXiv:2412.15115): biases of Q, K and V, half-split rotary pairs in every file,
+// and windows from a certain layer on where `use_sliding_window` says so.
 #pragma once
 
 #include "models/parts/decoder.h"

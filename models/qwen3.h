@@ -17,8 +17,8 @@ inline const ModelFamily family = {
 };
 
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
-  return load_decoder<HeadNormAttention, GatedFeedForward<Silu>>(
-      file, {.windows = {.allowed = true, .switches = true}});
+  return load_decoder<HeadNormAttention, GatedFeedForward<Silu>>(file,
+                                                                 {.windows = {.allowed = true, .switches = true}});
 }
 
 }  // namespace weft::qwen3

@@ -51,7 +51,8 @@ LanguageModel load_model(const std::shared_ptr<const Checkpoint>& file) {
   }
   std::string known;
   for (const std::string& name : architectures()) known += (known.empty() ? "" : ", ") + name;
-  throw Error(file->path() + ": architecture " + in_quotes(architecture) + " is not among those of this build: " + known);
+  throw Error(file->path() + ": architecture " + in_quotes(architecture) +
+              " is not among those of this build: " + known);
 }
 
 }  // namespace weft

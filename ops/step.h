@@ -21,8 +21,8 @@ struct PageTable {
   const int32_t* length = nullptr;  // [sequences]: cached tokens, those that this run appends included
   int32_t sequences = 0;
   int32_t max_pages = 0;
-  int32_t page_size = 0;            // slots per page
-  const int32_t* first = nullptr;   // [sequences]: keys before it are gone, their pages are not read; null: 0 for all
+  int32_t page_size = 0;           // slots per page
+  const int32_t* first = nullptr;  // [sequences]: keys before it are gone, their pages are not read; null: 0 for all
 
   bool operator==(const PageTable&) const = default;  // the same arrays
   int32_t first_of(int64_t sequence) const { return first == nullptr ? 0 : first[sequence]; }

@@ -22,7 +22,8 @@ extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const
 namespace weft::test {
 static void count_allocation(const volatile void*, std::size_t) { ++allocations; }
 static void ignore_free(const volatile void*) {}
-[[maybe_unused]] static const int kAllocationHooks = __sanitizer_install_malloc_and_free_hooks(count_allocation, ignore_free);
+[[maybe_unused]] static const int kAllocationHooks =
+    __sanitizer_install_malloc_and_free_hooks(count_allocation, ignore_free);
 }  // namespace weft::test
 
 #else

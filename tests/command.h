@@ -54,8 +54,7 @@ inline CommandResult run_weft(const std::vector<std::string>& arguments, const s
       if (file < 0 || dup2(file, to) < 0) _exit(127);
     };
     redirect(in, O_RDONLY, STDIN_FILENO);
-    redirect(stdout_to.empty() ? out : std::filesystem::path(stdout_to), O_WRONLY | O_CREAT | O_TRUNC,
-             STDOUT_FILENO);
+    redirect(stdout_to.empty() ? out : std::filesystem::path(stdout_to), O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO);
     redirect(err, O_WRONLY | O_CREAT | O_TRUNC, STDERR_FILENO);
     std::vector<std::string> all = {weft_binary().string()};
     all.insert(all.end(), arguments.begin(), arguments.end());

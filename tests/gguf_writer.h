@@ -27,9 +27,7 @@ std::string pod(T value) {
   return bytes;
 }
 inline std::string type_id(GgufType type) { return pod(static_cast<uint32_t>(type)); }
-inline std::string text(std::string_view characters) {
-  return pod<uint64_t>(characters.size()).append(characters);
-}
+inline std::string text(std::string_view characters) { return pod<uint64_t>(characters.size()).append(characters); }
 inline std::string array(GgufType element, uint64_t count, std::string_view elements) {
   return (type_id(element) + pod(count)).append(elements);
 }
@@ -63,13 +61,11 @@ class GgufWriter {
   GgufWriter& u32(std::string_view key, uint32_t value) { return add(key, GgufType::uint32, pod(value)); }
   GgufWriter& f32(std::string_view key, float value) { return add(key, GgufType::float32, pod(value)); }
   GgufWriter& flag(std::string_view key, bool value) { return add(key, GgufType::bool8, pod(value)); }
-  GgufWriter& string(std::string_view key, std::string_view value) {
-    return add(key, GgufType::string, text(value));
-  }
+  GgufWriter& string(std::string_view key, std::string_view value) { return add(key, GgufType::string, text(value)); }
 
   // `offset` in the data section replaces the next free one.
-  GgufWriter& tensor(std::string_view name, const std::vector<uint64_t>& shape, uint32_t type,
-                     std::string_view data, std::optional<uint64_t> offset = {}) {
+  GgufWriter& tensor(std::string_view name, const std::vector<uint64_t>& shape, uint32_t type, std::string_view data,
+                     std::optional<uint64_t> offset = {}) {
     tensors_ += text(name) + pod(static_cast<uint32_t>(shape.size()));
     for (const uint64_t extent : shape) tensors_ += pod(extent);
     tensors_ += pod(type) + pod(offset.value_or(data_.size()));

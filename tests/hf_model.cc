@@ -15,11 +15,20 @@ namespace weft::test {
 
 HfModel HfModel::random(const std::string& model_type, uint64_t seed) {
   HfModel model;
-  model.config = {{"architectures", {"ForCausalLM"}}, {"model_type", model_type}, {"hidden_act", "silu"},
-                  {"hidden_size", kEmbed}, {"intermediate_size", kHidden}, {"max_position_embeddings", 128},
-                  {"num_attention_heads", kHeads}, {"num_hidden_layers", kLayers}, {"num_key_value_heads", kKvHeads},
-                  {"rms_norm_eps", 1e-5}, {"rope_theta", 10000.0}, {"tie_word_embeddings", false},
-                  {"torch_dtype", "float32"}, {"vocab_size", kVocab}};
+  model.config = {{"architectures", {"ForCausalLM"}},
+                  {"model_type", model_type},
+                  {"hidden_act", "silu"},
+                  {"hidden_size", kEmbed},
+                  {"intermediate_size", kHidden},
+                  {"max_position_embeddings", 128},
+                  {"num_attention_heads", kHeads},
+                  {"num_hidden_layers", kLayers},
+                  {"num_key_value_heads", kKvHeads},
+                  {"rms_norm_eps", 1e-5},
+                  {"rope_theta", 10000.0},
+                  {"tie_word_embeddings", false},
+                  {"torch_dtype", "float32"},
+                  {"vocab_size", kVocab}};
   std::mt19937_64 generator(seed);
   const auto add = [&](const std::string& name, std::vector<int64_t> shape, bool norm = false) {
     std::normal_distribution<float> normal(0, norm ? 0.2f : 2.0f / std::sqrt(static_cast<float>(shape.back())));
@@ -80,7 +89,8 @@ void HfModel::fuse() {
       tensors[attention + "qkv_proj" + kind] = taken_together(
           tensors, {attention + "q_proj" + kind, attention + "k_proj" + kind, attention + "v_proj" + kind});
     }
-    tensors[at + "mlp.gate_up_proj.weight"] = taken_together(tensors, {at + "mlp.gate_proj.weight", at + "mlp.up_proj.weight"});
+    tensors[at + "mlp.gate_up_proj.weight"] =
+        taken_together(tensors, {at + "mlp.gate_proj.weight", at + "mlp.up_proj.weight"});
   }
 }
 
@@ -95,13 +105,13 @@ void HfModel::stack_experts() {
     }
     HfTensor both = taken_together(tensors, gate_up), downs = taken_together(tensors, down);
     both.shape = {4, 2 * kHidden, kEmbed}, downs.shape = {4, kEmbed, kHidden};
-    tensors[at + "mlp.experts.gate_up_proj"] = std::move(both), tensors[at + "mlp.experts.down_proj"] = std::move(downs);
+    tensors[at + "mlp.experts.gate_up_proj"] = std::move(both),
+                 tensors[at + "mlp.experts.down_proj"] = std::move(downs);
     tensors[at + "mlp.gate.weight"] = tensors.extract(moe + "gate.weight").mapped();
   }
 }
 
-std::string HfModel::gguf(const std::function<void(GgufWriter&)>& more,
-                          const std::set<std::string>& without) const {
+std::string HfModel::gguf(const std::function<void(GgufWriter&)>& more, const std::set<std::string>& without) const {
   GgufWriter w;
   w.string("general.architecture", "llama");
   const auto u32 = [&](const std::string& key, uint32_t value) {
@@ -140,8 +150,10 @@ std::string HfModel::gguf(const std::function<void(GgufWriter&)>& more,
     const std::string to = "blk." + std::to_string(layer) + ".", at = "model.layers." + std::to_string(layer) + ".";
     add(to + "attn_norm.weight", at + "input_layernorm.weight");
     add(to + "ffn_norm.weight", at + "post_attention_layernorm.weight");
-    add(to + "attn_q.weight", at + "self_attn.q_proj.weight", true), add(to + "attn_k.weight", at + "self_attn.k_proj.weight", true);
-    add(to + "attn_v.weight", at + "self_attn.v_proj.weight"), add(to + "attn_output.weight", at + "self_attn.o_proj.weight");
+    add(to + "attn_q.weight", at + "self_attn.q_proj.weight", true),
+        add(to + "attn_k.weight", at + "self_attn.k_proj.weight", true);
+    add(to + "attn_v.weight", at + "self_attn.v_proj.weight"),
+        add(to + "attn_output.weight", at + "self_attn.o_proj.weight");
     if (!config.contains("num_local_experts")) {
       add(to + "ffn_gate.weight", at + "mlp.gate_proj.weight"), add(to + "ffn_up.weight", at + "mlp.up_proj.weight");
       add(to + "ffn_down.weight", at + "mlp.down_proj.weight");
@@ -150,7 +162,8 @@ std::string HfModel::gguf(const std::function<void(GgufWriter&)>& more,
     add(to + "ffn_gate_inp.weight", at + "block_sparse_moe.gate.weight");
     for (int e = 0; e < 4; ++e) {  // a tensor per expert, as early files have it
       const std::string number = std::to_string(e), expert = at + "block_sparse_moe.experts." + number + ".";
-      add(to + "ffn_gate." + number + ".weight", expert + "w1.weight"), add(to + "ffn_up." + number + ".weight", expert + "w3.weight");
+      add(to + "ffn_gate." + number + ".weight", expert + "w1.weight"),
+          add(to + "ffn_up." + number + ".weight", expert + "w3.weight");
       add(to + "ffn_down." + number + ".weight", expert + "w2.weight");
     }
   }

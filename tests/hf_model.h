@@ -33,8 +33,7 @@ struct HfModel {
   void stack_experts();
   // As a GGUF file of architecture "llama" has it, rows of Q and K in the order of its rotary pairs. `more` writes
   // further keys; those that `without` names are left out.
-  std::string gguf(const std::function<void(GgufWriter&)>& more = {},
-                   const std::set<std::string>& without = {}) const;
+  std::string gguf(const std::function<void(GgufWriter&)>& more = {}, const std::set<std::string>& without = {}) const;
 };
 
 // One safetensors file. `type`: F32, F16 or BF16.

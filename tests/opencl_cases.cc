@@ -20,8 +20,7 @@ StepCase all_f32_ops(int64_t n) {
   const Scalar positive = abs(x) + 0.25f;
   const Scalar sums =
       exp(x) + log(positive) + sqrt(positive) + rsqrt(positive) + tanh(y) + sigmoid(x) + sin(x) + cos(y);
-  const Scalar rest =
-      floor(x * 3.0f) - x / (positive + 1.0f) + pow(positive, y) + minimum(x, y) * maximum(x, y) + -y;
+  const Scalar rest = floor(x * 3.0f) - x / (positive + 1.0f) + pow(positive, y) + minimum(x, y) * maximum(x, y) + -y;
   c.body({b, a}, s.finish(where(x < y && !(x == y), sums, rest) + (cast(s.index(a), Element::f32) % 3.0f)));
   return c.build();
 }
@@ -58,8 +57,8 @@ StepCase bools(bool nonfinite) {
   const ValueId z = c.input("z", {n}, Format::bool8);
   ScalarBuilder s;
   const Scalar a = s.load(c.operand(x)), b = s.load(c.operand(y)), k = s.load(c.operand(z), Element::bool8);
-  c.body({n}, s.finish(((a < b) == k) || (a != a && maximum(a, b) > 0.0f) ||
-                       cast(minimum(b, a), Element::bool8) == !k));
+  c.body({n},
+         s.finish(((a < b) == k) || (a != a && maximum(a, b) > 0.0f) || cast(minimum(b, a), Element::bool8) == !k));
   return c.build();
 }
 
@@ -147,9 +146,8 @@ StepCase rms_norm(int64_t rows, int64_t n) {
 }
 
 StepCase reduction(ReduceOp op, Element type, int64_t n, double nonfinite = 0) {
-  CaseBuilder c(
-      StepKind::reduce,
-      sized("reduction " + std::to_string(static_cast<int>(op)) + std::string(name(type)), {n, nonfinite > 0}));
+  CaseBuilder c(StepKind::reduce, sized("reduction " + std::to_string(static_cast<int>(op)) + std::string(name(type)),
+                                        {n, nonfinite > 0}));
   const AxisId a = c.axis("a", 3), b = c.axis("b", n), tail = c.axis("tail", 2);
   const Format format = type == Element::f32 ? Format::f32 : Format::i32;
   const ValueId x = c.input("x", {a, b, tail}, format, {-50, 50, nonfinite});

@@ -29,8 +29,7 @@ StepCase linear(Format format, int64_t rows, int64_t n, int64_t depth, int kind 
     c.body({m, out}, s.finish(s.contraction(0) * sigmoid(s.contraction(0)) * s.contraction(1)));
   } else if (kind == 2) {  // a norm before, a residual after, the other order of axes
     const Scalar e = s.load(x);
-    const int lhs =
-        c.lhs({m, k}, s.finish(e * rsqrt(s.reduction(0) + 1e-5f)), k, {{ReduceOp::mean, s.finish(e * e)}});
+    const int lhs = c.lhs({m, k}, s.finish(e * rsqrt(s.reduction(0) + 1e-5f)), k, {{ReduceOp::mean, s.finish(e * e)}});
     c.contraction(lhs, w, {k});
     ScalarBuilder t;
     c.body({out, m}, t.finish(t.contraction() + t.load(c.operand(c.input("residual", {m, out})))));
@@ -44,8 +43,7 @@ StepCase linear(Format format, int64_t rows, int64_t n, int64_t depth, int kind 
 
 StepCase projected_heads(int64_t rows, bool rope, bool norm) {
   CaseBuilder c(StepKind::contract, sized("heads", {rows, rope, norm}));
-  const AxisId pos = c.axis("pos", rows), embed = c.axis("embed", 48), head = c.axis("head", 2),
-               d = c.axis("d", 6);
+  const AxisId pos = c.axis("pos", rows), embed = c.axis("embed", 48), head = c.axis("head", 2), d = c.axis("d", 6);
   const int x = c.operand(c.input("x", {pos, embed}, Format::bf16));  // a copy: not f32
   c.contraction(c.lhs(x), c.operand(c.weight("w", {head, d, embed}, Format::bf16)), {embed});
   ScalarBuilder s;
@@ -65,8 +63,7 @@ StepCase projected_heads(int64_t rows, bool rope, bool norm) {
 // out[pos, embed] = sum over head, d; the weight stores embed, head, d; `transposed`: head, d, embed.
 StepCase output_projection(int64_t rows, bool transposed) {
   CaseBuilder c(StepKind::contract, sized("output", {rows, transposed}));
-  const AxisId pos = c.axis("pos", rows), embed = c.axis("embed", 10), head = c.axis("head", 5),
-               d = c.axis("d", 8);
+  const AxisId pos = c.axis("pos", rows), embed = c.axis("embed", 10), head = c.axis("head", 5), d = c.axis("d", 8);
   const int x = c.operand(c.input("x", {pos, head, d}));
   const ValueId w =
       transposed ? c.weight("w", {head, d, embed}, Format::f16) : c.weight("w", {embed, head, d}, Format::f16);
@@ -84,8 +81,7 @@ StepCase experts(int64_t rows, Format format, bool down) {
   ScalarBuilder s;
   if (down) {
     const Scalar p = s.load(c.operand(c.input("p", {pos, choice})));
-    const int lhs =
-        c.lhs({pos, choice, hidden}, s.finish(p * s.load(c.operand(c.input("g", {pos, choice, hidden})))));
+    const int lhs = c.lhs({pos, choice, hidden}, s.finish(p * s.load(c.operand(c.input("g", {pos, choice, hidden})))));
     const ValueId w = c.weight("down", {expert, embed, hidden}, format);
     c.contraction(lhs, c.operand(w, {gathered(expert, ids), whole(embed), whole(hidden)}), {choice, hidden});
     ScalarBuilder t;
@@ -113,8 +109,7 @@ StepCase broadcast_contraction() {
 
 // ---- attention
 
-using Score =
-    std::function<Scalar(ScalarBuilder&, Scalar score, Scalar position, Scalar key_position, Scalar head)>;
+using Score = std::function<Scalar(ScalarBuilder&, Scalar score, Scalar position, Scalar key_position, Scalar head)>;
 
 Scalar causal(ScalarBuilder& s, Scalar score, Scalar position, Scalar key_position, Scalar) {
   return where(key_position <= position, score * 0.3f, s.constant(-kInf));
@@ -128,8 +123,8 @@ Scalar blind(ScalarBuilder& s, Scalar score, Scalar position, Scalar key_positio
   return where(key_position < position - 3, score, s.constant(-kInf));
 }
 
-StepCase dense_attention(int64_t rows, int64_t keys, int64_t group_size, int64_t dim, int64_t wide,
-                         const Score& score, const std::string& label, bool flat = true) {
+StepCase dense_attention(int64_t rows, int64_t keys, int64_t group_size, int64_t dim, int64_t wide, const Score& score,
+                         const std::string& label, bool flat = true) {
   CaseBuilder c(StepKind::attention, sized("dense " + label, {rows, keys, group_size, dim, wide, flat}));
   const AxisId pos = c.axis("pos", rows), key = c.axis("key", keys), head = c.axis("head", 2);
   const AxisId group = c.axis("group", group_size), d = c.axis("d", dim), v = c.axis("v", wide);
@@ -250,8 +245,7 @@ std::vector<StepCase> opencl_contract_cases() {
 
 std::vector<StepCase> opencl_attention_cases() {
   std::vector<StepCase> cases;
-  for (const int64_t keys : {0, 1, 31, 33, 130})
-    cases.push_back(dense_attention(1, keys, 1, 16, 16, causal, "causal"));
+  for (const int64_t keys : {0, 1, 31, 33, 130}) cases.push_back(dense_attention(1, keys, 1, 16, 16, causal, "causal"));
   for (const int64_t group : {1, 7, 8}) cases.push_back(dense_attention(5, 40, group, 33, 6, causal, "causal"));
   cases.push_back(dense_attention(5, 40, 2, 12, 20, window_alibi_cap, "window, ALiBi, soft-cap"));
   cases.push_back(dense_attention(6, 9, 2, 12, 5, blind, "blind rows"));
@@ -268,8 +262,7 @@ std::vector<StepCase> opencl_attention_cases() {
 }
 
 std::vector<StepCase> opencl_append_cases() {
-  return {append({{1, 1, 0}}, 0), append({{9, 2, 0}, {1, 1, 0}, {11, 3, 2}}, 0),
-          append({{9, 5, 0}, {6, 6, 0}}, 3)};
+  return {append({{1, 1, 0}}, 0), append({{9, 2, 0}, {1, 1, 0}, {11, 3, 2}}, 0), append({{9, 5, 0}, {6, 6, 0}}, 3)};
 }
 
 }  // namespace weft

@@ -49,8 +49,7 @@ class RecordBuilder {
     return id;
   }
   // Uniform in [-scale, scale].
-  ValueId random_weight(std::string name, std::vector<AxisId> axes, std::vector<int64_t> extents,
-                        float scale = 1) {
+  ValueId random_weight(std::string name, std::vector<AxisId> axes, std::vector<int64_t> extents, float scale = 1) {
     size_t count = 1;
     for (const int64_t extent : extents) count *= static_cast<size_t>(extent);
     std::uniform_real_distribution<float> uniform(-scale, scale);
@@ -68,17 +67,14 @@ class RecordBuilder {
 
   // A step of one region that writes one new value; its region's `axes` are the value's.
   ValueId step(StepKind kind, std::string name, Region region, Element type = Element::f32) {
-    const Format format = type == Element::i32     ? Format::i32
-                          : type == Element::bool8 ? Format::bool8
-                                                   : Format::f32;
+    const Format format = type == Element::i32 ? Format::i32 : type == Element::bool8 ? Format::bool8 : Format::f32;
     const ValueId result = value(name, region.axes, format);
     graph.steps.push_back({kind, std::move(name), {std::move(region)}, {result}, -1});
     return result;
   }
 
   // out = program over `axes`; operand i is operands[i] as it is.
-  ValueId map(std::string name, std::vector<AxisId> axes, const std::vector<ValueId>& operands,
-              ScalarProgram program) {
+  ValueId map(std::string name, std::vector<AxisId> axes, const std::vector<ValueId>& operands, ScalarProgram program) {
     Region region;
     region.axes = axes;
     region.body.axes = std::move(axes);

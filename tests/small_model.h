@@ -35,14 +35,13 @@ inline LanguageModel small_model(const SmallModelShape& shape = {}, uint64_t see
     const float scale = 0.5f;
     const ValueId wq = b.random_weight(at + "q", {kv_head, group, head_dim, embed},
                                        {shape.kv_heads, shape.group, shape.head_dim, shape.embed}, scale);
-    const ValueId wk = b.random_weight(at + "k", {kv_head, head_dim, embed},
-                                       {shape.kv_heads, shape.head_dim, shape.embed}, scale);
-    const ValueId wv = b.random_weight(at + "v", {kv_head, head_dim, embed},
-                                       {shape.kv_heads, shape.head_dim, shape.embed}, scale);
+    const ValueId wk =
+        b.random_weight(at + "k", {kv_head, head_dim, embed}, {shape.kv_heads, shape.head_dim, shape.embed}, scale);
+    const ValueId wv =
+        b.random_weight(at + "v", {kv_head, head_dim, embed}, {shape.kv_heads, shape.head_dim, shape.embed}, scale);
     const ValueId wo = b.random_weight(at + "o", {embed, kv_head, group, head_dim},
                                        {shape.embed, shape.kv_heads, shape.group, shape.head_dim}, scale);
-    const int cache =
-        b.cache(at + "kv", key, pos, {kv_head, head_dim}, model.position, model.slots, model.sequence);
+    const int cache = b.cache(at + "kv", key, pos, {kv_head, head_dim}, model.position, model.slots, model.sequence);
     const CacheRecord record = b.graph.caches[static_cast<size_t>(cache)];
 
     // Queries and keys are turned by their positions, so that order matters.
@@ -52,23 +51,21 @@ inline LanguageModel small_model(const SmallModelShape& shape = {}, uint64_t see
     query.operands.push_back(b.whole(model.position));
     const ValueId q = b.step(StepKind::contract, at + "query", std::move(query));
     Region keys = b.contraction(x, wk, {embed});
-    keys.rotation =
-        Rotation{head_dim, RopePairs::interleaved, static_cast<int>(keys.operands.size()), nullptr, 100, 1};
+    keys.rotation = Rotation{head_dim, RopePairs::interleaved, static_cast<int>(keys.operands.size()), nullptr, 100, 1};
     keys.operands.push_back(b.whole(model.position));
     b.graph.steps.push_back(
         {StepKind::append, at + "append", {std::move(keys), b.contraction(x, wv, {embed})}, record.fields, cache});
 
     Region attention;
-    attention.operands = {b.whole(q), b.whole(record.fields[0]), b.whole(record.fields[1]),
-                          b.whole(record.positions), b.whole(model.position)};
+    attention.operands = {b.whole(q), b.whole(record.fields[0]), b.whole(record.fields[1]), b.whole(record.positions),
+                          b.whole(model.position)};
     attention.lhs.push_back({b.graph.values[q].axes, kNoAxis, {}, load_only(0)});
     attention.contractions.push_back({0, 1, {head_dim}});
     attention.body.axes = {pos, kv_head, group, key};
     ScalarBuilder s;
-    attention.body.program =
-        s.finish(where(s.load(3, Element::i32) <= s.load(4, Element::i32),
-                       s.contraction(0) * (1.0f / std::sqrt(static_cast<float>(shape.head_dim))),
-                       s.constant(-std::numeric_limits<float>::infinity())));
+    attention.body.program = s.finish(where(s.load(3, Element::i32) <= s.load(4, Element::i32),
+                                            s.contraction(0) * (1.0f / std::sqrt(static_cast<float>(shape.head_dim))),
+                                            s.constant(-std::numeric_limits<float>::infinity())));
     attention.attention = KeyAttention{key, 2};
     attention.axes = {pos, kv_head, group, head_dim};
     const ValueId a = b.step(StepKind::attention, at + "attention", std::move(attention));

@@ -8,8 +8,8 @@
 #include <memory>
 #include <optional>
 
-#include "runtime/text/chat_template.h"
 #include "core/utf8.h"
+#include "runtime/text/chat_template.h"
 #include "tools/common.h"
 #include "tools/generate.h"
 #include "tools/line_editor.h"
@@ -30,7 +30,7 @@ struct ChatFlags {
 volatile sig_atomic_t interrupted = 0;
 
 void catch_interrupts() {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = [](int) { interrupted = 1; };
   sigaction(SIGINT, &action, nullptr);  // without SA_RESTART, so that a read waiting for a line ends
 }
@@ -163,8 +163,10 @@ class Conversation {
     const auto room = static_cast<size_t>(generator_.context());
     if (ids.size() > room) {
       messages_.pop_back();
-      std::fprintf(stderr, "weft: the conversation has %zu tokens with this message, and the context has room for %zu "
-                   "(-c); the message is left out. /reset begins a new conversation\n", ids.size(), room);
+      std::fprintf(stderr,
+                   "weft: the conversation has %zu tokens with this message, and the context has room for %zu "
+                   "(-c); the message is left out. /reset begins a new conversation\n",
+                   ids.size(), room);
       return;
     }
     const size_t kept = keep_common(ids);
@@ -309,25 +311,27 @@ void add_chat(CLI::App& app) {
       "system message, /exit ends the program; a message that begins with a slash is written with two. Ctrl-C ends a\n"
       "reply. On a terminal, lines can be edited, the arrow keys bring back earlier ones (of this run; nothing is\n"
       "stored), and pasted text is one message, however many lines it has.\n"
-      "Messages go into the template as they are: where they hold the text of a special token (\"</s>\"), the model gets\n"
+      "Messages go into the template as they are: where they hold the text of a special token (\"</s>\"), the model "
+      "gets\n"
       "that token.");
   add_model_flag(*command, flags->model);
   command->add_option("--system", flags->system, "System message")->type_name("TEXT");
-  CLI::Option* file = command->add_option("--template", flags->template_file,
-                                          "Jinja template to use in place of the model's own")
-                          ->type_name("FILE");
+  CLI::Option* file =
+      command->add_option("--template", flags->template_file, "Jinja template to use in place of the model's own")
+          ->type_name("FILE");
   command->add_option("--variant", flags->variant, "Name of one of the model's templates, instead of its default one")
       ->type_name("NAME")
       ->excludes(file);
-  command->add_option("--variables", flags->variables,
-                      "Additional variables for the template, such as {\"tools\": [...]}")
+  command
+      ->add_option("--variables", flags->variables, "Additional variables for the template, such as {\"tools\": [...]}")
       ->type_name("JSON");
   CLI::Option* render_flag = command->add_option(
       "--render", flags->render,
       "Only print the text that the template makes of the messages in this JSON file (-: standard input)");
   render_flag->type_name("FILE");
-  command->add_flag("--add-generation-prompt", flags->add_generation_prompt,
-                    "With --render: also the beginning of the next reply")
+  command
+      ->add_flag("--add-generation-prompt", flags->add_generation_prompt,
+                 "With --render: also the beginning of the next reply")
       ->needs(render_flag);
   add_predict_flag(*command, flags->generation,
                    "The most tokens of a reply; -1: until the model ends it or the context is full");

@@ -10,8 +10,8 @@
 #include <iterator>
 
 #include "models/registry.h"
-#include "runtime/plan/cpus.h"
 #include "runtime/files/output_file.h"
+#include "runtime/plan/cpus.h"
 
 namespace weft::tools {
 
@@ -50,8 +50,7 @@ void add_device_flags(CLI::App& app, ModelFlags& flags) {
                  "other programs are busy")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
-  app.add_option("--device", flags.device,
-                 "Where to run: cpu, opencl, or opencl:NAME for the device with that name")
+  app.add_option("--device", flags.device, "Where to run: cpu, opencl, or opencl:NAME for the device with that name")
       ->capture_default_str()
       ->check([](const std::string& name) {
         return name == "cpu" || name == "opencl" || name.rfind("opencl:", 0) == 0
@@ -95,8 +94,7 @@ void add_prompt_flags(CLI::App& app, PromptFlags& flags, int sources, const std:
             ->type_name("FILE");
   }
   if (sources & kPromptTokens) {
-    flags.tokens_option =
-        app.add_option("--tokens", flags.tokens, "Token ids, used as given: 1,2,3")->type_name("IDS");
+    flags.tokens_option = app.add_option("--tokens", flags.tokens, "Token ids, used as given: 1,2,3")->type_name("IDS");
   }
   if (sources & kPromptText) add_escape_flag(app, flags.escape, escaped);
   const auto exclude = [](CLI::Option* a, CLI::Option* b) {
@@ -153,7 +151,8 @@ std::string PromptFlags::prompt_text() const {
     if (!content.empty() && content.back() == '\r') content.pop_back();
   }
   if (content.find("\r\n") != content.npos) {
-    std::fprintf(stderr, "weft: %s has lines that end in CRLF; the carriage returns are part of the text\n", name.c_str());
+    std::fprintf(stderr, "weft: %s has lines that end in CRLF; the carriage returns are part of the text\n",
+                 name.c_str());
   }
   return content;
 }
@@ -186,7 +185,8 @@ std::vector<int32_t> parse_ids(const std::string& text, std::string_view flag) {
     begin = skip_blanks(end);
     if (begin == text.size() || text[begin] != ',') continue;
     begin = skip_blanks(begin + 1);
-    if (begin == text.size()) throw CLI::ValidationError(std::string(flag), "a token id is missing after the last comma");
+    if (begin == text.size())
+      throw CLI::ValidationError(std::string(flag), "a token id is missing after the last comma");
   }
   return ids;
 }

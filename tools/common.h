@@ -33,7 +33,7 @@ struct ModelFlags {
 };
 
 void add_model_flag(CLI::App& app, ModelFlags& flags);
-void add_device_flags(CLI::App& app, ModelFlags& flags);  // -t, --device, --precision
+void add_device_flags(CLI::App& app, ModelFlags& flags);    // -t, --device, --precision
 void add_tokenizer_flag(CLI::App& app, ModelFlags& flags);  // --pre-tokenizer
 
 // One of -p, -f and --tokens.

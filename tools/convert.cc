@@ -56,7 +56,8 @@ void run(const ConvertFlags& flags) {
                static_cast<double>(whole) / 1e6, watch.seconds());
   const ModelConfig config(checkpoint);
   if (config.rope_scaling_type() == "dynamic") {
-    std::fprintf(stderr, "note: GGUF cannot express dynamic scaling: the file matches the directory up to %lld tokens\n",
+    std::fprintf(stderr,
+                 "note: GGUF cannot express dynamic scaling: the file matches the directory up to %lld tokens\n",
                  static_cast<long long>(config.count("context_length")));
   }
 }
@@ -66,20 +67,19 @@ void run(const ConvertFlags& flags) {
 void add_convert(CLI::App& app) {
   auto flags = std::make_shared<ConvertFlags>();
   CLI::App* command = app.add_subcommand("convert", "Make a GGUF file of a directory of safetensors");
-  command->footer("The tokenizer and the chat template are included. "
-                  "Vectors and the routers of experts are stored as F32.");
+  command->footer(
+      "The tokenizer and the chat template are included. "
+      "Vectors and the routers of experts are stored as F32.");
   command->add_option("DIR", flags->input, "Directory with config.json, safetensors and tokenizer")
       ->required()
       ->type_name("DIR");
   command->add_option("OUT", flags->output, "GGUF file to write; it appears when it is complete")
       ->required()
       ->type_name("FILE");
-  command->add_option("--type", flags->type,
-                      "Type of the matrices: F32, F16 or BF16 (default: as they are stored)")
+  command->add_option("--type", flags->type, "Type of the matrices: F32, F16 or BF16 (default: as they are stored)")
       ->transform(CLI::IsMember({"F32", "F16", "BF16"}, CLI::ignore_case))
       ->type_name("TYPE");
-  command->add_option("-t,--threads", flags->threads,
-                      "Threads (default and limit: the CPUs that this process may use)")
+  command->add_option("-t,--threads", flags->threads, "Threads (default and limit: the CPUs that this process may use)")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
   add_split_flag(*command, flags->split_max_size);

@@ -9,8 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "runtime/generate/stop_strings.h"
 #include "core/utf8.h"
+#include "runtime/generate/stop_strings.h"
 
 namespace weft::tools {
 
@@ -65,9 +65,10 @@ void add_generation_flags(CLI::App& app, GenerationFlags& flags) {
   app.add_option("-s,--seed", flags.seed, "Seed of the sampler; equal seeds give equal text; -1: a random one")
       ->capture_default_str()
       ->type_name("SEED");
-  app.add_option_function<std::string>("--stop", [&flags](const std::string& text) { flags.stop.push_back(text); },
-                                       "End the text before this one, which is not printed; may be given several "
-                                       "times. Text in the prompt does not count")
+  app.add_option_function<std::string>(
+         "--stop", [&flags](const std::string& text) { flags.stop.push_back(text); },
+         "End the text before this one, which is not printed; may be given several "
+         "times. Text in the prompt does not count")
       ->trigger_on_parse()
       ->type_name("TEXT");
   flags.logprobs_option =
@@ -121,7 +122,8 @@ Generator make_generator(const LanguageModel& model, const Device& device, const
                          const GenerationFlags& generation, const Tokenizer* tokenizer) {
   const EngineOptions options = engine_options(flags, generation);
   warn_beyond_training(model, options.context, "a context of");
-  return Generator(waiting_for("loading", [&] { return Engine(model, device, options); }), generation.sampler, tokenizer);
+  return Generator(waiting_for("loading", [&] { return Engine(model, device, options); }), generation.sampler,
+                   tokenizer);
 }
 
 bool prefill(Generator& generator, std::span<const int32_t> ids, const std::function<bool()>& interrupted) {

@@ -22,8 +22,7 @@ uint64_t parse_size(const std::string& text) {
     for (size_t i = 0; good && i <= power; ++i) good = !__builtin_mul_overflow(size, 1000, &size);
   }
   if (good && size != 0) return size;
-  throw CLI::ValidationError("--split-max-size",
-                             "'" + text + "' is not a size: wanted a number, with K, M or G (2G)");
+  throw CLI::ValidationError("--split-max-size", "'" + text + "' is not a size: wanted a number, with K, M or G (2G)");
 }
 
 }  // namespace
@@ -37,9 +36,8 @@ void add_split_flag(CLI::App& app, std::optional<uint64_t>& max_bytes) {
       ->type_name("SIZE");
 }
 
-GgufOutput::GgufOutput(const std::filesystem::path& path, GgufMetadata metadata,
-                       std::vector<GgufTensorPlan> tensors, std::optional<uint64_t> max_bytes,
-                       const std::set<std::string>& inputs)
+GgufOutput::GgufOutput(const std::filesystem::path& path, GgufMetadata metadata, std::vector<GgufTensorPlan> tensors,
+                       std::optional<uint64_t> max_bytes, const std::set<std::string>& inputs)
     : writer_(path, std::move(metadata), std::move(tensors), max_bytes), guard_(writer_.temporaries()) {
   for (const std::string& output : writer_.paths()) {
     for (const std::string& input : inputs) {

@@ -37,13 +37,15 @@ std::string shown(std::string_view name) {
 }
 
 std::string text_of(const ConfigValue& value) {
-  return std::visit([]<class T>(const T& v) -> std::string {
-    if constexpr (std::same_as<T, bool>) return v ? "true" : "false";
-    else if constexpr (std::same_as<T, int64_t>) return std::to_string(v);
-    else if constexpr (std::same_as<T, double>) return format("%.9g", v);
-    else if constexpr (std::same_as<T, std::string>) return in_quotes(v);
-    else return format("a list of %zu", v.size());
-  }, value);
+  return std::visit(
+      []<class T>(const T& v) -> std::string {
+        if constexpr (std::same_as<T, bool>) return v ? "true" : "false";
+        else if constexpr (std::same_as<T, int64_t>) return std::to_string(v);
+        else if constexpr (std::same_as<T, double>) return format("%.9g", v);
+        else if constexpr (std::same_as<T, std::string>) return in_quotes(v);
+        else return format("a list of %zu", v.size());
+      },
+      value);
 }
 
 void print_entries(const std::vector<std::array<std::string, 3>>& rows) {
@@ -52,7 +54,8 @@ void print_entries(const std::vector<std::array<std::string, 3>>& rows) {
     key_width = std::max(key_width, key.size());
     type_width = std::max(type_width, type.size());
   }
-  for (const auto& [key, type, value] : rows) print(pad(key, key_width) + "  " + pad(type, type_width) + "  " + value + "\n");
+  for (const auto& [key, type, value] : rows)
+    print(pad(key, key_width) + "  " + pad(type, type_width) + "  " + value + "\n");
 }
 
 void run(const ModelFlags& flags) {
@@ -65,15 +68,15 @@ void run(const ModelFlags& flags) {
                  gguf->version(), file->bytes(), gguf->metadata().size(), gguf->tensors().size()));
     for (const GgufPart& part : gguf->parts()) {
       if (names_files)
-        print(
-            format("  %s: %zu bytes, %zu tensors\n", part.file->path().c_str(), part.file->size(), part.tensors));
+        print(format("  %s: %zu bytes, %zu tensors\n", part.file->path().c_str(), part.file->size(), part.tensors));
     }
     print("\n");
     for (const GgufEntry& entry : gguf->metadata()) {
       entries.push_back({shown(entry.key), entry.value.type_name(), text_of(entry.value)});
     }
   } else {
-    print(format("%s: safetensors, %zu bytes, %zu tensors\n\n", file->path().c_str(), file->bytes(), file->tensors().size()));
+    print(format("%s: safetensors, %zu bytes, %zu tensors\n\n", file->path().c_str(), file->bytes(),
+                 file->tensors().size()));
     for (const auto& [key, value] : file->config()) entries.push_back({shown(key), "", text_of(value)});
   }
   print_entries(entries);

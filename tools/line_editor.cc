@@ -97,8 +97,8 @@ struct LineEditor::State {
   void pass_on(int signal) {
     print(kPasteOff);
     el_wset(editor, EL_PREP_TERM, 0);
-    struct sigaction before {};
-    struct sigaction standard {};
+    struct sigaction before{};
+    struct sigaction standard{};
     standard.sa_handler = SIG_DFL;
     sigaction(signal, &standard, &before);
     raise(signal);
@@ -154,8 +154,9 @@ struct LineEditor::State {
     const auto bind = [this](const wchar_t* key, const wchar_t* function) {
       el_wset(editor, EL_BIND, key, function, nullptr);
     };
-    el_wset(editor, EL_ADDFN, L"weft-paste", L"Insert pasted text",
-            +[](EditLine* of_editor, wint_t) -> unsigned char { return of(of_editor).paste(); });
+    el_wset(
+        editor, EL_ADDFN, L"weft-paste", L"Insert pasted text",
+        +[](EditLine* of_editor, wint_t) -> unsigned char { return of(of_editor).paste(); });
     bind(L"\\e[200~", L"weft-paste");
     bind(L"^R", L"em-inc-search-prev");
     // What terminals send for these keys, whatever $TERM says.
@@ -206,7 +207,7 @@ LineEditor::Line LineEditor::read(const std::string& prompt) {
   for (size_t i = 0; i < kSignals.size(); ++i) {
     sigaction(kSignals[i], nullptr, &before[i]);
     if (before[i].sa_handler == SIG_IGN) continue;  // as nohup requests
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = note_signal;
     action.sa_flags = SA_RESTART;  // libedit's own writes continue
     sigemptyset(&action.sa_mask);

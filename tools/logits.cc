@@ -1,8 +1,8 @@
 // weft logits: the logits of a prompt, as numbers.
 #include <cstdio>
 
-#include "runtime/generate/engine.h"
 #include "runtime/files/output_file.h"
+#include "runtime/generate/engine.h"
 #include "tools/common.h"
 
 namespace weft::tools {

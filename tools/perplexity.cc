@@ -55,8 +55,8 @@ void run(const PerplexityFlags& flags) {
 
   EngineOptions options;
   options.precision = flags.model.precision_value();
-  options.context = flags.context > 0 ? flags.context
-                                      : static_cast<int32_t>(std::min(kDefaultContext, open.model.context_length));
+  options.context =
+      flags.context > 0 ? flags.context : static_cast<int32_t>(std::min(kDefaultContext, open.model.context_length));
   options.batch = flags.batch;
   const auto rows_kept = static_cast<int32_t>(
       std::clamp<int64_t>(kLogitBytes / (open.model.vocab * static_cast<int64_t>(sizeof(float))), 1, flags.batch));
@@ -67,8 +67,8 @@ void run(const PerplexityFlags& flags) {
   const auto window = static_cast<size_t>(engine.context());
   if (window < 4) throw Error("windows of fewer than 4 tokens have no second half to score (-c)");
   if (tokens.size() < window) {
-    throw Error(format("%s has %zu tokens, fewer than one window of %zu (-c)", flags.text.file.c_str(),
-                       tokens.size(), window));
+    throw Error(
+        format("%s has %zu tokens, fewer than one window of %zu (-c)", flags.text.file.c_str(), tokens.size(), window));
   }
 
   const size_t windows = tokens.size() / window, first_scored = window / 2;

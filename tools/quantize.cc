@@ -4,12 +4,12 @@
 #include <map>
 #include <set>
 
+#include "core/utf8.h"
+#include "runtime/convert/quantize_mix.h"
+#include "runtime/convert/reencode.h"
 #include "runtime/files/ggml_type.h"
 #include "runtime/files/gguf_split.h"
 #include "runtime/files/gguf_writer.h"
-#include "runtime/convert/quantize_mix.h"
-#include "runtime/convert/reencode.h"
-#include "core/utf8.h"
 #include "tools/common.h"
 #include "tools/gguf_output.h"
 
@@ -49,9 +49,9 @@ std::vector<TensorTask> plan_tensors(const GgufFile& file, const QuantizeTarget&
     if (is_quantized(tensor) && task.elements != 0) {
       const FormatChoice choice = choose_format(target, facts, tensor.name, tensor.shape()[0]);
       if (choice.format != choice.wanted) {
-        fallbacks += format("  %s: rows of %zu do not divide into blocks of %s: %s\n",
-                            std::string(tensor.name).c_str(), tensor.shape()[0],
-                            std::string(name(choice.wanted)).c_str(), std::string(name(choice.format)).c_str());
+        fallbacks += format("  %s: rows of %zu do not divide into blocks of %s: %s\n", std::string(tensor.name).c_str(),
+                            tensor.shape()[0], std::string(name(choice.wanted)).c_str(),
+                            std::string(name(choice.format)).c_str());
       }
       const Format from = file.format(tensor);
       if (!info(from).is_float) {
@@ -177,9 +177,7 @@ void add_quantize(CLI::App& app) {
       "is Q2_K_M here); the others are one format for all matrices. Norms, biases and the routers of experts\n"
       "stay as they are. Tensors whose rows do not divide into blocks of a type get another; they are listed.\n"
       "llama.cpp runs all of these but Q8_K, which it has for activations only.");
-  command->add_option("IN", flags->input, "GGUF model file, or any part of a split one")
-      ->required()
-      ->type_name("FILE");
+  command->add_option("IN", flags->input, "GGUF model file, or any part of a split one")->required()->type_name("FILE");
   command->add_option("OUT", flags->output, "File to write; it appears when it is complete")
       ->required()
       ->type_name("FILE");
@@ -190,8 +188,7 @@ void add_quantize(CLI::App& app) {
                                                      : "no type '" + type + "': there are " + target_names();
       })
       ->type_name("TYPE");
-  command->add_option("-t,--threads", flags->threads,
-                      "Threads (default and limit: the CPUs that this process may use)")
+  command->add_option("-t,--threads", flags->threads, "Threads (default and limit: the CPUs that this process may use)")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
   add_split_flag(*command, flags->split_max_size);

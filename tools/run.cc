@@ -45,8 +45,8 @@ void run(RunFlags flags) {
   Generator generator = make_generator(open.model, device, flags.model, flags.generation, tokenizer.get());
   const double load_seconds = loading.seconds();
   if (prompt.size() > static_cast<size_t>(generator.context())) {
-    throw Error(format("the prompt has %zu tokens, and the context has room for %d (-c)", prompt.size(),
-                       generator.context()));
+    throw Error(
+        format("the prompt has %zu tokens, and the context has room for %d (-c)", prompt.size(), generator.context()));
   }
   generator.check(prompt);
   const LogprobsWriter logprobs(flags.generation, tokenizer.get());

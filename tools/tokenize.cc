@@ -64,16 +64,14 @@ void add_tokenize(CLI::App& app) {
   CLI::App* command = app.add_subcommand("tokenize", "Turn text into token ids, or ids into text");
   add_model_flag(*command, flags->model);
   add_prompt_flags(*command, flags->prompt, kPromptText | kPromptFile);
-  flags->ids_option =
-      command->add_option("--ids", flags->ids, "Token ids to turn into text: 1,2,3")->type_name("IDS");
+  flags->ids_option = command->add_option("--ids", flags->ids, "Token ids to turn into text: 1,2,3")->type_name("IDS");
   flags->ids_option->excludes(flags->prompt.text_option)->excludes(flags->prompt.file_option);
   flags->batch_option = command->add_option(
       "--batch", flags->batch, "A JSON list of texts to turn into lists of ids, or of lists of ids to turn into texts");
   flags->batch_option->type_name("FILE")->excludes(flags->ids_option);
   flags->batch_option->excludes(flags->prompt.text_option)->excludes(flags->prompt.file_option);
   command->add_flag("--no-bos", flags->no_special, "Do not add the model's special tokens");
-  command->add_flag("--parse-special", flags->parse_special,
-                    "Read special tokens such as </s> in the text as such");
+  command->add_flag("--parse-special", flags->parse_special, "Read special tokens such as </s> in the text as such");
   add_tokenizer_flag(*command, flags->model);
   command->callback([flags] {
     if (!flags->prompt.has_text() && !*flags->ids_option && !*flags->batch_option) {

@@ -102,8 +102,7 @@ bool report(const TraceComparison& comparison, double tolerance, bool all) {
 bool report_reference(const ReferenceComparison& comparison, double tolerance) {
   const ComparedValue* first = first_that_differs(comparison.values());
   if (first != nullptr) {
-    print("differs from the reference, given the same inputs: " +
-          described(*first, tolerance, "by the reference"));
+    print("differs from the reference, given the same inputs: " + described(*first, tolerance, "by the reference"));
     return false;
   }
   print(format("%zu results of expanded steps agree with the reference within %g of their largest element\n",
@@ -156,8 +155,8 @@ bool run(const TraceFlags& flags) {
   waiting_for("tracing", [&] { return trace(open.model, device, tokens, options, sinks), 0; });
   if (writer) writer->finish();
 
-  std::fprintf(stderr, "%s%zu tokens (%s, precision %s)\n", writer ? (flags.output + ": ").c_str() : "",
-               tokens.size(), device.name().c_str(), std::string(name(options.precision)).c_str());
+  std::fprintf(stderr, "%s%zu tokens (%s, precision %s)\n", writer ? (flags.output + ": ").c_str() : "", tokens.size(),
+               device.name().c_str(), std::string(name(options.precision)).c_str());
   bool agree = true;
   if (comparison) agree = report(*comparison, tolerance, flags.all);
   if (options.expand) agree &= report_reference(reference, tolerance);
@@ -168,8 +167,8 @@ bool run(const TraceFlags& flags) {
 
 void add_trace(CLI::App& app) {
   auto flags = std::make_shared<TraceFlags>();
-  CLI::App* command = app.add_subcommand(
-      "trace", "Record every value of a prompt, or find the first that differs from a recording");
+  CLI::App* command =
+      app.add_subcommand("trace", "Record every value of a prompt, or find the first that differs from a recording");
   command->footer(
       "A recording is a safetensors file with every value that the model's graph materializes, the logits of all\n"
       "positions and the tokens. --against runs and compares: the exit code is 1 where a value differs by more than\n"
@@ -196,8 +195,7 @@ void add_trace(CLI::App& app) {
           ->expected(0, 1)
           ->type_name("STEPS");
   command
-      ->add_option("--chunk", flags->chunk,
-                   "Tokens to process at a time (default: as many as have values of 256 MiB)")
+      ->add_option("--chunk", flags->chunk, "Tokens to process at a time (default: as many as have values of 256 MiB)")
       ->check(CLI::Range(1, 1 << 20))
       ->type_name("N");
   command->add_flag("--all", flags->all, "Also list parts of steps that agree");

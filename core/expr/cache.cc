@@ -30,8 +30,9 @@ ValueId input_of(const Graph& graph, const Value<i32, Pos>& value, const std::st
 
 int CacheHandle::index() const {
   if (recorder_ == nullptr) {
-    throw Error("a cache handle has no cache: it was default-constructed or moved from. "
-                "Cache(graph, batch, name) makes a cache");
+    throw Error(
+        "a cache handle has no cache: it was default-constructed or moved from. "
+        "Cache(graph, batch, name) makes a cache");
   }
   return index_;
 }
@@ -41,9 +42,7 @@ const std::shared_ptr<Recorder>& CacheHandle::recorder() const {
   return recorder_;
 }
 
-const CacheRecord& CacheHandle::record() const {
-  return recorder()->record()->caches[static_cast<size_t>(index_)];
-}
+const CacheRecord& CacheHandle::record() const { return recorder()->record()->caches[static_cast<size_t>(index_)]; }
 
 void CacheHandle::name_fields(std::span<const std::string> names) const {
   const CacheRecord& cache = record();
@@ -54,7 +53,8 @@ CacheHandle::CacheHandle(Graph& graph, const Batch& batch, const std::string& na
                          const std::vector<AxisList>& fields, int group)
     : recorder_(graph.recorder()) {
   GraphRecord& records = *recorder_->record();
-  const ValueId pos = input_of(graph, batch.pos, name, "positions"), seq = input_of(graph, batch.seq, name, "sequences"),
+  const ValueId pos = input_of(graph, batch.pos, name, "positions"),
+                seq = input_of(graph, batch.seq, name, "sequences"),
                 slots = input_of(graph, batch.slots_of(graph, group), name, "slots");
   index_ = static_cast<int>(records.caches.size());
   CacheRecord cache;

@@ -95,9 +95,7 @@ class Cache : public CacheHandle {
     return {recorder(), record().fields[field], record().positions};
   }
   // The names of the fields in traces; by default NAME.0, NAME.1.
-  void name_fields(const std::array<std::string, 1 + sizeof...(Rest)>& names) const {
-    CacheHandle::name_fields(names);
-  }
+  void name_fields(const std::array<std::string, 1 + sizeof...(Rest)>& names) const { CacheHandle::name_fields(names); }
 };
 
 }  // namespace weft

@@ -9,9 +9,9 @@ namespace weft {
 // Axes of an elementwise result. Nested sets: the order of the larger side (of the left one if equal). Coordinates
 // broadcast freely and never lead: axes that only they have come last.
 template <class A, class B>
-inline constexpr bool axes_combine = is_subset<typename A::axes, typename B::axes> ||
-                                     is_subset<typename B::axes, typename A::axes> || A::is_coordinate ||
-                                     B::is_coordinate;
+inline constexpr bool axes_combine =
+    is_subset<typename A::axes, typename B::axes> || is_subset<typename B::axes, typename A::axes> ||
+    A::is_coordinate || B::is_coordinate;
 
 namespace combine_detail {
 
@@ -102,11 +102,11 @@ consteval auto why_not_combined() {
   } else if constexpr (!axes_combine<A, B>) {
     // the axes of one operand must contain those of the other; nothing broadcasts both ways
     return because_of<refused<Op, because<left_operand_lacks, subtract_axes<typename B::axes, typename A::axes>>,
-                          because<right_operand_lacks, subtract_axes<typename A::axes, typename B::axes>>>>;
+                              because<right_operand_lacks, subtract_axes<typename A::axes, typename B::axes>>>>;
   } else if constexpr (!std::is_void_v<step_conflict<A, B>>) {
     // this needs two steps
     return because_of<refused<Op, step_conflict<A, B>, put_materialize_around_one_of_the_operands,
-                          because<left_has, typename A::axes>, because<right_has, typename B::axes>>>;
+                              because<left_has, typename A::axes>, because<right_has, typename B::axes>>>;
   } else {
     return allowed;
   }

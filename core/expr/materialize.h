@@ -18,12 +18,12 @@ consteval auto why_not() {
   } else if constexpr (E::stage == Stage::weights) {
     // put materialize around the contraction inside softmax, or contract the softmax with values
     return because_of<refused<op::materialize, operand_is_a_softmax_of_a_contraction,
-                          softmax_of_a_contraction_goes_into_contract_over, reduced_along<typename E::along>,
-                          put_materialize_around_the_operand>>;
+                              softmax_of_a_contraction_goes_into_contract_over, reduced_along<typename E::along>,
+                              put_materialize_around_the_operand>>;
   } else if constexpr (E::is_paged) {
     // cached tokens differ by sequence: only contract<Key>(softmax<Key>(score), v) reads them
-    return because_of<refused<op::materialize, cached_values_are_read_by_attention_only,
-                          because<value_has, typename E::axes>>>;
+    return because_of<
+        refused<op::materialize, cached_values_are_read_by_attention_only, because<value_has, typename E::axes>>>;
   } else {
     return allowed;
   }
@@ -72,7 +72,8 @@ template <Axis First, Axis... Rest, Symbolic X>
 auto materialize(const X& x, std::string name = {}) {
   using E = expr_of<X>;
   using Order = Axes<First, Rest...>;
-  using Why = why_of<decltype(first_refusal(materialize_detail::why_not<E>(), materialize_detail::why_no_order<E, Order>()))>;
+  using Why =
+      why_of<decltype(first_refusal(materialize_detail::why_not<E>(), materialize_detail::why_no_order<E, Order>()))>;
   static_assert(Why::value, "refused: see this error's types");
   if constexpr (!is_allowed<Why>) {
     return Refused{};

@@ -162,9 +162,9 @@ NodePtr split_view(const NodePtr& leaf, const AxisInfo* whole, const AxisInfo* o
   refuse_sliced(leaf->view[at], "split");
   node->view[at] = {outer, outer, 0, nullptr};
   node->view.insert(node->view.begin() + static_cast<std::ptrdiff_t>(at) + 1, {inner, inner, 0, nullptr});
-  node->rules.push_back({ExtentRule::Kind::product, whole, outer, inner, 0, 0,
-                         "split<" + std::string(whole->name) + ", " + std::string(outer->name) + ", " +
-                             std::string(inner->name) + ">"});
+  node->rules.push_back(
+      {ExtentRule::Kind::product, whole, outer, inner, 0, 0,
+       "split<" + std::string(whole->name) + ", " + std::string(outer->name) + ", " + std::string(inner->name) + ">"});
   return node;
 }
 
@@ -175,9 +175,9 @@ NodePtr merged_view(const NodePtr& leaf, const AxisInfo* outer, const AxisInfo* 
   refuse_sliced(leaf->view[find_axis(*leaf, inner)], "merge");
   node->view[at] = {whole, whole, 0, nullptr};
   node->view.erase(node->view.begin() + static_cast<std::ptrdiff_t>(at) + 1);
-  node->rules.push_back({ExtentRule::Kind::product, whole, outer, inner, 0, 0,
-                         "merge<" + std::string(outer->name) + ", " + std::string(inner->name) + ", " +
-                             std::string(whole->name) + ">"});
+  node->rules.push_back(
+      {ExtentRule::Kind::product, whole, outer, inner, 0, 0,
+       "merge<" + std::string(outer->name) + ", " + std::string(inner->name) + ", " + std::string(whole->name) + ">"});
   return node;
 }
 
@@ -212,8 +212,7 @@ NodePtr rms_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& wei
   return weight ? f32(ScalarOp::mul, {normal, weight}) : normal;
 }
 
-NodePtr layer_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& weight, const NodePtr& bias,
-                        float eps) {
+NodePtr layer_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& weight, const NodePtr& bias, float eps) {
   const NodePtr centered = f32(ScalarOp::sub, {x, reduce_node(ReduceOp::mean, axis, x)});
   const NodePtr variance = reduce_node(ReduceOp::mean, axis, f32(ScalarOp::mul, {centered, centered}));
   const NodePtr scale = f32(ScalarOp::rsqrt, {f32(ScalarOp::add, {variance, constant_node(eps)})});
@@ -229,11 +228,12 @@ NodePtr expand_softmax(const Node& softmax) {
   const NodePtr none = constant_node(-std::numeric_limits<float>::infinity());
   const NodePtr zero = constant_node(0.0f);
   // Where nothing is visible, the shift is 0 and every term is exp(-inf) = 0, so the row is 0 too.
-  const NodePtr shift = f32(ScalarOp::select, {scalar_node(ScalarOp::eq, Element::bool8, {largest, none}), zero, largest});
+  const NodePtr shift =
+      f32(ScalarOp::select, {scalar_node(ScalarOp::eq, Element::bool8, {largest, none}), zero, largest});
   const NodePtr terms = f32(ScalarOp::exp, {f32(ScalarOp::sub, {x, shift})});
   const NodePtr sum = reduce_node(ReduceOp::sum, softmax.axis, terms);
-  return f32(ScalarOp::select, {scalar_node(ScalarOp::eq, Element::bool8, {sum, zero}), zero,
-                                f32(ScalarOp::div, {terms, sum})});
+  return f32(ScalarOp::select,
+             {scalar_node(ScalarOp::eq, Element::bool8, {sum, zero}), zero, f32(ScalarOp::div, {terms, sum})});
 }
 
 }  // namespace weft

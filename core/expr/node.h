@@ -30,10 +30,10 @@ enum class NodeKind : uint8_t { constant, index, leaf, scalar, reduce, softmax, 
 
 // One storage axis of a leaf, as ViewAxis is for records.
 struct NodeViewAxis {
-  const AxisInfo* axis = nullptr;    // nullptr where gathered
+  const AxisInfo* axis = nullptr;  // nullptr where gathered
   const AxisInfo* stored = nullptr;
   int64_t begin = 0;
-  NodePtr ids;                       // i32 leaf, where gathered
+  NodePtr ids;  // i32 leaf, where gathered
 };
 
 // An extent rule that a view adds (split, merge, slice, rename).
@@ -55,11 +55,11 @@ struct Node {
   int32_t integer = 0;               // constant of type i32 or bool
   const AxisInfo* axis = nullptr;    // index, reduce, softmax, rope
   ReduceOp reduce = ReduceOp::sum;
-  AxisList over;                     // contract: in the right operand's order
-  AxisList axes;                     // contract: the left operand's axes in their order
+  AxisList over;  // contract: in the right operand's order
+  AxisList axes;  // contract: the left operand's axes in their order
   RopeOptions rope;
   // leaf
-  std::shared_ptr<Recorder> recorder;      // a value of a graph ...
+  std::shared_ptr<Recorder> recorder;  // a value of a graph ...
   ValueId value = kNoValue;
   std::shared_ptr<const Storage> storage;  // ... or the storage of a tensor or weight,
   AxisList stored_axes;                    // with the axes that it was declared with
@@ -96,8 +96,7 @@ NodePtr gathered_view(const NodePtr& leaf, const AxisInfo* axis, NodePtr ids);
 NodePtr rms_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& weight, float eps);
 // layer_norm: (x - mean) / sqrt(variance + eps) * weight + bias, the variance being that of the population
 // (Ba et al. 2016, arXiv:1607.06450). weight and bias may be null.
-NodePtr layer_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& weight, const NodePtr& bias,
-                        float eps);
+NodePtr layer_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& weight, const NodePtr& bias, float eps);
 // softmax as the reductions that it is made of: exp(x - max) / sum. A row that is all -inf gives 0.
 NodePtr expand_softmax(const Node& softmax);
 

@@ -178,7 +178,8 @@ class RegionBuilder {
     if (known != context.known.end()) return known->second;
     const uint16_t result = add_new(program, context, *node);
     context.known.emplace(node.get(), result);
-    if (program.code.size() > 60000) throw Error("an expression is too large for one step; put materialize around parts of it");
+    if (program.code.size() > 60000)
+      throw Error("an expression is too large for one step; put materialize around parts of it");
     return result;
   }
 
@@ -287,8 +288,9 @@ std::vector<ValueId> record_step(const StepRequest& request, std::shared_ptr<Rec
       const auto at = std::find(axes.begin(), axes.end(), selection.axis);
       if (request.choice) {
         *at = selection.choice;
-        recorder->add_rule({ExtentRule::Kind::slice, request.choice, request.select, nullptr, 0, request.choices,
-                            "top_k<" + std::string(request.select->name) + ", " + std::string(request.choice->name) + ">"});
+        recorder->add_rule(
+            {ExtentRule::Kind::slice, request.choice, request.select, nullptr, 0, request.choices,
+             "top_k<" + std::string(request.select->name) + ", " + std::string(request.choice->name) + ">"});
       } else {
         axes.erase(at);
         format = Format::i32;

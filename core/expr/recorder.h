@@ -8,8 +8,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/record/graph.h"
 #include "core/expr/node.h"
+#include "core/record/graph.h"
 
 namespace weft {
 
@@ -39,11 +39,11 @@ struct RegionRequest {
 // What materialize asks for.
 struct StepRequest {
   std::vector<RegionRequest> regions = {};
-  std::string name = {};            // of the step and its first value; empty: generated
-  const AxisInfo* select = nullptr; // axis of a row-wise selection
-  const AxisInfo* choice = nullptr; // its result axis; null for argmax
-  int64_t choices = 0;              // k
-  int cache = -1;                   // append
+  std::string name = {};             // of the step and its first value; empty: generated
+  const AxisInfo* select = nullptr;  // axis of a row-wise selection
+  const AxisInfo* choice = nullptr;  // its result axis; null for argmax
+  int64_t choices = 0;               // k
+  int cache = -1;                    // append
 };
 
 // Lowers to exactly one step and returns its outputs. The graph is that of the expression's values. Throws Error

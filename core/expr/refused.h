@@ -60,8 +60,8 @@ namespace op {
 struct elementwise;  // + - * / comparisons, where, map
 struct contract;
 struct softmax;
-struct reduce;       // sum, mean, max, argmax
-struct norm;         // rms_norm, layer_norm
+struct reduce;  // sum, mean, max, argmax
+struct norm;    // rms_norm, layer_norm
 struct rope;
 struct at;
 struct rename;
@@ -75,25 +75,43 @@ struct materialize;
 }  // namespace op
 
 // Reasons, to be read together with the axes or types that they carry.
-template <class... A> struct operand_lacks;
-template <class... A> struct left_operand_lacks;
-template <class... A> struct right_operand_lacks;
-template <class... A> struct third_operand_lacks;
-template <class... A> struct it_has;
-template <class... A> struct left_has;
-template <class... A> struct right_has;
-template <class... A> struct cache_field_has;
-template <class... A> struct value_has;
-template <class... A> struct extra_axes;
-template <class... A> struct axes_are_not_adjacent;
-template <class... A> struct axis_appears_twice;
-template <class A, long Extent> struct fixed_extent_of;
-template <class... A> struct reduced_along;
-template <class... A> struct contracted_over;
-template <class... T> struct element_types_differ;
+template <class... A>
+struct operand_lacks;
+template <class... A>
+struct left_operand_lacks;
+template <class... A>
+struct right_operand_lacks;
+template <class... A>
+struct third_operand_lacks;
+template <class... A>
+struct it_has;
+template <class... A>
+struct left_has;
+template <class... A>
+struct right_has;
+template <class... A>
+struct cache_field_has;
+template <class... A>
+struct value_has;
+template <class... A>
+struct extra_axes;
+template <class... A>
+struct axes_are_not_adjacent;
+template <class... A>
+struct axis_appears_twice;
+template <class A, long Extent>
+struct fixed_extent_of;
+template <class... A>
+struct reduced_along;
+template <class... A>
+struct contracted_over;
+template <class... T>
+struct element_types_differ;
 struct use_cast;
-template <class T> struct wanted;
-template <class T> struct found;
+template <class T>
+struct wanted;
+template <class T>
+struct found;
 struct extents_disagree;
 struct order_has_other_axes_than_the_value;
 struct wrong_number_of_fields;
@@ -107,7 +125,7 @@ struct put_materialize_around_the_result;
 struct operand_is_a_contraction;
 struct operand_is_a_norm;
 struct operand_is_a_rotation;
-struct operand_is_an_expression;           // where a stored value or a view of one is needed
+struct operand_is_an_expression;  // where a stored value or a view of one is needed
 struct operand_is_a_softmax_of_a_contraction;
 struct operand_is_an_attention;
 struct softmax_of_a_contraction_goes_into_contract_over;
@@ -116,6 +134,6 @@ struct both_operands_are_norms;
 struct both_operands_are_rotated;
 struct a_norm_meets_a_contraction;
 struct a_rotation_meets_a_norm_or_contraction;
-struct operand_is_complete;                // attention, top_k, append: only materialize may follow
+struct operand_is_complete;  // attention, top_k, append: only materialize may follow
 
 }  // namespace weft

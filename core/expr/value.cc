@@ -35,9 +35,8 @@ std::shared_ptr<Storage> allocate_storage(std::string name, Format format, const
   auto* data = static_cast<std::byte*>(::operator new(bytes, kAlignment));
   std::memset(data, 0, bytes);
   storage->data = data;
-  storage->owner = std::shared_ptr<const void>(data, [](const void* p) {
-    ::operator delete(const_cast<void*>(p), kAlignment);
-  });
+  storage->owner =
+      std::shared_ptr<const void>(data, [](const void* p) { ::operator delete(const_cast<void*>(p), kAlignment); });
   return storage;
 }
 

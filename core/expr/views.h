@@ -20,8 +20,8 @@ consteval auto why_no_leaf() {
     return refused_before;
   } else if constexpr (!is_stored_view<E>) {
     // views are of stored values
-    return because_of<refused<Op, operand_is_an_expression, put_materialize_around_the_operand,
-                          because<it_has, typename E::axes>>>;
+    return because_of<
+        refused<Op, operand_is_an_expression, put_materialize_around_the_operand, because<it_has, typename E::axes>>>;
   } else if constexpr (!contains_axis<A, typename E::axes>) {
     // the operand lacks this axis
     return because_of<refused<Op, operand_lacks<A>, because<it_has, typename E::axes>>>;
@@ -107,7 +107,7 @@ auto rename(const X& x) {
   using E = expr_of<X>;
   using List = replace_axis<views_detail::viewed_axes<X>, From, To>;
   using Why = why_of<decltype(first_refusal(views_detail::why_no_relabel<op::rename, From, E, List>(),
-                                 views_detail::why_no_rename<E, From, To>()))>;
+                                            views_detail::why_no_rename<E, From, To>()))>;
   static_assert(Why::value, "refused: see this error's types");
   if constexpr (!is_allowed<Why>) {
     return Refused{};
@@ -121,7 +121,7 @@ auto split(const X& x) {
   using E = expr_of<X>;
   using List = replace_axis<views_detail::viewed_axes<X>, From, Outer, Inner>;
   using Why = why_of<decltype(first_refusal(views_detail::why_no_relabel<op::split, From, E, List>(),
-                                 views_detail::why_not_product<op::split, E, From, Outer, Inner>()))>;
+                                            views_detail::why_not_product<op::split, E, From, Outer, Inner>()))>;
   static_assert(Why::value, "refused: see this error's types");
   if constexpr (!is_allowed<Why>) {
     return Refused{};
@@ -135,11 +135,10 @@ template <Axis Outer, Axis Inner, Axis To, Symbolic X>
 auto merge(const X& x) {
   using E = expr_of<X>;
   using List = replace_axis<remove_axes<views_detail::viewed_axes<X>, Inner>, Outer, To>;
-  using Why = why_of<decltype(first_refusal(views_detail::why_no_leaf<op::merge, Outer, E>(),
-                                 views_detail::why_no_leaf<op::merge, Inner, E>(),
-                                 views_detail::why_no_merge<E, Outer, Inner>(),
-                                 views_detail::why_not_distinct<op::merge, List>(),
-                                 views_detail::why_not_product<op::merge, E, To, Outer, Inner>()))>;
+  using Why = why_of<decltype(first_refusal(
+      views_detail::why_no_leaf<op::merge, Outer, E>(), views_detail::why_no_leaf<op::merge, Inner, E>(),
+      views_detail::why_no_merge<E, Outer, Inner>(), views_detail::why_not_distinct<op::merge, List>(),
+      views_detail::why_not_product<op::merge, E, To, Outer, Inner>()))>;
   static_assert(Why::value, "refused: see this error's types");
   if constexpr (!is_allowed<Why>) {
     return Refused{};
@@ -159,8 +158,7 @@ auto slice(const X& x, int64_t begin, int64_t count = To::fixed_extent) {
   if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
-    return views_detail::leaf<E, List>{
-        sliced_view(as_expr(x).node, &axis_info<From>, &axis_info<To>, begin, count)};
+    return views_detail::leaf<E, List>{sliced_view(as_expr(x).node, &axis_info<From>, &axis_info<To>, begin, count)};
   }
 }
 

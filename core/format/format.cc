@@ -10,11 +10,11 @@ namespace weft {
 namespace {
 
 constexpr FormatInfo kInfo[kFormatCount] = {
-    {"F32", 1, 4, true},       {"I32", 1, 4, false},      {"BOOL", 1, 1, false},    {"F16", 1, 2, true},
-    {"BF16", 1, 2, true},      {"Q8_0", 32, 34, true},    {"Q4_0", 32, 18, true},   {"Q4_1", 32, 20, true},
-    {"Q5_0", 32, 22, true},    {"Q5_1", 32, 24, true},    {"Q2_K", 256, 84, true},  {"Q3_K", 256, 110, true},
-    {"Q4_K", 256, 144, true},  {"Q5_K", 256, 176, true},  {"Q6_K", 256, 210, true}, {"Q8_K", 256, 292, true},
-    {"IQ4_NL", 32, 18, true},  {"IQ4_XS", 256, 136, true},
+    {"F32", 1, 4, true},      {"I32", 1, 4, false},       {"BOOL", 1, 1, false},    {"F16", 1, 2, true},
+    {"BF16", 1, 2, true},     {"Q8_0", 32, 34, true},     {"Q4_0", 32, 18, true},   {"Q4_1", 32, 20, true},
+    {"Q5_0", 32, 22, true},   {"Q5_1", 32, 24, true},     {"Q2_K", 256, 84, true},  {"Q3_K", 256, 110, true},
+    {"Q4_K", 256, 144, true}, {"Q5_K", 256, 176, true},   {"Q6_K", 256, 210, true}, {"Q8_K", 256, 292, true},
+    {"IQ4_NL", 32, 18, true}, {"IQ4_XS", 256, 136, true},
 };
 
 template <class T>
@@ -48,9 +48,9 @@ uint16_t f32_to_f16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const auto sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
   const uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return sign | 0x7e00u;                // NaN stays a (quiet) NaN
-  if (magnitude >= 0x477ff000u) return sign | 0x7c00u;               // rounds to 65536 or more: infinity
-  if (magnitude < 0x38800000u) {                                     // below 2^-14: subnormal or zero
+  if (magnitude > 0x7f800000u) return sign | 0x7e00u;   // NaN stays a (quiet) NaN
+  if (magnitude >= 0x477ff000u) return sign | 0x7c00u;  // rounds to 65536 or more: infinity
+  if (magnitude < 0x38800000u) {                        // below 2^-14: subnormal or zero
     // Adding 0.5 leaves the value in units of 2^-24 in the mantissa, rounded to nearest even by the adder.
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
     return sign | static_cast<uint16_t>(std::bit_cast<uint32_t>(shifted) - 0x3f000000u);

@@ -13,24 +13,40 @@
 namespace weft {
 
 enum class Format : uint8_t {
-  f32, i32, bool8, f16, bf16, q8_0, q4_0,
-  q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, q8_k, iq4_nl, iq4_xs
+  f32,
+  i32,
+  bool8,
+  f16,
+  bf16,
+  q8_0,
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q2_k,
+  q3_k,
+  q4_k,
+  q5_k,
+  q6_k,
+  q8_k,
+  iq4_nl,
+  iq4_xs
 };
 inline constexpr int kFormatCount = 18;
 inline constexpr uint32_t kMaxBlockElements = 256;
 // The formats that quantize: a block shares a scale.
-inline constexpr Format kBlockFormats[] = {
-    Format::q8_0, Format::q4_0, Format::q4_1, Format::q5_0, Format::q5_1,   Format::q2_k,  Format::q3_k,
-    Format::q4_k, Format::q5_k, Format::q6_k, Format::q8_k, Format::iq4_nl, Format::iq4_xs};
+inline constexpr Format kBlockFormats[] = {Format::q8_0, Format::q4_0,   Format::q4_1,  Format::q5_0, Format::q5_1,
+                                           Format::q2_k, Format::q3_k,   Format::q4_k,  Format::q5_k, Format::q6_k,
+                                           Format::q8_k, Format::iq4_nl, Format::iq4_xs};
 inline constexpr Format kFloatFormats[] = {
-    Format::f32,  Format::f16,  Format::bf16, Format::q8_0, Format::q4_0, Format::q4_1,   Format::q5_0,  Format::q5_1,
+    Format::f32,  Format::f16,  Format::bf16, Format::q8_0, Format::q4_0, Format::q4_1, Format::q5_0,   Format::q5_1,
     Format::q2_k, Format::q3_k, Format::q4_k, Format::q5_k, Format::q6_k, Format::q8_k, Format::iq4_nl, Format::iq4_xs};
 
 struct FormatInfo {
-  std::string_view name;     // as GGUF tools print it: "F32", "Q8_0"
-  uint32_t block_elements;   // elements that share a block; 1 for plain formats
-  uint32_t block_bytes;      // bytes of one block
-  bool is_float;             // reading it yields f32
+  std::string_view name;    // as GGUF tools print it: "F32", "Q8_0"
+  uint32_t block_elements;  // elements that share a block; 1 for plain formats
+  uint32_t block_bytes;     // bytes of one block
+  bool is_float;            // reading it yields f32
 };
 
 const FormatInfo& info(Format format);

@@ -122,9 +122,7 @@ struct Q4Or5K {
   float scale = half_at(block + q4_k::kScale), minimum = half_at(block + q4_k::kMinimum);
   uint8_t scales[8], minimums[8];
   static_assert(q4_k::kScales == q5_k::kScales && q4_k::kScale == q5_k::kScale && q4_k::kMinimum == q5_k::kMinimum);
-  explicit Q4Or5K(const uint8_t* from) : block(from) {
-    unpack_6_bit_pairs(block + q4_k::kScales, scales, minimums);
-  }
+  explicit Q4Or5K(const uint8_t* from) : block(from) { unpack_6_bit_pairs(block + q4_k::kScales, scales, minimums); }
   float at(size_t i) const {
     const size_t run = i / 32;
     int q = block[kLow + i / 64 * 32 + i % 32] >> (run % 2 * 4) & 15;
@@ -155,9 +153,7 @@ struct Q8K {
   static constexpr size_t kElements = 256, kBytes = 292;
   const uint8_t* block;
   float scale = load<float>(block + q8_k::kScale);
-  float at(size_t i) const {
-    return scale * static_cast<float>(static_cast<int8_t>(block[q8_k::kValues + i]));
-  }
+  float at(size_t i) const { return scale * static_cast<float>(static_cast<int8_t>(block[q8_k::kValues + i])); }
 };
 
 // Calls use(std::type_identity<Decoder>()).
@@ -198,8 +194,7 @@ void decode_blocks(Format format, const uint8_t* in, size_t elements, float* out
 }
 
 float decode_in_block(Format format, const uint8_t* block, size_t i) {
-  return with_decoder(format,
-                      [&]<class Decoder>(std::type_identity<Decoder>) { return Decoder{block}.at(i); });
+  return with_decoder(format, [&]<class Decoder>(std::type_identity<Decoder>) { return Decoder{block}.at(i); });
 }
 
 }  // namespace weft

@@ -74,8 +74,7 @@ BlockScales search_block_scales(const std::array<OffsetFit, Groups>& fits, float
       const float inverse = inverse_or_zero(d), inverse_minimum = inverse_or_zero(dmin);
       float error = 0;
       for (const OffsetFit& fit : fits) {
-        const Pair pair =
-            pair_for<N>(fit, round_near(limit(fit.scale * inverse, 0, most)), d, inverse_minimum, most);
+        const Pair pair = pair_for<N>(fit, round_near(limit(fit.scale * inverse, 0, most)), d, inverse_minimum, most);
         const float a = fit.scale - d * pair.s, b = fit.offset + dmin * pair.m;
         error += a * a * fit.sums.qq + 2 * a * b * fit.sums.q + N * b * b;
       }

@@ -62,8 +62,7 @@ OffsetBits offset_block(const UniformGrid& grid, const float* in, std::array<int
   for (const int away : {0, -1, 1}) {
     const auto candidate = static_cast<uint16_t>(nearest.scale + away);
     if (candidate > 0x7bff) continue;
-    const float error =
-        offset_error<kBlock>(grid, block.data(), block.loaded(candidate), block.loaded(nearest.offset));
+    const float error = offset_error<kBlock>(grid, block.data(), block.loaded(candidate), block.loaded(nearest.offset));
     if (error < least) {
       least = error;
       bits.scale = candidate;

@@ -122,9 +122,8 @@ std::string to_string(const GraphRecord& graph, const Step& step) {
     }
     for (size_t i = 0; i < region.contractions.size(); ++i) {
       const Contraction& contraction = region.contractions[i];
-      text += "    contraction " + std::to_string(i) + ": lhs " + std::to_string(contraction.lhs) +
-              " with operand " + std::to_string(contraction.rhs) + " over " + axis_list(graph, contraction.over) +
-              "\n";
+      text += "    contraction " + std::to_string(i) + ": lhs " + std::to_string(contraction.lhs) + " with operand " +
+              std::to_string(contraction.rhs) + " over " + axis_list(graph, contraction.over) + "\n";
     }
     text += to_string(graph, "body", region.body);
     if (region.attention) {

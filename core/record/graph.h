@@ -44,11 +44,11 @@ struct Storage {
 };
 
 enum class ValueKind : uint8_t {
-  input,         // bound on each run
-  weight,        // `storage`, constant for the plan's life
-  intermediate,  // written by a step
-  cache_field,   // rows in the pages of cache `cache`; axes[0] is the cache's key axis
-  cache_position // i32, axes = {key}: the position of each cached token of cache `cache`
+  input,          // bound on each run
+  weight,         // `storage`, constant for the plan's life
+  intermediate,   // written by a step
+  cache_field,    // rows in the pages of cache `cache`; axes[0] is the cache's key axis
+  cache_position  // i32, axes = {key}: the position of each cached token of cache `cache`
 };
 
 // What reading an element of the format gives, and the format in which results of that element are stored.
@@ -73,7 +73,7 @@ struct ViewAxis {
   AxisId axis = kNoAxis;    // loop axis; kNoAxis where gathered
   AxisId stored = kNoAxis;  // axis whose extent the storage has here (== axis unless sliced or gathered)
   int64_t begin = 0;
-  int gather = -1;          // index into the region's operands
+  int gather = -1;  // index into the region's operands
   bool operator==(const ViewAxis&) const = default;
 };
 
@@ -101,7 +101,7 @@ struct Reduction {
 // A map, or a norm: reductions along one axis, then a map over their results. softmax, rms_norm and layer_norm are
 // recorded as what they are made of.
 struct Source {
-  std::vector<AxisId> axes;        // of the result, in its memory order; may or may not contain `reduced`
+  std::vector<AxisId> axes;  // of the result, in its memory order; may or may not contain `reduced`
   AxisId reduced = kNoAxis;
   std::vector<Reduction> reductions;
   ScalarProgram program;
@@ -189,11 +189,11 @@ struct CacheRecord {
   AxisId key = kNoAxis;
   AxisId pos = kNoAxis;
   std::vector<ValueId> fields;
-  ValueId positions = kNoValue;  // cache_position value
-  ValueId pos_values = kNoValue; // i32[pos]: the position to record for each appended row
-  ValueId slots = kNoValue;      // i32[pos]
-  ValueId seq = kNoValue;        // i32[pos]
-  int group = 0;                 // layers of one group share page tables and `slots`
+  ValueId positions = kNoValue;   // cache_position value
+  ValueId pos_values = kNoValue;  // i32[pos]: the position to record for each appended row
+  ValueId slots = kNoValue;       // i32[pos]
+  ValueId seq = kNoValue;         // i32[pos]
+  int group = 0;                  // layers of one group share page tables and `slots`
 };
 
 // Extents that must hold besides equality by axis: extent(whole) == extent(outer) * extent(inner), for split and

@@ -31,9 +31,36 @@ enum class ScalarOp : uint8_t {
   contraction,  // result of contraction `imm` of the same region
   rotated,      // post programs only: the value after the rotation
   // One argument.
-  neg, abs, exp, log, sqrt, rsqrt, tanh, sigmoid, sin, cos, floor, logical_not, cast,
+  neg,
+  abs,
+  exp,
+  log,
+  sqrt,
+  rsqrt,
+  tanh,
+  sigmoid,
+  sin,
+  cos,
+  floor,
+  logical_not,
+  cast,
   // Two arguments (of one type; comparisons and logic give bool8).
-  add, sub, mul, div, mod, min, max, pow, eq, ne, lt, le, gt, ge, logical_and, logical_or,
+  add,
+  sub,
+  mul,
+  div,
+  mod,
+  min,
+  max,
+  pow,
+  eq,
+  ne,
+  lt,
+  le,
+  gt,
+  ge,
+  logical_and,
+  logical_or,
   // Three: a (bool8) ? b : c.
   select,
 };
@@ -43,7 +70,7 @@ int argument_count(ScalarOp op);
 
 struct ScalarInstr {
   ScalarOp op;
-  Element type;         // of the result
+  Element type;  // of the result
   uint16_t a = 0, b = 0, c = 0;
   int32_t imm = 0;
   float imm_f = 0;

@@ -44,8 +44,7 @@ void check_value(const GraphRecord& graph, const ValueRecord& value) {
 void check_cache(const GraphRecord& graph, size_t index) {
   const CacheRecord& cache = graph.caches[index];
   const std::string what = "cache '" + cache.name + "': ";
-  if (cache.key >= graph.axes.size() || cache.pos >= graph.axes.size())
-    throw Error(what + "unknown key or pos axis");
+  if (cache.key >= graph.axes.size() || cache.pos >= graph.axes.size()) throw Error(what + "unknown key or pos axis");
   const auto owned = [&](ValueId id, ValueKind kind) {
     return id < graph.values.size() && graph.values[id].kind == kind &&
            graph.values[id].cache == static_cast<int>(index);
@@ -58,8 +57,8 @@ void check_cache(const GraphRecord& graph, size_t index) {
   for (const ValueId id : {cache.pos_values, cache.slots, cache.seq}) {
     if (id >= graph.values.size() || graph.values[id].format != Format::i32 ||
         graph.values[id].axes != std::vector<AxisId>{cache.pos}) {
-      throw Error(what + "positions, slots and sequences of rows are i32 values over '" +
-                  graph.axes[cache.pos].name + "'");
+      throw Error(what + "positions, slots and sequences of rows are i32 values over '" + graph.axes[cache.pos].name +
+                  "'");
     }
   }
 }
@@ -92,14 +91,11 @@ void verify(const GraphRecord& graph) {
   for (const ValueRecord& value : graph.values) check_value(graph, value);
   for (const ExtentRule& rule : graph.rules) {
     for (const AxisId axis : {rule.whole, rule.outer, rule.inner}) {
-      if (axis != kNoAxis && axis >= graph.axes.size())
-        throw Error("extent rule '" + rule.what + "': unknown axis");
+      if (axis != kNoAxis && axis >= graph.axes.size()) throw Error("extent rule '" + rule.what + "': unknown axis");
     }
   }
   std::vector<bool> written(graph.values.size(), false);
-  const auto readable = [&](ValueId id) {
-    return graph.values[id].kind != ValueKind::intermediate || written[id];
-  };
+  const auto readable = [&](ValueId id) { return graph.values[id].kind != ValueKind::intermediate || written[id]; };
   for (const Step& step : graph.steps) {
     verify(graph, step);
     const std::string where = "step '" + step.name + "': ";

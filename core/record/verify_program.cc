@@ -44,9 +44,7 @@ Element result_type(const ScalarInstr& instr, Element a, Element b, Element c, s
     case ScalarOp::logical_or:
       wants(a == Element::bool8 && b == Element::bool8, "wants two bools");
       return Element::bool8;
-    case ScalarOp::select:
-      wants(a == Element::bool8 && b == c, "wants a bool and two arguments of one type");
-      return b;
+    case ScalarOp::select: wants(a == Element::bool8 && b == c, "wants a bool and two arguments of one type"); return b;
     default: return instr.type;
   }
 }

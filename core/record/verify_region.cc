@@ -122,8 +122,8 @@ class RegionChecker {
            ", which is not an earlier one");
     }
     if (value(axis.gather).format != Format::i32) {
-      fail(what + ": ids of gathered " + quoted(axis.stored) + " are " + operand_name(axis.gather) +
-           ", which is " + std::string(name(value(axis.gather).element())) + ", not i32");
+      fail(what + ": ids of gathered " + quoted(axis.stored) + " are " + operand_name(axis.gather) + ", which is " +
+           std::string(name(value(axis.gather).element())) + ", not i32");
     }
   }
 
@@ -165,8 +165,8 @@ class RegionChecker {
     }
   }
 
-  void check_source(const std::string& what, const Source& source,
-                    const std::vector<std::vector<AxisId>>& contractions, bool cached) const {
+  void check_source(const std::string& what, const Source& source, const std::vector<std::vector<AxisId>>& contractions,
+                    bool cached) const {
     check_axes(what, source.axes);
     if (!cached) {
       for (const AxisId axis : source.axes) {
@@ -175,8 +175,7 @@ class RegionChecker {
         }
       }
     }
-    if (source.reduced == kNoAxis && !source.reductions.empty())
-      fail(what + ": reductions without a reduced axis");
+    if (source.reduced == kNoAxis && !source.reductions.empty()) fail(what + ": reductions without a reduced axis");
     if (source.reduced != kNoAxis && source.reductions.empty()) fail(what + ": a reduced axis without reductions");
     ProgramScope scope{graph_, region_, source.axes, {}, contractions, false, cached};
     if (source.reduced != kNoAxis) {
@@ -217,8 +216,7 @@ class RegionChecker {
       if (!contains(lhs.axes, axis)) fail(what + "lhs lacks contracted " + quoted(axis));
       const size_t at = find_axis(rhs, axis);
       if (at == rhs.size()) fail(what + rhs_name + " lacks contracted " + quoted(axis));
-      if (at < last)
-        fail(what + "contracts " + list(contraction.over) + ", but " + rhs_name + " stores " + list(rhs));
+      if (at < last) fail(what + "contracts " + list(contraction.over) + ", but " + rhs_name + " stores " + list(rhs));
       last = at;
       if (cache_of_key(axis) != nullptr) fail(what + "contracts " + quoted(axis) + ", the key of a cache");
     }
@@ -232,8 +230,8 @@ class RegionChecker {
       fail(what + "loops over more than " + std::to_string(kMaxRank + 1) + " axes");
     }
     if (value(contraction.rhs).is_cached() && !contains(lhs.axes, graph_.caches[static_cast<size_t>(cache_)].pos)) {
-      fail(what + "lhs lacks " + quoted(graph_.caches[static_cast<size_t>(cache_)].pos) +
-           ", by which the cache of " + rhs_name + " is addressed");
+      fail(what + "lhs lacks " + quoted(graph_.caches[static_cast<size_t>(cache_)].pos) + ", by which the cache of " +
+           rhs_name + " is addressed");
     }
     contraction_axes_.push_back(std::move(result));
   }
@@ -252,8 +250,7 @@ class RegionChecker {
       fail("body: " + std::string(region_.contractions.empty() ? steps : "regions with a contraction") +
            " have no reductions; put them into a separate step");
     }
-    if (region_.rotation && (kind == StepKind::map || kind == StepKind::attention))
-      fail(steps + " have no rotation");
+    if (region_.rotation && (kind == StepKind::map || kind == StepKind::attention)) fail(steps + " have no rotation");
     if (region_.selection && kind != StepKind::reduce && kind != StepKind::contract) {
       fail(steps + " have no selection");
     }
@@ -330,8 +327,8 @@ class RegionChecker {
   std::vector<std::vector<AxisId>> contraction_axes_;
 };
 
-void check_output(const RegionChecker& region, const GraphRecord& graph, ValueId id,
-                  const std::vector<AxisId>& axes, Element element, ValueKind kind) {
+void check_output(const RegionChecker& region, const GraphRecord& graph, ValueId id, const std::vector<AxisId>& axes,
+                  Element element, ValueKind kind) {
   if (id >= graph.values.size()) region.fail("unknown output value #" + std::to_string(id));
   const ValueRecord& value = graph.values[id];
   const std::string what = "output '" + value.name + "'";

@@ -15,7 +15,7 @@ namespace weft {
 struct ResolvedView {
   static constexpr int kMaxGathers = 2;
   struct Gather {
-    int ids = -1;        // operand index of the i32 ids
+    int ids = -1;  // operand index of the i32 ids
     int64_t stride = 0;
     int64_t extent = 0;  // of the gathered storage axis
   };

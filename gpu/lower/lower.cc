@@ -4,10 +4,10 @@
 
 #include "core/align.h"
 #include "core/error.h"
-#include "gpu/lower/lower_parts.h"
-#include "gpu/lower/opencl_text.h"
 #include "core/record/view.h"
 #include "core/record/visit.h"
+#include "gpu/lower/lower_parts.h"
+#include "gpu/lower/opencl_text.h"
 
 namespace weft {
 
@@ -22,13 +22,11 @@ std::string StepPlan::source() const {
 }
 
 std::string program_head(const GpuShape& shape) {
-  return "#define WEFT_LANES " + std::to_string(shape.lanes) + "\n#define WEFT_GROUP " +
-         std::to_string(shape.group) + "\n" + std::string(opencl_text("common")) +
-         std::string(opencl_text("blocks"));
+  return "#define WEFT_LANES " + std::to_string(shape.lanes) + "\n#define WEFT_GROUP " + std::to_string(shape.group) +
+         "\n" + std::string(opencl_text("common")) + std::string(opencl_text("blocks"));
 }
 
-StepPlan lower_step(const GraphRecord& graph, const Step& step, const int64_t* max_extents,
-                    const GpuShape& shape) {
+StepPlan lower_step(const GraphRecord& graph, const Step& step, const int64_t* max_extents, const GpuShape& shape) {
   StepPlan plan;
   for (size_t i = 0; i < step.regions.size(); ++i) {
     const Region& region = step.regions[i];
@@ -152,8 +150,7 @@ bool RegionLowering::is_flat(const Leaf& leaf, const AxisList& over, const Regio
 
 Leaf RegionLowering::lhs_leaf(int lhs, const AxisList& over) {
   const Source& source = region_.lhs[static_cast<size_t>(lhs)];
-  if (source.reductions.empty() && source.program.code.size() == 1 &&
-      source.program.code[0].op == ScalarOp::load) {
+  if (source.reductions.empty() && source.program.code.size() == 1 && source.program.code[0].op == ScalarOp::load) {
     const Leaf leaf = operand_leaf(graph_, region_, source.program.code[0].imm);
     const auto gathers = [](const ViewAxis& axis) { return axis.gather >= 0; };
     const bool gathered = std::any_of(leaf.view.begin(), leaf.view.end(), gathers);
@@ -171,8 +168,7 @@ Leaf RegionLowering::lhs_leaf(int lhs, const AxisList& over) {
   return leaf;
 }
 
-KernelPlan finish_kernel(KernelBuilder& builder, KernelPlan plan, const char* op, int number,
-                         const GpuShape& shape,
+KernelPlan finish_kernel(KernelBuilder& builder, KernelPlan plan, const char* op, int number, const GpuShape& shape,
                          const std::function<std::string(const std::string& kernel, const std::string& arguments,
                                                          const std::string& prologue)>& text) {
   const std::string id = "@_" + std::to_string(number);
@@ -207,8 +203,7 @@ void lower_positions(const GraphRecord& graph, const CacheRecord& cache, const G
   kernel.units = count_of({cache.pos});
   builder.param("count", kernel.units);
   const auto memory = [&](ValueId value) { return builder.memory({MemoryRef::Kind::value, value}); };
-  const std::string slots = memory(cache.slots), positions = memory(cache.positions),
-                    values = memory(cache.pos_values);
+  const std::string slots = memory(cache.slots), positions = memory(cache.positions), values = memory(cache.pos_values);
   int number = 0;
   for (const auto& stage : plan.stages) number += static_cast<int>(stage.size());
   plan.kernels += " + positions";

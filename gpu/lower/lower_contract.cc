@@ -45,8 +45,7 @@ void RegionLowering::lower_contract_kernel(const std::vector<int>& contractions,
     const Operand& rhs = region_.operands[static_cast<size_t>(contraction.rhs)];
     rows = without(rows, loop_axes(region_, rhs));
     // Prologues run before; from here on lhs_leaf() only finds them.
-    if (lhs_leaf(contraction.lhs, contraction.over).paged ||
-        operand_leaf(graph_, region_, contraction.rhs).paged) {
+    if (lhs_leaf(contraction.lhs, contraction.over).paged || operand_leaf(graph_, region_, contraction.rhs).paged) {
       fail("operand '" + graph_.values[rhs.value].name + "': only attention reads a paged cache");
     }
   }
@@ -64,8 +63,7 @@ void RegionLowering::lower_contract_kernel(const std::vector<int>& contractions,
   plan_.kernels = before + (before.empty() ? "contract" : " + contract");
   for (const int i : contractions) {
     const int rhs = region_.contractions[static_cast<size_t>(i)].rhs;
-    plan_.kernels +=
-        (i == contractions.front() ? "/" : ",") + format_suffix(operand_leaf(graph_, region_, rhs).format);
+    plan_.kernels += (i == contractions.front() ? "/" : ",") + format_suffix(operand_leaf(graph_, region_, rhs).format);
   }
 }
 
@@ -176,8 +174,7 @@ std::string RegionLowering::score_part(KernelBuilder& builder, CodeScope& scope,
   depth_coordinates(builder, code, record.over);
   const std::string a = builder.load(code, lhs);
   const std::string b = builder.load(code, rhs);
-  return expand_opencl("attention", "general",
-                       {{"n", n}, {"depth_code", code.code}, {"lhs_value", a}, {"value", b}});
+  return expand_opencl("attention", "general", {{"n", n}, {"depth_code", code.code}, {"lhs_value", a}, {"value", b}});
 }
 
 void RegionLowering::lower_attention(const Target& target) {

@@ -71,8 +71,7 @@ class RegionLowering {
 void lower_positions(const GraphRecord& graph, const CacheRecord& cache, const GpuShape& shape, StepPlan& plan);
 
 // Completes a plan from a builder: name, source, arguments.
-KernelPlan finish_kernel(KernelBuilder& builder, KernelPlan plan, const char* op, int number,
-                         const GpuShape& shape,
+KernelPlan finish_kernel(KernelBuilder& builder, KernelPlan plan, const char* op, int number, const GpuShape& shape,
                          const std::function<std::string(const std::string& kernel, const std::string& arguments,
                                                          const std::string& prologue)>& text);
 

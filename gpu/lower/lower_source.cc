@@ -34,18 +34,20 @@ std::string reduction_text(KernelBuilder& builder, CodeScope& scope, const Sourc
     return "(int)((uint)" + a + " + (uint)" + b + ")";
   };
   // Each section takes those of the values that it names.
-  std::string text = expand_opencl(
-      "reduce", sums ? "sum" : reduction.op == ReduceOp::max ? "max" : "argmax",
-      {{"n", n},
-       {"type", type},
-       {"suffix", suffix},
-       {"extent", extent},
-       {"element", element.code},
-       {"value", value},
-       {"sum_run", is_float ? "run + " + value : int_sum("run", value)},
-       {"sum_all", is_float ? "red" + n + " + run" : int_sum("red" + n, "run")},
-       {"lowest", is_float ? "-INFINITY" : "(-2147483647 - 1)"},
-       {"ordered", is_float ? value + " == " + value + " && " : ""}});
+  std::string text = expand_opencl("reduce",
+                                   sums                            ? "sum"
+                                   : reduction.op == ReduceOp::max ? "max"
+                                                                   : "argmax",
+                                   {{"n", n},
+                                    {"type", type},
+                                    {"suffix", suffix},
+                                    {"extent", extent},
+                                    {"element", element.code},
+                                    {"value", value},
+                                    {"sum_run", is_float ? "run + " + value : int_sum("run", value)},
+                                    {"sum_all", is_float ? "red" + n + " + run" : int_sum("red" + n, "run")},
+                                    {"lowest", is_float ? "-INFINITY" : "(-2147483647 - 1)"},
+                                    {"ordered", is_float ? value + " == " + value + " && " : ""}});
   scope.reduction[static_cast<int32_t>(number)] = "red" + n;
   if (reduction.op == ReduceOp::mean) {
     text += "  const float mean" + n + " = (float)red" + n + " / (float)(" + extent + ");\n";
@@ -56,8 +58,7 @@ std::string reduction_text(KernelBuilder& builder, CodeScope& scope, const Sourc
 
 }  // namespace
 
-void RegionLowering::lower_source(const Source& source, const Target& target,
-                                  const std::vector<Leaf>& contractions) {
+void RegionLowering::lower_source(const Source& source, const Target& target, const std::vector<Leaf>& contractions) {
   if (!source.reductions.empty()) return lower_reduce(source, target, contractions);
   KernelBuilder builder(graph_, &region_);
   KernelPlan plan;
@@ -77,8 +78,7 @@ void RegionLowering::lower_source(const Source& source, const Target& target,
       });
 }
 
-void RegionLowering::lower_reduce(const Source& source, const Target& target,
-                                  const std::vector<Leaf>& contractions) {
+void RegionLowering::lower_reduce(const Source& source, const Target& target, const std::vector<Leaf>& contractions) {
   KernelBuilder builder(graph_, &region_);
   const bool along = contains(target.axes, source.reduced);
   const AxisList rows = without(target.axes, source.reduced);

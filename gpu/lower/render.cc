@@ -36,9 +36,9 @@ size_t index_of(int32_t value) { return static_cast<size_t>(value); }
 }  // namespace
 
 std::string format_suffix(Format format) {
-  constexpr const char* kNames[kFormatCount] = {
-      "f32",  "i32",  "bool8", "f16",  "bf16", "q8_0", "q4_0",   "q4_1",  "q5_0",
-      "q5_1", "q2_k", "q3_k",  "q4_k", "q5_k", "q6_k", "q8_k", "iq4_nl", "iq4_xs"};
+  constexpr const char* kNames[kFormatCount] = {"f32",  "i32",  "bool8", "f16",  "bf16",   "q8_0",
+                                                "q4_0", "q4_1", "q5_0",  "q5_1", "q2_k",   "q3_k",
+                                                "q4_k", "q5_k", "q6_k",  "q8_k", "iq4_nl", "iq4_xs"};
   return kNames[static_cast<size_t>(format)];
 }
 
@@ -94,8 +94,8 @@ int KernelBuilder::axis_number(AxisId axis) {
 }
 
 std::string KernelBuilder::extent(AxisId axis) {
-  return "(int)" + param("e" + std::to_string(axis_number(axis)),
-                         [axis](const GpuArgs& args) { return args.extents[axis]; });
+  return "(int)" +
+         param("e" + std::to_string(axis_number(axis)), [axis](const GpuArgs& args) { return args.extents[axis]; });
 }
 
 std::string KernelBuilder::temporary(const char* prefix) { return prefix + std::to_string(temporaries_++); }
@@ -126,9 +126,8 @@ std::string KernelBuilder::leaf_name(const Leaf& leaf) {
 }
 
 std::string KernelBuilder::stride(const Leaf& leaf, size_t view_axis) {
-  return param(
-      leaf_name(leaf) + "_s" + std::to_string(view_axis),
-      [view = leaf.view, view_axis](const GpuArgs& args) { return stride_of(view, view_axis, args.extents); });
+  return param(leaf_name(leaf) + "_s" + std::to_string(view_axis),
+               [view = leaf.view, view_axis](const GpuArgs& args) { return stride_of(view, view_axis, args.extents); });
 }
 
 std::string KernelBuilder::term(const Leaf& leaf, size_t view_axis, const std::string& coordinate) {
@@ -153,9 +152,8 @@ KernelBuilder::Place KernelBuilder::place(CodeScope& scope, const Leaf& leaf) {
     std::string coordinate;
     if (axis.gather >= 0) {
       coordinate = load(scope, operand_leaf(graph_, *region_, axis.gather));
-      const std::string limit =
-          param(leaf_name(leaf) + "_limit" + std::to_string(i),
-                [stored = axis.stored](const GpuArgs& args) { return args.extents[stored]; });
+      const std::string limit = param(leaf_name(leaf) + "_limit" + std::to_string(i),
+                                      [stored = axis.stored](const GpuArgs& args) { return args.extents[stored]; });
       const std::string valid = temporary("ok");
       scope.line("const bool " + valid + " = " + coordinate + " >= 0 && " + coordinate + " < (int)" + limit +
                  (result.valid == "true" ? "" : " && " + result.valid) + ";");
@@ -208,16 +206,14 @@ std::string KernelBuilder::instruction(CodeScope& scope, const ScalarProgram& pr
   const auto wrapping = [&](const char* op) { return "(int)((uint)" + a + op + "(uint)" + b + ")"; };
   const auto call = [&](const char* function) { return std::string(function) + "(" + a + ")"; };
   switch (instr.op) {
-    case ScalarOp::constant:
-      return instr.type == Element::f32 ? float_literal(instr.imm_f) : int_literal(instr.imm);
+    case ScalarOp::constant: return instr.type == Element::f32 ? float_literal(instr.imm_f) : int_literal(instr.imm);
     case ScalarOp::load: return load(scope, operand_leaf(graph_, *region_, instr.imm));
     case ScalarOp::index: return scope.coordinate.at(static_cast<AxisId>(instr.imm));
     case ScalarOp::reduction: return scope.reduction.at(instr.imm);
     case ScalarOp::contraction: return scope.contraction.at(instr.imm);
     case ScalarOp::rotated: return scope.rotated;
     case ScalarOp::neg: return is_float ? "-" + a : "(int)(0u - (uint)" + a + ")";
-    case ScalarOp::abs:
-      return is_float ? call("fabs") : "(" + a + " < 0 ? (int)(0u - (uint)" + a + ") : " + a + ")";
+    case ScalarOp::abs: return is_float ? call("fabs") : "(" + a + " < 0 ? (int)(0u - (uint)" + a + ") : " + a + ")";
     case ScalarOp::exp: return call("exp");
     case ScalarOp::log: return call("log");
     case ScalarOp::sqrt: return call("sqrt");
@@ -281,12 +277,11 @@ void KernelBuilder::store(CodeScope& scope, const Target& target, const std::str
   }
   for (size_t i = first; i < target.axes.size(); ++i) {
     const std::string& coordinate = scope.coordinate.at(target.axes[i]);
-    index =
-        index.empty() ? "(long)" + coordinate : "(" + index + ") * " + extent(target.axes[i]) + " + " + coordinate;
+    index = index.empty() ? "(long)" + coordinate : "(" + index + ") * " + extent(target.axes[i]) + " + " + coordinate;
   }
   if (index.empty()) index = "0";
-  scope.line(guard + "weft_store_" + format_suffix(target.format) + "(" + memory(target.memory) + ", " + index +
-             ", " + value + ");");
+  scope.line(guard + "weft_store_" + format_suffix(target.format) + "(" + memory(target.memory) + ", " + index + ", " +
+             value + ");");
 }
 
 std::string KernelBuilder::arguments(const std::string& params_type, bool params_in_memory) const {

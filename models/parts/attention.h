@@ -14,10 +14,10 @@ using KvCache = Cache<Field<Key, KvHead, HeadDim>, Field<Key, KvHead, HeadDim>>;
 
 // What the parts of a decoder take from a model's files besides their weights.
 struct PartOptions {
-  float eps = 0;                 // of all norms
-  float norm_offset = 0;         // Hugging Face's files hold the weights of norms less this; GGUF's hold them whole
+  float eps = 0;          // of all norms
+  float norm_offset = 0;  // Hugging Face's files hold the weights of norms less this; GGUF's hold them whole
   bool qkv_biases = false, output_bias = false;  // whether they must exist
-  int64_t rotated_rows = 0;      // rows of a head that GGUF's files reorder; 0: none
+  int64_t rotated_rows = 0;                      // rows of a head that GGUF's files reorder; 0: none
 };
 
 // The options of one layer.
@@ -68,9 +68,9 @@ struct Attention {
     const auto q = in("attn_q", "self_attn.q_proj"), k = in("attn_k", "self_attn.k_proj");
     const auto v = in("attn_v", "self_attn.v_proj"), qkv = in("attn_qkv", "self_attn.qkv_proj");
     const auto load_qkv = [&](const char* kind, auto& a, auto& b, auto& c) {
-      loader.load_parts(qkv + kind, {loader.part(a, q + kind, {.rotated_rows = part.rotated_rows}),
-                                     loader.part(b, k + kind, {.rotated_rows = part.rotated_rows}),
-                                     loader.part(c, v + kind)});
+      loader.load_parts(qkv + kind,
+                        {loader.part(a, q + kind, {.rotated_rows = part.rotated_rows}),
+                         loader.part(b, k + kind, {.rotated_rows = part.rotated_rows}), loader.part(c, v + kind)});
     };
     loader.load(norm, in("attn_norm.weight", "input_layernorm.weight"), {.offset = part.norm_offset});
     load_qkv(".weight", wq, wk, wv);
@@ -81,11 +81,13 @@ struct Attention {
   }
 
   // The term added to the residual stream.
-  auto output(const std::string& at, const Stream& x, const AttentionOptions& o, const Batch& batch, KvCache cache) const {
+  auto output(const std::string& at, const Stream& x, const AttentionOptions& o, const Batch& batch,
+              KvCache cache) const {
     auto h = materialize(rms_norm<Embed>(x, norm, part.eps), at + "attn_norm");
     auto q = materialize(rope<HeadDim>(biased(contract<Embed>(h, wq), bq), batch.pos, o.rope), at + "q");
     auto [K, V] = materialize(append(cache, rope<HeadDim>(biased(contract<Embed>(h, wk), bk), batch.pos, o.rope),
-                                     biased(contract<Embed>(h, wv), bv)), at + "kv");
+                                     biased(contract<Embed>(h, wv), bv)),
+                              at + "kv");
     auto a = materialize(attend(q, K, V, o, batch), at + "attn");
     return biased(contract<KvHead, Group, HeadDim>(a, wo), bo);
   }

@@ -40,11 +40,13 @@ LanguageModel load_decoder(const std::shared_ptr<const Checkpoint>& file, const 
   config.require(heads % kv_heads == 0, "attention.head_count", "must be a multiple of the KV heads");
   config.require(heads <= kMost, "attention.head_count", "is above 32768");
   config.require(head_dim >= 1 && head_dim <= kMost, "attention.key_length", "is not between 1 and 32768");
-  config.require(config.count("attention.value_length", head_dim) == head_dim, "attention.value_length", "differs from the keys'");
+  config.require(config.count("attention.value_length", head_dim) == head_dim, "attention.value_length",
+                 "differs from the keys'");
 
   WeightLoader loader(file);
   const TensorNames in = loader.names();
-  const TensorName embeddings = in("token_embd.weight", "model.embed_tokens.weight"), head = in("output.weight", "lm_head.weight");
+  const TensorName embeddings = in("token_embd.weight", "model.embed_tokens.weight"),
+                   head = in("output.weight", "lm_head.weight");
   loader.extents<KvHead, Group, HeadDim>(kv_heads, heads / kv_heads, head_dim);
   loader.extents<Vocab, Embed>(loader.rows(embeddings), embed);
   FeedForward::extents(config, loader);
@@ -81,7 +83,8 @@ LanguageModel load_decoder(const std::shared_ptr<const Checkpoint>& file, const 
   const Batch batch(graph);
   WindowGroups groups;
   const auto rows = at<Vocab>(embedding, batch.tokens);
-  auto x = options.embedding_scale == 1 ? materialize(rows, "embedding") : materialize(rows * options.embedding_scale, "embedding");
+  auto x = options.embedding_scale == 1 ? materialize(rows, "embedding")
+                                        : materialize(rows * options.embedding_scale, "embedding");
   for (size_t i = 0; i < layers.size(); ++i) {
     const std::string name = "blk." + std::to_string(i) + ".";
     const auto& [attention, feed_forward] = layers[i];

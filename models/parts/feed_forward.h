@@ -41,7 +41,8 @@ struct GatedFeedForward {
 
   void load(WeightLoader& loader, const TensorNames& in, const ModelConfig& config, const PartOptions& options) {
     part = options;
-    const auto g = in("ffn_gate", "mlp.gate_proj"), u = in("ffn_up", "mlp.up_proj"), d = in("ffn_down", "mlp.down_proj");
+    const auto g = in("ffn_gate", "mlp.gate_proj"), u = in("ffn_up", "mlp.up_proj"),
+               d = in("ffn_down", "mlp.down_proj");
     const auto both = in("ffn_gate_up", "mlp.gate_up_proj");
     const auto between = in("ffn_norm.weight", "pre_feedforward_layernorm.weight");  // where a norm follows attention
     loader.load(norm, loader.has(between) ? between : in("ffn_norm.weight", "post_attention_layernorm.weight"),
@@ -57,8 +58,9 @@ struct GatedFeedForward {
 
   auto output(const std::string& at, const Stream& x) const {
     auto f = materialize(rms_norm<Embed>(x, norm, part.eps), at + "ffn_norm");
-    auto g = materialize(Activation::apply(biased(contract<Embed>(f, gate), gate_bias)) * biased(contract<Embed>(f, up), up_bias),
-                         at + "ffn_hidden");
+    auto g = materialize(
+        Activation::apply(biased(contract<Embed>(f, gate), gate_bias)) * biased(contract<Embed>(f, up), up_bias),
+        at + "ffn_hidden");
     return biased(contract<Hidden>(g, down), down_bias);
   }
 };

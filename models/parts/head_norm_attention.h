@@ -15,7 +15,8 @@ struct HeadNormAttention : Attention {
     loader.load(k_norm, in("attn_k_norm.weight", "self_attn.k_norm.weight"), {.offset = part.norm_offset});
   }
 
-  auto output(const std::string& at, const Stream& x, const AttentionOptions& o, const Batch& batch, KvCache cache) const {
+  auto output(const std::string& at, const Stream& x, const AttentionOptions& o, const Batch& batch,
+              KvCache cache) const {
     auto h = materialize(rms_norm<Embed>(x, norm, part.eps), at + "attn_norm");
     auto q_raw = materialize(biased(contract<Embed>(h, wq), bq), at + "q_raw");
     auto k_raw = materialize(biased(contract<Embed>(h, wk), bk), at + "k_raw");

@@ -29,8 +29,8 @@ consteval auto why_no_field() {
   } else if constexpr (!is_subset<typename E::axes, Wanted> || !is_subset<Wanted, typename E::axes>) {
     // a cache field holds, per token, exactly its own axes
     return because_of<refused<op::append, because<extra_axes, subtract_axes<typename E::axes, Wanted>>,
-                          because<operand_lacks, subtract_axes<Wanted, typename E::axes>>,
-                          because<value_has, typename E::axes>, because<cache_field_has, typename F::axes>>>;
+                              because<operand_lacks, subtract_axes<Wanted, typename E::axes>>,
+                              because<value_has, typename E::axes>, because<cache_field_has, typename F::axes>>>;
   } else if constexpr (!std::same_as<typename E::element, f32>) {
     // caches hold f32
     return because_of<refused<op::append, wanted<f32>, found<typename E::element>, use_cast>>;
@@ -65,8 +65,8 @@ auto append(const Cache<F...>& cache, const X&... x) {
   if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
-    return Append<Cache<F...>>{
-        cache, {{as_expr(x).node, axis_list<concat_axes<Axes<Pos>, typename F::row>>::get()}...}};
+    return Append<Cache<F...>>{cache,
+                               {{as_expr(x).node, axis_list<concat_axes<Axes<Pos>, typename F::row>>::get()}...}};
   }
 }
 

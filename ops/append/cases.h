@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "ops/harness/case.h"
 #include "ops/contract/cases.h"
+#include "ops/harness/case.h"
 
 namespace weft {
 
@@ -63,9 +63,8 @@ inline StepCase projected(const AppendShape& shape) {
   const CaseCache cache = c.cache(spec(shape, key, pos, {{head, d}, {head, e}}));
   c.append_to(cache);
   const ValueId x = c.input("x", {pos, embed});
-  const ValueId wk =
-      c.weight("wk", shape.permuted ? std::vector<AxisId>{d, head, embed} : std::vector<AxisId>{head, d, embed},
-               shape.format);
+  const ValueId wk = c.weight(
+      "wk", shape.permuted ? std::vector<AxisId>{d, head, embed} : std::vector<AxisId>{head, d, embed}, shape.format);
   const ValueId wv = c.weight("wv", {head, e, embed}, shape.format);
   ScalarBuilder s;
   c.contraction(c.lhs(c.operand(x)), c.operand(wk), {embed});

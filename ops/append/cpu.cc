@@ -24,9 +24,7 @@ class RowRegion {
         output_(output),
         rows_(context, region, region.body, {region.axes.front()}, {region.axes.begin() + 1, region.axes.end()}),
         epilogue_(context, region, {&output, 1}) {
-    const auto take = [this](size_t bytes) {
-      return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes));
-    };
+    const auto take = [this](size_t bytes) { return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes)); };
     finish_at_ = take(epilogue_.scratch_bytes());
     thread_bytes_ = align_up(rows_.workspace_bytes());
     threads_at_ = take(thread_bytes_ * static_cast<size_t>(context.threads));
@@ -87,11 +85,8 @@ class RowRegion {
 class AppendKernel final : public CpuKernel {
  public:
   explicit AppendKernel(const KernelContext& context)
-      : cache_(&context.graph.caches[static_cast<size_t>(context.step.cache)]),
-        values_(context.graph.values.size()) {
-    const auto take = [this](size_t bytes) {
-      return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes));
-    };
+      : cache_(&context.graph.caches[static_cast<size_t>(context.step.cache)]), values_(context.graph.values.size()) {
+    const auto take = [this](size_t bytes) { return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes)); };
     bool stages = false;
     for (size_t i = 0; i < context.step.regions.size(); ++i) {
       const Region& region = context.step.regions[i];
@@ -116,8 +111,7 @@ class AppendKernel final : public CpuKernel {
 
   std::string name() const override {
     std::string text = "append";
-    for (const Field& field : fields_)
-      text += field.contract ? " [" + field.contract->describe() + "]" : " [rows]";
+    for (const Field& field : fields_) text += field.contract ? " [" + field.contract->describe() + "]" : " [rows]";
     return text;
   }
   size_t scratch_bytes() const override { return scratch_bytes_; }
@@ -126,8 +120,7 @@ class AppendKernel final : public CpuKernel {
     const auto* slots = static_cast<const int32_t*>(args.data[cache_->slots]);
     StepArgs local = args;
     if (data_bytes_ > 0) {  // buffers take the place of the pools, which are written by slots
-      auto** data =
-          reinterpret_cast<void**>(args.scratch + data_at_ + static_cast<size_t>(team.thread) * data_bytes_);
+      auto** data = reinterpret_cast<void**>(args.scratch + data_at_ + static_cast<size_t>(team.thread) * data_bytes_);
       std::copy(args.data, args.data + values_, data);
       for (const Field& field : fields_) {
         if (field.stages) data[field.output] = args.scratch + field.staged_at;

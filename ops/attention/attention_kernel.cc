@@ -188,17 +188,14 @@ std::optional<AttentionKernel::Causal> AttentionKernel::find_causal() const {
 }
 
 void AttentionKernel::lay_out() {
-  const auto shared = [this](size_t bytes) {
-    return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes));
-  };
+  const auto shared = [this](size_t bytes) { return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes)); };
   const auto own = [this](size_t bytes) { return std::exchange(thread_bytes_, thread_bytes_ + align_up(bytes)); };
   constexpr size_t kScoreBytes = kTileRows * kBlockKeys * sizeof(float);
   finish_at_ = shared(epilogue_.scratch_bytes());
   int64_t copied_width = 0;
   for (Score& score : scores_) {
     const int64_t width = score.keys.max_width();
-    if (!score.lhs.in_place())
-      score.matrix_at = shared(static_cast<size_t>(score.max_rows * width) * sizeof(float));
+    if (!score.lhs.in_place()) score.matrix_at = shared(static_cast<size_t>(score.max_rows * width) * sizeof(float));
     score.workspace_at = own(score.lhs.workspace_bytes());
     score.scores_at = own(kScoreBytes);
     score.packed_at = own(static_cast<size_t>(kTileRows * width) * sizeof(float));

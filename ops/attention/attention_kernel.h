@@ -78,8 +78,7 @@ class AttentionKernel final : public CpuKernel {
   void process(const Tile& tile, int64_t first, int64_t last, bool careful, Thread& thread) const;
   bool masked(const Tile& tile, int64_t first, int64_t count, Thread& thread) const;
   void score_block(const Tile& tile, int64_t first, int64_t count, Thread& thread) const;
-  void store_row(const int64_t* coordinates, const float* sums, float total, const Thread& thread,
-                 float* out) const;
+  void store_row(const int64_t* coordinates, const float* sums, float total, const Thread& thread, float* out) const;
   void merge(const Tiles& tiles, const StepArgs& args, const Team& team, int64_t parts, Thread& thread,
              float* out) const;
 
@@ -103,10 +102,9 @@ class AttentionKernel final : public CpuKernel {
   std::optional<Causal> causal_;
   Epilogue epilogue_;
   int threads_ = 1;
-  int64_t stride_ = 0;  // of sums, floats
+  int64_t stride_ = 0;    // of sums, floats
   size_t scores_at_ = 0,  // what the body makes of a block's scores, and then their weights
-      body_at_ = 0, state_at_ = 0, sums_at_ = 0, panel_at_ = 0, values_at_ = 0, keys_at_ = 0,
-         coordinates_at_ = 0;
+      body_at_ = 0, state_at_ = 0, sums_at_ = 0, panel_at_ = 0, values_at_ = 0, keys_at_ = 0, coordinates_at_ = 0;
   size_t pointers_at_ = 0, index_at_ = 0, thread_bytes_ = 0;
   size_t finish_at_ = 0, parts_at_ = 0, part_floats_ = 0, threads_at_ = 0, scratch_bytes_ = 0;
 };

@@ -1,6 +1,6 @@
 // Attention that tests, benchmarks and the tuner share: dense and paged keys, ragged batches, groups of query
-// heads, and the usual changes of scores, alone and two at a time; of a score that contracts queries with keys, and of one
-// that is made of coordinates alone.
+// heads, and the usual changes of scores, alone and two at a time; of a score that contracts queries with keys, and of
+// one that is made of coordinates alone.
 #pragma once
 
 #include <limits>
@@ -29,12 +29,12 @@ struct AttentionShape {
   int64_t head_dim = 16, value_dim = 16;
   unsigned score = kCausal;
   bool paged = true;
-  bool latent = false;       // keys of one head, values are a slice of them (as in multi-head latent attention)
-  bool two_scores = false;   // a second contraction, with another field
-  bool contracts = true;     // false: the score consists of coordinates alone, and no keys are read
+  bool latent = false;         // keys of one head, values are a slice of them (as in multi-head latent attention)
+  bool two_scores = false;     // a second contraction, with another field
+  bool contracts = true;       // false: the score consists of coordinates alone, and no keys are read
   Format value = Format::f32;  // dense only: how values are stored
-  bool group_first = false;  // axes of the query in another order
-  bool shuffled = false;     // rows of the sequences in turn
+  bool group_first = false;    // axes of the query in another order
+  bool shuffled = false;       // rows of the sequences in turn
   int32_t page_size = 4;
   Fill fill = {};
 };
@@ -147,9 +147,8 @@ inline StepCase attention_case(const AttentionShape& shape, uint64_t seed = 1) {
                                 : s.index(pos) + static_cast<int32_t>(shape.sequences.front().length - rows);
   const Scalar key_at = shape.paged ? s.load(key_position, Element::i32) : s.index(key);
   c.body(with(query, key), s.finish(changed(s, score, at, key_at, s.index(head), s.index(group), shape.score)));
-  const int value = shape.latent
-                        ? c.operand(values[0], {whole(key), sliced(e, d, shape.head_dim - shape.value_dim)})
-                        : c.operand(values[shape.contracts ? 1 : 0]);
+  const int value = shape.latent ? c.operand(values[0], {whole(key), sliced(e, d, shape.head_dim - shape.value_dim)})
+                                 : c.operand(values[shape.contracts ? 1 : 0]);
   c.attention(key, value);
   return c.build();
 }
@@ -239,8 +238,8 @@ inline std::vector<StepCase> attention_case_table() {
   // NaN and infinities, masked and seen.
   for (const uint64_t seed : {1, 2, 3}) {
     cases.push_back(attention_case({.sequences = {{70, 20}}, .paged = false, .fill = {.nonfinite = 0.002}}, seed));
-    cases.push_back(attention_case(
-        {.sequences = {{30, 9}}, .score = kWindow, .paged = false, .fill = {.nonfinite = 0.01}}, seed));
+    cases.push_back(
+        attention_case({.sequences = {{30, 9}}, .score = kWindow, .paged = false, .fill = {.nonfinite = 0.01}}, seed));
   }
   // Scores of coordinates alone: every change, lengths, groups, ragged batches, passed pages, stored formats.
   for (const bool paged : {false, true}) {
@@ -272,7 +271,8 @@ inline std::vector<StepCase> attention_case_table() {
   add({.sequences = {{3, 2}, {0, 0}, {5, 5}}, .contracts = false});
   add({.sequences = {{40, 5}}, .value_dim = 10, .score = kCausal | kSlopes, .latent = true, .contracts = false});
   add({.sequences = {{40, 5}, {9, 1}}, .score = kSlopes, .contracts = false, .group_first = true});
-  cases.push_back(attention_case({.sequences = {{70, 20}}, .paged = false, .contracts = false, .fill = {.nonfinite = 0.002}}));
+  cases.push_back(
+      attention_case({.sequences = {{70, 20}}, .paged = false, .contracts = false, .fill = {.nonfinite = 0.002}}));
   cases.push_back(strided_attention(3, 70));
   cases.push_back(strided_attention(20, 5));
   cases.push_back(own_keys(5, 70));

@@ -12,7 +12,7 @@ namespace weft {
 namespace {
 
 constexpr int64_t kTransposeRows = 8;  // from so many query rows on, keys are transposed for the blocked product
-constexpr int64_t kPartKeys = 256;  // keys of a part at least
+constexpr int64_t kPartKeys = 256;     // keys of a part at least
 
 template <class T>
 T* at(std::byte* base, size_t offset) {
@@ -176,8 +176,7 @@ void AttentionKernel::score_block(const Tile& tile, int64_t first, int64_t count
     if (score.keys.contiguous()) {
       keys.addresses(thread.index, count, offset, thread.addresses);
     } else {
-      keys.floats(thread.index, count, offset, thread.addresses, at<float>(thread.base, keys_at_),
-                  thread.value_rows);
+      keys.floats(thread.index, count, offset, thread.addresses, at<float>(thread.base, keys_at_), thread.value_rows);
       key_rows = reinterpret_cast<RowPointers>(thread.value_rows);
       format = Format::f32;
     }
@@ -277,8 +276,8 @@ void AttentionKernel::run(const StepArgs& args, const Team& team) const {
   float* out =
       epilogue_.needed() ? epilogue_.body(args, args.scratch + finish_at_) : static_cast<float*>(args.data[output_]);
   const Tiles tiles(*this, args);
-  // Few tiles with many keys are split into parts, at most three per thread. The threads of the plan count, not those of
-  // this run's team: parts are added in another order than keys, and results must not depend on the team.
+  // Few tiles with many keys are split into parts, at most three per thread. The threads of the plan count, not those
+  // of this run's team: parts are added in another order than keys, and results must not depend on the team.
   int64_t parts = 1;
   if (threads_ > 1 && tiles.count() > 0 && tiles.count() < 2 * threads_) {
     parts = std::clamp<int64_t>(tiles.longest() / kPartKeys, 1, 3 * threads_ / tiles.count());
@@ -316,8 +315,8 @@ void AttentionKernel::run(const StepArgs& args, const Team& team) const {
 }
 
 // Rows of all tiles from their parts, each with the weights that the largest score of all parts asks for.
-void AttentionKernel::merge(const Tiles& tiles, const StepArgs& args, const Team& team, int64_t parts,
-                            Thread& thread, float* out) const {
+void AttentionKernel::merge(const Tiles& tiles, const StepArgs& args, const Team& team, int64_t parts, Thread& thread,
+                            float* out) const {
   const auto* kept = at<float>(args.scratch, parts_at_);
   int64_t row = 0;
   tiles.for_each([&](int64_t index, const Tile& tile) {

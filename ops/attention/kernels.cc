@@ -8,8 +8,8 @@
 #define HWY_TARGET_INCLUDE "ops/attention/kernels.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/cpu/vector_math-inl.h"
 #include "ops/cpu/decode-inl.h"
+#include "ops/cpu/vector_math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {
@@ -57,8 +57,7 @@ HWY_INLINE void soften(float* HWY_RESTRICT scores, int64_t rows, int64_t keys, S
 
 void soften_scores(float* scores, int64_t rows, int64_t keys, SoftmaxState& state) {
   const DF df;
-  for (int64_t r = 0; r < rows; ++r)
-    std::fill(scores + r * kBlockKeys + keys, scores + (r + 1) * kBlockKeys, kNever);
+  for (int64_t r = 0; r < rows; ++r) std::fill(scores + r * kBlockKeys + keys, scores + (r + 1) * kBlockKeys, kNever);
   soften(scores, rows, keys, state,
          [&](int64_t r, int64_t j) HWY_ATTR { return hn::Load(df, scores + r * kBlockKeys + j); });
 }
@@ -78,8 +77,7 @@ void soften_causal(float* scores, int64_t rows, int64_t keys, float scale, const
     const auto absent = hn::Not(hn::Lt(hn::Iota(di, static_cast<int32_t>(j)), count));
     return hn::IfThenElse(hn::RebindMask(df, hn::Or(beyond, absent)), never, s);
   });
-  for (int64_t r = 0; r < rows; ++r)
-    std::fill(scores + r * kBlockKeys + keys, scores + (r + 1) * kBlockKeys, 0.0f);
+  for (int64_t r = 0; r < rows; ++r) std::fill(scores + r * kBlockKeys + keys, scores + (r + 1) * kBlockKeys, 0.0f);
 }
 
 // kRows query rows by kWide vectors of the values, kept in registers for all keys.
@@ -200,8 +198,8 @@ void add_weighted(const float* const* values, int64_t keys, int64_t width, const
   HWY_DYNAMIC_DISPATCH(weigh_all)(values, keys, width, weights, rows, state, sums, stride);
 }
 
-void add_weighted_carefully(const float* const* values, int64_t keys, int64_t width, const float* weights,
-                            int64_t rows, const SoftmaxState& state, float* sums, int64_t stride) {
+void add_weighted_carefully(const float* const* values, int64_t keys, int64_t width, const float* weights, int64_t rows,
+                            const SoftmaxState& state, float* sums, int64_t stride) {
   for (int64_t r = 0; r < rows; ++r) {
     float* row = sums + r * stride;
     for (int64_t i = 0; i < width; ++i) row[i] = state.factor[r] == 0 ? 0.0f : row[i] * state.factor[r];

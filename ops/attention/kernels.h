@@ -32,8 +32,8 @@ void softmax_causal_block(float* scores, int64_t rows, int64_t keys, float scale
 void add_weighted(const float* const* values, int64_t keys, int64_t width, const float* weights, int64_t rows,
                   const SoftmaxState& state, float* sums, int64_t stride);
 // The same, where a key of weight 0 takes no part, whatever its value holds. Slow.
-void add_weighted_carefully(const float* const* values, int64_t keys, int64_t width, const float* weights,
-                            int64_t rows, const SoftmaxState& state, float* sums, int64_t stride);
+void add_weighted_carefully(const float* const* values, int64_t keys, int64_t width, const float* weights, int64_t rows,
+                            const SoftmaxState& state, float* sums, int64_t stride);
 
 bool all_finite(const float* values, int64_t count);
 // out[i] = sums[i] * factor

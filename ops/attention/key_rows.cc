@@ -5,13 +5,13 @@
 
 #include "core/error.h"
 #include "core/record/axis_list.h"
-#include "ops/cpu/decode_tile.h"
 #include "core/record/view.h"
+#include "ops/cpu/decode_tile.h"
 
 namespace weft {
 
-KeyRows::KeyRows(const KernelContext& context, const Region& region, int operand, AxisId key,
-                 std::vector<AxisId> query, std::vector<AxisId> inner)
+KeyRows::KeyRows(const KernelContext& context, const Region& region, int operand, AxisId key, std::vector<AxisId> query,
+                 std::vector<AxisId> inner)
     : operand_(region.operands[static_cast<size_t>(operand)]),
       key_(key),
       query_(std::move(query)),
@@ -38,8 +38,8 @@ KeyRows::KeyRows(const KernelContext& context, const Region& region, int operand
   if (info(format_).block_elements > 1) {
     const auto block = static_cast<int64_t>(info(format_).block_elements);
     const ViewAxis& last = operand_.view.back();
-    if (!contiguous_ || inner_.empty() || last.begin % block != 0 ||
-        context.max_extents[last.stored] % block != 0 || context.max_extents[last.axis] % block != 0) {
+    if (!contiguous_ || inner_.empty() || last.begin % block != 0 || context.max_extents[last.stored] % block != 0 ||
+        context.max_extents[last.axis] % block != 0) {
       fail("its rows are not whole blocks of " + std::string(name(format_)));
     }
   }
@@ -67,8 +67,7 @@ int64_t KeyRowsRun::query_offset(const int64_t* query) const {
   return offset;
 }
 
-void KeyRowsRun::addresses(const int64_t* index, int64_t keys, int64_t query_offset,
-                           const std::byte** rows) const {
+void KeyRowsRun::addresses(const int64_t* index, int64_t keys, int64_t query_offset, const std::byte** rows) const {
   const FormatInfo& format = info(owner_->format_);
   const auto block = static_cast<int64_t>(format.block_elements), bytes = static_cast<int64_t>(format.block_bytes);
   for (int64_t j = 0; j < keys; ++j) rows[j] = data_ + (index[j] * key_stride_ + query_offset) / block * bytes;

@@ -28,9 +28,7 @@ Known boolean(bool value) { return {value, value}; }
 Known number(float value) { return {0, 0, true, value}; }
 
 // Results outside of i32 wrap, so nothing is known of them.
-Known interval(int64_t low, int64_t high) {
-  return low < kLowest || high > kHighest ? kUnknown : Known{low, high};
-}
+Known interval(int64_t low, int64_t high) { return low < kLowest || high > kHighest ? kUnknown : Known{low, high}; }
 
 Known multiplied(const Known& a, const Known& b) {
   const auto [low, high] = std::minmax({a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high});
@@ -129,8 +127,7 @@ MaskAnalysis::MaskAnalysis(const ScalarProgram& program) {
     if (!needed[i]) continue;
     const uint16_t arguments[] = {instr.a, instr.b, instr.c};
     for (int j = 0; j < argument_count(instr.op); ++j) needed[arguments[j]] = true;
-    can_mask_ =
-        can_mask_ || (instr.type == Element::f32 && instr.op == ScalarOp::constant && std::isinf(instr.imm_f));
+    can_mask_ = can_mask_ || (instr.type == Element::f32 && instr.op == ScalarOp::constant && std::isinf(instr.imm_f));
   }
   for (size_t i = 0; i < code_.size(); ++i) {
     if (!needed[i] || code_[i].op == ScalarOp::constant || argument_count(code_[i].op) > 0) continue;

@@ -8,7 +8,8 @@
 
 namespace weft::reference {
 
-// `scores` over query axes and key; they become the weights. A key with a score of -inf takes no part, whatever its value holds.
+// `scores` over query axes and key; they become the weights. A key with a score of -inf takes no part, whatever its
+// value holds.
 inline Table<double> attend(StepScope& scope, Table<double>& scores, const KeyAttention& attention,
                             const std::vector<AxisId>& axes) {
   constexpr double kNever = -std::numeric_limits<double>::infinity();

@@ -11,11 +11,11 @@
 namespace weft {
 
 // out[pos, out] = x[pos, k] . w[out, k], as plain as can be.
-inline StepCase linear_case(int64_t rows, int64_t outputs, int64_t k, Format format, uint64_t seed = 1,
-                            Fill fill = {}, Fill weight_fill = {}) {
+inline StepCase linear_case(int64_t rows, int64_t outputs, int64_t k, Format format, uint64_t seed = 1, Fill fill = {},
+                            Fill weight_fill = {}) {
   CaseBuilder c(StepKind::contract,
-                (weight_fill.nonfinite > 0 ? "nonfinite weight " : "linear ") + std::string(name(format)) + " " + std::to_string(rows) + "x" +
-                    std::to_string(outputs) + "x" + std::to_string(k),
+                (weight_fill.nonfinite > 0 ? "nonfinite weight " : "linear ") + std::string(name(format)) + " " +
+                    std::to_string(rows) + "x" + std::to_string(outputs) + "x" + std::to_string(k),
                 seed);
   const AxisId pos = c.axis("pos", rows), out = c.axis("out", outputs), in = c.axis("in", k);
   const int x = c.operand(c.input("x", {pos, in}, Format::f32, fill));
@@ -47,8 +47,7 @@ inline int normalized(CaseBuilder& c, int x, int weight, std::vector<AxisId> axe
 
 // Norm before, residual sum after.
 inline StepCase normed(int64_t rows, int64_t outputs, int64_t k, Format format) {
-  CaseBuilder c(StepKind::contract,
-                "norm, residual " + std::string(name(format)) + " rows " + std::to_string(rows));
+  CaseBuilder c(StepKind::contract, "norm, residual " + std::string(name(format)) + " rows " + std::to_string(rows));
   const AxisId pos = c.axis("pos", rows), embed = c.axis("embed", outputs), in = c.axis("in", k);
   const int x = c.operand(c.input("x", {pos, in}));
   const int g = c.operand(c.weight("g", {in}));
@@ -90,9 +89,8 @@ inline StepCase transposed(int64_t rows, Format format, bool weight) {
 
 // A batch axis: each head has a separate weight. `leading` puts it before the positions.
 inline StepCase batched(int64_t rows, int64_t heads, Format format, bool leading) {
-  CaseBuilder c(StepKind::contract, std::string("batched ") + (leading ? "leading " : "") +
-                                        std::string(name(format)) + " " + std::to_string(rows) + "x" +
-                                        std::to_string(heads));
+  CaseBuilder c(StepKind::contract, std::string("batched ") + (leading ? "leading " : "") + std::string(name(format)) +
+                                        " " + std::to_string(rows) + "x" + std::to_string(heads));
   const AxisId pos = c.axis("pos", rows), head = c.axis("head", heads), in = c.axis("in", block_or(64, format)),
                out = c.axis("out", 19);
   const std::vector<AxisId> row = leading ? std::vector<AxisId>{head, pos} : std::vector<AxisId>{pos, head};
@@ -107,14 +105,13 @@ inline StepCase batched(int64_t rows, int64_t heads, Format format, bool leading
 // Experts that each row chooses; some ids are out of range. With `summed`, the chosen experts' results are added
 // up.
 inline StepCase experts(int64_t rows, int64_t choices, int64_t count, Format format, bool summed) {
-  CaseBuilder c(StepKind::contract, std::string("experts ") + (summed ? "summed " : "") +
-                                        std::string(name(format)) + " " + std::to_string(rows) + "x" +
-                                        std::to_string(choices) + " of " + std::to_string(count));
+  CaseBuilder c(StepKind::contract, std::string("experts ") + (summed ? "summed " : "") + std::string(name(format)) +
+                                        " " + std::to_string(rows) + "x" + std::to_string(choices) + " of " +
+                                        std::to_string(count));
   const AxisId pos = c.axis("pos", rows), choice = c.axis("choice", choices), expert = c.axis("expert", count),
                in = c.axis("in", block_or(64, format)), out = c.axis("out", 33);
   const int ids = c.operand(c.ids("ids", {pos, choice}, -1, static_cast<int32_t>(count) + 1));
-  const int w =
-      c.operand(c.weight("w", {expert, out, in}, format), {gathered(expert, ids), whole(out), whole(in)});
+  const int w = c.operand(c.weight("w", {expert, out, in}, format), {gathered(expert, ids), whole(out), whole(in)});
   ScalarBuilder s, p;
   if (summed) {
     const int x = c.operand(c.input("x", {pos, choice, in})), weight = c.operand(c.input("p", {pos, choice}));
@@ -123,8 +120,7 @@ inline StepCase experts(int64_t rows, int64_t choices, int64_t count, Format for
     c.body({pos, out}, s.finish(s.contraction()));
   } else {
     const int x = c.operand(c.input("x", {pos, in}));
-    const int w2 =
-        c.operand(c.weight("w2", {expert, out, in}, format), {gathered(expert, ids), whole(out), whole(in)});
+    const int w2 = c.operand(c.weight("w2", {expert, out, in}, format), {gathered(expert, ids), whole(out), whole(in)});
     // x is repeated over the choices, so that ids vary along rows only.
     const int lhs = c.lhs({pos, choice, in}, p.finish(p.load(x)));
     const int a = c.contraction(lhs, w, {in}), b = c.contraction(lhs, w2, {in});
@@ -164,8 +160,8 @@ inline StepCase sliced_weight(int64_t rows, Format format) {
 // Several contracted axes; the left-hand side has them in another order, and is a product of two values.
 inline StepCase several_axes(int64_t rows, Format format) {
   CaseBuilder c(StepKind::contract, "several axes " + std::string(name(format)) + " rows " + std::to_string(rows));
-  const AxisId pos = c.axis("pos", rows), h = c.axis("h", 3), g = c.axis("g", 2),
-               d = c.axis("d", part_of_rows(format)), out = c.axis("out", 21);
+  const AxisId pos = c.axis("pos", rows), h = c.axis("h", 3), g = c.axis("g", 2), d = c.axis("d", part_of_rows(format)),
+               out = c.axis("out", 21);
   const int x = c.operand(c.input("x", {pos, d, h, g})), y = c.operand(c.input("y", {pos, h}));
   const int w = c.operand(c.weight("w", {out, h, g, d}, format));
   ScalarBuilder s, p;
@@ -230,9 +226,9 @@ inline StepCase across_rows(int64_t rows) {
   const AxisId pos = c.axis("pos", rows), in = c.axis("in", 17), out = c.axis("out", 5);
   const int x = c.operand(c.input("x", {pos, in})), w = c.operand(c.weight("w", {out, in}));
   ScalarBuilder top, sum, p, s;
-  const int lhs = c.lhs({pos, in}, p.finish(exp(p.load(x) - p.reduction(0)) / p.reduction(1)), pos,
-                        {{ReduceOp::max, top.finish(top.load(x))},
-                         {ReduceOp::sum, sum.finish(exp(sum.load(x) - sum.reduction(0)))}});
+  const int lhs = c.lhs(
+      {pos, in}, p.finish(exp(p.load(x) - p.reduction(0)) / p.reduction(1)), pos,
+      {{ReduceOp::max, top.finish(top.load(x))}, {ReduceOp::sum, sum.finish(exp(sum.load(x) - sum.reduction(0)))}});
   c.contraction(lhs, w, {in});
   c.body({pos, out}, s.finish(s.contraction()));
   return c.build();
@@ -257,8 +253,7 @@ inline std::vector<StepCase> contract_case_table() {
   constexpr Format kFormats[] = {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q4_0};
   for (const Format format : kFormats) {
     const int64_t block = info(format).block_elements;
-    for (const int64_t rows : {1, 2, 3, 4, 5, 8, 23, 24, 25, 37})
-      cases.push_back(linear_case(rows, 35, 96, format));
+    for (const int64_t rows : {1, 2, 3, 4, 5, 8, 23, 24, 25, 37}) cases.push_back(linear_case(rows, 35, 96, format));
     for (const int64_t outputs : {1, 3, 4, 15, 16, 17, 63, 65, 130}) {
       cases.push_back(linear_case(1, outputs, 64, format));
       cases.push_back(linear_case(26, outputs, 64, format));
@@ -297,8 +292,8 @@ inline std::vector<StepCase> contract_case_table() {
   }
   for (const Format format : {Format::q8_0, Format::q4_k}) {
     for (const int64_t rows : {1, 30}) {
-      for (const Spanned over : {Spanned::heads_and_dim, Spanned::later_heads, Spanned::dim_of_each_head,
-                                 Spanned::heads_of_each_dim}) {
+      for (const Spanned over :
+           {Spanned::heads_and_dim, Spanned::later_heads, Spanned::dim_of_each_head, Spanned::heads_of_each_dim}) {
         for (const int64_t head_dim : {8, 48}) cases.push_back(spanning_blocks(rows, head_dim, format, over));
       }
     }

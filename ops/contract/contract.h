@@ -23,39 +23,39 @@ consteval auto why_not_both() {
   if constexpr (!is_subset<Over, LA>) {
     // a contracted axis is missing on the left
     return because_of<refused<op::contract, because<left_operand_lacks, subtract_axes<Over, LA>>, because<left_has, LA>,
-                          because<right_has, RA>>>;
+                              because<right_has, RA>>>;
   } else if constexpr (!is_subset<Over, RA>) {
     // a contracted axis is missing on the right
-    return because_of<refused<op::contract, because<right_operand_lacks, subtract_axes<Over, RA>>, because<left_has, LA>,
-                          because<right_has, RA>>>;
+    return because_of<refused<op::contract, because<right_operand_lacks, subtract_axes<Over, RA>>,
+                              because<left_has, LA>, because<right_has, RA>>>;
   } else if constexpr (!std::same_as<typename L::element, f32> || !std::same_as<typename R::element, f32>) {
     // contractions are of f32
-    return because_of<refused<op::contract, element_types_differ<typename L::element, typename R::element>, wanted<f32>,
-                          use_cast>>;
+    return because_of<
+        refused<op::contract, element_types_differ<typename L::element, typename R::element>, wanted<f32>, use_cast>>;
   } else if constexpr (L::stage == Stage::contraction) {
     // this needs two steps
     return because_of<refused<op::contract, operand_is_a_contraction, put_materialize_around_the_left_operand,
-                          because<left_has, LA>, because<right_has, RA>>>;
+                              because<left_has, LA>, because<right_has, RA>>>;
   } else if constexpr (L::stage == Stage::rotated) {
     // this needs two steps
     return because_of<refused<op::contract, operand_is_a_rotation, put_materialize_around_the_left_operand,
-                          because<left_has, LA>, because<right_has, RA>>>;
+                              because<left_has, LA>, because<right_has, RA>>>;
   } else if constexpr (L::stage == Stage::attention) {
     // this needs two steps
     return because_of<refused<op::contract, operand_is_an_attention, put_materialize_around_the_left_operand,
-                          because<left_has, LA>, because<right_has, RA>>>;
+                              because<left_has, LA>, because<right_has, RA>>>;
   } else if constexpr (R::stage != Stage::leaf && R::stage != Stage::gathered) {
     // the right side is a stored value, or at<A>(weight, ids)
     return because_of<refused<op::contract, operand_is_an_expression, put_materialize_around_the_right_operand,
-                          because<left_has, LA>, because<right_has, RA>>>;
+                              because<left_has, LA>, because<right_has, RA>>>;
   } else if constexpr (L::stage == Stage::weights && !std::same_as<Over, Axes<typename L::along>>) {
     // attention contracts the axis that softmax ran over
     return because_of<refused<op::contract, softmax_of_a_contraction_goes_into_contract_over,
-                          reduced_along<typename L::along>, because<contracted_over, Over>>>;
+                              reduced_along<typename L::along>, because<contracted_over, Over>>>;
   } else if constexpr (L::stage != Stage::weights && L::is_paged) {
     // what reads a cache must go through softmax into contract
-    return because_of<refused<op::contract, cached_values_are_read_by_attention_only, because<left_has, LA>,
-                          because<right_has, RA>>>;
+    return because_of<
+        refused<op::contract, cached_values_are_read_by_attention_only, because<left_has, LA>, because<right_has, RA>>>;
   } else {
     return allowed;
   }
@@ -63,9 +63,8 @@ consteval auto why_not_both() {
 
 // A score over index<Key>() reads no cache; the values that it weighs do.
 template <class Over, class L, class R>
-inline constexpr bool is_attention =
-    L::stage == Stage::weights ||
-    (R::is_paged && (L::flags & kSoftmax) != 0 && std::same_as<Over, Axes<typename L::along>>);
+inline constexpr bool is_attention = L::stage == Stage::weights || (R::is_paged && (L::flags & kSoftmax) != 0 &&
+                                                                    std::same_as<Over, Axes<typename L::along>>);
 
 template <class Over, class L, class R>
 consteval auto why_not() {
@@ -91,7 +90,8 @@ auto contract(const A& left, const B& right) {
     using Result = concat_axes<remove_axes<LA, Over...>, Rest>;
     NodePtr node = contract_node(axis_list<intersect_axes<RA, Axes<Over...>>>::get(), axis_list<LA>::get(),
                                  as_expr(left).node, as_expr(right).node);
-    if constexpr (contract_detail::is_attention<Axes<Over...>, L, R>) return Expr<f32, Result, Stage::attention>{std::move(node)};
+    if constexpr (contract_detail::is_attention<Axes<Over...>, L, R>)
+      return Expr<f32, Result, Stage::attention>{std::move(node)};
     else return Expr<f32, Result, Stage::contraction, void, (L::flags | R::flags) & kPaged>{std::move(node)};
   }
 }

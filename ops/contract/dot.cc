@@ -139,8 +139,7 @@ void dot_decoded(Format format, RowPointers rows, int64_t count, const float* co
 }
 
 template <Format kFormat>
-void dot_lhs(RowPointers rows, int64_t count, const float* const* lhs, int lhs_rows, int64_t k,
-             float* const* out) {
+void dot_lhs(RowPointers rows, int64_t count, const float* const* lhs, int lhs_rows, int64_t k, float* const* out) {
   switch (lhs_rows) {
     case 1: return dot_format<kFormat, 1>(rows, count, lhs, k, out);
     case 2: return dot_format<kFormat, 2>(rows, count, lhs, k, out);

@@ -76,8 +76,8 @@ HWY_NOINLINE void tile(const float* packed, const float* panel, int64_t depth, i
   for (int64_t j = 0; j < columns; j += kStripColumns) micro<kRows>(packed, panel + j * depth, depth, out, j, add);
 }
 
-void tile_rows(int64_t rows, const float* packed, const float* panel, int64_t depth, int64_t columns,
-               float* const* out, bool add) {
+void tile_rows(int64_t rows, const float* packed, const float* panel, int64_t depth, int64_t columns, float* const* out,
+               bool add) {
   switch (rows) {
     case 1: return tile<1>(packed, panel, depth, columns, out, add);
     case 2: return tile<2>(packed, panel, depth, columns, out, add);
@@ -123,7 +123,8 @@ HWY_INLINE void transpose_4(const float* HWY_RESTRICT from, int64_t from_stride,
   }
 }
 
-HWY_INLINE void fill_panel(Format format, RowPointers rows, int64_t columns, int64_t first, int64_t depth, float* panel) {
+HWY_INLINE void fill_panel(Format format, RowPointers rows, int64_t columns, int64_t first, int64_t depth,
+                           float* panel) {
   HWY_ALIGN float decoded[4 * kPanelDepth];
   const int64_t padded = (columns + kStripColumns - 1) / kStripColumns * kStripColumns;
   for (int64_t j = 0; j < padded; j += 4) {

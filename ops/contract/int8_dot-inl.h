@@ -104,7 +104,7 @@ struct Int8Dot {
 
 template <class Dot, Format kFormat, int64_t kLhs>
 HWY_NOINLINE void dot_int8_format(RowPointers rows, int64_t count, const QuantizedRow* lhs, int64_t k,
-                                     float* const* out) {
+                                  float* const* out) {
   Int8Dot<Dot, kFormat, kLhs> dot;
   dot.lhs = lhs;
   for (int64_t j = 0; j < count; ++j) dot.row(reinterpret_cast<const uint8_t*>(rows[j]), k, out, j);
@@ -112,7 +112,7 @@ HWY_NOINLINE void dot_int8_format(RowPointers rows, int64_t count, const Quantiz
 
 template <class Dot, Format kFormat>
 void dot_int8_lhs(RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows, int64_t k,
-                     float* const* out) {
+                  float* const* out) {
   switch (lhs_rows) {
     case 1: return dot_int8_format<Dot, kFormat, 1>(rows, count, lhs, k, out);
     case 2: return dot_int8_format<Dot, kFormat, 2>(rows, count, lhs, k, out);
@@ -123,7 +123,7 @@ void dot_int8_lhs(RowPointers rows, int64_t count, const QuantizedRow* lhs, int 
 
 template <class Dot>
 void dot_int8_with(Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows, int64_t k,
-                      float* const* out) {
+                   float* const* out) {
   switch (format) {
     case Format::q8_0: return dot_int8_lhs<Dot, Format::q8_0>(rows, count, lhs, lhs_rows, k, out);
     case Format::q4_0: return dot_int8_lhs<Dot, Format::q4_0>(rows, count, lhs, lhs_rows, k, out);

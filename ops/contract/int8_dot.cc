@@ -75,10 +75,10 @@ struct Pairs {
     const auto pairs = _mm256_maddubs_epi16(left, right);
     return hn::Add(sums, VI{_mm256_madd_epi16(pairs, _mm256_set1_epi16(1))});
 #else
-    const hn::Rebind<int16_t, hn::Half<D8>> d16;
+    const hn::Rebind<int16_t, hn::Half<D8> > d16;
     const hn::Half<D8> half;
-    const hn::RebindToSigned<hn::Half<D8>> half_signed;
-    const auto widened = [&](hn::Vec<hn::Half<D8>> part, bool is_signed) HWY_ATTR {
+    const hn::RebindToSigned<hn::Half<D8> > half_signed;
+    const auto widened = [&](hn::Vec<hn::Half<D8> > part, bool is_signed) HWY_ATTR {
       return is_signed ? hn::PromoteTo(d16, hn::BitCast(half_signed, part)) : hn::PromoteTo(d16, part);
     };
     VI rest = hn::Zero(DI());
@@ -91,13 +91,13 @@ struct Pairs {
   }
 };
 
-void dot_int8_highway(Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows,
-                         int64_t k, float* const* out) {
+void dot_int8_highway(Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows, int64_t k,
+                      float* const* out) {
   dot_int8_with<Pairs>(format, rows, count, lhs, lhs_rows, k, out);
 }
 
 void dot_int8_best(Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows, int64_t k,
-                      float* const* out) {
+                   float* const* out) {
 #if HWY_ARCH_X86 && HWY_TARGET == HWY_AVX3
   if (has_vnni()) return dot_int8_vnni(format, rows, count, lhs, lhs_rows, k, out);
 #endif
@@ -139,14 +139,14 @@ void quantize_activations(const float* row, int64_t k, std::byte* quantized) {
   HWY_DYNAMIC_DISPATCH(round_blocks)(row, k, quantized);
 }
 
-void dot_int8_rows(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows,
-                      int64_t k, float* const* out) {
+void dot_int8_rows(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows, int64_t k,
+                   float* const* out) {
   const auto parts = parts_of(lhs, lhs_rows, k);
   HWY_DYNAMIC_DISPATCH(dot_int8_best)(format, rows, count, parts.data(), lhs_rows, k, out);
 }
 
-void dot_int8_rows_by_highway(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs,
-                                 int lhs_rows, int64_t k, float* const* out) {
+void dot_int8_rows_by_highway(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows,
+                              int64_t k, float* const* out) {
   const auto parts = parts_of(lhs, lhs_rows, k);
   HWY_DYNAMIC_DISPATCH(dot_int8_highway)(format, rows, count, parts.data(), lhs_rows, k, out);
 }

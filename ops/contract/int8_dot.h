@@ -17,6 +17,6 @@ struct QuantizedRow {
 // dot_int8_rows by AVX-512 with VNNI, where has_vnni().
 bool has_vnni();
 void dot_int8_vnni(Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows, int64_t k,
-                      float* const* out);
+                   float* const* out);
 
 }  // namespace weft

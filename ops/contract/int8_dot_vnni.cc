@@ -28,7 +28,7 @@ struct Vnni {
 }  // namespace HWY_NAMESPACE
 
 void dot_int8_vnni(Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows, int64_t k,
-                      float* const* out) {
+                   float* const* out) {
   HWY_NAMESPACE::dot_int8_with<HWY_NAMESPACE::Vnni>(format, rows, count, lhs, lhs_rows, k, out);
 }
 

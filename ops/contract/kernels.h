@@ -23,15 +23,15 @@ void dot_rows(Format format, RowPointers rows, int64_t count, const float* const
 
 // --- The same with activations quantized to int8, in runs of 32 with a scale each.
 
-bool has_int8_kernel(Format format);  // of the rows: those of blocks
-size_t quantized_row_bytes(int64_t k);         // of one quantized row; k is a multiple of 32
+bool has_int8_kernel(Format format);    // of the rows: those of blocks
+size_t quantized_row_bytes(int64_t k);  // of one quantized row; k is a multiple of 32
 void quantize_activations(const float* row, int64_t k, std::byte* quantized);
 // A run that holds a NaN or an infinity makes every sum that it enters NaN.
-void dot_int8_rows(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows,
-                      int64_t k, float* const* out);
+void dot_int8_rows(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows, int64_t k,
+                   float* const* out);
 // The same by Highway's operations alone: dot_int8_rows uses instructions that Highway lacks, where the CPU has them.
-void dot_int8_rows_by_highway(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs,
-                                 int lhs_rows, int64_t k, float* const* out);
+void dot_int8_rows_by_highway(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows,
+                              int64_t k, float* const* out);
 
 // --- Many left-hand rows: these are packed once (for all threads), the right-hand rows are decoded by panels.
 

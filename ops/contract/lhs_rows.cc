@@ -8,8 +8,8 @@
 
 namespace weft {
 
-LhsRows::LhsRows(const KernelContext& context, const Region& region, const Source& source,
-                 std::vector<AxisId> row_axes, std::vector<AxisId> k_axes)
+LhsRows::LhsRows(const KernelContext& context, const Region& region, const Source& source, std::vector<AxisId> row_axes,
+                 std::vector<AxisId> k_axes)
     : region_(&region), row_axes_(std::move(row_axes)), k_axes_(std::move(k_axes)), reduced_(source.reduced) {
   if (source.reductions.size() > kMaxReductions) {
     throw Error("step '" + context.step.name + "': a prologue with more than 8 reductions");

@@ -84,17 +84,14 @@ ContractPass::ContractPass(const KernelContext& context, const Region& region, s
 }
 
 void ContractPass::lay_out(const KernelContext& context, int64_t max_column_unit) {
-  const auto shared = [this](size_t bytes) {
-    return std::exchange(shared_bytes_, shared_bytes_ + align_up(bytes));
-  };
+  const auto shared = [this](size_t bytes) { return std::exchange(shared_bytes_, shared_bytes_ + align_up(bytes)); };
   const auto own = [this](size_t bytes) { return std::exchange(thread_bytes_, thread_bytes_ + align_up(bytes)); };
   const int64_t max_rows = element_count(rows_, context.max_extents);
   int64_t widest = 1;  // expanded rows per row, all entries together
   size_t zero_bytes = 0;
   for (const Entry& entry : entries_) {
     widest += element_count(entry.summed, context.max_extents);
-    zero_bytes =
-        std::max(zero_bytes, static_cast<size_t>(lhs_[static_cast<size_t>(entry.lhs)].max_k) * sizeof(float));
+    zero_bytes = std::max(zero_bytes, static_cast<size_t>(lhs_[static_cast<size_t>(entry.lhs)].max_k) * sizeof(float));
   }
   zero_.resize(zero_bytes);
   const auto affordable = static_cast<int64_t>(kTileBytes / sizeof(float) / kPanelColumns) / widest / 12 * 12;
@@ -131,8 +128,7 @@ void ContractPass::lay_out(const KernelContext& context, int64_t max_column_unit
     }
   }
   // Tiles are wide where rows are few; see run().
-  const int64_t width =
-      align_up(std::max(max_column_unit, kPanelColumns), kPanelColumns);
+  const int64_t width = align_up(std::max(max_column_unit, kPanelColumns), kPanelColumns);
   for (Entry& entry : entries_) {
     const int64_t rows = chunk * std::max<int64_t>(element_count(entry.summed, context.max_extents), 1);
     const int64_t floats = std::max(rows * width, std::min(rows, kGemmRows) * kMaxColumns);

@@ -79,8 +79,8 @@ class ContractPass {
   void lay_out(const KernelContext& context, int64_t max_column_unit);
   void prepare(Job& job) const;
   void pack(Job& job) const;
-  void compute(Job& job, size_t entry, int64_t row_first, int64_t row_last, int64_t column_first,
-               int64_t column_last, int64_t stride) const;
+  void compute(Job& job, size_t entry, int64_t row_first, int64_t row_last, int64_t column_first, int64_t column_last,
+               int64_t stride) const;
   size_t packed_by(const Job& job, size_t entry) const;
 
   const Region* region_;

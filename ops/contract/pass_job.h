@@ -37,10 +37,10 @@ struct ContractPass::Job {
   int64_t rows = 0, columns = 0;
   bool alone = false;  // this thread prepares all that it needs itself
   std::array<LhsRun, kMaxContractions> lhs{};
-  std::array<const float*, kMaxContractions> matrix{};       // by lhs; null: in place
+  std::array<const float*, kMaxContractions> matrix{};         // by lhs; null: in place
   std::array<const std::byte*, kMaxContractions> quantized{};  // by lhs
-  std::array<RhsRun, kMaxContractions> rhs{};                // by entry
-  std::array<const RowOrder*, kMaxContractions> order{};     // by entry; null: one group in order
+  std::array<RhsRun, kMaxContractions> rhs{};                  // by entry
+  std::array<const RowOrder*, kMaxContractions> order{};       // by entry; null: one group in order
   std::array<int64_t, kMaxContractions> entry_rows{};
 
   const float* left(size_t index, int64_t row) const {

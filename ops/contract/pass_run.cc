@@ -42,8 +42,7 @@ void ContractPass::prepare(Job& job) const {
       job.order[i] = job.order[static_cast<size_t>(entry.order)];
       continue;
     }
-    auto* order =
-        reinterpret_cast<RowOrder*>(job.alone ? job.own + entry.own_order_at : job.shared + entry.order_at);
+    auto* order = reinterpret_cast<RowOrder*>(job.alone ? job.own + entry.own_order_at : job.shared + entry.order_at);
     job.order[i] = order;
     const int64_t chunk = row_chunk_ * (job.entry_rows[i] / job.rows);
     const int64_t chunks = (job.entry_rows[i] + chunk - 1) / chunk;
@@ -114,8 +113,7 @@ void ContractPass::pack(Job& job) const {
             if (tile % job.team.threads != job.team.thread) continue;
             const float* left[kMaxRowTile];
             const int64_t count = std::min(tile_rows, last - r);
-            for (int64_t m = 0; m < count; ++m)
-              left[m] = job.left(lhs, order != nullptr ? order[r + m].row : r + m);
+            for (int64_t m = 0; m < count; ++m) left[m] = job.left(lhs, order != nullptr ? order[r + m].row : r + m);
             gemm_pack(left, count, k, packed + r * k);
           }
         });
@@ -153,8 +151,7 @@ void ContractPass::compute(Job& job, size_t index, int64_t row_first, int64_t ro
 
   for_groups(order, origin, row_last * expansion, [&](int64_t first, int64_t last) {
     const auto row_at = [&](int64_t i) { return order != nullptr ? int64_t{order[i].row} : i; };
-    rhs.rows(order != nullptr ? order[first].choice : rhs.choice(first), column_first, columns, zero_.data(),
-             pointers);
+    rhs.rows(order != nullptr ? order[first].choice : rhs.choice(first), column_first, columns, zero_.data(), pointers);
     if (panels && (order == nullptr || last - first >= kGemmRows)) {
       for (int64_t j = 0; j < columns; j += kPanelColumns) {
         for (int64_t i = first; i < last; ++i) out[i - first] = sums + (row_at(i) - origin) * stride + j;
@@ -195,8 +192,8 @@ void ContractPass::compute(Job& job, size_t index, int64_t row_first, int64_t ro
   }
 }
 
-void ContractPass::run(const StepArgs& args, const Team& team, std::byte* shared, std::byte* own,
-                       int64_t column_unit, TileSink& sink) const {
+void ContractPass::run(const StepArgs& args, const Team& team, std::byte* shared, std::byte* own, int64_t column_unit,
+                       TileSink& sink) const {
   Job job{args, team, shared, own};
   job.rows = element_count(rows_, args.extents);
   job.columns = element_count(columns_, args.extents);
@@ -229,8 +226,7 @@ void ContractPass::run(const StepArgs& args, const Team& team, std::byte* shared
   const Range items = share(ranges * chunks, 1, team);
   for (int64_t item = items.first; item < items.last; ++item) {
     const int64_t column = item / chunks * width, row = item % chunks * row_chunk_;
-    const int64_t column_last = std::min(column + width, job.columns),
-                  row_last = std::min(row + row_chunk_, job.rows);
+    const int64_t column_last = std::min(column + width, job.columns), row_last = std::min(row + row_chunk_, job.rows);
     const float* sums[kMaxContractions];
     int64_t strides[kMaxContractions];
     for (size_t i = 0; i < entries_.size(); ++i) {

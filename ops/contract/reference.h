@@ -28,8 +28,8 @@ inline Table<double> contract(StepScope& scope, const Table<ScalarValue>& lhs, c
   return result;
 }
 
-// A row of activations in int8: in runs of 32, each element is the nearest (ties to even) of the whole multiples, -127 to
-// 127, of 1/127 of the run's largest magnitude. Which one is nearest is decided in f32. A run that holds a NaN or an
+// A row of activations in int8: in runs of 32, each element is the nearest (ties to even) of the whole multiples, -127
+// to 127, of 1/127 of the run's largest magnitude. Which one is nearest is decided in f32. A run that holds a NaN or an
 // infinity is NaN, one of magnitudes up to 1e-30 is 0.
 inline std::vector<double> quantized(const std::vector<float>& row) {
   std::vector<double> result;
@@ -52,8 +52,8 @@ inline std::vector<double> quantized(const std::vector<float>& row) {
 }
 
 // `lhs` with those rows quantized of which at most `most_rows` meet the same right-hand rows.
-inline Table<ScalarValue> quantized_rows(StepScope& scope, const Table<ScalarValue>& lhs, const Contraction& contraction,
-                                         int64_t most_rows) {
+inline Table<ScalarValue> quantized_rows(StepScope& scope, const Table<ScalarValue>& lhs,
+                                         const Contraction& contraction, int64_t most_rows) {
   // Where ids along a contracted axis choose the right-hand rows, each coordinate on it is a row of lhs.
   std::vector<AxisId> chosen_by;
   for (const ViewAxis& axis : scope.region.operands[static_cast<size_t>(contraction.rhs)].view) {

@@ -18,8 +18,7 @@ size_t element_bytes(Element element) { return element == Element::bool8 ? 1 : 4
 
 }  // namespace
 
-ContractRegion::ContractRegion(const KernelContext& context, const Region& region,
-                               std::span<const ValueId> outputs)
+ContractRegion::ContractRegion(const KernelContext& context, const Region& region, std::span<const ValueId> outputs)
     : region_(&region),
       outputs_(outputs.begin(), outputs.end()),
       threads_(context.threads),
@@ -57,9 +56,7 @@ ContractRegion::ContractRegion(const KernelContext& context, const Region& regio
       unit = std::max(unit, whole);
     }
   }
-  const auto take = [this](size_t bytes) {
-    return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes));
-  };
+  const auto take = [this](size_t bytes) { return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes)); };
   finish_at_ = take(epilogue_.scratch_bytes());
   size_t shared = 0;
   for (const std::vector<int>& group : groups) {
@@ -71,8 +68,7 @@ ContractRegion::ContractRegion(const KernelContext& context, const Region& regio
     shared = std::max(shared, stages_.back().pass.shared_bytes());
     thread_bytes_ = std::max(thread_bytes_, align_up(stages_.back().pass.thread_bytes()));
     if (fused_) continue;
-    const auto bytes =
-        static_cast<size_t>(element_count(stages_.back().axes, context.max_extents)) * sizeof(float);
+    const auto bytes = static_cast<size_t>(element_count(stages_.back().axes, context.max_extents)) * sizeof(float);
     for (size_t i = 0; i < group.size(); ++i) stages_.back().stored_at.push_back(take(bytes));
   }
   shared_at_ = take(shared);
@@ -86,8 +82,7 @@ ContractRegion::ContractRegion(const KernelContext& context, const Region& regio
   const size_t inner = fused_ ? column_axes_ : std::min<size_t>(region.axes.size(), 1);
   const std::vector<ScalarInstr>& code = region.body.program.code;
   body_is_sum_ = fused_ && code.size() == 1 && code.front().op == ScalarOp::contraction;
-  body_ =
-      SourceEvaluator(context.graph, region, region.body.program, region.axes, static_cast<int>(inner), provided);
+  body_ = SourceEvaluator(context.graph, region, region.body.program, region.axes, static_cast<int>(inner), provided);
   body_at_ = thread_bytes_;
   thread_bytes_ += align_up(body_.workspace_bytes());
   threads_at_ = take(thread_bytes_ * static_cast<size_t>(threads_));
@@ -104,7 +99,7 @@ class ContractRegion::Sink final : public TileSink {
     columns_ = element_count(axes.last(owner.column_axes_), args.extents);
     unit_ = element_count(axes.last(owner.unit_axes_), args.extents);
     out_ = static_cast<std::byte*>(owner.epilogue_.needed() ? owner.epilogue_.body(args, scratch + owner.finish_at_)
-                                                          : args.data[owner.outputs_.front()]);
+                                                            : args.data[owner.outputs_.front()]);
     bytes_ = element_bytes(owner.body_.type());
     if (slots != nullptr) {
       rows_out_ = static_cast<std::byte*>(rows_out);
@@ -116,8 +111,8 @@ class ContractRegion::Sink final : public TileSink {
 
   int64_t unit() const { return unit_; }
 
-  void tile(int64_t row_first, int64_t row_last, int64_t column_first, int64_t column_last,
-            const float* const* sums, const int64_t* stride) override {
+  void tile(int64_t row_first, int64_t row_last, int64_t column_first, int64_t column_last, const float* const* sums,
+            const int64_t* stride) override {
     const int64_t count = column_last - column_first;
     const size_t contractions = owner_.region_->contractions.size();
     std::array<int64_t, AxisSpace::kMax> at{};
@@ -143,7 +138,7 @@ class ContractRegion::Sink final : public TileSink {
       if (!owner_.finish_tiles_) continue;
       const int64_t first = r * (columns_ / unit_);
       owner_.epilogue_.finish_rows(args_, team_, scratch_ + owner_.finish_at_, first + column_first / unit_,
-                                 first + column_last / unit_);
+                                   first + column_last / unit_);
       if (slots_ == nullptr) continue;
       const auto* finished = static_cast<const std::byte*>(args_.data[owner_.outputs_.front()]);
       std::memcpy(stored, finished + static_cast<size_t>(r * columns_ + column_first) * bytes_,
@@ -171,8 +166,8 @@ namespace {
 class StoreSink final : public TileSink {
  public:
   StoreSink(float* const* out, size_t count, int64_t columns) : out_(out), count_(count), columns_(columns) {}
-  void tile(int64_t row_first, int64_t row_last, int64_t column_first, int64_t column_last,
-            const float* const* sums, const int64_t* stride) override {
+  void tile(int64_t row_first, int64_t row_last, int64_t column_first, int64_t column_last, const float* const* sums,
+            const int64_t* stride) override {
     const auto bytes = static_cast<size_t>(column_last - column_first) * sizeof(float);
     for (size_t i = 0; i < count_; ++i) {
       for (int64_t r = row_first; r < row_last; ++r) {
@@ -236,7 +231,7 @@ void ContractRegion::run_stages(const StepArgs& args, const Team& team, std::byt
     team.barrier();  // the stages share scratch
   }
   auto* body = static_cast<std::byte*>(epilogue_.needed() ? epilogue_.body(args, scratch + finish_at_)
-                                                        : args.data[outputs_.front()]);
+                                                          : args.data[outputs_.front()]);
   const size_t bytes = element_bytes(body_.type());
   const size_t outer_rank = region_->axes.empty() ? 0 : region_->axes.size() - 1;
   const AxisSpace outer({region_->axes.data(), outer_rank}, args.extents);
@@ -270,8 +265,7 @@ void ContractRegion::run_stages(const StepArgs& args, const Team& team, std::byt
   }
 }
 
-void ContractRegion::store_rows(const StepArgs& args, const Team& team, const int32_t* slots,
-                                void* rows_out) const {
+void ContractRegion::store_rows(const StepArgs& args, const Team& team, const int32_t* slots, void* rows_out) const {
   const int64_t rows = args.extents[region_->axes.front()];
   const auto width =
       static_cast<size_t>(element_count({region_->axes.data() + 1, region_->axes.size() - 1}, args.extents)) *

@@ -186,8 +186,7 @@ int64_t RhsRun::choice(int64_t r) const {
   return offset;
 }
 
-void RhsRun::rows(int64_t choice, int64_t first, int64_t count, const std::byte* zero,
-                  const std::byte** out) const {
+void RhsRun::rows(int64_t choice, int64_t first, int64_t count, const std::byte* zero, const std::byte** out) const {
   if (choice == kZero) {
     std::fill(out, out + count, zero);
     return;

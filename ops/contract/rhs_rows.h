@@ -17,8 +17,8 @@ namespace weft {
 
 class RhsRun;
 
-// Where a right-hand operand is laid out like that, or the packer has packed it like that, it is read in place; else it is copied to f32
-// on each run (values that are not weights and whose contracted axes are not their last ones).
+// Where a right-hand operand is laid out like that, or the packer has packed it like that, it is read in place; else it
+// is copied to f32 on each run (values that are not weights and whose contracted axes are not their last ones).
 //
 // A right-hand row is found by coordinates on the left-hand rows' axes (batch axes, and those that choose by ids)
 // and on the output axes.

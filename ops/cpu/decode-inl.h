@@ -42,9 +42,8 @@ HWY_INLINE VF half_to_float(hn::Vec<DU16> bits) {
   const hn::RebindToUnsigned<DF> du;
   const auto wide = hn::PromoteTo(du, bits);
   const auto top = hn::Set(du, 0x7c00);
-  const auto special =
-      hn::Or(hn::Or(hn::ShiftLeft<16>(hn::And(wide, hn::Set(du, 0x8000))), hn::Set(du, 0x7f800000)),
-             hn::ShiftLeft<13>(hn::And(wide, hn::Set(du, 0x3ff))));
+  const auto special = hn::Or(hn::Or(hn::ShiftLeft<16>(hn::And(wide, hn::Set(du, 0x8000))), hn::Set(du, 0x7f800000)),
+                              hn::ShiftLeft<13>(hn::And(wide, hn::Set(du, 0x3ff))));
   return hn::IfThenElse(hn::RebindMask(df, hn::Eq(hn::And(wide, top), top)), hn::BitCast(df, special), value);
 #else
   return value;
@@ -121,7 +120,7 @@ struct Unit<Format::q4_0> {
 };
 
 template <Format kFormat>
-inline constexpr bool kIsPlain = kFormat != Format::q8_0&& kFormat != Format::q4_0;
+inline constexpr bool kIsPlain = kFormat != Format::q8_0 && kFormat != Format::q4_0;
 
 // Decodes `elements` elements (whole blocks of the format) from `bytes` to `out`.
 template <Format kFormat>

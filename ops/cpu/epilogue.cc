@@ -53,8 +53,7 @@ Epilogue::Epilogue(const KernelContext& context, const Region& region, std::span
   }
   if (!region.post.empty()) {
     const ProvidedSource rotated{.op = ScalarOp::rotated};
-    post_ =
-        SourceEvaluator(context.graph, region, region.post, axes_, static_cast<int>(axes_.size()), {&rotated, 1});
+    post_ = SourceEvaluator(context.graph, region, region.post, axes_, static_cast<int>(axes_.size()), {&rotated, 1});
     reserve(post_at_, post_.workspace_bytes());
   }
   body_in_output_ = !selection_ && (region.post.empty() || region.post.type() == Element::f32);
@@ -98,7 +97,7 @@ void Epilogue::run(const StepArgs& args, const Team& team, std::byte* scratch) c
 }
 
 void Epilogue::finish_rows(const StepArgs& args, const Team& team, std::byte* scratch, int64_t first,
-                         int64_t last) const {
+                           int64_t last) const {
   if (first >= last) return;
   std::byte* thread = scratch + threads_at_ + static_cast<size_t>(team.thread) * thread_bytes_;
   float* values = body(args, scratch);
@@ -107,8 +106,7 @@ void Epilogue::finish_rows(const StepArgs& args, const Team& team, std::byte* sc
   const Shape shape = shape_at(rotation_->axis, args.extents);
   const int64_t begin = first * shape.extent * shape.inner;
   const void* rotated = values + begin;
-  std::byte* out =
-      selection_ ? reinterpret_cast<std::byte*>(values) : static_cast<std::byte*>(args.data[outputs_[0]]);
+  std::byte* out = selection_ ? reinterpret_cast<std::byte*>(values) : static_cast<std::byte*>(args.data[outputs_[0]]);
   const int64_t width = post_.type() == Element::bool8 ? 1 : 4;
   post_.bind(args, thread + post_at_)
       ->evaluate(begin, (last - first) * shape.extent * shape.inner, &rotated, out + begin * width);
@@ -147,8 +145,8 @@ void Epilogue::rotate(const StepArgs& args, std::byte* thread, float* body, int6
         rotation_table(table_position, frequencies, pairs, rotation_->scale, cosines, sines);
       }
       const int64_t row = (begin + i) / lines, line = (begin + i) % lines;
-      rotate_lines(body + row * shape.extent * shape.inner + line, shape.inner, width, pairs, rotation_->pairs,
-                   cosines, sines);
+      rotate_lines(body + row * shape.extent * shape.inner + line, shape.inner, width, pairs, rotation_->pairs, cosines,
+                   sines);
     }
   }
 }
@@ -188,7 +186,7 @@ void Epilogue::select(const StepArgs& args, const Team& team, std::byte* scratch
 
 // Few long lines: each thread finds the candidates of its part of every line, and one merges them.
 void Epilogue::select_split(const Shape& shape, int64_t k, const Team& team, std::byte* scratch, const float* values,
-                          float* out_values, int32_t* out_ids) const {
+                            float* out_values, int32_t* out_ids) const {
   const size_t slot_bytes = align_up(kInsertionLimit * 8) + kCacheLine;
   const auto slot = [&](int64_t line, int thread) {
     return scratch + candidates_at_ + static_cast<size_t>(line * team.threads + thread) * slot_bytes;
@@ -201,8 +199,7 @@ void Epilogue::select_split(const Shape& shape, int64_t k, const Team& team, std
   for (int64_t line = 0; line < shape.outer; ++line) {
     std::byte* at = slot(line, team.thread);
     TopK* top = new (at) TopK(room(at));
-    top->add(values + line * shape.extent + part.first, part.last - part.first, 1,
-             static_cast<int32_t>(part.first));
+    top->add(values + line * shape.extent + part.first, part.last - part.first, 1, static_cast<int32_t>(part.first));
   }
   team.barrier();
   if (team.thread >= shape.outer) return;

@@ -1,5 +1,5 @@
-// The epilogue of a region, which follows its body: the rotation, the `post` program, and the selection. Shared by the reduce and
-// contract kernels, and by append, which wraps them.
+// The epilogue of a region, which follows its body: the rotation, the `post` program, and the selection. Shared by the
+// reduce and contract kernels, and by append, which wraps them.
 #pragma once
 
 #include <cstddef>
@@ -53,7 +53,7 @@ class Epilogue {
   std::optional<Rotation> rotation_;
   std::optional<Selection> selection_;
   SourceEvaluator post_;
-  SourceEvaluator position_;  // the rows' positions, i32: over the axes before the rotated one, and after it
+  SourceEvaluator position_;             // the rows' positions, i32: over the axes before the rotated one, and after it
   bool position_varies_inside_ = false;  // with an axis after it
   std::vector<float> frequencies_;
   int64_t frequencies_extent_ = 0;  // of the rotated axis, for which frequencies_ are; 0: any

@@ -25,12 +25,13 @@ class WeightPacker {
                                 Format& format) = 0;
 };
 
-// Kernels are made by several threads at once, each for a separate plan; they may read the context, and nothing else that
-// changes.
+// Kernels are made by several threads at once, each for a separate plan; they may read the context, and nothing else
+// that changes.
 struct KernelContext {
   const GraphRecord& graph;
   const Step& step;
-  const int64_t* max_extents;  // by AxisId: the plan's limits; static axes have their extent. Key axes: longest sequence
+  const int64_t*
+      max_extents;  // by AxisId: the plan's limits; static axes have their extent. Key axes: longest sequence
   Precision precision = Precision::fast;
   int threads = 1;
   WeightPacker* packer = nullptr;
@@ -40,8 +41,8 @@ struct KernelContext {
 class CpuKernel {
  public:
   virtual ~CpuKernel() = default;
-  virtual std::string name() const = 0;        // as `explain` shows it: "contract/q8_0-f32 rows<=4"
-  virtual size_t scratch_bytes() const = 0;    // for the whole team, at the limits
+  virtual std::string name() const = 0;      // as `explain` shows it: "contract/q8_0-f32 rows<=4"
+  virtual size_t scratch_bytes() const = 0;  // for the whole team, at the limits
   // Called by every thread of the team; returns when this thread's share is done. Does its own barriers between
   // phases; the caller puts one after it. Allocates nothing and does not throw.
   virtual void run(const StepArgs& args, const Team& team) const = 0;

@@ -90,9 +90,7 @@ HWY_INLINE V8 fifth_bits(const uint8_t* from, int64_t part) {
   return hn::And(hn::VecFromMask(d, hn::Eq(hn::And(spread, bit), bit)), hn::Set(d, 16));
 }
 
-HWY_INLINE V8 minus(V8 bytes, int8_t less) {
-  return hn::Sub(bytes, hn::Set(D8(), static_cast<uint8_t>(less)));
-}
+HWY_INLINE V8 minus(V8 bytes, int8_t less) { return hn::Sub(bytes, hn::Set(D8(), static_cast<uint8_t>(less))); }
 
 HWY_INLINE V8 iq4_values(V8 nibble) {
   const D8 d;
@@ -247,13 +245,12 @@ struct Quants<Format::q5_k> : quants::SixBitPairs<176> {
 template <>
 struct Quants<Format::q6_k> : quants::Block256<210, 16, true, false> {
   static HWY_INLINE void scales(const uint8_t* block, float* scale, float*) {
-    quants::scaled<16>(reinterpret_cast<const int8_t*>(block + q6_k::kScales),
-                       quants::half_at(block + q6_k::kScale), scale);
+    quants::scaled<16>(reinterpret_cast<const int8_t*>(block + q6_k::kScales), quants::half_at(block + q6_k::kScale),
+                       scale);
   }
   static HWY_INLINE V8 get(const uint8_t* block, int64_t run, int64_t part) {
     const int64_t half = run / 4, in_half = run % 4;
-    const auto low =
-        quants::bits(block + q6_k::kLow + half * 64 + in_half % 2 * 32, part, -(in_half / 2 * 4), 15);
+    const auto low = quants::bits(block + q6_k::kLow + half * 64 + in_half % 2 * 32, part, -(in_half / 2 * 4), 15);
     const auto high = quants::bits(block + q6_k::kHigh + half * 32, part, 4 - in_half * 2, 48);
     return quants::minus(hn::Or(low, high), 32);
   }

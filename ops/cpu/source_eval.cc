@@ -19,8 +19,7 @@ constexpr int64_t kShortRun = 96;
 }  // namespace
 
 SourceEvaluator::SourceEvaluator(const GraphRecord& graph, const Region& region, const ScalarProgram& program,
-                                 std::span<const AxisId> loops, int inner,
-                                 std::span<const ProvidedSource> provided)
+                                 std::span<const AxisId> loops, int inner, std::span<const ProvidedSource> provided)
     : program_(program), loops_(loops.begin(), loops.end()), inner_(static_cast<size_t>(inner)) {
   const std::span<const ScalarInstr> sources = program_.sources();
   std::vector<bool> is_provided(sources.size(), false);
@@ -102,8 +101,7 @@ void SourceRun::collapse(const int64_t* extents) {
   if (e.inner_ == 1) {  // the extent may be unknown
     inner_rank_ = 1;
     for (size_t i = 0; i < e.loads_.size(); ++i) loads_[i].stride[0] = loads_[i].view.stride[outer];
-    for (size_t i = 0; i < e.indices_.size(); ++i)
-      indices_[i].inner = e.indices_[i].loop - static_cast<int>(outer);
+    for (size_t i = 0; i < e.indices_.size(); ++i) indices_[i].inner = e.indices_[i].loop - static_cast<int>(outer);
     inner_count_ = extents[e.loops_.back()];
     run_ = kUnlimited;
     return;

@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "core/record/graph.h"
-#include "ops/step.h"
-#include "ops/cpu/tile_machine.h"
 #include "core/record/view.h"
+#include "ops/cpu/tile_machine.h"
+#include "ops/step.h"
 
 namespace weft {
 

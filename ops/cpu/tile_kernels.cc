@@ -64,8 +64,8 @@ HWY_INLINE void Binary(Arguments s, const F& function) {
   if ((s.a.mask & s.b.mask) != 0) {
     const DF df;
     const auto *a = reinterpret_cast<const float*>(s.a.data), *b = reinterpret_cast<const float*>(s.b.data);
-    EachF32(s, [a, b, df, function](size_t i)
-                   HWY_ATTR { return function(hn::LoadU(df, a + i), hn::LoadU(df, b + i)); });
+    EachF32(s,
+            [a, b, df, function](size_t i) HWY_ATTR { return function(hn::LoadU(df, a + i), hn::LoadU(df, b + i)); });
     return;
   }
   EachF32(s, [a = s.a, b = s.b, function](size_t i) HWY_ATTR { return function(a.f32(i), b.f32(i)); });
@@ -205,8 +205,7 @@ void RunF32(ScalarOp op, const Arguments& s) {
 void RunI32(ScalarOp op, const Arguments& s) {
   const DI di;
   switch (op) {
-    case ScalarOp::neg:
-      return EachI32(s, [a = s.a, di](size_t i) HWY_ATTR { return hn::Sub(hn::Zero(di), a.i32(i)); });
+    case ScalarOp::neg: return EachI32(s, [a = s.a, di](size_t i) HWY_ATTR { return hn::Sub(hn::Zero(di), a.i32(i)); });
     case ScalarOp::abs: return EachI32(s, [a = s.a](size_t i) HWY_ATTR { return hn::Abs(a.i32(i)); });
     case ScalarOp::add: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Add(a, b); });
     case ScalarOp::sub: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Sub(a, b); });
@@ -296,9 +295,7 @@ void RunTileOperations(const TileProgram::Operation* operations, const uint16_t*
         });
         break;
       }
-      case TileProgram::Op::silu:
-        Unary(s, [df](VF a) HWY_ATTR { return hn::Mul(a, VectorSigmoid(df, a)); });
-        break;
+      case TileProgram::Op::silu: Unary(s, [df](VF a) HWY_ATTR { return hn::Mul(a, VectorSigmoid(df, a)); }); break;
       case TileProgram::Op::silu_mul:
         Binary(s, [df](VF a, VF b) HWY_ATTR { return hn::Mul(hn::Mul(a, VectorSigmoid(df, a)), b); });
         break;

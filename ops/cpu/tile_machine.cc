@@ -149,8 +149,7 @@ void TileProgram::add_operations(const ScalarProgram& program) {
 void TileProgram::allocate_registers() {
   std::vector<size_t> last_use(values_.size(), 0);
   for (size_t i = 0; i < operations_.size(); ++i) {
-    for (const uint16_t v : {operations_[i].a, operations_[i].b, operations_[i].c, operations_[i].out})
-      last_use[v] = i;
+    for (const uint16_t v : {operations_[i].a, operations_[i].b, operations_[i].c, operations_[i].out}) last_use[v] = i;
   }
   last_use[result_] = operations_.size();
   std::vector<int> free;

@@ -38,14 +38,12 @@ HWY_INLINE double SumBlocks(size_t n, const F& element) {
   return total;
 }
 
-void ReduceSum(const Stream& value, const TileSlot* factor_slot, int64_t base, size_t n,
-               TileReduction& reduction) {
+void ReduceSum(const Stream& value, const TileSlot* factor_slot, int64_t base, size_t n, TileReduction& reduction) {
   const size_t whole = n / kTileLanes * kTileLanes;
   double total;
   if (factor_slot != nullptr) {
     const Stream factor(*factor_slot, base);
-    total =
-        SumBlocks(whole, [&](VF sum, size_t i) HWY_ATTR { return hn::MulAdd(value.f32(i), factor.f32(i), sum); });
+    total = SumBlocks(whole, [&](VF sum, size_t i) HWY_ATTR { return hn::MulAdd(value.f32(i), factor.f32(i), sum); });
     for (size_t i = whole; i < n; ++i) {
       total += static_cast<double>(value.scalar<float>(i) * factor.scalar<float>(i));
     }

@@ -17,11 +17,11 @@ consteval auto why_not() {
   } else if constexpr (!(T::stage == Stage::leaf || T::stage == Stage::gathered)) {
     // at selects from stored values
     return because_of<refused<op::at, operand_is_an_expression, put_materialize_around_the_left_operand,
-                          because<left_has, typename T::axes>>>;
+                              because<left_has, typename T::axes>>>;
   } else if constexpr (!is_stored_view<K>) {
     // ids are a stored value
     return because_of<refused<op::at, operand_is_an_expression, put_materialize_around_the_right_operand,
-                          because<right_has, typename K::axes>>>;
+                              because<right_has, typename K::axes>>>;
   } else if constexpr (T::is_paged || K::is_paged) {
     // a cache is not a table
     return because_of<refused<op::at, cached_values_are_read_by_attention_only, because<left_has, typename T::axes>>>;

@@ -11,12 +11,10 @@ namespace weft {
 // out[ids' axes][row axes] = table[ids][row axes]; some ids are out of range.
 inline StepCase gather_case(std::vector<int64_t> id_extents, int64_t table_rows, std::vector<int64_t> row_extents,
                             Format format) {
-  CaseBuilder c(StepKind::map,
-                "gather of " + std::to_string(table_rows) + " " + std::string(name(format)) + " rows");
+  CaseBuilder c(StepKind::map, "gather of " + std::to_string(table_rows) + " " + std::string(name(format)) + " rows");
   std::vector<AxisId> id_axes, row_axes, axes;
   for (const int64_t extent : id_extents) id_axes.push_back(c.axis("id" + std::to_string(id_axes.size()), extent));
-  for (const int64_t extent : row_extents)
-    row_axes.push_back(c.axis("row" + std::to_string(row_axes.size()), extent));
+  for (const int64_t extent : row_extents) row_axes.push_back(c.axis("row" + std::to_string(row_axes.size()), extent));
   const AxisId table_axis = c.axis("table", table_rows);
   const int ids = c.operand(c.ids("ids", id_axes, -1, static_cast<int32_t>(table_rows) + 1));
   std::vector<AxisId> stored = {table_axis};

@@ -62,8 +62,8 @@ std::vector<std::byte> random_bytes(Format format, int64_t elements, const Fill&
   }
   if (block > 1) {
     const double magnitude = std::max(std::fabs(fill.low), std::fabs(fill.high));
-    random_blocks(format, count, static_cast<float>(magnitude), fill.nonfinite, [&] { return random.next(); },
-                  bytes.data());
+    random_blocks(
+        format, count, static_cast<float>(magnitude), fill.nonfinite, [&] { return random.next(); }, bytes.data());
     return bytes;
   }
   std::vector<float> floats(count);
@@ -156,12 +156,8 @@ ValueId CaseBuilder::weight(std::string name, std::vector<AxisId> axes, Format f
   return add(std::move(name), ValueKind::weight, format, std::move(axes), fill);
 }
 
-void CaseBuilder::set(ValueId value, std::vector<float> elements) {
-  contents_[value].floats = std::move(elements);
-}
-void CaseBuilder::set(ValueId value, std::vector<int32_t> elements) {
-  contents_[value].ints = std::move(elements);
-}
+void CaseBuilder::set(ValueId value, std::vector<float> elements) { contents_[value].floats = std::move(elements); }
+void CaseBuilder::set(ValueId value, std::vector<int32_t> elements) { contents_[value].ints = std::move(elements); }
 
 int32_t CaseBuilder::Pool::slot(int32_t sequence, int32_t token) const {
   const int32_t page = table[static_cast<size_t>(sequence * max_pages + token / spec.page_size)];
@@ -207,8 +203,7 @@ CaseCache CaseBuilder::cache(const CacheSpec& spec) {
   }
   if (static_cast<int64_t>(rows.size()) != extents_[spec.pos]) {
     throw Error("case '" + step_.name + "', cache '" + spec.name + "': " + std::to_string(rows.size()) +
-                " rows, but '" + graph_.axes[spec.pos].name + "' has extent " +
-                std::to_string(extents_[spec.pos]));
+                " rows, but '" + graph_.axes[spec.pos].name + "' has extent " + std::to_string(extents_[spec.pos]));
   }
   if (spec.shuffled_rows) shuffle(rows, random);
 
@@ -369,8 +364,7 @@ std::vector<std::byte> CaseBuilder::filled_cache(ValueId value) const {
     for (int32_t token = pool.first[static_cast<size_t>(s)]; token < present; ++token) {
       const auto slot = static_cast<size_t>(pool.slot(s, token));
       positions[slot] = pool.spec.first_position + token;
-      const std::vector<std::byte> row =
-          random_bytes(Format::f32, static_cast<int64_t>(width), pool.spec.fill, random);
+      const std::vector<std::byte> row = random_bytes(Format::f32, static_cast<int64_t>(width), pool.spec.fill, random);
       if (width != 0) std::memcpy(&floats[slot * width], row.data(), row.size());
     }
   }

@@ -88,8 +88,7 @@ struct CacheSpec {
   AxisId pos = kNoAxis;  // its extent must be the sum of the sequences' rows
   int32_t page_size = 4;
   std::vector<CaseSequence> sequences = {};
-  std::vector<std::vector<AxisId>> fields =
-      {};                      // axes after `key`, e.g. {{kv_head, head_dim}, {kv_head, value_dim}}
+  std::vector<std::vector<AxisId>> fields = {};  // axes after `key`, e.g. {{kv_head, head_dim}, {kv_head, value_dim}}
   bool shuffled_rows = false;  // rows of the sequences interleaved on `pos`, not one sequence after the other
   int32_t first_position = 0;  // of each sequence's first cached token
   int32_t skip_every = 0;      // n > 0: each n-th row has slot -1 (for appends)
@@ -154,8 +153,7 @@ class CaseBuilder {
     std::optional<std::vector<int32_t>> ints = std::nullopt;
   };
 
-  ValueId add(std::string name, ValueKind kind, Format format, std::vector<AxisId> axes, Fill fill,
-              int cache = -1);
+  ValueId add(std::string name, ValueKind kind, Format format, std::vector<AxisId> axes, Fill fill, int cache = -1);
   void finish_region();
   void add_output(std::vector<AxisId> axes, Element element, std::string name);
   int64_t element_count(ValueId value) const;
@@ -172,7 +170,7 @@ class CaseBuilder {
 
   struct Pool {  // of one cache
     CacheSpec spec;
-    std::vector<int32_t> table;    // [sequences][max_pages]
+    std::vector<int32_t> table;           // [sequences][max_pages]
     std::vector<int32_t> lengths, first;  // by sequence
     int32_t max_pages = 0;
     int32_t pool_pages = 0;

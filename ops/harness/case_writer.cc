@@ -23,8 +23,8 @@ std::string float_literal(float value) {
 }
 
 std::string fill_text(const Fill& fill) {
-  return "{.low = " + number(fill.low) + ", .high = " + number(fill.high) +
-         ", .nonfinite = " + number(fill.nonfinite) + "}";
+  return "{.low = " + number(fill.low) + ", .high = " + number(fill.high) + ", .nonfinite = " + number(fill.nonfinite) +
+         "}";
 }
 
 std::string format_text(Format format) {
@@ -87,8 +87,8 @@ std::string program_code(const ScalarProgram& program) {
 }
 
 CaseWriter::CaseWriter(StepKind kind, const std::string& name, uint64_t seed) : builder_(kind, name, seed) {
-  line("CaseBuilder c(StepKind::" + std::string(weft::name(kind)) + ", " + quoted(name) + ", " +
-       std::to_string(seed) + ")");
+  line("CaseBuilder c(StepKind::" + std::string(weft::name(kind)) + ", " + quoted(name) + ", " + std::to_string(seed) +
+       ")");
 }
 
 std::string CaseWriter::axis_text(AxisId axis) const { return axis == kNoAxis ? "kNoAxis" : axis_names_[axis]; }
@@ -101,8 +101,7 @@ std::string CaseWriter::list(const std::vector<AxisId>& axes) const {
 
 AxisId CaseWriter::axis(const std::string& name, int64_t extent) {
   const std::string unique = name + std::to_string(axis_names_.size());
-  line("[[maybe_unused]] const AxisId " + unique + " = c.axis(" + quoted(unique) + ", " + std::to_string(extent) +
-       ")");
+  line("[[maybe_unused]] const AxisId " + unique + " = c.axis(" + quoted(unique) + ", " + std::to_string(extent) + ")");
   axis_names_.push_back(unique);
   extents_.push_back(extent);
   return builder_.axis(unique, extent);
@@ -118,8 +117,8 @@ AxisId CaseWriter::key_axis(const std::string& name) {
 
 ValueId CaseWriter::input(const std::string& name, const std::vector<AxisId>& axes, Format format, Fill fill) {
   const std::string unique = name + std::to_string(value_names_.size());
-  line("const ValueId " + unique + " = c.input(" + quoted(unique) + ", " + list(axes) + ", " +
-       format_text(format) + ", " + fill_text(fill) + ")");
+  line("const ValueId " + unique + " = c.input(" + quoted(unique) + ", " + list(axes) + ", " + format_text(format) +
+       ", " + fill_text(fill) + ")");
   value_names_.push_back(unique);
   return builder_.input(unique, axes, format, fill);
 }
@@ -134,8 +133,8 @@ ValueId CaseWriter::ids(const std::string& name, const std::vector<AxisId>& axes
 
 ValueId CaseWriter::weight(const std::string& name, const std::vector<AxisId>& axes, Format format, Fill fill) {
   const std::string unique = name + std::to_string(value_names_.size());
-  line("const ValueId " + unique + " = c.weight(" + quoted(unique) + ", " + list(axes) + ", " +
-       format_text(format) + ", " + fill_text(fill) + ")");
+  line("const ValueId " + unique + " = c.weight(" + quoted(unique) + ", " + list(axes) + ", " + format_text(format) +
+       ", " + fill_text(fill) + ")");
   value_names_.push_back(unique);
   return builder_.weight(unique, axes, format, fill);
 }
@@ -143,14 +142,13 @@ ValueId CaseWriter::weight(const std::string& name, const std::vector<AxisId>& a
 CaseCache CaseWriter::cache(const CacheSpec& spec) {
   std::string sequences, fields;
   for (const CaseSequence& s : spec.sequences) {
-    sequences += (sequences.empty() ? "{" : ", {") + std::to_string(s.length) + ", " + std::to_string(s.rows) +
-                 ", " + std::to_string(s.shared_pages) + ", " + std::to_string(s.gone_pages) + "}";
+    sequences += (sequences.empty() ? "{" : ", {") + std::to_string(s.length) + ", " + std::to_string(s.rows) + ", " +
+                 std::to_string(s.shared_pages) + ", " + std::to_string(s.gone_pages) + "}";
   }
   for (const std::vector<AxisId>& axes : spec.fields) fields += (fields.empty() ? "" : ", ") + list(axes);
-  line("const CaseCache " + spec.name + " = c.cache({.name = " + quoted(spec.name) +
-       ", .key = " + axis_text(spec.key) + ", .pos = " + axis_text(spec.pos) +
-       ", .page_size = " + std::to_string(spec.page_size) + ", .sequences = {" + sequences + "}, .fields = {" +
-       fields + "}, .shuffled_rows = " + bool_text(spec.shuffled_rows) +
+  line("const CaseCache " + spec.name + " = c.cache({.name = " + quoted(spec.name) + ", .key = " + axis_text(spec.key) +
+       ", .pos = " + axis_text(spec.pos) + ", .page_size = " + std::to_string(spec.page_size) + ", .sequences = {" +
+       sequences + "}, .fields = {" + fields + "}, .shuffled_rows = " + bool_text(spec.shuffled_rows) +
        ", .first_position = " + std::to_string(spec.first_position) +
        ", .skip_every = " + std::to_string(spec.skip_every) + ", .fill = " + fill_text(spec.fill) + "})");
   const CaseCache cache = builder_.cache(spec);
@@ -179,16 +177,16 @@ int CaseWriter::operand(ValueId value, const std::vector<ViewAxis>& view) {
     } else if (axis.stored == axis.axis) {
       text += "whole(" + axis_text(axis.axis) + ")";
     } else {
-      text += "sliced(" + axis_text(axis.axis) + ", " + axis_text(axis.stored) + ", " +
-              std::to_string(axis.begin) + ")";
+      text +=
+          "sliced(" + axis_text(axis.axis) + ", " + axis_text(axis.stored) + ", " + std::to_string(axis.begin) + ")";
     }
   }
   line("c.operand(" + value_names_[value] + ", {" + text + "})");
   return builder_.operand(value, view);
 }
 
-std::string CaseWriter::source_arguments(const std::vector<AxisId>& axes, const ScalarProgram& program,
-                                         AxisId reduced, const std::vector<Reduction>& reductions) const {
+std::string CaseWriter::source_arguments(const std::vector<AxisId>& axes, const ScalarProgram& program, AxisId reduced,
+                                         const std::vector<Reduction>& reductions) const {
   std::string text = "(" + list(axes) + ", " + program_code(program);
   if (reduced != kNoAxis) {
     text += ", " + axis_text(reduced) + ", {";
@@ -227,8 +225,7 @@ void CaseWriter::rotation(const Rotation& rotation) {
   std::string frequencies = "nullptr";
   if (rotation.frequencies) {
     frequencies.clear();
-    for (const float f : *rotation.frequencies)
-      frequencies += (frequencies.empty() ? "" : ", ") + float_literal(f);
+    for (const float f : *rotation.frequencies) frequencies += (frequencies.empty() ? "" : ", ") + float_literal(f);
     frequencies = "std::make_shared<const std::vector<float>>(std::vector<float>{" + frequencies + "})";
   }
   line("c.rotation({.axis = " + axis_text(rotation.axis) +

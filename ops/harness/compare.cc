@@ -44,16 +44,16 @@ std::string place(const StepCase& step_case, ValueId value, size_t index) {
     const std::string& axis = step_case.graph.axes[record.axes[i]].name;
     const int64_t extent = step_case.extents[record.axes[i]];
     const bool slot = extent < 0;  // the key axis of a cache
-    text = (slot ? "slot" : axis) + " " + std::to_string(slot ? rest : rest % extent) +
-           (text.empty() ? "" : ", ") + text;
+    text =
+        (slot ? "slot" : axis) + " " + std::to_string(slot ? rest : rest % extent) + (text.empty() ? "" : ", ") + text;
     if (!slot) rest /= extent;
   }
   return "'" + record.name + "'[" + text + "]";
 }
 
 // How far the candidates chosen by two ids of a selection lie apart.
-double id_excess(const StepCase& step_case, const std::vector<double>& candidates, size_t index, int32_t a,
-                 int32_t b, const Allowed& allowed) {
+double id_excess(const StepCase& step_case, const std::vector<double>& candidates, size_t index, int32_t a, int32_t b,
+                 const Allowed& allowed) {
   const Region& region = step_case.step().regions.front();
   const Selection& selection = *region.selection;
   const ValueRecord& ids = step_case.graph.values[step_case.step().outputs.back()];

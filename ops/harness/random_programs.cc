@@ -67,8 +67,7 @@ Number unary(Random& random, const Number& x) {
     case 3:
       return smooth(ScalarOp::log, shifted({abs(x.scalar), x.bound, x.error}, 0.5f), 2, std::log(x.bound + 2) + 1);
     case 4:
-      return smooth(ScalarOp::sqrt, shifted({abs(x.scalar), x.bound, x.error}, 0.25f), 1,
-                    std::sqrt(x.bound + 0.25));
+      return smooth(ScalarOp::sqrt, shifted({abs(x.scalar), x.bound, x.error}, 0.25f), 1, std::sqrt(x.bound + 0.25));
     case 5: return smooth(ScalarOp::rsqrt, shifted({abs(x.scalar), x.bound, x.error}, 0.25f), 4, 2);
     case 6: return smooth(ScalarOp::tanh, x, 1, 1);
     case 7: return smooth(ScalarOp::sigmoid, x, 0.25, 1);

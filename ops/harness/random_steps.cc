@@ -17,9 +17,9 @@ class Generator : public AttentionParts {
 
   RandomStep run() {
     RandomStep result;
-    nonfinite_ = (kind_ == StepKind::map || kind_ == StepKind::reduce ||
-                  (kind_ == StepKind::contract && lhs_rounding_ == 0)) &&
-                 random_.chance(0.06);
+    nonfinite_ =
+        (kind_ == StepKind::map || kind_ == StepKind::reduce || (kind_ == StepKind::contract && lhs_rounding_ == 0)) &&
+        random_.chance(0.06);
     switch (kind_) {
       case StepKind::map: map(); break;
       case StepKind::reduce: reduce(); break;

@@ -56,7 +56,8 @@ class Parts {
     const auto number = [element](const ScalarValue& x) { return element == Element::f32 ? x.f : x.i; };
     (*this)(name, converted<ScalarValue, double>(table, number));
   }
-  void reductions(const std::string& prefix, const Source& source, const std::vector<Table<ScalarValue>>& tables) const {
+  void reductions(const std::string& prefix, const Source& source,
+                  const std::vector<Table<ScalarValue>>& tables) const {
     for (size_t i = 0; i < tables.size(); ++i) {
       const Reduction& reduction = source.reductions[i];
       const bool ids = reduction.op == ReduceOp::argmax;
@@ -160,9 +161,7 @@ void run(const GraphRecord& graph, const Step& step, const StepArgs& args, const
 
 }  // namespace
 
-void run_reference(const GraphRecord& graph, const Step& step, const StepArgs& args) {
-  run(graph, step, args, {}, {});
-}
+void run_reference(const GraphRecord& graph, const Step& step, const StepArgs& args) { run(graph, step, args, {}, {}); }
 
 void run_reference(const GraphRecord& graph, const Step& step, const StepArgs& args, const VisitPart& visit) {
   run(graph, step, args, visit, {});
@@ -180,8 +179,8 @@ std::vector<StepPart> parts_of(const GraphRecord& graph, const Step& step) {
   for (size_t i = 0; i < step.regions.size(); ++i) {
     StepScope scope(graph, step.regions[i], args);
     evaluate_region(scope, Parts(step.outputs[i], [&](const StepPart& part) {
-      parts.push_back({part.value, part.name, part.axes, {}, {}});
-    }));
+                      parts.push_back({part.value, part.name, part.axes, {}, {}});
+                    }));
   }
   return parts;
 }

@@ -16,12 +16,12 @@ namespace weft {
 void run_reference(const GraphRecord& graph, const Step& step, const StepArgs& args);
 
 // What a step computes on the way to a result: "lhs.0" (the prologue of a contraction, if it is more than an operand),
-// "lhs.0.reduction.0", "contraction.0", "reduction.0", "body" ("score" before a softmax), "softmax", "weighted", "rotated"
-// and "candidates" (of a selection).
+// "lhs.0.reduction.0", "contraction.0", "reduction.0", "body" ("score" before a softmax), "softmax", "weighted",
+// "rotated" and "candidates" (of a selection).
 struct StepPart {
-  ValueId value = kNoValue;          // the output that it leads to
+  ValueId value = kNoValue;  // the output that it leads to
   std::string name;
-  std::vector<AxisId> axes;          // from slow to fast
+  std::vector<AxisId> axes;  // from slow to fast
   std::vector<int64_t> extents;
   std::vector<double> elements;
 };

@@ -19,12 +19,13 @@ struct StepScope {
   std::vector<int64_t> coordinate;  // by AxisId; those of the axes of the loops around
 
   StepScope(const GraphRecord& graph_record, const Region& its_region, const StepArgs& step_args)
-      : graph(graph_record), region(its_region), args(step_args), cache(cache_of(graph, region)),
+      : graph(graph_record),
+        region(its_region),
+        args(step_args),
+        cache(cache_of(graph, region)),
         coordinate(graph_record.axes.size(), 0) {}
 
-  bool is_cached_key(AxisId axis) const {
-    return cache >= 0 && graph.caches[static_cast<size_t>(cache)].key == axis;
-  }
+  bool is_cached_key(AxisId axis) const { return cache >= 0 && graph.caches[static_cast<size_t>(cache)].key == axis; }
   const PageTable& pages() const { return args.pages[cache]; }
 
   // The sequence of the cache that the current `pos` coordinate belongs to; -1 if there is none.

@@ -47,9 +47,7 @@ class CasePacker : public WeightPacker {
     std::vector<float> decoded(count);
     decode_row(value.format, data, count, decoded.data());
     std::vector<size_t> order;
-    const auto is_packed = [&](const ViewAxis& v) {
-      return v.gather < 0 && contains(axes, v.axis);
-    };
+    const auto is_packed = [&](const ViewAxis& v) { return v.gather < 0 && contains(axes, v.axis); };
     for (size_t i = 0; i < operand.view.size(); ++i) {
       if (!is_packed(operand.view[i])) order.push_back(i);
     }

@@ -25,9 +25,7 @@ class ScalarBuilder {
  public:
   Scalar load(int operand, Element type = Element::f32) { return source(ScalarOp::load, type, operand); }
   Scalar index(AxisId axis) { return source(ScalarOp::index, Element::i32, axis); }
-  Scalar reduction(int reduction, Element type = Element::f32) {
-    return source(ScalarOp::reduction, type, reduction);
-  }
+  Scalar reduction(int reduction, Element type = Element::f32) { return source(ScalarOp::reduction, type, reduction); }
   Scalar contraction(int contraction = 0) { return source(ScalarOp::contraction, Element::f32, contraction); }
   Scalar rotated() { return source(ScalarOp::rotated, Element::f32, 0); }
   Scalar constant(float value);
@@ -68,11 +66,13 @@ inline Scalar floor(const Scalar& a) { return apply(ScalarOp::floor, a); }
 #define WEFT_SCALAR_BINARY(function, op)                                                         \
   inline Scalar function(const Scalar& a, const Scalar& b) { return apply(ScalarOp::op, a, b); } \
   template <class Number>                                                                        \
-  requires std::is_arithmetic_v<Number> Scalar function(const Scalar& a, Number b) {             \
+    requires std::is_arithmetic_v<Number>                                                        \
+  Scalar function(const Scalar& a, Number b) {                                                   \
     return apply(ScalarOp::op, a, constant_like(a, static_cast<double>(b)));                     \
   }                                                                                              \
   template <class Number>                                                                        \
-  requires std::is_arithmetic_v<Number> Scalar function(Number a, const Scalar& b) {             \
+    requires std::is_arithmetic_v<Number>                                                        \
+  Scalar function(Number a, const Scalar& b) {                                                   \
     return apply(ScalarOp::op, constant_like(b, static_cast<double>(a)), b);                     \
   }
 WEFT_SCALAR_BINARY(operator+, add)

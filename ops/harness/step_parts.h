@@ -259,8 +259,7 @@ class StepParts {
     }
     constexpr ReduceOp kOps[] = {ReduceOp::sum, ReduceOp::mean, ReduceOp::max};
     Number result = reduction(source, kOps[random_.below(3)], x);
-    if (random_.chance(0.3))
-      result = add(result, reduction(source, kOps[random_.below(3)], tree(s, all, {result})));
+    if (random_.chance(0.3)) result = add(result, reduction(source, kOps[random_.below(3)], tree(s, all, {result})));
     return inside ? add(x, result) : result;
   }
 

@@ -30,12 +30,11 @@ inline StepCase residual_case(int64_t rows, int64_t columns) {
 
 // x * scale[embed] + bias in a storage format + gain[pos], and a coordinate: broadcast over either axis.
 inline StepCase broadcast_case(int64_t rows, int64_t columns, Format format, double nonfinite = 0) {
-  CaseBuilder c(StepKind::map, "broadcast " + std::string(name(format)) + " " + std::to_string(rows) + "x" +
-                                   std::to_string(columns));
+  CaseBuilder c(StepKind::map,
+                "broadcast " + std::string(name(format)) + " " + std::to_string(rows) + "x" + std::to_string(columns));
   const AxisId pos = c.axis("pos", rows), embed = c.axis("embed", columns);
   const int x = c.operand(c.input("x", {pos, embed}, Format::f32, {.nonfinite = nonfinite}));
-  const int scale = c.operand(c.weight("scale", {embed})),
-            bias = c.operand(c.weight("bias", {pos, embed}, format));
+  const int scale = c.operand(c.weight("scale", {embed})), bias = c.operand(c.weight("bias", {pos, embed}, format));
   const int gain = c.operand(c.input("gain", {pos}));
   ScalarBuilder s;
   const Scalar place = cast(s.index(embed) % 5 - s.index(pos), Element::f32);
@@ -45,8 +44,8 @@ inline StepCase broadcast_case(int64_t rows, int64_t columns, Format format, dou
 
 // Reads a value whose axes are stored in another order, and a slice of a third.
 inline StepCase transposed_case(int64_t rows, int64_t columns, Format format) {
-  CaseBuilder c(StepKind::map, "transposed " + std::string(name(format)) + " " + std::to_string(rows) + "x" +
-                                   std::to_string(columns));
+  CaseBuilder c(StepKind::map,
+                "transposed " + std::string(name(format)) + " " + std::to_string(rows) + "x" + std::to_string(columns));
   const AxisId pos = c.axis("pos", rows), embed = c.axis("embed", columns);
   const AxisId wide = c.axis("wide", columns + 3);
   const int x = c.operand(c.input("x", {pos, embed}));
@@ -131,8 +130,7 @@ inline std::vector<StepCase> degenerate_map_cases() {
   for (const Format format : {Format::f32, Format::i32, Format::bool8}) {
     CaseBuilder c(StepKind::map, "copy " + std::string(name(format)));
     const AxisId pos = c.axis("pos", 3), embed = c.axis("embed", 100);
-    const ValueId value =
-        format == Format::i32 ? c.ids("x", {embed, pos}, -9, 9) : c.input("x", {embed, pos}, format);
+    const ValueId value = format == Format::i32 ? c.ids("x", {embed, pos}, -9, 9) : c.input("x", {embed, pos}, format);
     const int x = c.operand(value);
     ScalarBuilder s;
     c.body({pos, embed}, s.finish(s.load(x, c.element(x))));

@@ -90,8 +90,8 @@ consteval auto why_not_unary() {
     return refused_before;
   } else if constexpr (A::stage == Stage::attention || A::stage == Stage::weights) {
     // this needs two steps
-    return because_of<refused<Op, completion<A>, put_materialize_around_the_operand,
-                              because<it_has, typename A::axes>>>;
+    return because_of<
+        refused<Op, completion<A>, put_materialize_around_the_operand, because<it_has, typename A::axes>>>;
   } else if constexpr (!(std::same_as<typename A::element, f32> ||
                          (OfIntsToo && std::same_as<typename A::element, i32>))) {
     // this function is of f32; cast<f32>(x) converts

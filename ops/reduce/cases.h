@@ -32,8 +32,7 @@ inline StepCase softmax_case(std::vector<int64_t> extents, size_t along, bool ma
   ScalarBuilder first, second, map;
   const auto value = [&](ScalarBuilder& s) {
     if (!masked) return s.load(x);
-    return where(s.index(axes[along == 0 ? 1 : 0]) > 0, s.load(x),
-                 s.constant(-std::numeric_limits<float>::infinity()));
+    return where(s.index(axes[along == 0 ? 1 : 0]) > 0, s.load(x), s.constant(-std::numeric_limits<float>::infinity()));
   };
   const ScalarProgram largest = first.finish(value(first));
   const ScalarProgram sum = second.finish(exp(value(second) - second.reduction(0)));

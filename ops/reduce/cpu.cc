@@ -79,8 +79,7 @@ class ReduceKernel : public CpuKernel {
       body_ = SourceEvaluator(context.graph, region, source.program, row_axes_, static_cast<int>(row_axes_.size()),
                               provided);
     } else {
-      body_ =
-          SourceEvaluator(context.graph, region, source.program, keeps_axis_ ? loops : row_axes_, inner, provided);
+      body_ = SourceEvaluator(context.graph, region, source.program, keeps_axis_ ? loops : row_axes_, inner, provided);
     }
 
     const auto reserve = [this](size_t& where, size_t bytes) {
@@ -103,7 +102,7 @@ class ReduceKernel : public CpuKernel {
   void run(const StepArgs& args, const Team& team) const override {
     std::byte* thread = args.scratch + threads_at_ + static_cast<size_t>(team.thread) * thread_bytes_;
     auto* out = static_cast<std::byte*>(epilogue_.needed() ? static_cast<void*>(epilogue_.body(args, args.scratch))
-                                                         : args.data[output_]);
+                                                           : args.data[output_]);
     if (reduced_ == kNoAxis) {
       run_map(args, team, thread, out);
     } else if (by_rows_) {
@@ -191,8 +190,7 @@ class ReduceKernel : public CpuKernel {
     RowCounter row(row_axes_, args.extents, mine.first);
     const int64_t row_bytes = extent * out_width();
     // Rows whose results are kept until they are mapped or finished together.
-    const int64_t block =
-        keeps_axis_ ? std::max<int64_t>(1, kBlockElements / std::max<int64_t>(extent, 1)) : kTile;
+    const int64_t block = keeps_axis_ ? std::max<int64_t>(1, kBlockElements / std::max<int64_t>(extent, 1)) : kTile;
     for (int64_t first = mine.first; first < mine.last; first += block) {
       const int64_t last = std::min(mine.last, first + block);
       for (int64_t r = first; r < last; ++r, row.next()) {
@@ -232,10 +230,8 @@ class ReduceKernel : public CpuKernel {
     auto* int_best = reinterpret_cast<int32_t*>(best);
     std::fill_n(sums, n, 0.0);
     std::fill_n(index, n, -1);
-    if (floats)
-      std::fill_n(best, n, -std::numeric_limits<float>::infinity());
-    else
-      std::fill_n(int_best, n, adds ? 0 : std::numeric_limits<int32_t>::min());
+    if (floats) std::fill_n(best, n, -std::numeric_limits<float>::infinity());
+    else std::fill_n(int_best, n, adds ? 0 : std::numeric_limits<int32_t>::min());
     for (int64_t r = 0; r < extent; ++r) {
       row.at()[split_] = r;
       run->set_row(row.at());
@@ -286,8 +282,7 @@ class ReduceKernel : public CpuKernel {
       RowCounter row(all.first(split_), args.extents, outer);
       for (size_t i = 0; i < reductions_.size(); ++i) {
         uint32_t* result = results + i * kTile;
-        reduce_columns(reductions_[i], runs[i], row, extent, first, n, provided.data(), thread + columns_at_,
-                       result);
+        reduce_columns(reductions_[i], runs[i], row, extent, first, n, provided.data(), thread + columns_at_, result);
         provided[i] = result;
       }
       const int64_t width = out_width();

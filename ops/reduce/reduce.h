@@ -34,15 +34,16 @@ consteval auto why_not_reducible() {
     return why;
   } else if constexpr (E::stage == Stage::contraction) {
     // reducing a contraction takes a second step
-    return because_of<refused<Op, operand_is_a_contraction, put_materialize_around_the_operand,
-                          because<it_has, typename E::axes>>>;
+    return because_of<
+        refused<Op, operand_is_a_contraction, put_materialize_around_the_operand, because<it_has, typename E::axes>>>;
   } else if constexpr (E::stage == Stage::rotated) {
     // reducing a rotated value takes a second step
-    return because_of<refused<Op, operand_is_a_rotation, put_materialize_around_the_operand,
-                          because<it_has, typename E::axes>>>;
+    return because_of<
+        refused<Op, operand_is_a_rotation, put_materialize_around_the_operand, because<it_has, typename E::axes>>>;
   } else if constexpr (E::stage == Stage::norm && !std::same_as<typename E::along, A>) {
     // one step reduces along one axis
-    return because_of<refused<Op, reduced_along<A>, operand_is_a_norm, reduced_along<typename E::along>, put_materialize_around_the_operand>>;
+    return because_of<refused<Op, reduced_along<A>, operand_is_a_norm, reduced_along<typename E::along>,
+                              put_materialize_around_the_operand>>;
   } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention) {
     // this needs two steps
     return because_of<refused<Op, completion<E>, put_materialize_around_the_operand>>;
@@ -83,7 +84,7 @@ consteval auto why_no_parameter() {
   } else if constexpr (!is_subset<typename W::axes, typename X::axes>) {
     // the weight has an axis that the value lacks
     return because_of<refused<op::norm, because<left_operand_lacks, subtract_axes<typename W::axes, typename X::axes>>,
-                          because<left_has, typename X::axes>>>;
+                              because<left_has, typename X::axes>>>;
   } else {
     return allowed;
   }
@@ -137,7 +138,7 @@ template <Axis A, Symbolic X, Symbolic W>
 auto rms_norm(const X& x, const W& weight, float eps) {
   using E = expr_of<X>;
   using Why = why_of<decltype(first_refusal(reduce_detail::why_not_reducible<op::norm, A, E>(),
-                                 reduce_detail::why_no_parameter<E, expr_of<W>>()))>;
+                                            reduce_detail::why_no_parameter<E, expr_of<W>>()))>;
   static_assert(Why::value, "refused: see this error's types");
   if constexpr (!is_allowed<Why>) {
     return Refused{};
@@ -163,14 +164,14 @@ template <Axis A, Symbolic X, Symbolic W, Symbolic B>
 auto layer_norm(const X& x, const W& weight, const B& bias, float eps) {
   using E = expr_of<X>;
   using Why = why_of<decltype(first_refusal(reduce_detail::why_not_reducible<op::norm, A, E>(),
-                                 reduce_detail::why_no_parameter<E, expr_of<W>>(),
-                                 reduce_detail::why_no_parameter<E, expr_of<B>>()))>;
+                                            reduce_detail::why_no_parameter<E, expr_of<W>>(),
+                                            reduce_detail::why_no_parameter<E, expr_of<B>>()))>;
   static_assert(Why::value, "refused: see this error's types");
   if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
-    return Expr<f32, typename E::axes, Stage::norm, A>{layer_norm_node(
-        &axis_info<A>, as_expr(x).node, as_expr(weight).node, as_expr(bias).node, eps)};
+    return Expr<f32, typename E::axes, Stage::norm, A>{
+        layer_norm_node(&axis_info<A>, as_expr(x).node, as_expr(weight).node, as_expr(bias).node, eps)};
   }
 }
 template <Axis A, Symbolic X>

@@ -49,9 +49,8 @@ Table<ScalarValue> evaluate_source(StepScope& scope, const Source& source, Resul
   results.reductions.clear();
   for (const Reduction& reduction : source.reductions) {
     Table<ScalarValue> table(scope, outer);
-    for_each(scope, outer, [&] {
-      table.at(scope) = reduce_here(scope, reduction.op, reduction.program, source.reduced, results);
-    });
+    for_each(scope, outer,
+             [&] { table.at(scope) = reduce_here(scope, reduction.op, reduction.program, source.reduced, results); });
     results.reductions.push_back(std::move(table));
   }
   Table<ScalarValue> result = map(scope, source.axes, source.program, results);

@@ -61,8 +61,8 @@ inline StepCase rotation_case(const RotationShape& shape) {
 }
 
 // Queries of a projection. `inner` puts the head axes after the rotated one.
-inline StepCase rotated_projection_case(int64_t rows, int64_t heads, int64_t group, int64_t head_dim,
-                                        Format format, bool inner, bool post) {
+inline StepCase rotated_projection_case(int64_t rows, int64_t heads, int64_t group, int64_t head_dim, Format format,
+                                        bool inner, bool post) {
   CaseBuilder c(StepKind::contract, std::string("rotated ") + (inner ? "inner " : "") + (post ? "post " : "") +
                                         "rows " + std::to_string(rows) + " heads " + std::to_string(heads) + "x" +
                                         std::to_string(group) + "x" + std::to_string(head_dim));
@@ -102,13 +102,8 @@ inline std::vector<StepCase> rotation_cases() {
     }
     shapes.push_back({{7}, 0, {}, pairs, 2});
     shapes.push_back({{8}, 0, {}, pairs});
-    shapes.push_back({.extents = {3, 3, 64},
-                      .rotated = 2,
-                      .pairs = pairs,
-                      .post = true,
-                      .scale = 1.5f,
-                      .base = 500,
-                      .choices = 2});
+    shapes.push_back(
+        {.extents = {3, 3, 64}, .rotated = 2, .pairs = pairs, .post = true, .scale = 1.5f, .base = 500, .choices = 2});
   }
   std::vector<StepCase> cases;
   for (const RotationShape& shape : shapes) cases.push_back(rotation_case(shape));

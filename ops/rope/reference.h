@@ -22,9 +22,8 @@ inline Table<double> rotate(StepScope& scope, const Table<double>& from, const R
       const bool half_split = rotation.pairs == RopePairs::half_split;
       const int64_t first = half_split ? i : 2 * i;
       const int64_t second = half_split ? i + pairs : 2 * i + 1;
-      const float frequency =
-          given ? (*rotation.frequencies)[static_cast<size_t>(i)]
-                : static_cast<float>(rope_frequency(static_cast<double>(rotation.base), i, extent));
+      const float frequency = given ? (*rotation.frequencies)[static_cast<size_t>(i)]
+                                    : static_cast<float>(rope_frequency(static_cast<double>(rotation.base), i, extent));
       const float angle = position * frequency;
       const double c = std::cos(static_cast<double>(angle)), s = std::sin(static_cast<double>(angle));
       at = first;

@@ -23,24 +23,24 @@ consteval auto why_not() {
     return because_of<refused<op::rope, operand_lacks<A>, because<it_has, typename E::axes>>>;
   } else if constexpr (!std::same_as<typename E::element, f32> || !std::same_as<typename I::element, i32>) {
     // rope turns f32 by i32 positions
-    return because_of<refused<op::rope, wanted<f32>, found<typename E::element>, wanted<i32>,
-                          found<typename I::element>>>;
+    return because_of<
+        refused<op::rope, wanted<f32>, found<typename E::element>, wanted<i32>, found<typename I::element>>>;
   } else if constexpr (!is_stored_view<I>) {
     // positions are a stored value
     return because_of<refused<op::rope, operand_is_an_expression, put_materialize_around_the_right_operand,
-                          because<right_has, typename I::axes>>>;
+                              because<right_has, typename I::axes>>>;
   } else if constexpr (!is_subset<typename I::axes, remove_axes<typename E::axes, A>>) {
     // the positions' axes must be among the other axes of the value
     return because_of<refused<op::rope, because<left_operand_lacks, subtract_axes<typename I::axes, typename E::axes>>,
-                          because<left_has, typename E::axes>, because<right_has, typename I::axes>>>;
+                              because<left_has, typename E::axes>, because<right_has, typename I::axes>>>;
   } else if constexpr (E::stage == Stage::rotated) {
     // one step rotates once
     return because_of<refused<op::rope, operand_is_a_rotation, put_materialize_around_the_left_operand,
-                          because<left_has, typename E::axes>>>;
+                              because<left_has, typename E::axes>>>;
   } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::is_paged) {
     // this needs two steps
-    return because_of<refused<op::rope, completion<E>, put_materialize_around_the_left_operand,
-                          because<left_has, typename E::axes>>>;
+    return because_of<
+        refused<op::rope, completion<E>, put_materialize_around_the_left_operand, because<left_has, typename E::axes>>>;
   } else {
     return allowed;
   }

@@ -9,12 +9,11 @@
 namespace weft {
 
 // The k largest along axis `along`; k = 0: argmax, ids only. Few different values, so that there are ties.
-inline StepCase selection_case(std::vector<int64_t> extents, size_t along, int64_t k, bool values,
-                               double nonfinite = 0, bool ties = false) {
+inline StepCase selection_case(std::vector<int64_t> extents, size_t along, int64_t k, bool values, double nonfinite = 0,
+                               bool ties = false) {
   std::string shape;
   for (const int64_t extent : extents) shape += " " + std::to_string(extent);
-  CaseBuilder c(StepKind::reduce,
-                "top " + std::to_string(k) + " along axis " + std::to_string(along) + " of" + shape);
+  CaseBuilder c(StepKind::reduce, "top " + std::to_string(k) + " along axis " + std::to_string(along) + " of" + shape);
   std::vector<AxisId> axes;
   for (const int64_t extent : extents) axes.push_back(c.axis("a" + std::to_string(axes.size()), extent));
   const AxisId choice = k > 0 ? c.axis("choice", k) : kNoAxis;

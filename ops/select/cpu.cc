@@ -64,8 +64,8 @@ void TopK::add(const float* data, int64_t count, int64_t stride, int32_t first_i
   for (; i < count && count_ < k_; ++i) insert(ordered(data[i * stride]), first_id + static_cast<int32_t>(i));
   if (stride == 1) {
     while (i < count) {
-      i = static_cast<int64_t>(HWY_DYNAMIC_DISPATCH(FindAbove)(data, static_cast<size_t>(i),
-                                                               static_cast<size_t>(count), values_[k_ - 1]));
+      i = static_cast<int64_t>(
+          HWY_DYNAMIC_DISPATCH(FindAbove)(data, static_cast<size_t>(i), static_cast<size_t>(count), values_[k_ - 1]));
       if (i < count) insert(data[i], first_id + static_cast<int32_t>(i));
       ++i;
     }

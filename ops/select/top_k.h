@@ -31,8 +31,8 @@ consteval auto why_not() {
   if constexpr (is_refused<E>) {
     return refused_before;
   } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::is_paged) {
-    return because_of<refused<Op, completion<E>, put_materialize_around_the_operand,
-                              because<it_has, typename E::axes>>>;
+    return because_of<
+        refused<Op, completion<E>, put_materialize_around_the_operand, because<it_has, typename E::axes>>>;
   } else {
     return reduce_detail::why_not<Op, A, E>();
   }

@@ -33,7 +33,8 @@ struct ConvertedTensor {
 
 // `type`: F32, F16 or BF16 for matrices; by default the type in which each is stored (F32 where its parts differ).
 // Vectors and routers become F32. The model's checkpoint must have been opened for conversion.
-std::vector<ConvertedTensor> convert_tensors(const LanguageModel& model, const std::shared_ptr<const Checkpoint>& checkpoint,
+std::vector<ConvertedTensor> convert_tensors(const LanguageModel& model,
+                                             const std::shared_ptr<const Checkpoint>& checkpoint,
                                              std::optional<Format> type);
 
 // general.* and the architecture's keys. Tensors are those of convert_tensors. Throws Error that names an option

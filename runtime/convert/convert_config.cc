@@ -75,8 +75,7 @@ void set_rope(const ModelConfig& config, const std::string& prefix, int64_t dims
     const auto m = given("rope.scaling.mscale"), all = given("rope.scaling.mscale_all_dim");
     double magnitude = yarn_magnitude(factor);
     if (m && all) {
-      magnitude =
-          yarn_magnitude(factor, static_cast<double>(*m)) / yarn_magnitude(factor, static_cast<double>(*all));
+      magnitude = yarn_magnitude(factor, static_cast<double>(*m)) / yarn_magnitude(factor, static_cast<double>(*all));
     }
     if (const auto stated = given("rope.scaling.attn_factor")) magnitude = static_cast<double>(*stated);
     const double share = magnitude / yarn_magnitude(factor);
@@ -162,8 +161,9 @@ GgufMetadata convert_config(const LanguageModel& model, const std::shared_ptr<co
   metadata.set("general.architecture", architecture);
   metadata.set("general.type", "model");
   metadata.set("general.name", checkpoint->name());
-  metadata.set("general.size_label",
-               size_label(tensors, experts == declared.config.end() ? 0 : static_cast<size_t>(config.count("expert_count"))));
+  metadata.set(
+      "general.size_label",
+      size_label(tensors, experts == declared.config.end() ? 0 : static_cast<size_t>(config.count("expert_count"))));
   metadata.set("general.file_type", file_type(tensors));
   metadata.set("general.quantization_version", uint32_t{2});
   for (const auto& [key, value] : declared.config) set_value(metadata, prefix + key, value);

@@ -2,9 +2,9 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "core/utf8.h"
 #include "runtime/convert/convert.h"
 #include "runtime/convert/reencode.h"
-#include "core/utf8.h"
 
 namespace weft {
 namespace {
@@ -27,7 +27,8 @@ size_t ConvertedTensor::elements() const {
   return std::accumulate(shape.begin(), shape.end(), size_t{1}, std::multiplies<>());
 }
 
-std::vector<ConvertedTensor> convert_tensors(const LanguageModel& model, const std::shared_ptr<const Checkpoint>& checkpoint,
+std::vector<ConvertedTensor> convert_tensors(const LanguageModel& model,
+                                             const std::shared_ptr<const Checkpoint>& checkpoint,
                                              std::optional<Format> type) {
   if (model.declaration == nullptr || model.declaration->weights.empty()) {
     throw Error(checkpoint->path() + ": architecture " + in_quotes(checkpoint->architecture()) +

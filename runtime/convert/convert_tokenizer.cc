@@ -5,14 +5,14 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "runtime/text/chat_template.h"
+#include "core/utf8.h"
 #include "runtime/convert/convert.h"
 #include "runtime/files/json_node.h"
 #include "runtime/files/mapped_file.h"
+#include "runtime/text/chat_template.h"
 #include "runtime/text/tokenizer/tokenizer_config.h"
 #include "runtime/text/tokenizer/tokenizer_json.h"
 #include "runtime/text/tokenizer/tokenizer_model.h"
-#include "core/utf8.h"
 
 namespace weft {
 namespace {
@@ -57,8 +57,10 @@ std::string pre_tokenizer_name(const JsonNode& root, GgufMetadata& metadata) {
   if (pattern == kGpt2Pattern) name = "gpt-2";
   if (pattern == kTekkenPattern) name = "tekken";
   if (name.empty() || patterns != 1) {
-    root.at("pre_tokenizer").fail("cuts text in a way that GGUF has no name for, or whose name this build does not know: "
-                                  "it knows llama-bpe, qwen2, gpt-2 and tekken");
+    root.at("pre_tokenizer")
+        .fail(
+            "cuts text in a way that GGUF has no name for, or whose name this build does not know: "
+            "it knows llama-bpe, qwen2, gpt-2 and tekken");
   }
   each_step(root.at("normalizer"), "normalizers", [&](const JsonNode& step) {
     if (name != "qwen2" || step.at("type").text() != "NFC") fail_no_word(step);
@@ -127,9 +129,8 @@ void set_special_ids(const Vocabulary& vocabulary, GgufMetadata& metadata) {
   for (const int32_t id : vocabulary.ends) {
     if (!vocabulary.eos || id != *vocabulary.eos) ends.push_back(id);
   }
-  const auto known = std::stable_partition(ends.begin(), ends.end(), [&](int32_t id) {
-    return !is_known_end(vocabulary.texts[static_cast<size_t>(id)]);
-  });
+  const auto known = std::stable_partition(
+      ends.begin(), ends.end(), [&](int32_t id) { return !is_known_end(vocabulary.texts[static_cast<size_t>(id)]); });
   const auto unknown = known - ends.begin();
   if (!ends.empty()) set("eot_token_id", ends[0]);
   if (unknown > 1) set("eom_token_id", ends[1]);
@@ -141,8 +142,7 @@ void set_special_ids(const Vocabulary& vocabulary, GgufMetadata& metadata) {
   metadata.set("tokenizer.ggml.add_eos_token", holds(vocabulary.suffix, vocabulary.eos));
 }
 
-void from_sentencepiece(const MappedFile& file, const TokenizerConfig& config, size_t vocab,
-                        GgufMetadata& metadata) {
+void from_sentencepiece(const MappedFile& file, const TokenizerConfig& config, size_t vocab, GgufMetadata& metadata) {
   SentencePieceModel model = read_sentencepiece(file.text(), file.path());
   Vocabulary& vocabulary = model.vocabulary;
   apply_config(config, vocabulary);
@@ -179,8 +179,8 @@ std::vector<float> scores_of_merges(const BpeParts& parts) {
 }
 
 // `json`: tokenizer.json; null for tiktoken's text.
-void from_bpe(BpeParts parts, const std::string& source, const Json& json, const TokenizerConfig& config,
-              size_t vocab, GgufMetadata& metadata) {
+void from_bpe(BpeParts parts, const std::string& source, const Json& json, const TokenizerConfig& config, size_t vocab,
+              GgufMetadata& metadata) {
   const JsonNode root(json, source);
   Vocabulary& vocabulary = parts.vocabulary;
   apply_config(config, parts, json.is_null() ? AddedIds::of_file : AddedIds::next);

@@ -17,8 +17,8 @@ namespace weft {
 enum class Mix : uint8_t { none, q2_k_s, q2_k_m, q3_k_s, q3_k_m, q3_k_l, q4_k_s, q4_k_m, q5_k_s, q5_k_m };
 
 struct QuantizeTarget {
-  std::string_view name;              // "Q4_0", "Q4_K_M"
-  Format format;                      // for most tensors
+  std::string_view name;  // "Q4_0", "Q4_K_M"
+  Format format;          // for most tensors
   Mix mix = Mix::none;
   std::optional<uint32_t> file_type;  // the value of general.file_type, where it has a number for it
 };
@@ -29,12 +29,12 @@ const QuantizeTarget* find_quantize_target(std::string_view name);
 
 // What the rules need to know about a model.
 struct MixFacts {
-  bool has_output = true;        // output.weight; otherwise the embedding serves as the output
+  bool has_output = true;  // output.weight; otherwise the embedding serves as the output
   uint32_t layers = 0;
   uint32_t experts = 0;
   uint32_t heads_per_kv_head = 1;
-  uint32_t value_tensors = 0;    // layers with a matrix for attention values
-  bool is_70b = false;           // as ModelFamily::is_70b says
+  uint32_t value_tensors = 0;  // layers with a matrix for attention values
+  bool is_70b = false;         // as ModelFamily::is_70b says
 };
 MixFacts mix_facts(const GgufFile& file);
 

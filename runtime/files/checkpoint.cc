@@ -6,12 +6,12 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/utf8.h"
 #include "runtime/files/foreign_quantization.h"
 #include "runtime/files/ggml_type.h"
 #include "runtime/files/gguf_split.h"
 #include "runtime/files/json.h"
 #include "runtime/files/model_family.h"
-#include "core/utf8.h"
 
 namespace weft {
 namespace {
@@ -227,9 +227,11 @@ void Checkpoint::open_shards() {
   if (fs::exists(index, error) && !fs::exists(directory_ / "model.safetensors", error)) {
     const Json json = read_json(index);
     const Json* map = weft::find(json, "weight_map");
-    if (map == nullptr || !map->is_object()) throw Error(index.string() + ": key 'weight_map' is missing or not an object");
+    if (map == nullptr || !map->is_object())
+      throw Error(index.string() + ": key 'weight_map' is missing or not an object");
     for (const auto& [tensor, shard] : map->items()) {
-      if (!shard.is_string()) throw Error(index.string() + ": tensor " + in_quotes(tensor) + ": is not mapped to a file name");
+      if (!shard.is_string())
+        throw Error(index.string() + ": tensor " + in_quotes(tensor) + ": is not mapped to a file name");
       check_shard_name(index.string(), shard.get<std::string>());
       names.insert(shard.get<std::string>());
       shard_of.emplace(tensor, shard.get<std::string>());
@@ -251,7 +253,8 @@ void Checkpoint::open_shards() {
       const auto listed = shard_of.find(tensor.name);
       if (listed == shard_of.end() || listed->second != name) {
         throw Error(shards_.back().path() + ": tensor " + in_quotes(tensor.name) +
-                    (listed == shard_of.end() ? " is not listed in " : " is listed for another file in ") + index.string());
+                    (listed == shard_of.end() ? " is not listed in " : " is listed for another file in ") +
+                    index.string());
       }
       shard_of.erase(listed);
     }

@@ -36,8 +36,7 @@ struct CheckpointTensor {
 
 // A hyperparameter: a boolean, an integer, a number, a text, or a list of numbers (booleans as 0 and 1) or of
 // texts.
-using ConfigValue =
-    std::variant<bool, int64_t, double, std::string, std::vector<double>, std::vector<std::string>>;
+using ConfigValue = std::variant<bool, int64_t, double, std::string, std::vector<double>, std::vector<std::string>>;
 
 // Integers and numbers; nothing for the other kinds.
 std::optional<double> as_number(const ConfigValue& value);
@@ -112,10 +111,10 @@ class Checkpoint {
   std::vector<SafetensorsFile> shards_;
   std::map<std::string, ConfigValue, std::less<>> config_;
   std::map<std::string, ConfigValue, std::less<>> assumed_;
-  std::string config_path_;   // the file to name in errors about a key
+  std::string config_path_;             // the file to name in errors about a key
   std::optional<Quantization> stated_;  // in config.json
   std::string unsupported_;
-  std::string gguf_prefix_;   // general.architecture and a dot
+  std::string gguf_prefix_;                // general.architecture and a dot
   std::vector<CheckpointTensor> tensors_;  // sorted by name
 };
 

@@ -28,8 +28,8 @@ std::string_view without_blanks(std::string_view text) {
 // ASCII, ignoring case; `start` is in lower case.
 bool starts_like(std::string_view text, std::string_view start) {
   return text.size() >= start.size() && std::equal(start.begin(), start.end(), text.begin(), [](char a, char b) {
-    return a == (b >= 'A' && b <= 'Z' ? static_cast<char>(b - 'A' + 'a') : b);
-  });
+           return a == (b >= 'A' && b <= 'Z' ? static_cast<char>(b - 'A' + 'a') : b);
+         });
 }
 
 bool starts_with_one_of(std::string_view text, std::initializer_list<std::string_view> starts) {
@@ -66,7 +66,8 @@ std::string describe_ggml(std::string_view magic) {
       {{"lmgg", "GGML"}, {"fmgg", "GGMF"}, {"tjgg", "GGJT"}, {"algg", "GGLA"}, {"nsgg", "GGSN"}}};
   for (const auto& [reversed, name] : kNames) {
     if (magic != reversed) continue;
-    return "is a " + std::string(name) + " file, a format that GGUF replaced in 2023: convert the original model again " +
+    return "is a " + std::string(name) +
+           " file, a format that GGUF replaced in 2023: convert the original model again " +
            "with a current converter, or get a GGUF file of it";
   }
   return {};
@@ -81,14 +82,13 @@ bool is_safetensors(std::string_view text) {
 }
 
 bool is_plain_text(std::string_view text) {
-  return is_utf8(text) && std::all_of(text.begin(), text.end(), [](char c) {
-    return static_cast<unsigned char>(c) >= ' ' || is_blank(c);
-  });
+  return is_utf8(text) && std::all_of(text.begin(), text.end(),
+                                      [](char c) { return static_cast<unsigned char>(c) >= ' ' || is_blank(c); });
 }
 
 bool is_lfs_pointer(std::string_view text) {
-  return starts_with_one_of(
-      text, {"version https://git-lfs.github.com/spec/", "version https://hawser.github.com/spec/"});
+  return starts_with_one_of(text,
+                            {"version https://git-lfs.github.com/spec/", "version https://hawser.github.com/spec/"});
 }
 
 std::string describe_text(std::string_view text) {
@@ -123,7 +123,8 @@ std::string describe_foreign(std::string_view text) {
     return "is a safetensors file: name the directory that holds it together with config.json and the tokenizer";
   }
   if (head.starts_with("PK\3\4")) {
-    return "is a zip archive, as PyTorch's .bin, .pt and .pth files are: save the model as safetensors (save_pretrained "
+    return "is a zip archive, as PyTorch's .bin, .pt and .pth files are: save the model as safetensors "
+           "(save_pretrained "
            "of Transformers), or unpack the archive";
   }
   if (head.size() > 2 && head[0] == '\x80' && head[1] >= 2 && head[1] <= 5) {
@@ -133,12 +134,17 @@ std::string describe_foreign(std::string_view text) {
   if (head.starts_with("\x89HDF\r\n\x1a\n")) {
     return "is an HDF5 file, as Keras writes them: save the model as safetensors";
   }
-  if (starts_with_one_of(head, {"\x1f\x8b"sv, "\x28\xb5\x2f\xfd"sv, "\xfd" "7zXZ\0"sv, "BZh"sv, "7z\xbc\xaf\x27\x1c"sv,
-                                "Rar!\x1a\x07"sv}) ||
+  if (starts_with_one_of(head, {"\x1f\x8b"sv, "\x28\xb5\x2f\xfd"sv,
+                                "\xfd"
+                                "7zXZ\0"sv,
+                                "BZh"sv, "7z\xbc\xaf\x27\x1c"sv, "Rar!\x1a\x07"sv}) ||
       (head.size() > 262 && head.substr(257, 5) == "ustar")) {
     return "is an archive or a compressed file: unpack it first";
   }
-  if (starts_with_one_of(head, {"\x7f" "ELF"sv, "MZ"sv, "#!"sv})) return "is a program, not a model";
+  if (starts_with_one_of(head, {"\x7f"
+                                "ELF"sv,
+                                "MZ"sv, "#!"sv}))
+    return "is a program, not a model";
   if (head.find_first_not_of('\0') == head.npos) {
     return "begins with " + std::to_string(head.size()) + " zero bytes: the download is not complete";
   }

@@ -5,8 +5,8 @@
 #include <initializer_list>
 #include <vector>
 
-#include "runtime/files/checkpoint.h"
 #include "core/utf8.h"
+#include "runtime/files/checkpoint.h"
 
 namespace weft {
 namespace {
@@ -50,11 +50,9 @@ std::string number_text(const Json& number) {
 // A word from the file, in quotes unless it is a plain word.
 std::string word(const std::string& text) {
   const auto is_plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           contains("-_.+/", {&c, 1});
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || contains("-_.+/", {&c, 1});
   };
-  return !text.empty() && text.size() <= 40 && std::all_of(text.begin(), text.end(), is_plain) ? text
-                                                                                               : in_quotes(text);
+  return !text.empty() && text.size() <= 40 && std::all_of(text.begin(), text.end(), is_plain) ? text : in_quotes(text);
 }
 
 // "int4_weight_only": 4.
@@ -96,8 +94,7 @@ const CheckpointTensor* sibling(const Checkpoint& checkpoint, std::string_view s
 
 // GPTQ packs along the inputs into 32-bit words, AWQ along the outputs; both pack zeros along the outputs.
 std::string describe_qweight(const Checkpoint& checkpoint, const CheckpointTensor& words, std::string_view stem) {
-  const CheckpointTensor *scales = sibling(checkpoint, stem, ".scales"),
-                         *zeros = sibling(checkpoint, stem, ".qzeros");
+  const CheckpointTensor *scales = sibling(checkpoint, stem, ".scales"), *zeros = sibling(checkpoint, stem, ".qzeros");
   const auto is_matrix = [](const CheckpointTensor* t) {
     return t != nullptr && t->extents.size() == 2 && t->extents[0] > 0 && t->extents[1] > 0;
   };
@@ -129,9 +126,7 @@ std::string method_of(const Checkpoint& checkpoint, const CheckpointTensor& tens
   for (const Mark& mark : kMarks) {
     if (tensor.name.ends_with(mark.suffix)) return mark.method;
   }
-  const auto stem = [&](std::string_view suffix) {
-    return tensor.name.substr(0, tensor.name.size() - suffix.size());
-  };
+  const auto stem = [&](std::string_view suffix) { return tensor.name.substr(0, tensor.name.size() - suffix.size()); };
   if (tensor.name.ends_with(".qweight")) return describe_qweight(checkpoint, tensor, stem(".qweight"));
   if (tensor.name.ends_with(".weight")) {
     const auto has = [&](const char* suffix) { return sibling(checkpoint, stem(".weight"), suffix) != nullptr; };
@@ -161,8 +156,8 @@ std::optional<std::string> stated_quantization(std::string_view key, const Json&
     add_sizes(four ? "4" : "8", "", details);
     return with_details(name, details);
   }
-  const Json* type = find_deep(
-      object, {"quant_algo", "quant_type", "format", "fmt", "weights", "mode", "dtype", "_type"}, is_text);
+  const Json* type =
+      find_deep(object, {"quant_algo", "quant_type", "format", "fmt", "weights", "mode", "dtype", "_type"}, is_text);
   if (type != nullptr) details.push_back(word(type->get<std::string>()));
   const Json* bits = find_deep(object, {"bits", "w_bit", "nbits", "num_bits", "weight_bits"}, is_number);
   const Json* group = find_deep(object, {"group_size", "q_group_size", "in_group_size"}, is_number);
@@ -187,8 +182,7 @@ std::optional<QuantizedTensor> find_quantized_tensor(const Checkpoint& checkpoin
     std::string method = method_of(checkpoint, tensor);
     if (!method.empty()) return QuantizedTensor{&tensor, std::move(method)};
     // A quantized matrix becomes a matrix, or a tensor of a known method.
-    const bool better =
-        !unknown || (!unknown->tensor->name.ends_with("weight") && tensor.name.ends_with("weight"));
+    const bool better = !unknown || (!unknown->tensor->name.ends_with("weight") && tensor.name.ends_with("weight"));
     if (better && tensor.extents.size() >= 2) unknown = {&tensor, ""};
   }
   return unknown;

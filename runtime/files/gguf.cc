@@ -10,10 +10,10 @@
 
 #include "core/align.h"
 #include "core/error.h"
+#include "core/utf8.h"
 #include "runtime/files/file_kind.h"
 #include "runtime/files/ggml_type.h"
 #include "runtime/files/gguf_split.h"
-#include "core/utf8.h"
 #include "runtime/files/whole_number.h"
 
 namespace weft {
@@ -85,8 +85,8 @@ class Cursor {
 
   std::span<const uint8_t> take(uint64_t length, std::string_view field) {
     if (length > remaining()) {
-      fail("the file ends inside the " + std::string(field) + ": it takes " + std::to_string(length) +
-           " bytes, " + std::to_string(remaining()) + " are left");
+      fail("the file ends inside the " + std::string(field) + ": it takes " + std::to_string(length) + " bytes, " +
+           std::to_string(remaining()) + " are left");
     }
     const auto taken = bytes_.subspan(position_, length);
     position_ += length;
@@ -110,8 +110,8 @@ class Cursor {
     const std::string_view text = read_string(field);
     if (text.empty()) fail_at(start, "the " + std::string(field) + " is empty");
     if (text.size() > kMaxNameBytes) {
-      fail_at(start, "the " + std::string(field) + " has " + std::to_string(text.size()) +
-                         " bytes, more than " + std::to_string(kMaxNameBytes));
+      fail_at(start, "the " + std::string(field) + " has " + std::to_string(text.size()) + " bytes, more than " +
+                         std::to_string(kMaxNameBytes));
     }
     return text;
   }
@@ -162,8 +162,7 @@ GgufValue read_value(Cursor& cursor, GgufType type, int depth) {
   const size_t least = scalar != 0 ? scalar : element == GgufType::string ? 8 : 12;
   if (count > cursor.remaining() / least) {
     cursor.fail_at(start, "an array of " + std::to_string(count) + " " + std::string(name(element)) +
-                              " does not fit into the " + std::to_string(cursor.remaining()) +
-                              " bytes that are left");
+                              " does not fit into the " + std::to_string(cursor.remaining()) + " bytes that are left");
   }
   if (scalar != 0) {
     const auto bytes = cursor.take(count * scalar, "array");
@@ -193,9 +192,8 @@ std::vector<uint32_t> index_by_name(const std::vector<Item>& items, NameOf name_
 template <class Item, class NameOf>
 const Item* find_by_name(const std::vector<Item>& items, const std::vector<uint32_t>& index, NameOf name_of,
                          std::string_view wanted) {
-  const auto at =
-      std::lower_bound(index.begin(), index.end(), wanted,
-                       [&](uint32_t i, std::string_view text) { return name_of(items[i]) < text; });
+  const auto at = std::lower_bound(index.begin(), index.end(), wanted,
+                                   [&](uint32_t i, std::string_view text) { return name_of(items[i]) < text; });
   return at != index.end() && name_of(items[*at]) == wanted ? &items[*at] : nullptr;
 }
 
@@ -247,9 +245,8 @@ GgufTensor read_tensor(Cursor& cursor) {
   if (type == nullptr) cursor.fail_at(type_at, "unknown type id " + std::to_string(tensor.type));
   tensor.type_name = type->name;
   if (tensor.extents[0] % type->block_elements != 0) {
-    cursor.fail_at(shape_at, "a row has " + std::to_string(tensor.extents[0]) +
-                                 " elements, not a multiple of " + std::to_string(type->block_elements) +
-                                 ", the block of " + std::string(type->name));
+    cursor.fail_at(shape_at, "a row has " + std::to_string(tensor.extents[0]) + " elements, not a multiple of " +
+                                 std::to_string(type->block_elements) + ", the block of " + std::string(type->name));
   }
   uint64_t row = 0;
   uint64_t bytes = 0;
@@ -368,8 +365,8 @@ GgufFile::GgufFile(const std::filesystem::path& path) {
   if (!file.text().starts_with(kMagic)) {
     const std::string kind = describe_foreign(file.text());
     if (!kind.empty()) cursor.fail_at(0, kind);
-    cursor.fail_at(0, "not a GGUF file: it starts with " + in_quotes(file.text().substr(0, kMagic.size())) +
-                          ", wanted 'GGUF'");
+    cursor.fail_at(
+        0, "not a GGUF file: it starts with " + in_quotes(file.text().substr(0, kMagic.size())) + ", wanted 'GGUF'");
   }
   cursor.take(kMagic.size(), "magic");
   version_ = cursor.read<uint32_t>("version");
@@ -386,8 +383,7 @@ GgufFile::GgufFile(const std::filesystem::path& path) {
     cursor.fail_at(8, "a tensor count of " + std::to_string(tensor_count) + " does not fit into the file");
   }
   if (metadata_count > std::min(cursor.remaining() / kMinEntryBytes, kMaxCount)) {
-    cursor.fail_at(16,
-                   "a metadata count of " + std::to_string(metadata_count) + " does not fit into the file");
+    cursor.fail_at(16, "a metadata count of " + std::to_string(metadata_count) + " does not fit into the file");
   }
 
   metadata_ = read_metadata(cursor, metadata_count);
@@ -397,8 +393,8 @@ GgufFile::GgufFile(const std::filesystem::path& path) {
   });
   alignment_ = get_u32(kAlignmentKey, kUsualAlignment);
   if (!std::has_single_bit(alignment_) || alignment_ < kMinAlignment || alignment_ > kMaxAlignment) {
-    fail(kAlignmentKey, "an alignment of " + std::to_string(alignment_) +
-                            ", wanted a power of two from 8 to " + std::to_string(kMaxAlignment));
+    fail(kAlignmentKey, "an alignment of " + std::to_string(alignment_) + ", wanted a power of two from 8 to " +
+                            std::to_string(kMaxAlignment));
   }
 
   tensors_.reserve(tensor_count);
@@ -425,10 +421,9 @@ void GgufFile::place_tensors(uint64_t header_bytes) {
     GgufTensor& tensor = tensors_[i];
     const std::string place = std::to_string(tensor.offset) + " of the data";
     if (tensor.offset % alignment_ != 0) {
-      fail_tensor(
-          i, "offset " + place + " is not a multiple of " + std::to_string(alignment_) +
-                 (find(kAlignmentKey) != nullptr ? ", which key 'general.alignment' declares"
-                                                 : ", the alignment where key 'general.alignment' is absent"));
+      fail_tensor(i, "offset " + place + " is not a multiple of " + std::to_string(alignment_) +
+                         (find(kAlignmentKey) != nullptr ? ", which key 'general.alignment' declares"
+                                                         : ", the alignment where key 'general.alignment' is absent"));
     }
     if (tensor.bytes == 0) {
       // After the last byte, whose padding may be missing.
@@ -437,8 +432,7 @@ void GgufFile::place_tensors(uint64_t header_bytes) {
       }
     } else if (tensor.offset > data_bytes || tensor.bytes > data_bytes - tensor.offset) {
       fail_tensor(i, "takes " + std::to_string(tensor.bytes) + " bytes at offset " + place + ", which has " +
-                         std::to_string(data_bytes) +
-                         " bytes: the file is damaged or incomplete (a download cut " +
+                         std::to_string(data_bytes) + " bytes: the file is damaged or incomplete (a download cut " +
                          "short, or one of several pieces to be joined with `cat`)");
     }
     tensor.offset = std::min<uint64_t>(tensor.offset + data_offset_, file.size());
@@ -448,9 +442,8 @@ void GgufFile::place_tensors(uint64_t header_bytes) {
   // padding.
   for (uint64_t at = align_up(header_bytes, kUsualAlignment); data_bytes != 0 && at < data_offset_; ++at) {
     if (file.data()[at] == 0) continue;
-    const auto first =
-        std::min_element(tensors_.begin(), tensors_.end(),
-                         [](const GgufTensor& a, const GgufTensor& b) { return a.offset < b.offset; });
+    const auto first = std::min_element(tensors_.begin(), tensors_.end(),
+                                        [](const GgufTensor& a, const GgufTensor& b) { return a.offset < b.offset; });
     if (first == tensors_.end()) break;
     fail_tensor(static_cast<size_t>(first - tensors_.begin()),
                 "begins at byte " + std::to_string(first->offset) + " as key 'general.alignment' of " +
@@ -495,8 +488,7 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
   if (count == 0) return named;  // llama.cpp marks files that it has joined like this
   const uint32_t no = count == 1 ? named.get_u32(kSplitNo, 0) : named.get_u32(kSplitNo);
   if (no >= count) {
-    named.fail(kSplitNo, "is " + std::to_string(no) +
-                             ", but the parts are numbered from 0, and key 'split.count' is " +
+    named.fail(kSplitNo, "is " + std::to_string(no) + ", but the parts are numbered from 0, and key 'split.count' is " +
                              std::to_string(count));
   }
   SplitName name{{}, no, count};
@@ -519,9 +511,9 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
   for (size_t i = 1; i < parts.size(); ++i) whole.append(std::move(parts[i]));
   whole.index_tensors();
   if (whole.find(kSplitTensors) != nullptr && whole.get_u32(kSplitTensors) != whole.tensors_.size()) {
-    whole.fail(kSplitTensors, "is " + std::to_string(whole.get_u32(kSplitTensors)) + ", but " +
-                                  std::to_string(count) + (count == 1 ? " file has " : " files have ") +
-                                  std::to_string(whole.tensors_.size()) + " tensors");
+    whole.fail(kSplitTensors, "is " + std::to_string(whole.get_u32(kSplitTensors)) + ", but " + std::to_string(count) +
+                                  (count == 1 ? " file has " : " files have ") + std::to_string(whole.tensors_.size()) +
+                                  " tensors");
   }
   return whole;
 }
@@ -558,8 +550,7 @@ void GgufFile::check_part(const GgufFile& first, uint32_t count, uint32_t no) co
   expect(kSplitNo, no, ", counted from 0, for part " + std::to_string(no + 1) + " of " + std::to_string(count));
   for (const GgufEntry& entry : metadata_) {
     // Each file has its own number and layout; all else is in the first part and may be repeated.
-    if (&first == this || entry.key == kSplitNo || entry.key == kSplitCount || entry.key == kAlignmentKey)
-      continue;
+    if (&first == this || entry.key == kSplitNo || entry.key == kSplitCount || entry.key == kAlignmentKey) continue;
     const GgufValue* other = first.find(entry.key);
     if (other == nullptr) continue;
     if (entry.key == kSplitTensors) {
@@ -593,8 +584,7 @@ const GgufValue* GgufFile::find(std::string_view key) const {
 
 void GgufFile::fail(std::string_view key, std::string_view reason) const {
   const GgufValue* value = find(key);
-  const std::string place =
-      value != nullptr ? "byte " + std::to_string(value->offset()) + ": " : std::string();
+  const std::string place = value != nullptr ? "byte " + std::to_string(value->offset()) + ": " : std::string();
   throw Error(path() + ": " + place + "key " + in_quotes(key) + ": " + std::string(reason));
 }
 
@@ -609,8 +599,7 @@ uint32_t GgufFile::get_u32(std::string_view key) const {
   if (const auto whole = whole_number(value.as_f64().value_or(-1)); whole && *whole >= 0 && *whole <= UINT32_MAX) {
     return static_cast<uint32_t>(*whole);
   }
-  if (!is_integer(value.type()))
-    fail(key, type_mismatch(value.type_name(), "an integer of 32 bits, unsigned"));
+  if (!is_integer(value.type())) fail(key, type_mismatch(value.type_name(), "an integer of 32 bits, unsigned"));
   const auto number = value.as_u64();
   if (!number || *number > std::numeric_limits<uint32_t>::max()) {
     fail(key, "is of type " + value.type_name() + " and value " + integer_text(value) + ", wanted a u32");
@@ -648,8 +637,7 @@ std::vector<std::string_view> GgufFile::get_string_array(std::string_view key) c
   }
   std::vector<std::string_view> texts;
   texts.reserve(value.count());
-  value.visit_elements(value.count(),
-                       [&](const GgufValue& element) { texts.push_back(*element.as_string()); });
+  value.visit_elements(value.count(), [&](const GgufValue& element) { texts.push_back(*element.as_string()); });
   return texts;
 }
 
@@ -677,10 +665,8 @@ std::vector<int32_t> GgufFile::get_i32_array(std::string_view key) const {
   numbers.reserve(value.count());
   value.visit_elements(value.count(), [&](const GgufValue& element) {
     const auto number = element.as_i64();
-    if (!number || *number < std::numeric_limits<int32_t>::min() ||
-        *number > std::numeric_limits<int32_t>::max()) {
-      fail(key,
-           "element " + std::to_string(numbers.size()) + " is " + integer_text(element) + ", wanted an i32");
+    if (!number || *number < std::numeric_limits<int32_t>::min() || *number > std::numeric_limits<int32_t>::max()) {
+      fail(key, "element " + std::to_string(numbers.size()) + " is " + integer_text(element) + ", wanted an i32");
     }
     numbers.push_back(static_cast<int32_t>(*number));
   });

@@ -28,7 +28,19 @@
 namespace weft {
 
 enum class GgufType : uint32_t {
-  uint8, int8, uint16, int16, uint32, int32, float32, bool8, string, array, uint64, int64, float64
+  uint8,
+  int8,
+  uint16,
+  int16,
+  uint32,
+  int32,
+  float32,
+  bool8,
+  string,
+  array,
+  uint64,
+  int64,
+  float64
 };
 inline constexpr uint32_t kGgufTypeCount = 13;
 
@@ -37,8 +49,7 @@ std::string_view name(GgufType type);  // "u8", "string", "array"
 // One metadata value: a checked view of its bytes in the file.
 class GgufValue {
  public:
-  GgufValue(GgufType type, GgufType element_type, uint64_t count, uint64_t offset,
-            std::span<const uint8_t> payload)
+  GgufValue(GgufType type, GgufType element_type, uint64_t count, uint64_t offset, std::span<const uint8_t> payload)
       : type_(type), element_type_(element_type), count_(count), offset_(offset), payload_(payload) {}
 
   GgufType type() const { return type_; }
@@ -139,8 +150,7 @@ class GgufFile {
   std::string_view get_string(std::string_view key) const;
   std::string_view get_string(std::string_view key, std::string_view fallback) const;
   std::vector<std::string_view> get_string_array(std::string_view key) const;
-  std::vector<std::string_view> get_string_array(std::string_view key,
-                                                 std::vector<std::string_view> fallback) const;
+  std::vector<std::string_view> get_string_array(std::string_view key, std::vector<std::string_view> fallback) const;
   std::vector<float> get_f32_array(std::string_view key) const;
   std::vector<float> get_f32_array(std::string_view key, std::vector<float> fallback) const;
   std::vector<int32_t> get_i32_array(std::string_view key) const;
@@ -176,7 +186,7 @@ class GgufFile {
   uint64_t data_offset_ = 0;
   std::vector<GgufEntry> metadata_;
   std::vector<GgufTensor> tensors_;
-  std::vector<uint64_t> offset_fields_;  // where each tensor's entry has its offset, for messages
+  std::vector<uint64_t> offset_fields_;    // where each tensor's entry has its offset, for messages
   std::vector<uint32_t> metadata_by_key_;  // indices, sorted: no hash that a file could make collide
   std::vector<uint32_t> tensors_by_name_;
 };

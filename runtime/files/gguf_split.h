@@ -11,8 +11,8 @@
 
 namespace weft {
 
-inline constexpr std::string_view kSplitNo = "split.no";  // u16, counted from 0
-inline constexpr std::string_view kSplitCount = "split.count";  // u16, of the parts; 0 or 1: a whole file
+inline constexpr std::string_view kSplitNo = "split.no";                  // u16, counted from 0
+inline constexpr std::string_view kSplitCount = "split.count";            // u16, of the parts; 0 or 1: a whole file
 inline constexpr std::string_view kSplitTensors = "split.tensors.count";  // i32, of all parts together
 inline constexpr uint32_t kMaxSplits = 65535;
 

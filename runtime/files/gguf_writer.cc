@@ -7,9 +7,9 @@
 
 #include "core/align.h"
 #include "core/error.h"
+#include "core/utf8.h"
 #include "runtime/files/ggml_type.h"
 #include "runtime/files/gguf_split.h"
-#include "core/utf8.h"
 
 namespace weft {
 namespace {
@@ -92,8 +92,7 @@ void GgufMetadata::set(std::string_view key, std::span<const std::string> values
 }
 
 void GgufMetadata::set(std::string_view key, const GgufValue& value) {
-  const auto payload =
-      std::string_view(reinterpret_cast<const char*>(value.payload().data()), value.payload().size());
+  const auto payload = std::string_view(reinterpret_cast<const char*>(value.payload().data()), value.payload().size());
   std::string bytes;
   if (value.type() == GgufType::array) {
     bytes = array_head(value.element_type(), value.count());
@@ -176,8 +175,7 @@ void append_entry(std::string& head, const GgufTensorPlan& tensor, uint64_t offs
 
 uint64_t alignment_of(const GgufMetadata& metadata) {
   const auto& entries = metadata.entries();
-  const auto at =
-      std::find_if(entries.begin(), entries.end(), [](const auto& e) { return e.first == kAlignmentKey; });
+  const auto at = std::find_if(entries.begin(), entries.end(), [](const auto& e) { return e.first == kAlignmentKey; });
   if (at == entries.end()) return 32;
   uint32_t type = 0, alignment = 0;
   std::memcpy(&type, at->second.data(), sizeof type);
@@ -205,8 +203,8 @@ void set_split_keys(GgufMetadata& metadata, size_t no, size_t count, size_t tens
 
 }  // namespace
 
-GgufWriter::GgufWriter(const std::filesystem::path& path, GgufMetadata metadata,
-                       std::vector<GgufTensorPlan> tensors, std::optional<uint64_t> max_bytes)
+GgufWriter::GgufWriter(const std::filesystem::path& path, GgufMetadata metadata, std::vector<GgufTensorPlan> tensors,
+                       std::optional<uint64_t> max_bytes)
     : tensors_(std::move(tensors)) {
   for (const std::string_view key : {kSplitNo, kSplitCount, kSplitTensors}) metadata.erase(key);
   if (max_bytes) {
@@ -248,9 +246,8 @@ void GgufWriter::plan_parts(const std::filesystem::path& path, const GgufMetadat
   }
   ends.push_back(tensors_.size());
   if (ends.size() > kMaxSplits) {
-    throw Error(path.string() + ": parts of " + std::to_string(max_bytes) +
-                " bytes are too small: it would take " + std::to_string(ends.size()) + ", more than " +
-                std::to_string(kMaxSplits));
+    throw Error(path.string() + ": parts of " + std::to_string(max_bytes) + " bytes are too small: it would take " +
+                std::to_string(ends.size()) + ", more than " + std::to_string(kMaxSplits));
   }
   SplitName name{path, 0, static_cast<uint32_t>(ends.size())};
   if (path.extension() == ".gguf") name.prefix.replace_extension();

@@ -110,8 +110,8 @@ class GgufWriter {
   std::vector<Part> parts_;
   std::vector<std::string> paths_;
   std::vector<std::unique_ptr<OutputFile>> files_;  // opened so far: all but the last are complete
-  size_t current_ = 0;    // tensor whose data is being written
-  size_t remaining_ = 0;  // bytes of it that are still missing
+  size_t current_ = 0;                              // tensor whose data is being written
+  size_t remaining_ = 0;                            // bytes of it that are still missing
 };
 
 }  // namespace weft

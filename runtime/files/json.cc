@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/utf8.h"
 #include "runtime/files/file_kind.h"
 #include "runtime/files/mapped_file.h"
-#include "core/utf8.h"
 
 namespace weft {
 namespace {
@@ -37,7 +37,8 @@ class StrictSax : public nlohmann::detail::json_sax_dom_parser<Json> {
     return Base::end_array();
   }
   bool key(std::string& name) {
-    if (!keys_.back().insert(name).second) throw Error(source_ + ": key " + in_quotes(name) + " appears twice in one object");
+    if (!keys_.back().insert(name).second)
+      throw Error(source_ + ": key " + in_quotes(name) + " appears twice in one object");
     return Base::key(name);
   }
   template <class Exception>

@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "runtime/files/json.h"
 #include "core/utf8.h"
+#include "runtime/files/json.h"
 
 namespace weft {
 

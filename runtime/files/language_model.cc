@@ -14,7 +14,8 @@ void check_model(const LanguageModel& model) {
     if (input != kNoValue && input >= graph.values.size()) misses("values are inputs");
   }
   if (model.logits >= graph.values.size()) misses("value is the logits");
-  if (model.pos_axis >= graph.axes.size() || model.rows_axis >= graph.axes.size()) misses("axes are the tokens and rows");
+  if (model.pos_axis >= graph.axes.size() || model.rows_axis >= graph.axes.size())
+    misses("axes are the tokens and rows");
 }
 
 }  // namespace weft

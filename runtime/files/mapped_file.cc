@@ -41,7 +41,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path.string())
   // O_NONBLOCK: opening a FIFO must not wait for a writer. It has no effect on a regular file.
   const Descriptor file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) fail(path_, "open", errno);
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file.get(), &status) != 0) fail(path_, "read its size", errno);
   if (S_ISDIR(status.st_mode)) throw Error(path_ + ": is a directory, wanted a regular file");
   if (!S_ISREG(status.st_mode)) throw Error(path_ + ": is not a regular file");
@@ -57,9 +57,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path.string())
 MappedFile::~MappedFile() { unmap(); }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)) {}
+    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   if (this != &other) {

@@ -55,19 +55,72 @@ const KeyNames kKeys[] = {
 // Keys that do not affect the computation of logits: training, generation, and the file's history.
 constexpr std::string_view kHarmless[] = {
     // GGUF
-    "vocab_size", "rope.scaling.finetuned", "tensor_data_layout",
+    "vocab_size",
+    "rope.scaling.finetuned",
+    "tensor_data_layout",
     // config.json
-    "architectures", "model_type", "transformers_version", "torch_dtype", "dtype", "use_cache", "bos_token_id",
-    "eos_token_id", "pad_token_id", "unk_token_id", "sep_token_id", "cls_token_id", "mask_token_id",
-    "decoder_start_token_id", "initializer_range", "attention_dropout", "hidden_dropout", "embd_pdrop", "resid_pdrop",
-    "pretraining_tp", "router_aux_loss_coef", "router_jitter_noise", "output_router_logits", "output_attentions",
-    "output_hidden_states", "output_scores", "return_dict", "return_dict_in_generate", "torchscript", "use_return_dict",
-    "tokenizer_class", "prefix", "bad_words_ids", "begin_suppress_tokens", "suppress_tokens", "num_beams",
-    "num_beam_groups", "num_return_sequences", "chunk_size_feed_forward", "temperature", "top_k", "top_p", "typical_p",
-    "do_sample", "max_length", "min_length", "length_penalty", "no_repeat_ngram_size", "diversity_penalty",
-    "early_stopping", "repetition_penalty", "problem_type", "finetuning_task", "task_specific_params", "num_labels",
-    "max_window_layers", "use_sliding_window", "model_max_length", "attn_implementation", "auto_map",
-    "unsloth_version", "unsloth_fixed",
+    "architectures",
+    "model_type",
+    "transformers_version",
+    "torch_dtype",
+    "dtype",
+    "use_cache",
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "unk_token_id",
+    "sep_token_id",
+    "cls_token_id",
+    "mask_token_id",
+    "decoder_start_token_id",
+    "initializer_range",
+    "attention_dropout",
+    "hidden_dropout",
+    "embd_pdrop",
+    "resid_pdrop",
+    "pretraining_tp",
+    "router_aux_loss_coef",
+    "router_jitter_noise",
+    "output_router_logits",
+    "output_attentions",
+    "output_hidden_states",
+    "output_scores",
+    "return_dict",
+    "return_dict_in_generate",
+    "torchscript",
+    "use_return_dict",
+    "tokenizer_class",
+    "prefix",
+    "bad_words_ids",
+    "begin_suppress_tokens",
+    "suppress_tokens",
+    "num_beams",
+    "num_beam_groups",
+    "num_return_sequences",
+    "chunk_size_feed_forward",
+    "temperature",
+    "top_k",
+    "top_p",
+    "typical_p",
+    "do_sample",
+    "max_length",
+    "min_length",
+    "length_penalty",
+    "no_repeat_ngram_size",
+    "diversity_penalty",
+    "early_stopping",
+    "repetition_penalty",
+    "problem_type",
+    "finetuning_task",
+    "task_specific_params",
+    "num_labels",
+    "max_window_layers",
+    "use_sliding_window",
+    "model_max_length",
+    "attn_implementation",
+    "auto_map",
+    "unsloth_version",
+    "unsloth_fixed",
 };
 constexpr std::string_view kHarmlessPrefixes[] = {"_", "id2label.", "label2id.", "task_specific_params.", "auto_map."};
 
@@ -81,10 +134,9 @@ bool is_harmless(std::string_view key) {
 // The neutral value of a factor is 1.
 bool is_off(std::string_view key, const ConfigValue& value) {
   if (const auto* flag = std::get_if<bool>(&value)) return !*flag;
-  if (const auto* text = std::get_if<std::string>(&value)) return text->empty() || *text == "none" || *text == "default";
-  const auto is_neutral = [&](double number) {
-    return number == 0 || (number == 1 && key.find("scal") != key.npos);
-  };
+  if (const auto* text = std::get_if<std::string>(&value))
+    return text->empty() || *text == "none" || *text == "default";
+  const auto is_neutral = [&](double number) { return number == 0 || (number == 1 && key.find("scal") != key.npos); };
   if (const auto number = as_number(value)) return is_neutral(*number);
   if (const auto* list = std::get_if<std::vector<double>>(&value)) {
     return std::all_of(list->begin(), list->end(), is_neutral);
@@ -121,8 +173,7 @@ ModelConfig::ModelConfig(std::shared_ptr<const Checkpoint> checkpoint)
 
 // All names that a file of this convention may use for the key, the usual one first.
 std::vector<std::string_view> ModelConfig::names_of(std::string_view key) const {
-  const auto known =
-      std::find_if(std::begin(kKeys), std::end(kKeys), [&](const KeyNames& k) { return k.gguf == key; });
+  const auto known = std::find_if(std::begin(kKeys), std::end(kKeys), [&](const KeyNames& k) { return k.gguf == key; });
   std::vector<std::string_view> names;
   if (checkpoint_->convention() == Convention::gguf) {
     names.push_back(key);
@@ -139,7 +190,8 @@ std::vector<std::string_view> ModelConfig::names_of(std::string_view key) const 
 
 const ConfigKey* ModelConfig::key_of_family(std::string_view key) const {
   if (family_ == nullptr) return nullptr;
-  const auto own = std::find_if(family_->keys.begin(), family_->keys.end(), [&](const ConfigKey& k) { return k.gguf == key; });
+  const auto own =
+      std::find_if(family_->keys.begin(), family_->keys.end(), [&](const ConfigKey& k) { return k.gguf == key; });
   return own == family_->keys.end() ? nullptr : &*own;
 }
 
@@ -169,7 +221,9 @@ std::string_view ModelConfig::given_name(std::string_view key) const {
   return given != names.end() ? *given : names.front();
 }
 
-void ModelConfig::fail(std::string_view key, std::string_view reason) const { checkpoint_->fail(given_name(key), reason); }
+void ModelConfig::fail(std::string_view key, std::string_view reason) const {
+  checkpoint_->fail(given_name(key), reason);
+}
 
 void ModelConfig::require(bool holds, std::string_view key, std::string_view reason) const {
   if (!holds) fail(key, reason);
@@ -188,16 +242,15 @@ std::optional<ConfigValue> ModelConfig::common(std::string_view key) const {
   check_length(key, list->size());
   for (size_t i = 1; i < list->size(); ++i) {
     require((*list)[i] == (*list)[0], key,
-            "is " + shown((*list)[0]) + " for layer 0, but " + shown((*list)[i]) + " for layer " +
-                std::to_string(i) + "; this architecture takes one value for all layers");
+            "is " + shown((*list)[0]) + " for layer 0, but " + shown((*list)[i]) + " for layer " + std::to_string(i) +
+                "; this architecture takes one value for all layers");
   }
   return list->front();
 }
 
 void ModelConfig::check_length(std::string_view key, size_t values) const {
   const size_t layers = this->layers();
-  require(values == layers, key,
-          "has " + std::to_string(values) + " values for " + std::to_string(layers) + " layers");
+  require(values == layers, key, "has " + std::to_string(values) + " values for " + std::to_string(layers) + " layers");
 }
 
 int64_t ModelConfig::integer(std::string_view key, const ConfigValue& value, int64_t least) const {
@@ -379,7 +432,8 @@ RopeOptions ModelConfig::rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoad
     ignore({"rope.scaling.factor", "rope.scaling.original_context_length"});
   } else if (type != "dynamic") {
     scaling.factor = rope_factor();
-    scaling.original_context = static_cast<double>(count("rope.scaling.original_context_length", count("context_length")));
+    scaling.original_context =
+        static_cast<double>(count("rope.scaling.original_context_length", count("context_length")));
   }
   RopeOptions options;
   options.pairs = checkpoint_->convention() == Convention::gguf ? gguf_pairs : RopePairs::half_split;
@@ -416,12 +470,13 @@ RopeOptions ModelConfig::rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoad
   const std::string stretched = "rope_freqs.weight";  // the divisor of each frequency
   const std::vector<float> factors = loader.vector(stretched, dims / 2);
   for (size_t i = 0; i < factors.size(); ++i) {
-    if (!(factors[i] > 0)) throw Error(checkpoint_->path() + ": tensor '" + stretched + "' holds a factor that is not above 0");
+    if (!(factors[i] > 0))
+      throw Error(checkpoint_->path() + ": tensor '" + stretched + "' holds a factor that is not above 0");
     options.frequencies[i] /= factors[i];
   }
-  const bool finite = std::isfinite(options.scale) &&
-                      std::all_of(options.frequencies.begin(), options.frequencies.end(),
-                                  [](float frequency) { return std::isfinite(frequency); });
+  const bool finite =
+      std::isfinite(options.scale) && std::all_of(options.frequencies.begin(), options.frequencies.end(),
+                                                  [](float frequency) { return std::isfinite(frequency); });
   require(finite, "rope.freq_base", "and the scaling of the context give rotary frequencies that are not finite");
   return options;
 }
@@ -455,7 +510,8 @@ std::shared_ptr<const ModelDeclaration> ModelConfig::declaration(const WeightLoa
   declared->has_window_pattern = has_window_pattern_;
   for (const auto& [key, value] : took_) {
     const std::string_view name = key;
-    const bool is_common = std::any_of(std::begin(kKeys), std::end(kKeys), [&](const KeyNames& k) { return k.gguf == name; });
+    const bool is_common =
+        std::any_of(std::begin(kKeys), std::end(kKeys), [&](const KeyNames& k) { return k.gguf == name; });
     const bool elsewhere = name.starts_with("rope.") || name.starts_with("attention.sliding_window");
     if (is_common ? !elsewhere : key_of_family(key) != nullptr) declared->config.emplace(key, value);
   }
@@ -479,7 +535,8 @@ LanguageModel ModelConfig::describe(Graph& graph, const Batch& batch, ValueId lo
   model.context_length = count("context_length");
   if (dynamic_) {
     model.frequencies = [scaling = *dynamic_, trained = model.context_length](int64_t context) {
-      return dynamic_frequencies(scaling, static_cast<double>(std::max(context, trained)) / static_cast<double>(trained));
+      return dynamic_frequencies(scaling,
+                                 static_cast<double>(std::max(context, trained)) / static_cast<double>(trained));
     };
   }
   refuse_unknown();

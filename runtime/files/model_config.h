@@ -101,7 +101,7 @@ class ModelConfig {
 
  private:
   std::vector<std::string_view> names_of(std::string_view key) const;
-  const ConfigValue* find(std::string_view key) const;  // null if absent; notes that the key was read
+  const ConfigValue* find(std::string_view key) const;            // null if absent; notes that the key was read
   std::optional<ConfigValue> common(std::string_view key) const;  // the value of all layers; nothing if absent
   void check_length(std::string_view key, size_t values) const;   // one per layer
   int64_t integer(std::string_view key, const ConfigValue& value, int64_t least) const;
@@ -124,7 +124,7 @@ class ModelConfig {
   mutable std::map<std::string, ConfigValue, std::less<>> took_;
   mutable std::vector<int64_t> windows_;  // of each layer
   mutable bool has_window_pattern_ = false;
-  mutable std::optional<RopeScaling> dynamic_;           // what `rope` found, if it depends on the context
+  mutable std::optional<RopeScaling> dynamic_;       // what `rope` found, if it depends on the context
   mutable std::set<std::string, std::less<>> used_;  // keys as the checkpoint has them
 };
 

@@ -40,7 +40,8 @@ const ModelFamily* find_family(std::string_view name) {
 const ModelFamily* family_of_model_type(std::string_view model_type) {
   for (const auto& [name, family] : families()) {
     const auto& types = family.model_types;
-    const bool is_it = types.empty() ? name == model_type : std::find(types.begin(), types.end(), model_type) != types.end();
+    const bool is_it =
+        types.empty() ? name == model_type : std::find(types.begin(), types.end(), model_type) != types.end();
     if (is_it) return &family;
   }
   return nullptr;

@@ -6,9 +6,9 @@
 #include <tuple>
 
 #include "core/error.h"
+#include "core/utf8.h"
 #include "runtime/files/file_kind.h"
 #include "runtime/files/json.h"
-#include "core/utf8.h"
 
 namespace weft {
 namespace {
@@ -19,12 +19,28 @@ struct DType {
   std::optional<Format> format;
 };
 constexpr DType kTypes[] = {
-    {"F32", 32, Format::f32}, {"F16", 16, Format::f16}, {"BF16", 16, Format::bf16}, {"I32", 32, Format::i32},
-    {"BOOL", 8, {}},          {"U8", 8, {}},            {"I8", 8, {}},              {"U16", 16, {}},
-    {"I16", 16, {}},          {"U32", 32, {}},          {"U64", 64, {}},            {"I64", 64, {}},
-    {"F64", 64, {}},          {"F8_E4M3", 8, {}},       {"F8_E5M2", 8, {}},         {"F8_E8M0", 8, {}},
-    {"F8_E4M3FNUZ", 8, {}},   {"F8_E5M2FNUZ", 8, {}},   {"F6_E2M3", 6, {}},         {"F6_E3M2", 6, {}},
-    {"F4", 4, {}},            {"C64", 64, {}},
+    {"F32", 32, Format::f32},
+    {"F16", 16, Format::f16},
+    {"BF16", 16, Format::bf16},
+    {"I32", 32, Format::i32},
+    {"BOOL", 8, {}},
+    {"U8", 8, {}},
+    {"I8", 8, {}},
+    {"U16", 16, {}},
+    {"I16", 16, {}},
+    {"U32", 32, {}},
+    {"U64", 64, {}},
+    {"I64", 64, {}},
+    {"F64", 64, {}},
+    {"F8_E4M3", 8, {}},
+    {"F8_E5M2", 8, {}},
+    {"F8_E8M0", 8, {}},
+    {"F8_E4M3FNUZ", 8, {}},
+    {"F8_E5M2FNUZ", 8, {}},
+    {"F6_E2M3", 6, {}},
+    {"F6_E3M2", 6, {}},
+    {"F4", 4, {}},
+    {"C64", 64, {}},
 };
 
 class Header {
@@ -34,7 +50,8 @@ class Header {
       const std::string kind = describe_foreign(file.text());
       if (!kind.empty()) throw Error(file.path() + ": " + kind);
     }
-    if (file.size() < sizeof length_) fail(0, "the file has " + std::to_string(file.size()) + " bytes, fewer than a header");
+    if (file.size() < sizeof length_)
+      fail(0, "the file has " + std::to_string(file.size()) + " bytes, fewer than a header");
     std::memcpy(&length_, file.data(), sizeof length_);
     if (length_ > SafetensorsFile::kMaxHeader || length_ > file.size() - sizeof length_) {
       fail(0, "a header of " + std::to_string(length_) + " bytes does not fit (file of " + std::to_string(file.size()) +
@@ -58,14 +75,16 @@ class Header {
   SafetensorsTensor read(const std::string& name, const Json& entry) const {
     if (!entry.is_object()) fail(name, "is not an object");
     for (const auto& [key, value] : entry.items()) {
-      if (key != "dtype" && key != "shape" && key != "data_offsets") fail(name, "has an unknown field " + in_quotes(key));
+      if (key != "dtype" && key != "shape" && key != "data_offsets")
+        fail(name, "has an unknown field " + in_quotes(key));
     }
     SafetensorsTensor tensor;
     tensor.name = name;
     const Json* type = find(entry, "dtype");
     if (type == nullptr || !type->is_string()) fail(name, "dtype is missing or not a string");
     const auto& type_name = type->get_ref<const std::string&>();
-    const auto known = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const DType& t) { return t.name == type_name; });
+    const auto known =
+        std::find_if(std::begin(kTypes), std::end(kTypes), [&](const DType& t) { return t.name == type_name; });
     if (known == std::end(kTypes)) fail(name, "dtype " + in_quotes(type_name) + " is not known");
     tensor.type_name = known->name;
     tensor.format = known->format;
@@ -93,7 +112,8 @@ class Header {
                      std::to_string(file_.size() - data_offset()) + " bytes");
     }
     if (end - begin != bits / 8) {
-      fail(name, "data_offsets hold " + std::to_string(end - begin) + " bytes, but the shape has " + std::to_string(bits / 8));
+      fail(name, "data_offsets hold " + std::to_string(end - begin) + " bytes, but the shape has " +
+                     std::to_string(bits / 8));
     }
     tensor.offset = data_offset() + begin;
     tensor.bytes = static_cast<size_t>(end - begin);
@@ -140,7 +160,8 @@ SafetensorsFile::SafetensorsFile(MappedFile file) : file_(std::move(file)) {
 
   by_name_.resize(tensors_.size());
   std::iota(by_name_.begin(), by_name_.end(), 0u);
-  std::sort(by_name_.begin(), by_name_.end(), [this](uint32_t a, uint32_t b) { return tensors_[a].name < tensors_[b].name; });
+  std::sort(by_name_.begin(), by_name_.end(),
+            [this](uint32_t a, uint32_t b) { return tensors_[a].name < tensors_[b].name; });
 }
 
 SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) { return SafetensorsFile(MappedFile(path)); }

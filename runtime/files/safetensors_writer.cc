@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "core/error.h"
-#include "runtime/files/json.h"
 #include "core/utf8.h"
+#include "runtime/files/json.h"
 
 namespace weft {
 namespace {
@@ -51,8 +51,8 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, std::vec
     if (__builtin_add_overflow(ends.back(), bytes, &end) || end > uint64_t{INT64_MAX} / 2) {
       refuse("the file would be too large");
     }
-    header += "," + key + ":" +
-              dumped({{"dtype", type}, {"shape", tensor.extents}, {"data_offsets", {ends.back(), end}}});
+    header +=
+        "," + key + ":" + dumped({{"dtype", type}, {"shape", tensor.extents}, {"data_offsets", {ends.back(), end}}});
     ends.push_back(end);
     missing_.push_back(bytes);
   }
@@ -84,8 +84,7 @@ void SafetensorsWriter::write(size_t tensor, uint64_t offset, std::span<const st
 void SafetensorsWriter::finish() {
   for (size_t i = 0; i < tensors_.size(); ++i) {
     if (missing_[i] == 0) continue;
-    throw Error(path_ + ": tensor " + in_quotes(tensors_[i].name) + " lacks " + std::to_string(missing_[i]) +
-                " bytes");
+    throw Error(path_ + ": tensor " + in_quotes(tensors_[i].name) + " lacks " + std::to_string(missing_[i]) + " bytes");
   }
   file_->finish();
 }

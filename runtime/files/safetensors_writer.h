@@ -48,8 +48,8 @@ class SafetensorsWriter {
   std::string path_;
   std::optional<OutputFile> file_;  // opened once the header is known to be valid
   std::vector<Tensor> tensors_;
-  std::vector<uint64_t> begin_;   // by tensor, in the file; one more for the end
-  std::vector<uint64_t> missing_; // by tensor: bytes still to be written
+  std::vector<uint64_t> begin_;    // by tensor, in the file; one more for the end
+  std::vector<uint64_t> missing_;  // by tensor: bytes still to be written
 };
 
 }  // namespace weft

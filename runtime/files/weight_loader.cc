@@ -36,7 +36,8 @@ std::string shape_text(const std::vector<int64_t>& extents, const AxisList& axes
   std::string text;
   for (size_t i = 0; i < extents.size(); ++i) {
     const size_t without = extents.size() - axes.size();
-    text += (i == 0 ? "" : " x ") + (i < without ? "" : std::string(axes[i - without]->name) + " ") + std::to_string(extents[i]);
+    text += (i == 0 ? "" : " x ") + (i < without ? "" : std::string(axes[i - without]->name) + " ") +
+            std::to_string(extents[i]);
   }
   return text;
 }
@@ -107,7 +108,8 @@ const CheckpointTensor* WeightLoader::use(const std::string& name, const std::ve
   }
   used_.insert(tensor->name);
   if (!factors(extents, tensor->extents)) {
-    problems_.push_back("tensor '" + name + "' is " + shape_text(tensor->extents) + ", expected " + shape_text(extents, axes));
+    problems_.push_back("tensor '" + name + "' is " + shape_text(tensor->extents) + ", expected " +
+                        shape_text(extents, axes));
     return nullptr;
   }
   if (!tensor->format || !info(*tensor->format).is_float) {
@@ -185,8 +187,9 @@ std::shared_ptr<const Storage> WeightLoader::fit_stack(const Stack& stack, const
       slices.push_back({tensor, 0, own});
       // A converter brings them to one format.
       if (tensor->format != slices.front().tensor->format && checkpoint_->purpose() == Checkpoint::Purpose::compute) {
-        problems_.push_back("tensor '" + std::string(tensor->name) + "' holds " + std::string(tensor->type_name) + ", but '" +
-                            std::string(slices.front().tensor->name) + "' " + std::string(slices.front().tensor->type_name));
+        problems_.push_back("tensor '" + std::string(tensor->name) + "' holds " + std::string(tensor->type_name) +
+                            ", but '" + std::string(slices.front().tensor->name) + "' " +
+                            std::string(slices.front().tensor->type_name));
       }
     }
     if (slices.size() != static_cast<size_t>(experts)) return nullptr;
@@ -207,8 +210,8 @@ std::shared_ptr<const Storage> WeightLoader::assemble(const TensorName& name, st
   bool in_place = is_aligned(data_of(slices.front()), format);
   for (size_t i = 0; i < slices.size(); ++i) {
     if (slices[i].first % block != 0 || slices[i].count % block != 0) {
-      problems_.push_back("weight '" + name.here() + "' cuts a block of tensor '" + std::string(slices[i].tensor->name) + "' (" +
-                          std::string(slices[i].tensor->type_name) + ")");
+      problems_.push_back("weight '" + name.here() + "' cuts a block of tensor '" +
+                          std::string(slices[i].tensor->name) + "' (" + std::string(slices[i].tensor->type_name) + ")");
       return nullptr;
     }
     if (slices[i].tensor->format != format) {

@@ -156,8 +156,9 @@ class WeightLoader {
   std::shared_ptr<const Storage> fit(const TensorName& tensor, const AxisList& axes, const WeightOptions& options = {});
   std::shared_ptr<const Storage> fit_stack(const Stack& stack, const AxisList& axes);
   // `extents` in the graph, `stored` in a GGUF file.
-  std::shared_ptr<const Storage> assemble(const TensorName& name, std::vector<int64_t> extents, std::vector<int64_t> stored,
-                                          std::vector<Slice> slices, const WeightOptions& options = {});
+  std::shared_ptr<const Storage> assemble(const TensorName& name, std::vector<int64_t> extents,
+                                          std::vector<int64_t> stored, std::vector<Slice> slices,
+                                          const WeightOptions& options = {});
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   std::unordered_map<const AxisInfo*, int64_t> extents_;

@@ -31,11 +31,11 @@ EngineOptions Engine::complete(EngineOptions options, const LanguageModel& model
   const auto trained = static_cast<int32_t>(std::min<int64_t>(model.context_length, kDefaultContext));
   if (options.context == 0) options.context = trained > 0 ? trained : kDefaultContext;
   if (options.context < 1) throw Error("the context must be at least 1 token, not " + std::to_string(options.context));
-  if (options.sequences < 1) throw Error("an engine needs at least 1 sequence, not " + std::to_string(options.sequences));
+  if (options.sequences < 1)
+    throw Error("an engine needs at least 1 sequence, not " + std::to_string(options.sequences));
   if (options.batch < 1) throw Error("the batch must be at least 1 token, not " + std::to_string(options.batch));
   if (options.logit_rows == 0) options.logit_rows = options.sequences;
-  const int64_t tokens =
-      options.cache_tokens > 0 ? options.cache_tokens : int64_t{options.sequences} * options.context;
+  const int64_t tokens = options.cache_tokens > 0 ? options.cache_tokens : int64_t{options.sequences} * options.context;
   options.batch = static_cast<int32_t>(std::min<int64_t>(options.batch, tokens));
   options.logit_rows = std::min(options.logit_rows, options.batch);
   return options;
@@ -85,8 +85,7 @@ Engine::Engine(LanguageModel model, const Device& device, const EngineOptions& o
 }
 
 void Engine::add(int32_t sequence, std::span<const int32_t> tokens, WantLogits want) {
-  const auto count =
-      static_cast<int32_t>(std::min<size_t>(tokens.size(), static_cast<size_t>(options_.batch) + 1));
+  const auto count = static_cast<int32_t>(std::min<size_t>(tokens.size(), static_cast<size_t>(options_.batch) + 1));
   const int32_t length = cache_.length(sequence);  // throws for a sequence that is not open
   if (count == 0) throw Error("a step needs at least one token of sequence " + std::to_string(sequence));
   if (in_step_[static_cast<size_t>(sequence)] != 0) {
@@ -101,8 +100,7 @@ void Engine::add(int32_t sequence, std::span<const int32_t> tokens, WantLogits w
   }
   for (const int32_t token : tokens) {
     if (token < 0 || token >= model_.vocab) {
-      throw Error("token " + std::to_string(token) + " is outside the vocabulary of " +
-                  std::to_string(model_.vocab));
+      throw Error("token " + std::to_string(token) + " is outside the vocabulary of " + std::to_string(model_.vocab));
     }
   }
   const auto begin = static_cast<size_t>(count_);
@@ -161,8 +159,7 @@ std::span<const int32_t> Engine::slots(int group) const {
 std::span<const float> Engine::logits(int32_t row) {
   plan_.graph();  // throws after a move
   if (row < 0 || row >= run_rows_) {
-    throw Error("there is no row " + std::to_string(row) + " of logits: the step gave " +
-                std::to_string(run_rows_));
+    throw Error("there is no row " + std::to_string(row) + " of logits: the step gave " + std::to_string(run_rows_));
   }
   if (logits_ == nullptr) logits_ = plan_.output(model_.logits).floats().data();  // on a GPU: waits and copies
   const auto vocab = static_cast<size_t>(model_.vocab);

@@ -66,8 +66,7 @@ Generator::Reply Generator::generate(const GenerationRequest& request, StreamDec
     if (request.predict >= 0 && reply.generated == limit) break;
     const int32_t id = sampler_.sample(logits_);
     reply.end = End::token;
-    if (tokenizer_ != nullptr && !request.ignore_end &&
-        (tokenizer_->ends_generation(id) || id == tokenizer_->bos())) {
+    if (tokenizer_ != nullptr && !request.ignore_end && (tokenizer_->ends_generation(id) || id == tokenizer_->bos())) {
       break;
     }
     sampler_.accept(id);

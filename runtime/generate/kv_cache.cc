@@ -188,8 +188,7 @@ std::vector<int64_t> PagedKvCache::slots_of_groups(const GraphRecord& graph, con
     int64_t of_group = pages;
     if (window != 0) {
       const int64_t batch = options.batch == 0 ? options.max_length : options.batch;
-      of_group = std::min(
-          of_group, BlockTables::pages_of_window(window, batch, options.sequences, options.page_size));
+      of_group = std::min(of_group, BlockTables::pages_of_window(window, batch, options.sequences, options.page_size));
     }
     slots.push_back(of_group * options.page_size);
   }
@@ -197,7 +196,7 @@ std::vector<int64_t> PagedKvCache::slots_of_groups(const GraphRecord& graph, con
 }
 
 void PagedKvCache::check_memory(const GraphRecord& graph, const Device& device, const PlanMemory& taken,
-                           const KvCacheOptions& options) {
+                                const KvCacheOptions& options) {
   const ExtentTable extents = ExtentTable::of_graph(graph);
   const size_t available = available_memory(device, taken), largest = largest_block(device);
   size_t bytes = 0, block = 0;  // for what `measure` was called with
@@ -263,8 +262,7 @@ PagedKvCache::PagedKvCache(const Plan& plan, const KvCacheOptions& options)
   check_memory(plan.graph(), plan.device(), plan.memory(), options);
   for (size_t group = 0; group < slots.size(); ++group) {
     block_tables_.emplace_back(static_cast<int32_t>(slots[group] / options.page_size), options.page_size,
-                               options.sequences,
-                               options.max_length, window_of(options, group));
+                               options.sequences, options.max_length, window_of(options, group));
   }
   taken_.resize(static_cast<size_t>(options.sequences));
   pool_ = plan.make_cache_pool(slots);
@@ -297,8 +295,7 @@ void PagedKvCache::check(int32_t sequence) const {
 int32_t PagedKvCache::open() {
   check();
   const auto free = std::find(taken_.begin(), taken_.end(), false);
-  if (free == taken_.end())
-    throw Error("all " + std::to_string(sequences_) + " sequences of the KV cache are taken");
+  if (free == taken_.end()) throw Error("all " + std::to_string(sequences_) + " sequences of the KV cache are taken");
   *free = true;
   return static_cast<int32_t>(free - taken_.begin());
 }

@@ -82,11 +82,11 @@ class BlockTables {
 };
 
 struct KvCacheOptions {
-  int32_t sequences = 1;   // at a time
-  int32_t max_length = 0;  // tokens per sequence
-  int64_t tokens = 0;      // of all sequences together; 0: sequences * max_length
-  int32_t page_size = 32;  // slots
-  int32_t batch = 0;       // the most tokens that one step appends, to all sequences together; 0: any number
+  int32_t sequences = 1;              // at a time
+  int32_t max_length = 0;             // tokens per sequence
+  int64_t tokens = 0;                 // of all sequences together; 0: sequences * max_length
+  int32_t page_size = 32;             // slots
+  int32_t batch = 0;                  // the most tokens that one step appends, to all sequences together; 0: any number
   std::vector<int32_t> windows = {};  // by group: tokens that a query sees, including itself; 0 or absent: all
 };
 

@@ -48,8 +48,8 @@ Sampler::Sampler(const SamplerOptions& options, size_t vocab)
 void Sampler::accept(int32_t id) {
   if (occurrences_.size() != vocab_) throw Error("a sampler is used after it was moved from");
   if (id < 0 || static_cast<size_t>(id) >= vocab_) {
-    throw Error("cannot accept token id " + std::to_string(id) + ": the vocabulary has " +
-                std::to_string(vocab_) + " tokens");
+    throw Error("cannot accept token id " + std::to_string(id) + ": the vocabulary has " + std::to_string(vocab_) +
+                " tokens");
   }
   if (options_.repeat_last_n == 0) return;
   ++occurrences_[static_cast<size_t>(id)];

@@ -16,8 +16,8 @@ struct SamplerOptions {
   int repeat_last_n = 64;       // how many recent tokens count; 0: none, -1: all
   int top_k = 40;               // keep the k largest; <= 0: off
   float top_p = 0.95f;          // keep the fewest (one at least) that reach probability p, in [0, 1]; 1: off
-  float min_p = 0.05f;  // keep those with at least min_p times the largest probability, in [0, 1]; 0: off
-  float temp = 0.8f;    // softmax(logits / temp); <= 0: greedy, the lowest id wins a tie
+  float min_p = 0.05f;          // keep those with at least min_p times the largest probability, in [0, 1]; 0: off
+  float temp = 0.8f;            // softmax(logits / temp); <= 0: greedy, the lowest id wins a tie
   uint64_t seed = 0;
 };
 

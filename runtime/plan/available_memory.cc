@@ -83,7 +83,9 @@ size_t available_memory(const Device& device, const PlanMemory& taken) {
   return info.is_gpu ? left : std::min(left, available_memory(untouched));  // else it is this machine's memory
 }
 
-size_t largest_block(const Device& device) { return device.is_cpu() ? kNoLimit : device.gpu()->info().max_buffer_bytes; }
+size_t largest_block(const Device& device) {
+  return device.is_cpu() ? kNoLimit : device.gpu()->info().max_buffer_bytes;
+}
 
 std::string bytes_text(size_t bytes) {
   constexpr struct {

@@ -67,8 +67,7 @@ void PlanState::check(const Bindings& bindings) {
       current.set_by_value(value.axes[a], row[a], static_cast<ValueId>(i));
       empty |= row[a] == 0;
     }
-    if (bindings.data_[i] == nullptr && !empty)
-      throw Error("input " + quoted(value.name) + " is bound to no data");
+    if (bindings.data_[i] == nullptr && !empty) throw Error("input " + quoted(value.name) + " is bound to no data");
   }
   for (size_t i = 0; i < records.axes.size(); ++i) {
     if (bindings.axis_extents_[i] != kUnknownExtent) {
@@ -91,12 +90,9 @@ void PlanState::check_pages(const Bindings& bindings) const {
   for (size_t c = 0; c < records.caches.size(); ++c) {
     const CacheRecord& cache = records.caches[c];
     const PageTable& table = bindings.pages_[c];
-    const auto fail = [&cache](const std::string& what) {
-      throw Error("cache " + quoted(cache.name) + ": " + what);
-    };
+    const auto fail = [&cache](const std::string& what) { throw Error("cache " + quoted(cache.name) + ": " + what); };
     if (bindings.pool_ == nullptr) fail("no memory is bound to it");
-    if (table.page_size <= 0 || table.pages == nullptr || table.length == nullptr)
-      fail("no page table is bound to it");
+    if (table.page_size <= 0 || table.pages == nullptr || table.length == nullptr) fail("no page table is bound to it");
     // Layers share page tables: check each table once.
     bool seen = false;
     for (size_t b = 0; b < c && !seen; ++b) {

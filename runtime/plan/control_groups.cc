@@ -22,7 +22,7 @@ bool lists(std::string_view list, std::string_view wanted) {
 
 // Where groups are visible: "ID PARENT MAJOR:MINOR ROOT MOUNT OPTIONS ... - TYPE SOURCE OPTIONS".
 struct Mount {
-  fs::path top;    // the group that is mounted; in a container, the container's
+  fs::path top;  // the group that is mounted; in a container, the container's
   fs::path point;
   bool unified;
 };

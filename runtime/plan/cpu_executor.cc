@@ -19,7 +19,8 @@ namespace {
 
 class CpuCachePool final : public CachePool {
  public:
-  CpuCachePool(std::shared_ptr<const GraphRecord> records, std::span<const int64_t> slots_of_group, const int64_t* extents)
+  CpuCachePool(std::shared_ptr<const GraphRecord> records, std::span<const int64_t> slots_of_group,
+               const int64_t* extents)
       : graph_(std::move(records)), fields_(graph_->values.size()), row_bytes_(graph_->values.size()) {
     const GraphRecord& graph = *graph_;
     slots_.assign(slots_of_group.begin(), slots_of_group.end());
@@ -79,8 +80,7 @@ class CpuExecutor final : public Executor {
       const KernelContext context{graph_, step, limits.data(), precision, threads_, &*weights_};
       std::unique_ptr<CpuKernel> kernel = select_cpu_kernel(context);
       if (kernel == nullptr) {
-        throw Error("step '" + step.name + "': no CPU kernel takes this " + std::string(name(step.kind)) +
-                    " step");
+        throw Error("step '" + step.name + "': no CPU kernel takes this " + std::string(name(step.kind)) + " step");
       }
       chosen.push_back({kernel->name(), kernel->scratch_bytes()});
       kernels_.push_back(std::move(kernel));

@@ -35,7 +35,7 @@ class Device {
   bool is_cpu() const { return gpu_ == nullptr; }
   int threads() const { return threads_; }  // of the CPU; 1 for others
   TeamPolicy team_policy() const { return policy_; }
-  std::string name() const;                 // "cpu, 2 threads, AVX3": on a CPU, with the target of its kernels
+  std::string name() const;  // "cpu, 2 threads, AVX3": on a CPU, with the target of its kernels
   const std::shared_ptr<GpuDevice>& gpu() const { return gpu_; }
 
  private:

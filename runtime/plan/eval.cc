@@ -7,8 +7,7 @@
 namespace weft {
 
 std::vector<EvalResult> evaluate(const Device& device, std::shared_ptr<const GraphRecord> graph,
-                                 std::span<const EvalInput> inputs, const PlanOptions& options,
-                                 const Limits& extents) {
+                                 std::span<const EvalInput> inputs, const PlanOptions& options, const Limits& extents) {
   if (graph == nullptr) throw Error("evaluate: no graph was given: the pointer is null");
   if (!graph->caches.empty()) throw Error("evaluate: a graph with caches needs a plan");
   // The limits are this run's extents. Where extents disagree, the check of the bindings gives the better message.

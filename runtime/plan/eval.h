@@ -39,8 +39,7 @@ std::vector<EvalResult> evaluate(const Device& device, std::shared_ptr<const Gra
 namespace eval_detail {
 
 // One step without run-time inputs: its results' storages.
-std::vector<std::shared_ptr<Storage>> run(const Device& device, const StepRequest& request,
-                                          const PlanOptions& options);
+std::vector<std::shared_ptr<Storage>> run(const Device& device, const StepRequest& request, const PlanOptions& options);
 
 }  // namespace eval_detail
 

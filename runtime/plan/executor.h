@@ -41,7 +41,8 @@ class Executor {
 };
 
 std::unique_ptr<Executor> make_cpu_executor(std::shared_ptr<const GraphRecord> graph, int threads, TeamPolicy policy);
-std::unique_ptr<Executor> make_gpu_executor(std::shared_ptr<const GraphRecord> graph, std::shared_ptr<GpuDevice> device);
+std::unique_ptr<Executor> make_gpu_executor(std::shared_ptr<const GraphRecord> graph,
+                                            std::shared_ptr<GpuDevice> device);
 
 // Bytes of one slot's row of a cache value.
 size_t cache_row_bytes(const GraphRecord& graph, ValueId value, const int64_t* extents);

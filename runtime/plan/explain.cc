@@ -112,8 +112,7 @@ Extents chosen_extents(const PlanState& state, const Limits& at) {
 }
 
 bool is_said(const Limits& at, AxisId axis) {
-  return std::any_of(at.extents.begin(), at.extents.end(),
-                     [axis](const auto& item) { return item.first == axis; });
+  return std::any_of(at.extents.begin(), at.extents.end(), [axis](const auto& item) { return item.first == axis; });
 }
 
 std::string shape(const PlanState& state, const ValueRecord& value, const Extents& extents, const Limits& at) {
@@ -243,17 +242,16 @@ std::string without_device(const std::string& kernel) {
 // A summary of the whole plan and what it needs.
 std::string summary(const PlanState& state, bool folded) {
   const GraphRecord& graph = *state.graph;
-  std::string text = "device     " + state.device.name() + ", precision " +
-                     std::string(name(state.options.precision)) + "\n" + "steps      " +
-                     std::to_string(graph.steps.size());
+  std::string text = "device     " + state.device.name() + ", precision " + std::string(name(state.options.precision)) +
+                     "\n" + "steps      " + std::to_string(graph.steps.size());
   if (const size_t per_layer = steps_per_layer(graph); per_layer > 0) {
     text += ": " + std::to_string(attention_steps(graph)) + " layers of " + std::to_string(per_layer) + " steps";
   }
   if (folded) text += "; equal ones share a line, which shows their sums";
-  text += "\nweights    " + byte_text(state.memory.weights) + " as stored, " +
-          byte_text(state.memory.packed_weights) + " in another layout beside that";
-  text += "\narena      " + byte_text(state.memory.arena) + " for " + byte_text(state.memory.intermediates) +
-          " of values";
+  text += "\nweights    " + byte_text(state.memory.weights) + " as stored, " + byte_text(state.memory.packed_weights) +
+          " in another layout beside that";
+  text +=
+      "\narena      " + byte_text(state.memory.arena) + " for " + byte_text(state.memory.intermediates) + " of values";
   text += "\nscratch    " + byte_text(state.memory.scratch) + "\n";
   return text;
 }
@@ -306,8 +304,8 @@ std::string Plan::explain_runs(std::span<const ExplainRun> runs, bool every_step
   for (const EqualSteps& line : lines) {
     const size_t first = line.steps.front();
     const std::string number = std::to_string(every_step ? first : line.steps.size());
-    table.rows.push_back({(every_step ? "" : "\u00d7") + number, line.name,
-                          without_device(state.steps[first].kernel), writes(state, graph.steps[first], runs)});
+    table.rows.push_back({(every_step ? "" : "\u00d7") + number, line.name, without_device(state.steps[first].kernel),
+                          writes(state, graph.steps[first], runs)});
   }
   table.rows.push_back({"", "total", "", ""});
 

@@ -13,15 +13,11 @@ std::string quoted(const std::string& text) { return "'" + text + "'"; }
 
 std::string_view kind_word(ValueKind kind) {
   switch (kind) {
-    case ValueKind::input:
-      return "input";
-    case ValueKind::weight:
-      return "weight";
-    case ValueKind::intermediate:
-      return "value";
+    case ValueKind::input: return "input";
+    case ValueKind::weight: return "weight";
+    case ValueKind::intermediate: return "value";
     case ValueKind::cache_field:
-    case ValueKind::cache_position:
-      return "cache field";
+    case ValueKind::cache_position: return "cache field";
   }
   return "value";
 }
@@ -33,20 +29,15 @@ ExtentTable::ExtentTable(const GraphRecord& graph)
 
 std::string ExtentTable::describe(Origin origin) const {
   switch (origin.from) {
-    case From::nothing:
-      return "nowhere";
-    case From::axis_type:
-      return "its type";
+    case From::nothing: return "nowhere";
+    case From::axis_type: return "its type";
     case From::value: {
       const ValueRecord& value = graph_->values[origin.index];
       return std::string(kind_word(value.kind)) + " " + quoted(value.name);
     }
-    case From::rule:
-      return graph_->rules[origin.index].what;
-    case From::limit:
-      return "the limits";
-    case From::caller:
-      return "the bindings";
+    case From::rule: return graph_->rules[origin.index].what;
+    case From::limit: return "the limits";
+    case From::caller: return "the bindings";
   }
   return {};
 }
@@ -81,16 +72,14 @@ bool ExtentTable::apply(const ExtentRule& rule, uint32_t index) {
     case ExtentRule::Kind::slice: {
       const bool fresh = derive(rule.whole, rule.count);
       if (rule.outer != kNoAxis && known(rule.outer) &&
-          (rule.begin < 0 || rule.count > extents_[rule.outer] ||
-           rule.begin > extents_[rule.outer] - rule.count)) {
+          (rule.begin < 0 || rule.count > extents_[rule.outer] || rule.begin > extents_[rule.outer] - rule.count)) {
         throw Error(rule.what + ": " + std::to_string(rule.begin) + " + " + std::to_string(rule.count) +
                     " is beyond axis " + quoted(graph_->axes[rule.outer].name) + ", which is " +
                     std::to_string(extents_[rule.outer]) + " in " + describe(origins_[rule.outer]));
       }
       return fresh;
     }
-    case ExtentRule::Kind::product:
-      break;
+    case ExtentRule::Kind::product: break;
   }
   if (known(rule.outer) && known(rule.inner)) {
     int64_t whole = 0;
@@ -230,8 +219,7 @@ size_t value_bytes(const GraphRecord& graph, ValueId id, const int64_t* extents)
                 std::string(format.name));
   }
   uint64_t bytes = 0;
-  if (__builtin_mul_overflow(elements / format.block_elements, uint64_t{format.block_bytes}, &bytes))
-    throw too_large();
+  if (__builtin_mul_overflow(elements / format.block_elements, uint64_t{format.block_bytes}, &bytes)) throw too_large();
   if (bytes > (uint64_t{1} << 46)) throw too_large();
   return static_cast<size_t>(bytes);
 }

@@ -122,8 +122,7 @@ NumberedName parse_name(const std::string& name) {
     }
     size_t end = begin;
     while (end < name.size() && is_digit(name[end])) ++end;
-    const bool alone =
-        (begin == 0 || !is_letter(name[begin - 1])) && (end == name.size() || !is_letter(name[end]));
+    const bool alone = (begin == 0 || !is_letter(name[begin - 1])) && (end == name.size() || !is_letter(name[end]));
     int64_t number = 0;
     const bool fits = std::from_chars(name.data() + begin, name.data() + end, number).ec == std::errc();
     if (fits && (alone || !found.number)) found = {name.substr(0, begin), name.substr(end), number};

@@ -43,8 +43,8 @@ class GpuCachePool final : public CachePool {
       for (const ValueId value : cache_values(cache)) {
         const size_t row = row_bytes_[value];
         if (row == 0) continue;
-        device_->copy(fields_[value], static_cast<size_t>(from) * row, fields_[value],
-                      static_cast<size_t>(to) * row, static_cast<size_t>(count) * row);
+        device_->copy(fields_[value], static_cast<size_t>(from) * row, fields_[value], static_cast<size_t>(to) * row,
+                      static_cast<size_t>(count) * row);
       }
     }
   }
@@ -195,7 +195,8 @@ class GpuExecutor final : public Executor {
 
 }  // namespace
 
-std::unique_ptr<Executor> make_gpu_executor(std::shared_ptr<const GraphRecord> graph, std::shared_ptr<GpuDevice> device) {
+std::unique_ptr<Executor> make_gpu_executor(std::shared_ptr<const GraphRecord> graph,
+                                            std::shared_ptr<GpuDevice> device) {
   return std::make_unique<GpuExecutor>(std::move(graph), std::move(device));
 }
 

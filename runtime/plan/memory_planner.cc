@@ -30,8 +30,7 @@ MemoryPlan plan_memory(std::span<const LiveValue> values, size_t alignment) {
     for (const size_t other : placed) {
       if (!live_together(values[value], values[other])) continue;
       if (offset + bytes <= plan.offsets[other]) break;
-      offset =
-          std::max(offset, plan.offsets[other] + align_up(std::max<size_t>(values[other].bytes, 1), alignment));
+      offset = std::max(offset, plan.offsets[other] + align_up(std::max<size_t>(values[other].bytes, 1), alignment));
     }
     plan.offsets[value] = offset;
     plan.bytes = std::max(plan.bytes, offset + bytes);
@@ -50,8 +49,8 @@ void check_memory_plan(std::span<const LiveValue> values, const MemoryPlan& plan
     if (plan.offsets[a] % alignment != 0) fail(a, "is not aligned");
     if (plan.offsets[a] + values[a].bytes > plan.bytes) fail(a, "lies outside the block");
     for (size_t b = 0; b < a; ++b) {
-      const bool apart = plan.offsets[a] + values[a].bytes <= plan.offsets[b] ||
-                         plan.offsets[b] + values[b].bytes <= plan.offsets[a];
+      const bool apart =
+          plan.offsets[a] + values[a].bytes <= plan.offsets[b] || plan.offsets[b] + values[b].bytes <= plan.offsets[a];
       if (!apart && live_together(values[a], values[b])) fail(a, "overlaps value " + std::to_string(b));
     }
   }

@@ -27,7 +27,6 @@ inline constexpr size_t kArenaAlignment = 64;  // a cache line, and the widest v
 MemoryPlan plan_memory(std::span<const LiveValue> values, size_t alignment = kArenaAlignment);
 
 // Throws Error where two values that are live at the same time overlap, lie outside the block, or are not aligned.
-void check_memory_plan(std::span<const LiveValue> values, const MemoryPlan& plan,
-                       size_t alignment = kArenaAlignment);
+void check_memory_plan(std::span<const LiveValue> values, const MemoryPlan& plan, size_t alignment = kArenaAlignment);
 
 }  // namespace weft

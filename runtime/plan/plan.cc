@@ -54,8 +54,7 @@ void select_kernels(PlanState& state) {
   }
   state.steps = state.executor->select_kernels(state.limits, state.options.precision);
   state.memory.packed_weights = state.executor->packed_weight_bytes();
-  for (const StepInfo& step : state.steps)
-    state.memory.scratch = std::max(state.memory.scratch, step.scratch_bytes);
+  for (const StepInfo& step : state.steps) state.memory.scratch = std::max(state.memory.scratch, step.scratch_bytes);
 }
 
 // A value lives from the step that writes it to the last step that reads it; results live to the end.
@@ -154,9 +153,9 @@ void print_memory(const PlanState& state) {
   std::cerr << "pass plan memory: arena of " << state.memory.arena << " bytes for " << state.memory.intermediates
             << " bytes of values, scratch of " << state.memory.scratch << " bytes\n";
   for (size_t i = 0; i < state.lives.size(); ++i) {
-    std::cerr << "  '" << state.graph->values[state.live_ids[i]].name << "' at " << state.memory_plan.offsets[i]
-              << ", " << state.lives[i].bytes << " bytes, steps " << state.lives[i].first << " to "
-              << state.lives[i].last << "\n";
+    std::cerr << "  '" << state.graph->values[state.live_ids[i]].name << "' at " << state.memory_plan.offsets[i] << ", "
+              << state.lives[i].bytes << " bytes, steps " << state.lives[i].first << " to " << state.lives[i].last
+              << "\n";
   }
 }
 
@@ -213,8 +212,8 @@ Bindings Plan::bindings() const { return Bindings(state().graph); }
 std::shared_ptr<CachePool> Plan::make_cache_pool(std::span<const int64_t> slots_of_group) const {
   for (const CacheRecord& cache : state().graph->caches) {
     if (static_cast<size_t>(cache.group) >= slots_of_group.size()) {
-      throw Error("cache '" + cache.name + "' belongs to group " + std::to_string(cache.group) + ", and slots are given for " +
-                  std::to_string(slots_of_group.size()) + " groups");
+      throw Error("cache '" + cache.name + "' belongs to group " + std::to_string(cache.group) +
+                  ", and slots are given for " + std::to_string(slots_of_group.size()) + " groups");
     }
   }
   return state_->executor->make_cache_pool(slots_of_group, state_->known.data());
@@ -244,14 +243,9 @@ Output Plan::output(ValueId value) {
   output.rank = static_cast<int>(record.axes.size());
   for (size_t i = 0; i < record.axes.size(); ++i) output.extents[i] = state_->current[record.axes[i]];
   switch (record.kind) {
-    case ValueKind::input:
-      output.data = state_->inputs[value];
-      break;
-    case ValueKind::weight:
-      output.data = record.storage->data;
-      break;
-    default:
-      output.data = state_->executor->read(value, value_bytes(graph, value, state_->current.data()));
+    case ValueKind::input: output.data = state_->inputs[value]; break;
+    case ValueKind::weight: output.data = record.storage->data; break;
+    default: output.data = state_->executor->read(value, value_bytes(graph, value, state_->current.data()));
   }
   return output;
 }

@@ -5,12 +5,12 @@
 namespace weft {
 namespace {
 
-constexpr int kTrialRuns = 2;           // with one thread and with more, in one trial
-constexpr int kFirstPatience = 16;      // runs between two trials; doubles with every trial, up to
+constexpr int kTrialRuns = 2;       // with one thread and with more, in one trial
+constexpr int kFirstPatience = 16;  // runs between two trials; doubles with every trial, up to
 constexpr int kLongestPatience = 1024;
-constexpr double kLongRun = 0.002;      // s: a longer run is not used for a trial
-constexpr double kStalled = 3;          // times the time of one thread, plus
-constexpr double kStallFrom = 0.0005;   // s: then some thread of the team was not running
+constexpr double kLongRun = 0.002;     // s: a longer run is not used for a trial
+constexpr double kStalled = 3;         // times the time of one thread, plus
+constexpr double kStallFrom = 0.0005;  // s: then some thread of the team was not running
 
 }  // namespace
 

@@ -39,11 +39,11 @@ class TeamSize {
   int free_;                   // CPUs that others leave, at most `most_`
   bool wanted_fewer_ = false;  // whether the last reading did
   uint64_t kind_ = 0;
-  bool chosen_ = false;        // whether there was a trial for this kind
+  bool chosen_ = false;  // whether there was a trial for this kind
   bool in_trial_ = true;
   bool prefers_single_ = false;
-  bool counts_ = false;        // whether this run offers a choice: more than one CPU is free
-  bool is_single_ = false;     // whether this run uses one thread
+  bool counts_ = false;          // whether this run offers a choice: more than one CPU is free
+  bool is_single_ = false;       // whether this run uses one thread
   int wait_ = 0, patience_ = 0;  // runs until the next trial, and between trials
   Times single_, team_;
 };

@@ -44,15 +44,14 @@ void transpose(const Storage& storage, const std::vector<int64_t>& extents, cons
 const std::byte* PackedWeights::pack(const Region&, const Operand& operand, std::span<const AxisId> axes,
                                      Format& format) {
   const ValueRecord& value = graph_.values[operand.value];
-  if (value.kind != ValueKind::weight) throw Error("value '" + value.name + "' is not a weight, so it cannot be packed");
+  if (value.kind != ValueKind::weight)
+    throw Error("value '" + value.name + "' is not a weight, so it cannot be packed");
   const Storage& storage = *value.storage;
 
   std::vector<int64_t> extents;
   std::vector<size_t> order;
   for (const ViewAxis& axis : operand.view) extents.push_back(extents_[axis.stored]);
-  const auto is_wanted = [&](const ViewAxis& axis) {
-    return axis.gather < 0 && contains(axes, axis.axis);
-  };
+  const auto is_wanted = [&](const ViewAxis& axis) { return axis.gather < 0 && contains(axes, axis.axis); };
   for (size_t i = 0; i < operand.view.size(); ++i) {
     if (!is_wanted(operand.view[i])) order.push_back(i);
   }
@@ -61,8 +60,7 @@ const std::byte* PackedWeights::pack(const Region&, const Operand& operand, std:
       if (operand.view[i].gather < 0 && operand.view[i].axis == wanted) order.push_back(i);
     }
   }
-  if (order.size() != operand.view.size())
-    throw Error("weight '" + value.name + "' lacks an axis to be packed by");
+  if (order.size() != operand.view.size()) throw Error("weight '" + value.name + "' lacks an axis to be packed by");
 
   // Axes of extent 1 may be anywhere.
   std::vector<size_t> moving;

@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/utf8.h"
 #include "runtime/text/jinja/evaluator.h"
 #include "runtime/text/jinja/json_input.h"
 #include "runtime/text/jinja/lexer.h"
 #include "runtime/text/jinja/parser.h"
 #include "runtime/text/jinja/text.h"
-#include "core/utf8.h"
 
 namespace weft {
 
@@ -51,8 +51,8 @@ void ChatTemplate::Parsed::fail(uint32_t at, const std::string& reason) const {
   for (size_t i = first; i < std::min(shown.size(), first + kShown); ++i) excerpt += shown[i];
 
   throw Error(name + ": line " + std::to_string(line) + ", column " + std::to_string(column + 1) + ": " +
-              printable(std::string_view(reason).substr(0, jinja::character_offset(reason, 1000))) + "\n    " + printable(excerpt) + "\n    " +
-              std::string(column - first, ' ') + "^");
+              printable(std::string_view(reason).substr(0, jinja::character_offset(reason, 1000))) + "\n    " +
+              printable(excerpt) + "\n    " + std::string(column - first, ' ') + "^");
 }
 
 ChatTemplate::ChatTemplate(std::string_view source, std::string name) {

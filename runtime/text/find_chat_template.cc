@@ -1,10 +1,10 @@
 // Where models keep their chat templates.
 #include "core/error.h"
-#include "runtime/text/chat_template.h"
+#include "core/utf8.h"
 #include "runtime/files/file_kind.h"
 #include "runtime/files/gguf.h"
 #include "runtime/files/json.h"
-#include "core/utf8.h"
+#include "runtime/text/chat_template.h"
 
 namespace weft {
 

@@ -29,19 +29,19 @@ class StepReference {
  private:
   void decode_weights(const Step& step);
 
-  GraphRecord graph_;                  // with the weights of the current step as f32
-  std::vector<int64_t> extents_;       // by AxisId
-  std::vector<void*> data_;            // by ValueId
+  GraphRecord graph_;                     // with the weights of the current step as f32
+  std::vector<int64_t> extents_;          // by AxisId
+  std::vector<void*> data_;               // by ValueId
   std::vector<int32_t> numbers_, zeros_;  // 0, 1, 2 ... : positions and slots; sequences
   int32_t length_ = 0;
-  std::vector<PageTable> pages_;       // pages of one slot: slot j holds token j
+  std::vector<PageTable> pages_;  // pages of one slot: slot j holds token j
   struct Decoded {
     ValueId value;
     std::vector<float> elements;
   };
   std::vector<Decoded> decoded_;
   std::vector<std::vector<std::byte>> results_;
-  std::vector<int32_t> positions_;     // what an append writes besides the fields
+  std::vector<int32_t> positions_;  // what an append writes besides the fields
 };
 
 }  // namespace weft

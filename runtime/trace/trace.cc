@@ -25,12 +25,9 @@ struct Source {
 
 class Tracer {
  public:
-  Tracer(const LanguageModel& model, const Device& device, std::span<const int32_t> tokens,
-         const TraceOptions& options, std::span<TraceSink* const> sinks)
-      : options_(options),
-        tokens_(tokens),
-        sinks_(sinks),
-        engine_(with_results(model), device, engine_options(model)) {
+  Tracer(const LanguageModel& model, const Device& device, std::span<const int32_t> tokens, const TraceOptions& options,
+         std::span<TraceSink* const> sinks)
+      : options_(options), tokens_(tokens), sinks_(sinks), engine_(with_results(model), device, engine_options(model)) {
     list_values();
   }
 
@@ -60,8 +57,7 @@ class Tracer {
     auto graph = std::make_shared<GraphRecord>(*model.graph);
     for (const Step& step : graph->steps) {
       for (const ValueId output : step.outputs) {
-        const bool is_result =
-            std::find(graph->results.begin(), graph->results.end(), output) != graph->results.end();
+        const bool is_result = std::find(graph->results.begin(), graph->results.end(), output) != graph->results.end();
         if (graph->values[output].kind == ValueKind::intermediate && !is_result) graph->results.push_back(output);
       }
     }
@@ -104,8 +100,7 @@ class Tracer {
   void list_values() {
     ExtentTable extents = engine_.plan().known_extents();
     const auto count = static_cast<int64_t>(tokens_.size());
-    extents.set_by_caller(engine_.model().pos_axis, count),
-        extents.set_by_caller(engine_.model().rows_axis, count);
+    extents.set_by_caller(engine_.model().pos_axis, count), extents.set_by_caller(engine_.model().rows_axis, count);
     extents.apply_rules();
     extents_.assign(extents.data(), extents.data() + graph().axes.size());
     std::set<std::string> names;

@@ -88,8 +88,7 @@ void TraceComparison::begin(const std::vector<TracedValue>& values, std::span<co
   }
   const auto is_there = [](const ComparedValue& value) { return !value.recorded_as.empty(); };
   if (std::none_of(values_.begin(), values_.end(), is_there)) {
-    throw Error(recording_.path() +
-                ": has none of the values of this model; a map (--map) can say under which names");
+    throw Error(recording_.path() + ": has none of the values of this model; a map (--map) can say under which names");
   }
 }
 
@@ -126,8 +125,7 @@ std::optional<TraceComparison::Alignment> TraceComparison::align(ComparedValue& 
   std::vector<int64_t> extents;
   std::vector<size_t> axis_at;
   for (const std::string& axis : order) {
-    axis_at.push_back(
-        static_cast<size_t>(std::find(value.axes.begin(), value.axes.end(), axis) - value.axes.begin()));
+    axis_at.push_back(static_cast<size_t>(std::find(value.axes.begin(), value.axes.end(), axis) - value.axes.begin()));
     extents.push_back(value.extents[axis_at.back()]);
   }
   if (!same_but_split(extents, tensor.extents)) {
@@ -182,8 +180,7 @@ void TraceComparison::take(size_t index, int64_t first, int64_t count, std::span
       there += alignment.offsets[axis][static_cast<size_t>(at[axis])];
       here = here * value.extents[axis] + at[axis];
     }
-    note(compared, here, number(value.format, data.data(), element), read_number(*alignment.tensor, there),
-         tolerance_);
+    note(compared, here, number(value.format, data.data(), element), read_number(*alignment.tensor, there), tolerance_);
     size_t axis = rank;
     while (axis > 0 && ++at[axis - 1] == end[axis - 1]) at[axis - 1] = begin[axis - 1], --axis;
     if (axis == 0) break;
@@ -219,8 +216,7 @@ void ReferenceComparison::take(size_t index, int64_t, int64_t, std::span<const s
   if (value.name.ends_with(kReference)) kept_[index].assign(data.begin(), data.end());
   if (reference_of_[index] < 0) return;
   std::vector<std::byte>& reference = kept_[static_cast<size_t>(reference_of_[index])];
-  ComparedValue compared{
-      value, ComparedValue::State::compared, value.name + std::string(kReference), {}, 0, {}, {}, 0};
+  ComparedValue compared{value, ComparedValue::State::compared, value.name + std::string(kReference), {}, 0, {}, {}, 0};
   const int64_t elements = value.elements();
   for (int64_t i = 0; i < elements; ++i) {
     const double x = std::fabs(number(value.format, reference.data(), i));

@@ -26,9 +26,9 @@ struct Difference {
 struct ComparedValue {
   TracedValue value;
   enum class State : uint8_t { compared, absent, left_out, misfit } state = State::compared;
-  std::string recorded_as;  // name in the recording; empty if it is absent or left out
-  std::string reason;       // misfit: why the two cannot be compared
-  double scale = 0;         // largest |element| of the recording
+  std::string recorded_as;    // name in the recording; empty if it is absent or left out
+  std::string reason;         // misfit: why the two cannot be compared
+  double scale = 0;           // largest |element| of the recording
   Difference largest, first;  // of all elements; the first beyond the tolerance, in the order of elements
   int64_t beyond = 0;         // elements beyond the tolerance
   bool differs() const { return state == State::misfit || beyond > 0; }

@@ -4,9 +4,9 @@
 #include <cctype>
 
 #include "core/error.h"
+#include "core/utf8.h"
 #include "runtime/files/json.h"
 #include "runtime/files/mapped_file.h"
-#include "core/utf8.h"
 
 namespace weft {
 namespace {
@@ -14,9 +14,7 @@ namespace {
 constexpr uint64_t kMaxBytes = 1 << 20;
 constexpr size_t kMaxWildcards = 4;  // in one pattern: matching tries every division of the text
 
-bool is_wildcard(std::string_view pattern, size_t at) {
-  return pattern[at] == '*' || pattern.substr(at, 2) == "{}";
-}
+bool is_wildcard(std::string_view pattern, size_t at) { return pattern[at] == '*' || pattern.substr(at, 2) == "{}"; }
 size_t wildcard_length(std::string_view pattern, size_t at) { return pattern[at] == '*' ? 1 : 2; }
 
 size_t wildcards(std::string_view pattern) {
@@ -26,8 +24,7 @@ size_t wildcards(std::string_view pattern) {
 }
 
 bool is_number(std::string_view text) {
-  return !text.empty() &&
-         std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
 }
 
 // What the wildcards of `pattern` match in `text`, the shortest first; false where it does not match.
@@ -91,8 +88,7 @@ class Parser {
         else fail(key, "\"pairs\" is neither \"half_split\" nor \"interleaved\"");
       }
     }
-    value.from =
-        from->is_string() ? std::vector<std::string>{from->get<std::string>()} : texts(key, *from, "from");
+    value.from = from->is_string() ? std::vector<std::string>{from->get<std::string>()} : texts(key, *from, "from");
     for (const std::string& name : value.from) {
       if (name.empty()) fail(key, "names a tensor without a name");
       if (wildcards(name) > wildcards(key)) {

@@ -63,8 +63,8 @@ std::string standard_headers() {
       // Only headers that "ops/ops.h" reaches: the typed surface.
       const std::string name = entry.path().filename();
       const bool surface = folder == "core" ? name != "eigen.h"
-                                            : std::set<std::string>{"append.h", "contract.h", "at.h", "map.h", "reduce.h",
-                                                                    "rope.h", "top_k.h", "ops.h"}
+                                            : std::set<std::string>{"append.h", "contract.h", "at.h",    "map.h",
+                                                                    "reduce.h", "rope.h",     "top_k.h", "ops.h"}
                                                   .contains(name);
       if (!surface || entry.path().extension() != ".h") continue;
       std::ifstream file(entry.path());
@@ -97,8 +97,9 @@ TEST_F(Budget, FrameworkCostsAtMostASecondMoreThanItsStandardHeaders) {
 
 TEST_F(Budget, ModelCompilesInEightSecondsAndAGigabyte) {
   const Cost model = best_of_three(
-      "llama", "#include \"models/llama.h\"\nauto load_model_of(const std::shared_ptr<const weft::Checkpoint>& file) "
-               "{ return weft::llama::load(file); }\n");
+      "llama",
+      "#include \"models/llama.h\"\nauto load_model_of(const std::shared_ptr<const weft::Checkpoint>& file) "
+      "{ return weft::llama::load(file); }\n");
   ASSERT_TRUE(model.ok);
   RecordProperty("model_seconds", std::to_string(model.seconds));
   EXPECT_LE(model.seconds, 8.0);

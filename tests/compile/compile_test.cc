@@ -83,7 +83,8 @@ TEST_P(Compile, RightTwinBuildsAndWrongOneSaysWhy) {
   const auto& [name, compiler] = GetParam();
   if (run(compiler + " --version").status != 0) GTEST_SKIP() << compiler << " is not installed";
   const std::filesystem::path path = kCases / (name + ".cc");
-  const std::string command = compiler + " -std=c++20 -Wall -Wextra -Werror -Wno-unused-parameter -fsyntax-only -I" WEFT_SOURCE_DIR " ";
+  const std::string command =
+      compiler + " -std=c++20 -Wall -Wextra -Werror -Wno-unused-parameter -fsyntax-only -I" WEFT_SOURCE_DIR " ";
 
   const CommandResult right = run(command + path.string());
   EXPECT_EQ(right.status, 0) << joined(right.lines);

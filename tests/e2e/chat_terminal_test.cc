@@ -145,13 +145,15 @@ class ChatTerminal : public testing::Test {
   TemporaryFolder folder_;
 };
 
-const std::string kLeft = "\033[D", kRight = "\033[C", kUp = "\033[A", kDelete = "\033[3~", kHome = "\033[H", kBack = "\177";
+const std::string kLeft = "\033[D", kRight = "\033[C", kUp = "\033[A", kDelete = "\033[3~", kHome = "\033[H",
+                  kBack = "\177";
 const std::string kPasted = "\033[200~", kPastedEnd = "\033[201~";
 
 TEST_F(ChatTerminal, LinesAreEdited) {
   EXPECT_EQ(message({"helo", kLeft, "l", "\r"}), "hello");
   EXPECT_EQ(message({"xabc", kHome, kDelete, kRight, "-", "\005", "!", "\r"}), "a-bc!");
-  EXPECT_EQ(message({"gr\u00FC\u00DFe \u20AC\U0001F600", kBack, kBack, "\u00E9", kLeft, kLeft, "!", "\r"}), "gr\u00FC\u00DFe! \u00E9");
+  EXPECT_EQ(message({"gr\u00FC\u00DFe \u20AC\U0001F600", kBack, kBack, "\u00E9", kLeft, kLeft, "!", "\r"}),
+            "gr\u00FC\u00DFe! \u00E9");
   EXPECT_EQ(message({"a\xFF\xFEz\r"}), "a\uFFFD\uFFFDz");  // no UTF-8
   EXPECT_EQ(message({"one \\\r", "two\r"}), "one \ntwo");
   EXPECT_EQ(message({"away", "\003", "kept\r"}), "kept");

@@ -49,8 +49,8 @@ class Chat : public testing::Test {
   // Greedy, `reply` tokens per turn.
   CommandResult talk(const std::string& input, std::vector<std::string> more = {}, const char* reply = "8",
                      const std::string& source = kPlain) const {
-    std::vector<std::string> arguments = {"chat", "--template", file("template", source), "--temp", "0", "-n", reply,
-                                          "--precision", "exact"};
+    std::vector<std::string> arguments = {
+        "chat", "--template", file("template", source), "--temp", "0", "-n", reply, "--precision", "exact"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_weft(arguments, input);
   }
@@ -77,12 +77,12 @@ TEST_F(Chat, ATurnEvaluatesOnlyWhatIsNew) {
   const nlohmann::json messages = {{{"role", "user"}, {"content", "Pray, who is she?"}},
                                    {{"role", "assistant"}, {"content", reply}},
                                    {{"role", "user"}, {"content", "Indeed!"}}};
-  const CommandResult text = run_weft({"chat", "--template", file("template", std::string(kPlain).substr(15)), "--render",
-                                       file("messages.json", messages.dump()), "--add-generation-prompt"});
+  const CommandResult text = run_weft({"chat", "--template", file("template", std::string(kPlain).substr(15)),
+                                       "--render", file("messages.json", messages.dump()), "--add-generation-prompt"});
   ASSERT_EQ(text.code, 0) << text.err;
   EXPECT_EQ(text.out, "user:Pray, who is she?\nassistant:" + reply + "\nuser:Indeed!\nassistant:");
-  const CommandResult whole = run_weft({"run", "-f", file("prompt", text.out), "--temp", "0", "-n", "8", "--precision",
-                                        "exact", "--no-display-prompt"});
+  const CommandResult whole = run_weft(
+      {"run", "-f", file("prompt", text.out), "--temp", "0", "-n", "8", "--precision", "exact", "--no-display-prompt"});
   ASSERT_EQ(whole.code, 0) << whole.err;
   EXPECT_EQ(both.out, first.out + whole.out);
 }
@@ -105,15 +105,17 @@ TEST_F(Chat, TheShippedModelChats) {
   EXPECT_LT(fewest, 120u) << chat.err;  // it ended by itself
   EXPECT_GT(turns[1].cached, turns[0].tokens);
   EXPECT_GT(turns[2].cached, turns[1].tokens);
-  const CommandResult text = run_weft({"chat", "--add-generation-prompt", "--render", "-"},
-                                      R"([{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me."}])");
+  const CommandResult text =
+      run_weft({"chat", "--add-generation-prompt", "--render", "-"},
+               R"([{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me."}])");
   EXPECT_EQ(text.out, "<s>Who?\nMe.\n");
 }
 
 // Where a model has no token for it, the text that the template writes before the next message ends the reply, and is
 // not part of it.
 TEST_F(Chat, TheTemplateTellsWhereATurnEnds) {
-  const char* until_of = "{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %} of {% endif %}{% endfor %}";
+  const char* until_of =
+      "{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %} of {% endif %}{% endfor %}";
   const char* endless = "{% for m in messages %}{{ m.content }}{% endfor %}";
   const std::string whole = talk("It was a\n", {}, "12", endless).out;
   const size_t end = whole.find(" of");
@@ -127,8 +129,8 @@ TEST_F(Chat, TheTemplateTellsWhereATurnEnds) {
 }
 
 TEST_F(Chat, Commands) {
-  const CommandResult all = talk("One\n/reset\nOne\n/system Be brief.\nOne\n//x\n/nosuch thing\nTwo \\\nlines\n/exit\nThree\n",
-                                 {}, "4");
+  const CommandResult all =
+      talk("One\n/reset\nOne\n/system Be brief.\nOne\n//x\n/nosuch thing\nTwo \\\nlines\n/exit\nThree\n", {}, "4");
   ASSERT_EQ(all.code, 0) << all.err;
   const std::vector<Figures> turns = figures(all.err);
   ASSERT_EQ(turns.size(), 5u) << all.err;  // nothing after /exit
@@ -164,14 +166,15 @@ TEST_F(Chat, StopStringsAreNoPartOfTheConversation) {
   const nlohmann::json messages = {{{"role", "user"}, {"content", "Emma"}},
                                    {{"role", "assistant"}, {"content", kept}},
                                    {{"role", "user"}, {"content", "Indeed!"}}};
-  const CommandResult text = run_weft({"chat", "--template", file("template", std::string(kPlain).substr(15)), "--render",
-                                       file("messages.json", messages.dump()), "--add-generation-prompt"});
+  const CommandResult text = run_weft({"chat", "--template", file("template", std::string(kPlain).substr(15)),
+                                       "--render", file("messages.json", messages.dump()), "--add-generation-prompt"});
   const CommandResult next = run_weft({"run", "-f", file("prompt", text.out), "--temp", "0", "-n", "24", "--precision",
                                        "exact", "--no-display-prompt", "--stop", stop});
   EXPECT_EQ(cut.out, kept + "\n" + next.out);
   EXPECT_EQ(run_weft({"chat", "--stop", ""}).code, 2);
   // Escapes, in --system too.
-  const CommandResult refused = talk("x\n", {"-e", "--system", "a\\tb"}, "1", "{{ raise_exception(messages | tojson) }}");
+  const CommandResult refused =
+      talk("x\n", {"-e", "--system", "a\\tb"}, "1", "{{ raise_exception(messages | tojson) }}");
   EXPECT_CONTAINS(refused.err, R"("content": "a\tb")");
 }
 
@@ -271,9 +274,10 @@ TEST_F(Chat, AnInterruptEndsTheReplyOnly) {
   const std::string chat = "'" + test::weft_binary().string() + "' chat --template '" + file("template", kPlain) +
                            "' --temp 0 -t 1 <'" + in + "' >'" + out + "' 2>'" + err + "' & pid=$!; ";
   // The reply would go on until the context is full; then the program reads on, and obeys /exit.
-  const std::string script = chat + "exec 3>'" + in + "'; echo Emma >&3; until [ -s '" + out +
-                             "' ]; do kill -0 $pid || exit 9; sleep 0.02; done; kill -INT $pid; until grep -q ^reply '" +
-                             err + "'; do kill -0 $pid || exit 8; sleep 0.02; done; echo /exit >&3; wait $pid";
+  const std::string script =
+      chat + "exec 3>'" + in + "'; echo Emma >&3; until [ -s '" + out +
+      "' ]; do kill -0 $pid || exit 9; sleep 0.02; done; kill -INT $pid; until grep -q ^reply '" + err +
+      "'; do kill -0 $pid || exit 8; sleep 0.02; done; echo /exit >&3; wait $pid";
   std::ofstream(folder_ / "script") << script;
   const int status = std::system(("sh '" + (folder_ / "script").string() + "'").c_str());
   const std::string errors = test::read_file(err);

@@ -53,10 +53,26 @@ TEST(Cli, HelpIsComplete) {
     EXPECT_CONTAINS(help.out, "--model");
   }
   const Result run = run_weft({"run", "--help"});
-  for (const char* flag :
-       {"-m,", "-p,", "-f,", "--tokens", "-n,", "--temp", "--top-k", "--top-p", "--min-p", "--repeat-penalty",
-        "-s,", "-t,", "-c,", "-e,", "--stop", "--logprobs", "--logprobs-file", "--device", "--precision",
-        "--no-display-prompt"}) {
+  for (const char* flag : {"-m,",
+                           "-p,",
+                           "-f,",
+                           "--tokens",
+                           "-n,",
+                           "--temp",
+                           "--top-k",
+                           "--top-p",
+                           "--min-p",
+                           "--repeat-penalty",
+                           "-s,",
+                           "-t,",
+                           "-c,",
+                           "-e,",
+                           "--stop",
+                           "--logprobs",
+                           "--logprobs-file",
+                           "--device",
+                           "--precision",
+                           "--no-display-prompt"}) {
     EXPECT_CONTAINS(run.out, flag);
   }
   // What -p and -f take is said wherever they are.
@@ -134,16 +150,17 @@ TEST_F(CliModel, GreedyTextIsTheExpectedOne) {
   WEFT_SHARED_OR_SKIP(expected, "data/models/stories260K/expected_greedy_n200.txt");
   std::vector<std::string> devices = {"cpu"};
   if (test::opencl_device()) devices.push_back("opencl");
-  for (const std::string& device : devices) for (const char* precision : {"exact", "fast"}) {
-    const Result result =
-        run({"run", "-p", "", "--temp", "0", "-n", "200", "--precision", precision, "--device", device});
-    EXPECT_EQ(result.code, 0) << result.err;
-    EXPECT_EQ(result.out, test::read_file(expected)) << device << " " << precision;
-    for (const char* figure : {"load", "prefill", "decode", "tokens/s", "peak memory", precision}) {
-      EXPECT_CONTAINS(result.err, figure);
+  for (const std::string& device : devices)
+    for (const char* precision : {"exact", "fast"}) {
+      const Result result =
+          run({"run", "-p", "", "--temp", "0", "-n", "200", "--precision", precision, "--device", device});
+      EXPECT_EQ(result.code, 0) << result.err;
+      EXPECT_EQ(result.out, test::read_file(expected)) << device << " " << precision;
+      for (const char* figure : {"load", "prefill", "decode", "tokens/s", "peak memory", precision}) {
+        EXPECT_CONTAINS(result.err, figure);
+      }
+      EXPECT_EQ(result.err.find('\r'), std::string::npos);  // no progress in a pipe
     }
-    EXPECT_EQ(result.err.find('\r'), std::string::npos);  // no progress in a pipe
-  }
 }
 
 TEST_F(CliModel, PromptsFromEverywhere) {
@@ -180,7 +197,8 @@ TEST_F(CliModel, Escapes) {
     EXPECT_EQ(result.code, 0) << result.err;
     return result.out;
   };
-  EXPECT_EQ(ids({"-e", "-p", R"(a\nb\tc\rd\\e\'f\"g\x41\xE2\x82\xac)"}), ids({"-p", "a\nb\tc\rd\\e'f\"gA\xE2\x82\xAC"}));
+  EXPECT_EQ(ids({"-e", "-p", R"(a\nb\tc\rd\\e\'f\"g\x41\xE2\x82\xac)"}),
+            ids({"-p", "a\nb\tc\rd\\e'f\"gA\xE2\x82\xAC"}));
   // Unknown escapes stay.
   EXPECT_EQ(ids({"--escape", "-p", R"(\q \x4 \xZZ \x4g \)"}), ids({"-p", R"(\q \x4 \xZZ \x4g \)"}));
   EXPECT_NE(ids({"-p", R"(a\nb)"}), ids({"-p", "a\nb"}));
@@ -200,13 +218,23 @@ TEST_F(CliModel, FilesAreTakenAsTheyAre) {
   EXPECT_EQ(tokenized("a\r\n").out, plain.out);  // one newline, whichever it is
   EXPECT_EQ(tokenized("a\n\n").out, run({"tokenize", "-p", "a\n"}).out);
   EXPECT_EQ(tokenized(R"(a\nb)").out, run({"tokenize", "-p", R"(a\nb)"}).out);
-  const Result mark = tokenized("\xEF\xBB\xBF" "a");
-  EXPECT_EQ(mark.out, run({"tokenize", "-p", "\xEF\xBB\xBF" "a"}).out);
+  const Result mark = tokenized(
+      "\xEF\xBB\xBF"
+      "a");
+  EXPECT_EQ(mark.out, run({"tokenize", "-p",
+                           "\xEF\xBB\xBF"
+                           "a"})
+                          .out);
   EXPECT_CONTAINS(mark.err, "prompt begins with a byte order mark, which is part of the text");
   const Result windows = tokenized("a\r\nb\r\n");
   EXPECT_EQ(windows.out, run({"tokenize", "-p", "a\r\nb"}).out);
   EXPECT_CONTAINS(windows.err, "prompt has lines that end in CRLF; the carriage returns are part of the text");
-  for (const std::string& content : {std::string("\xFF\xFE" "a\0", 4), std::string("\xFE\xFF\0" "a", 4)}) {
+  for (const std::string& content : {std::string("\xFF\xFE"
+                                                 "a\0",
+                                                 4),
+                                     std::string("\xFE\xFF\0"
+                                                 "a",
+                                                 4)}) {
     std::ofstream(path, std::ios::binary) << content;
     expect_failure(with_model({"tokenize", "-f", path}), "prompt: is UTF-16, by its first bytes; convert it to UTF-8");
   }
@@ -237,8 +265,9 @@ TEST_F(CliModel, StopStrings) {
   EXPECT_EQ(text({"-e", "--stop", R"(\x20)"}), expected({" "}));
   EXPECT_EQ(text({"--stop", R"(\x20)"}), whole);
   // Not in the prompt, nor across its end.
-  EXPECT_EQ(run({"run", "-p", "Once upon a time", "--temp", "0", "-n", "5", "--stop", "time,"}).out.rfind(
-                "Once upon a time, there", 0), 0u);
+  EXPECT_EQ(run({"run", "-p", "Once upon a time", "--temp", "0", "-n", "5", "--stop", "time,"})
+                .out.rfind("Once upon a time, there", 0),
+            0u);
   expect_usage_error(with_model({"run", "-p", "a", "--stop", ""}), "a stop string is empty");
   expect_usage_error(with_model({"run", "-p", "a", "--stop", "\xFF"}), "is not UTF-8");
   expect_usage_error(with_model({"run", "--tokens", "1", "--stop", "a"}), "--stop");
@@ -248,8 +277,9 @@ TEST_F(CliModel, StopStrings) {
 TEST_F(CliModel, Logprobs) {
   TemporaryFolder folder;
   const std::string path = (folder / "logprobs").string(), logits_path = (folder / "logits").string();
-  const Result result = run({"run", "-p", "Once upon a time", "-n", "20", "--temp", "1.3", "--repeat-penalty", "1.3", "-s",
-                             "3", "--precision", "exact", "--no-display-prompt", "--logprobs", "3", "--logprobs-file", path});
+  const Result result =
+      run({"run", "-p", "Once upon a time", "-n", "20", "--temp", "1.3", "--repeat-penalty", "1.3", "-s", "3",
+           "--precision", "exact", "--no-display-prompt", "--logprobs", "3", "--logprobs-file", path});
   ASSERT_EQ(result.code, 0) << result.err;
   std::vector<nlohmann::json> lines;
   std::istringstream content(test::read_file(path));
@@ -290,11 +320,14 @@ TEST_F(CliModel, Logprobs) {
   EXPECT_TRUE(first["text"].is_null());
   EXPECT_EQ(first["top_logprobs"].size(), kVocab);
   EXPECT_EQ(tokens.out, "1 403 407\n");
-  ASSERT_EQ(run({"run", "--tokens", "1", "--temp", "0", "-n", "1", "--logprobs", "0", "--logprobs-file", path}).code, 0);
+  ASSERT_EQ(run({"run", "--tokens", "1", "--temp", "0", "-n", "1", "--logprobs", "0", "--logprobs-file", path}).code,
+            0);
   EXPECT_TRUE(nlohmann::json::parse(test::read_file(path))["top_logprobs"].empty());
   // Tokens of a stop string were chosen too; bytes that make no character are listed.
   ASSERT_EQ(run({"run", "-p", "Once upon a time", "--temp", "0", "-n", "9", "--stop", " there was", "--logprobs", "512",
-                 "--logprobs-file", path}).out, "Once upon a time,\n");
+                 "--logprobs-file", path})
+                .out,
+            "Once upon a time,\n");
   const std::string all = test::read_file(path);
   EXPECT_GE(std::count(all.begin(), all.end(), '\n'), 3);
   EXPECT_CONTAINS(all, R"("text":"<s>")");
@@ -336,9 +369,11 @@ TEST_F(CliModel, ContextsBeyondTheTraining) {
   std::string ids = "1";
   for (int i = 0; i < 2048; ++i) ids += ",403";
   for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
-           {"run", "-p", "a", "-n", "1", "-c", "2049"}, {"explain", "-c", "2049"},
+           {"run", "-p", "a", "-n", "1", "-c", "2049"},
+           {"explain", "-c", "2049"},
            {"chat", "--template", (test::source_dir() / "examples/plain.jinja").string(), "-c", "2049"},
-           {"logits", "--tokens", ids, "-o", "/dev/null"}, {"trace", "--tokens", ids, "-o", text}}) {
+           {"logits", "--tokens", ids, "-o", "/dev/null"},
+           {"trace", "--tokens", ids, "-o", text}}) {
     const Result result = run(arguments);
     EXPECT_EQ(result.code, 0) << result.err;
     EXPECT_CONTAINS(result.err, warning);
@@ -398,8 +433,8 @@ std::string with_end_token(char type) {
 TEST(Cli, AnEndTokenOfAnyTypeEndsTheText) {
   const TemporaryFolder folder;
   const auto text = [&](const std::string& model, std::vector<std::string> more = {}) {
-    std::vector<std::string> arguments = {"run", "-m", model, "-p", "It was a", "-n", "12", "--temp", "0",
-                                          "--precision", "exact"};
+    std::vector<std::string> arguments = {"run", "-m",     model, "-p",          "It was a", "-n",
+                                          "12",  "--temp", "0",   "--precision", "exact"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Result result = run_weft(arguments);
     EXPECT_EQ(result.code, 0) << result.err;
@@ -416,11 +451,13 @@ TEST(Cli, AnEndTokenOfAnyTypeEndsTheText) {
     std::string without = whole;
     for (size_t at = without.find(" of"); at != without.npos; at = without.find(" of")) without.erase(at, 3);
     EXPECT_EQ(text(model, {"--ignore-eos"}), without) << int{type};
-    const Result reply = run_weft({"chat", "-m", model, "--template", (folder / "t").string(), "-n", "12", "--temp",
-                                   "0", "--precision", "exact"}, "It was a\n");
+    const Result reply = run_weft(
+        {"chat", "-m", model, "--template", (folder / "t").string(), "-n", "12", "--temp", "0", "--precision", "exact"},
+        "It was a\n");
     EXPECT_EQ("It was a" + reply.out, whole.substr(0, end) + "\n") << int{type};
     EXPECT_EQ(run_weft({"tokenize", "-m", model, "-p", "[EOT]", "--parse-special", "--no-bos"}).out.find(' '),
-              std::string::npos) << int{type};
+              std::string::npos)
+        << int{type};
   }
 }
 
@@ -449,8 +486,9 @@ TEST(Cli, AGuessOfThePreTokenizerIsSaid) {
   for (std::vector<std::string> command : commands) {
     const Result guess = run_weft(command, "Hello\n");
     EXPECT_EQ(guess.code, 0) << command[0] << guess.err;
-    EXPECT_CONTAINS(guess.err, "weft: warning: " + model + ": key 'tokenizer.ggml.pre': is absent, so how text is cut "
-                               "into words is a guess; --pre-tokenizer NAME says how");
+    EXPECT_CONTAINS(guess.err, "weft: warning: " + model +
+                                   ": key 'tokenizer.ggml.pre': is absent, so how text is cut "
+                                   "into words is a guess; --pre-tokenizer NAME says how");
     command.insert(command.end(), {"--pre-tokenizer", "llama-bpe"});
     const Result said = run_weft(command, "Hello\n");
     EXPECT_EQ(said.code, 0) << command[0] << said.err;
@@ -529,9 +567,18 @@ TEST(Cli, AReaderThatGoesAwayEndsEveryCommandQuietly) {
   const std::string text = (folder / "text").string();
   std::ofstream(text) << "It is a truth universally acknowledged, that a single man in possession of a good fortune";
   const std::vector<std::vector<std::string>> commands = {
-      {"--help"}, {"--help-all"}, {"--version"}, {"run", "--help"}, {"run", "-p", "It", "-n", "3"},
-      {"run", "--tokens", "1,2", "-n", "3"}, {"explain"}, {"explain", "--json"}, {"inspect"},
-      {"tokenize", "-p", "It"}, {"perplexity", "-f", text, "-c", "16"}, {"logits", "-p", "It", "-o", "/dev/stdout"},
+      {"--help"},
+      {"--help-all"},
+      {"--version"},
+      {"run", "--help"},
+      {"run", "-p", "It", "-n", "3"},
+      {"run", "--tokens", "1,2", "-n", "3"},
+      {"explain"},
+      {"explain", "--json"},
+      {"inspect"},
+      {"tokenize", "-p", "It"},
+      {"perplexity", "-f", text, "-c", "16"},
+      {"logits", "-p", "It", "-o", "/dev/stdout"},
       {"run", "-p", "It", "-n", "3", "--logprobs", "1", "--logprobs-file", "/dev/stdout"}};
   for (const std::vector<std::string>& command : commands) expect_quiet_end(command);
   for (const std::vector<std::string>& command : commands) {
@@ -580,7 +627,8 @@ TEST_F(CliModel, TokenizeAndBack) {
   TemporaryFolder folder;
   const fs::path list = folder / "list";
   std::ofstream(list) << R"(["Once upon a time", "", [1, 403, 407, 261, 378], []])";
-  EXPECT_EQ(run({"tokenize", "--batch", list.string()}).out, R"([[1,403,407,261,378],[1],"Once upon a time",""])" "\n");
+  EXPECT_EQ(run({"tokenize", "--batch", list.string()}).out, R"([[1,403,407,261,378],[1],"Once upon a time",""])"
+                                                             "\n");
   std::ofstream(list) << R"(["a", 3])";
   expect_failure(with_model({"tokenize", "--batch", list.string()}), "list: element 1 is neither a text nor a list");
 }
@@ -654,7 +702,8 @@ TEST(Cli, MoreThreadsThanCpusAreCapped) {
   const int cpus = usable_cpus();
   EXPECT_CONTAINS(result.err, "weft: -t 1024 is more than the CPUs that this process may use: " + std::to_string(cpus));
   EXPECT_CONTAINS(result.err, "cpu, " + std::to_string(cpus) + " thread");
-  EXPECT_EQ(run_weft({"run", "--tokens", "1", "--temp", "0", "-n", "3", "-t", "1"}).err.find("more than"), std::string::npos);
+  EXPECT_EQ(run_weft({"run", "--tokens", "1", "--temp", "0", "-n", "3", "-t", "1"}).err.find("more than"),
+            std::string::npos);
 }
 
 // As `taskset` does.

@@ -39,9 +39,7 @@ std::string files_in(const fs::path& folder) {
   return all;
 }
 
-std::string bytes_of(const GgufTensor& tensor) {
-  return {reinterpret_cast<const char*>(tensor.data), tensor.bytes};
-}
+std::string bytes_of(const GgufTensor& tensor) { return {reinterpret_cast<const char*>(tensor.data), tensor.bytes}; }
 
 class ConvertGolden : public testing::TestWithParam<const char*> {};
 
@@ -76,9 +74,8 @@ TEST_P(ConvertGolden, GivesTheSameLogitsAndIds) {
 
 INSTANTIATE_TEST_SUITE_P(Golden, ConvertGolden,
                          testing::Values("llama2-mha/hf", "llama3-gqa/hf", "llama-linear/hf", "llama-yarn/hf",
-                                         "llama-fused/hf", "llama-fused/hf-fused", "mistral/hf",
-                                         "mistral-window/hf", "mixtral/hf", "qwen2/hf", "qwen3/hf", "gemma2/hf",
-                                         "gemma3/hf"),
+                                         "llama-fused/hf", "llama-fused/hf-fused", "mistral/hf", "mistral-window/hf",
+                                         "mixtral/hf", "qwen2/hf", "qwen3/hf", "gemma2/hf", "gemma3/hf"),
                          [](const auto& directory) {
                            std::string name = directory.param;
                            std::erase_if(name, [](char c) { return c == '-' || c == '/'; });
@@ -88,9 +85,9 @@ INSTANTIATE_TEST_SUITE_P(Golden, ConvertGolden,
 // Every tensor byte for byte (rows of Q and K in their new order, rope_freqs among them), every key that llama.cpp
 // needs with the same value.
 TEST(Convert, WritesWhatLlamaCppWrites) {
-  for (const std::string name : {"llama2-mha/F16", "llama3-gqa/BF16", "llama3-gqa/F16", "llama-linear/BF16",
-                                 "llama-yarn/BF16", "mistral/BF16", "qwen2/BF16", "qwen3/BF16", "gemma2/BF16",
-                                 "gemma3/BF16"}) {
+  for (const std::string name :
+       {"llama2-mha/F16", "llama3-gqa/BF16", "llama3-gqa/F16", "llama-linear/BF16", "llama-yarn/BF16", "mistral/BF16",
+        "qwen2/BF16", "qwen3/BF16", "gemma2/BF16", "gemma3/BF16"}) {
     SCOPED_TRACE(name);
     const std::string model = name.substr(0, name.find('/')), type = name.substr(name.find('/') + 1);
     WEFT_SHARED_OR_SKIP(reference, "data/golden/" + model + "/" + model + "-" + type + ".gguf");
@@ -160,7 +157,7 @@ class ConvertSmall : public testing::Test {
   TemporaryFolder folder_;
   json tokenizer_ = small_tokenizer();
   std::map<std::string, std::string> more_;  // files of the directory
-  std::string before_;  // what is in the way of the output
+  std::string before_;                       // what is in the way of the output
 };
 
 TEST_F(ConvertSmall, PackagingMakesNoDifference) {
@@ -178,8 +175,10 @@ TEST_F(ConvertSmall, PackagingMakesNoDifference) {
 
 TEST_F(ConvertSmall, TypesOfMatricesAndVectors) {
   const HfModel model = HfModel::random("mixtral");
-  for (const auto& [stored, asked, wanted] : {std::tuple{"F32", "", Format::f32}, {"F16", "", Format::f16},
-                                              {"BF16", "", Format::bf16}, {"BF16", "F32", Format::f32},
+  for (const auto& [stored, asked, wanted] : {std::tuple{"F32", "", Format::f32},
+                                              {"F16", "", Format::f16},
+                                              {"BF16", "", Format::bf16},
+                                              {"BF16", "F32", Format::f32},
                                               {"F32", "bf16", Format::bf16}}) {
     ASSERT_EQ(converted(model, stored, 1, asked).substr(0, 4), "GGUF");
     const GgufFile file = GgufFile::open(folder_ / "out.gguf");
@@ -256,8 +255,8 @@ TEST_F(ConvertSmall, AnOutputThatIsNotTheEmbeddingIsNotTied) {
 // The length before stretching is that of the context, where a configuration does not state it.
 TEST_F(ConvertSmall, ScaledContextsWithoutTheirOriginalLength) {
   HfModel model = HfModel::random("llama");
-  model.config["rope_scaling"] = {{"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 1.0},
-                                  {"high_freq_factor", 4.0}};
+  model.config["rope_scaling"] = {
+      {"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0}};
   const std::string without = converted(model);
   model.config["rope_scaling"]["original_max_position_embeddings"] = model.config["max_position_embeddings"];
   ASSERT_EQ(without.substr(0, 4), "GGUF") << without;
@@ -272,7 +271,8 @@ TEST_F(ConvertSmall, DynamicScalingIsNoted) {
   directory.write("tokenizer.json", tokenizer_.dump());
   const CommandResult run = convert(directory.path(), folder_ / "out.gguf");
   EXPECT_EQ(run.code, 0);
-  EXPECT_CONTAINS(run.err, "note: GGUF cannot express dynamic scaling: the file matches the directory up to 128 tokens");
+  EXPECT_CONTAINS(run.err,
+                  "note: GGUF cannot express dynamic scaling: the file matches the directory up to 128 tokens");
 }
 
 TEST_F(ConvertSmall, AllThatIsWrongWithTensorsInOneError) {
@@ -360,8 +360,7 @@ TEST_F(ConvertSmall, DirectoriesThatAnotherFrameworkQuantized) {
     EXPECT_EQ(run.err, "weft: error: " + reason) << arguments[0];
     EXPECT_FALSE(fs::exists(output)) << arguments[0];
   }
-  const CommandResult inspect = run_weft({"inspect", path}),
-                      tokenize = run_weft({"tokenize", "-m", path, "-p", "ab"});
+  const CommandResult inspect = run_weft({"inspect", path}), tokenize = run_weft({"tokenize", "-m", path, "-p", "ab"});
   EXPECT_EQ(inspect.code, 0);
   EXPECT_CONTAINS(inspect.out, "lm_head.weight  U32");
   EXPECT_CONTAINS(inspect.out, "\ncannot be run: " + reason);
@@ -450,8 +449,10 @@ TEST_F(ConvertSmall, ChatTemplates) {
   EXPECT_EQ(file().find("tokenizer.chat_template"), nullptr);
   more_["tokenizer_config.json"] = json{{"chat_template", "one"}}.dump();
   EXPECT_EQ(file().get_string("tokenizer.chat_template"), "one");
-  more_["tokenizer_config.json"] = json{{"chat_template", {{{"name", "default"}, {"template", "two"}},
-                                                           {{"name", "tool_use"}, {"template", "three"}}}}}.dump();
+  more_["tokenizer_config.json"] =
+      json{{"chat_template",
+            {{{"name", "default"}, {"template", "two"}}, {{"name", "tool_use"}, {"template", "three"}}}}}
+          .dump();
   EXPECT_EQ(file().get_string("tokenizer.chat_template"), "two");
   EXPECT_EQ(file().get_string("tokenizer.chat_template.tool_use"), "three");
   EXPECT_EQ(file().get_string_array("tokenizer.chat_templates"), std::vector<std::string_view>{"tool_use"});

@@ -1,5 +1,5 @@
-// Options of the golden models that tests/data has for certain: every shape of a configuration says the same, every option
-// counts, and converting keeps it.
+// Options of the golden models that tests/data has for certain: every shape of a configuration says the same, every
+// option counts, and converting keeps it.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -72,11 +72,15 @@ TEST(FamilyOptions, WhatTransformersTakesForAbsentKeys) {
     };
   };
   EXPECT_EQ(Changed("gemma3", without({"layer_types", "tie_word_embeddings", "rms_norm_eps", "hidden_activation",
-                                       "final_logit_softcapping"})).logits(), golden_logits("gemma3"));
+                                       "final_logit_softcapping"}))
+                .logits(),
+            golden_logits("gemma3"));
   EXPECT_EQ(Changed("gemma2", without({"layer_types", "tie_word_embeddings", "rms_norm_eps"})).logits(),
             golden_logits("gemma2"));
   EXPECT_EQ(Changed("qwen3", without({"layer_types", "use_sliding_window", "max_window_layers", "sliding_window",
-                                      "tie_word_embeddings"})).logits(), golden_logits("qwen3"));
+                                      "tie_word_embeddings"}))
+                .logits(),
+            golden_logits("qwen3"));
 }
 
 TEST(FamilyOptions, EachCountsAndIsConverted) {
@@ -91,13 +95,18 @@ TEST(FamilyOptions, EachCountsAndIsConverted) {
       {"gemma3", {{"query_pre_attn_scalar", 40}}},
       {"gemma3", {{"final_logit_softcapping", 3.0}}},
       {"gemma3", {{"sliding_window", 20}}},
-      {"gemma3", {{"layer_types", {"sliding_attention", "full_attention", "full_attention", "sliding_attention",
-                                   "full_attention", "sliding_attention", "sliding_attention"}}}},
-      {"gemma3", {{"rope_parameters", {{"full_attention", {{"rope_type", "default"}, {"rope_theta", 1e6}}},
-                                       {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 500.0}}}}}}},
+      {"gemma3",
+       {{"layer_types",
+         {"sliding_attention", "full_attention", "full_attention", "sliding_attention", "full_attention",
+          "sliding_attention", "sliding_attention"}}}},
+      {"gemma3",
+       {{"rope_parameters",
+         {{"full_attention", {{"rope_type", "default"}, {"rope_theta", 1e6}}},
+          {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 500.0}}}}}}},
       {"qwen3", {{"rms_norm_eps", 0.5}}},
-      {"qwen3", {{"rope_parameters", {{"rope_type", "yarn"}, {"rope_theta", 1e4}, {"factor", 4.0},
-                                      {"original_max_position_embeddings", 16}}}}},
+      {"qwen3",
+       {{"rope_parameters",
+         {{"rope_type", "yarn"}, {"rope_theta", 1e4}, {"factor", 4.0}, {"original_max_position_embeddings", 16}}}}},
   };
   for (const auto& [family, change] : cases) {
     SCOPED_TRACE(std::string(family) + " " + change.dump());
@@ -127,7 +136,8 @@ TEST(FamilyOptions, WhatIsNotSupportedIsNamed) {
   };
   EXPECT_CONTAINS(error("gemma3", {{"model_type", "gemma3"}}),
                   "config.json: key 'model_type': 'gemma3' is not read; of this family 'gemma3_text' is");
-  EXPECT_CONTAINS(error("gemma3", {{"hidden_activation", "gelu"}}), "key 'hidden_activation': is not gelu_pytorch_tanh");
+  EXPECT_CONTAINS(error("gemma3", {{"hidden_activation", "gelu"}}),
+                  "key 'hidden_activation': is not gelu_pytorch_tanh");
   EXPECT_CONTAINS(error("gemma3", {{"attn_logit_softcapping", 50.0}}), "'attn_logit_softcapping'");
   EXPECT_CONTAINS(error("gemma3", {{"use_bidirectional_attention", true}}), "'use_bidirectional_attention'");
   EXPECT_CONTAINS(error("gemma2", {{"layer_types", {"sliding_attention"}}}), "'layer_types'");

@@ -82,8 +82,8 @@ void run_inside(int lanes) {
   const fs::path log = fs::path(testing::TempDir()) / ("weft_oclgrind_" + std::to_string(getpid()) + ".log");
   const std::string out = log.string() + ".out";
   const std::string command = std::string(kInside) + "=" + std::to_string(lanes) +
-                              " oclgrind --data-races --build-options -cl-opt-disable --log '" + log.string() +
-                              "' '" + self + "' --gtest_filter=InsideOclgrind.Steps >'" + out + "' 2>&1";
+                              " oclgrind --data-races --build-options -cl-opt-disable --log '" + log.string() + "' '" +
+                              self + "' --gtest_filter=InsideOclgrind.Steps >'" + out + "' 2>&1";
   const int status = std::system(command.c_str());
   const auto content = [](const fs::path& path) {
     std::ifstream in(path);

@@ -13,8 +13,8 @@
 #include <sstream>
 #include <thread>
 
-#include "runtime/files/gguf_writer.h"
 #include "runtime/convert/quantize_mix.h"
+#include "runtime/files/gguf_writer.h"
 #include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"
@@ -110,7 +110,7 @@ TEST(QuantizeCommand, ListsRowsThatDoNotDivide) {
   WEFT_SHARED_OR_SKIP(original, "data/golden/qwen2/qwen2-BF16.gguf");
   const TemporaryFolder folder;
   const std::vector<std::pair<std::string, std::string>> fallbacks = {
-      {"Q2_K", "IQ4_NL"}, {"Q3_K", "IQ4_NL"}, {"Q4_K", "Q5_0"}, {"Q5_K", "Q5_1"},
+      {"Q2_K", "IQ4_NL"}, {"Q3_K", "IQ4_NL"}, {"Q4_K", "Q5_0"},    {"Q5_K", "Q5_1"},
       {"Q6_K", "Q8_0"},   {"Q8_K", "Q8_0"},   {"IQ4_XS", "IQ4_NL"}};
   for (const auto& [type, fallback] : fallbacks) {
     const CommandResult run = quantize(original, folder / "out.gguf", type);
@@ -243,8 +243,8 @@ TEST(QuantizeCommand, Splits) {
   const auto part = [&](size_t no) {
     return folder / ("out-0000" + std::to_string(no) + "-of-0000" + std::to_string(count) + ".gguf");
   };
-  EXPECT_CONTAINS(
-      run.err, "out-00001-of-0000" + std::to_string(count) + ".gguf (" + std::to_string(count) + " parts): Q8_0");
+  EXPECT_CONTAINS(run.err,
+                  "out-00001-of-0000" + std::to_string(count) + ".gguf (" + std::to_string(count) + " parts): Q8_0");
   for (const size_t no : {size_t{1}, size_t{2}, count}) EXPECT_EQ(exact_logits(part(no), tokens), want);
 
   const CommandResult inspect = run_weft({"inspect", part(2).string()});
@@ -316,16 +316,13 @@ TEST(QuantizeCommand, CopiesTensorsWithoutElements) {
   GgufWriter writer;
   writer.alignment = 64;
   writer.string("general.architecture", "llama").add("general.alignment", GgufType::uint64, pod<uint64_t>(64));
-  writer.tensor("blk.0.none.weight", {64, 0}, 0, "")
-      .tensor("blk.0.ffn_up.weight", {64, 2}, 0, std::string(512, '\0'));
+  writer.tensor("blk.0.none.weight", {64, 0}, 0, "").tensor("blk.0.ffn_up.weight", {64, 2}, 0, std::string(512, '\0'));
   writer.tensor("feature.flag", {0}, 0, "").tensor("scale.weight", {}, 0, "1234");
   std::ofstream(folder / "in.gguf", std::ios::binary) << writer.bytes();
   const CommandResult run = quantize(folder / "in.gguf", folder / "out.gguf", "Q4_0");
   ASSERT_EQ(run.code, 0) << run.err;
-  const std::map<std::string, std::string> want = {{"blk.0.none.weight", "F32"},
-                                                   {"blk.0.ffn_up.weight", "Q4_0"},
-                                                   {"feature.flag", "F32"},
-                                                   {"scale.weight", "F32"}};
+  const std::map<std::string, std::string> want = {
+      {"blk.0.none.weight", "F32"}, {"blk.0.ffn_up.weight", "Q4_0"}, {"feature.flag", "F32"}, {"scale.weight", "F32"}};
   EXPECT_EQ(types_of(folder / "out.gguf"), want);
   const GgufFile file = GgufFile::open(folder / "out.gguf");
   EXPECT_EQ(file.tensor("blk.0.none.weight").shape()[1], 0u);

@@ -1,5 +1,5 @@
-// A real model, Gemma 3 270M in Q4_K_M, where $WEFT_REAL_MODELS names the folder that tools/real_models filled: its ids,
-// greedy texts and perplexity are llama.cpp's (tools/real_model_expectations.py).
+// A real model, Gemma 3 270M in Q4_K_M, where $WEFT_REAL_MODELS names the folder that tools/real_models filled: its
+// ids, greedy texts and perplexity are llama.cpp's (tools/real_model_expectations.py).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -94,8 +94,9 @@ TEST_F(RealModel, ChatsInTurns) {
   std::ofstream(folder / "turns.jinja") << R"({{ bos_token }}{% for message in messages -%}
 {{ '<start_of_turn>' + ('model' if message.role == 'assistant' else message.role) + '\n' + message.content | trim }}
 {{- '<end_of_turn>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %})";
-  const CommandResult run = run_weft({"chat", "-m", path_.string(), "--template", (folder / "turns.jinja").string(),
-                                      "--temp", "0", "-n", "48"}, "Say hello.\nSay it again.\n");
+  const CommandResult run = run_weft(
+      {"chat", "-m", path_.string(), "--template", (folder / "turns.jinja").string(), "--temp", "0", "-n", "48"},
+      "Say hello.\nSay it again.\n");
   EXPECT_EQ(run.code, 0) << run.err;
   EXPECT_FALSE(run.out.empty());
   EXPECT_EQ(run.out.find("_of_turn>"), std::string::npos) << run.out;

@@ -76,8 +76,7 @@ TEST_F(Trace, RecordsEveryValueAndTheLogits) {
   const Recording recording = Recording::open(path("all.safetensors"));
   std::vector<std::string> names = {"embedding", "output_norm", "logits", "tokens"};
   for (const char* layer : {"blk.0.", "blk.1."}) {
-    for (const char* name :
-         {"attn_norm", "q", "k", "v", "attn", "attn_out", "ffn_norm", "ffn_hidden", "ffn_out"}) {
+    for (const char* name : {"attn_norm", "q", "k", "v", "attn", "attn_out", "ffn_norm", "ffn_hidden", "ffn_out"}) {
       names.push_back(std::string(layer) + name);
     }
   }
@@ -87,8 +86,8 @@ TEST_F(Trace, RecordsEveryValueAndTheLogits) {
   EXPECT_EQ(recording.axes("blk.0.q"), (std::vector<std::string>{"pos", "kv_head", "group", "head_dim"}));
   EXPECT_EQ(recording.file().find_tensor("logits")->extents, (std::vector<int64_t>{kCount, HfModel::kVocab}));
 
-  const Result logits = run_weft({"logits", "-m", model.path().string(), "--tokens", kTokens, "-o",
-                                  path("logits.f32"), "--precision", "exact"});
+  const Result logits = run_weft(
+      {"logits", "-m", model.path().string(), "--tokens", kTokens, "-o", path("logits.f32"), "--precision", "exact"});
   ASSERT_EQ(logits.code, 0) << logits.err;
   EXPECT_EQ(floats_of(recording, "logits"), test::read_floats(path("logits.f32")));
 }
@@ -216,8 +215,7 @@ TEST_F(Trace, AMappedRecordingOfAnotherProgram) {
       << test::safetensors_bytes(header, test::float_bytes(query) + test::float_bytes(logits));
   const std::string map = (test::source_dir() / "tools/trace/hugging_face.json").string();
   for (const auto& file : {directory.path(), gguf.path() / "model.gguf"}) {
-    const Arguments arguments = {"-m",       file.string(), "--against", path("theirs.safetensors"),
-                                 "--tokens", kTokens};
+    const Arguments arguments = {"-m", file.string(), "--against", path("theirs.safetensors"), "--tokens", kTokens};
     Arguments mapped = arguments;
     mapped.insert(mapped.end(), {"--map", map});
     const Result result = trace(mapped);
@@ -230,8 +228,7 @@ TEST_F(Trace, AMappedRecordingOfAnotherProgram) {
   query[1] += 1;
   std::ofstream(path("theirs.safetensors"))
       << test::safetensors_bytes(header, test::float_bytes(query) + test::float_bytes(logits));
-  const Result result =
-      against(gguf.path() / "model.gguf", "theirs.safetensors", {"--tokens", kTokens, "--map", map});
+  const Result result = against(gguf.path() / "model.gguf", "theirs.safetensors", {"--tokens", kTokens, "--map", map});
   EXPECT_EQ(result.code, 1);
   EXPECT_EQ(first_difference(result), "blk.1.q");
   // Element 1 of the halves is the first of pair 1.
@@ -257,15 +254,14 @@ TEST_F(Trace, HostileFilesAreErrors) {
   fails(test::safetensors_bytes("{}", ""), "has none of the values", {"--tokens", kTokens});
   fails(test::safetensors_bytes(R"({"tokens":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "abcd"),
         "wanted I32 or I64", {});
-  fails(test::safetensors_bytes(R"({"tokens":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}})",
-                                "\xff\xff\xff\xff"),
+  fails(test::safetensors_bytes(R"({"tokens":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}})", "\xff\xff\xff\xff"),
         "entry 0", {});
   fails(test::safetensors_bytes(R"({"tokens":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}})",
                                 std::string("\1\0\0\0", 4)),
         "made with other tokens", {"--tokens", "2"});
   // A value that does not fit is a difference, not an error.
-  std::ofstream(path("odd")) << test::safetensors_bytes(
-      R"({"logits":{"dtype":"U8","shape":[3],"data_offsets":[0,3]}})", "abc");
+  std::ofstream(path("odd")) << test::safetensors_bytes(R"({"logits":{"dtype":"U8","shape":[3],"data_offsets":[0,3]}})",
+                                                        "abc");
   const Result odd = against(model.path(), "odd", {"--tokens", kTokens});
   EXPECT_EQ(odd.code, 1);
   EXPECT_CONTAINS(odd.out, "first difference: logits (pos x vocab): its elements are U8");
@@ -337,13 +333,11 @@ TEST_F(Trace, GoldenModelsHaveTheirLogits) {
 // tools/verify, where there is a Python with torch and transformers: build/verify-venv, or $WEFT_VERIFY_PYTHON.
 TEST_F(Trace, TransformersAgree) {
   const char* given = std::getenv("WEFT_VERIFY_PYTHON");
-  const std::string python =
-      given != nullptr ? given : (test::source_dir() / "build/verify-venv/bin/python").string();
+  const std::string python = given != nullptr ? given : (test::source_dir() / "build/verify-venv/bin/python").string();
   if (!std::filesystem::exists(python)) GTEST_SKIP() << "no Python with torch and transformers (see tools/verify)";
   WEFT_SHARED_OR_SKIP(folder, "data/golden/qwen2/hf");
-  const std::string command = (test::source_dir() / "tools/verify").string() + " " + folder.string() +
-                              " --python " + python + " --weft " + test::weft_binary().string() + " > " +
-                              path("out") + " 2>&1";
+  const std::string command = (test::source_dir() / "tools/verify").string() + " " + folder.string() + " --python " +
+                              python + " --weft " + test::weft_binary().string() + " > " + path("out") + " 2>&1";
   EXPECT_EQ(std::system(command.c_str()), 0) << test::read_file(path("out"));
 }
 

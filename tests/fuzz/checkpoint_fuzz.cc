@@ -30,9 +30,8 @@ void require(bool condition) {
 // Two layers: 8 wide, 2 heads and 1 for keys and values, 6 hidden, 5 tokens.
 Tensors tensors_of(std::string_view architecture) {
   const Format f32 = Format::f32;
-  Tensors tensors = {{"model.embed_tokens.weight", f32, {5, 8}},
-                     {"model.norm.weight", f32, {8}},
-                     {"lm_head.weight", f32, {5, 8}}};
+  Tensors tensors = {
+      {"model.embed_tokens.weight", f32, {5, 8}}, {"model.norm.weight", f32, {8}}, {"lm_head.weight", f32, {5, 8}}};
   for (const char* layer : {"0", "1"}) {
     const std::string at = "model.layers." + std::string(layer) + ".";
     tensors.push_back({at + "input_layernorm.weight", f32, {8}});
@@ -106,8 +105,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view config = text.substr(0, text.find(kSeparator));
   const std::string_view index = text.substr(std::min(config.size() + kSeparator.size(), size));
   const auto mentions = [&](std::string_view name) { return config.find(name) != config.npos; };
-  const fs::path directory =
-      directories.path(mentions("mixtral") ? "mixtral" : mentions("qwen2") ? "qwen2" : "llama", !index.empty());
+  const fs::path directory = directories.path(mentions("mixtral") ? "mixtral"
+                                              : mentions("qwen2") ? "qwen2"
+                                                                  : "llama",
+                                              !index.empty());
   std::ofstream(directory / "config.json", std::ios::binary) << config;
   if (!index.empty()) std::ofstream(directory / "model.safetensors.index.json", std::ios::binary) << index;
   try {

@@ -34,8 +34,7 @@ GgufWriter small() {
            array({"<unk>", "<s>", "</s>", "<0x41>", "\xE2\x96\x81", "a", "b", "ab", "<u>"}))
       .add("tokenizer.ggml.scores", GgufType::array,
            array<float>(GgufType::float32, {0, 0, 0, 0, -1, -2, -3, -0.5f, 0}))
-      .add("tokenizer.ggml.token_type", GgufType::array,
-           array<int32_t>(GgufType::int32, {2, 3, 3, 6, 1, 1, 1, 1, 4}))
+      .add("tokenizer.ggml.token_type", GgufType::array, array<int32_t>(GgufType::int32, {2, 3, 3, 6, 1, 1, 1, 1, 4}))
       .u32("tokenizer.ggml.bos_token_id", 1)
       .u32("tokenizer.ggml.eos_token_id", 2)
       .add("test.nested", GgufType::array,
@@ -119,8 +118,8 @@ TEST(GgufHostile, ExtremeWordsEverywhere) {
   const std::string whole = small().bytes();
   const size_t header = small().head().size();
   const TempFile file("");
-  for (const uint64_t word : {uint64_t{0}, uint64_t{1} << 31, uint64_t{0xffffffff}, uint64_t{1} << 60,
-                              uint64_t{1} << 63, kHuge - 7, kHuge}) {
+  for (const uint64_t word :
+       {uint64_t{0}, uint64_t{1} << 31, uint64_t{0xffffffff}, uint64_t{1} << 60, uint64_t{1} << 63, kHuge - 7, kHuge}) {
     for (size_t at = 0; at + 8 <= header; ++at) {
       std::string bytes = whole;
       std::memcpy(bytes.data() + at, &word, sizeof word);
@@ -163,9 +162,7 @@ std::string tensor_file(std::vector<uint64_t> shape, uint32_t type, std::string_
   return GgufWriter().tensor("x", shape, type, data, offset).bytes();
 }
 
-std::string value_file(GgufType type, std::string_view value) {
-  return GgufWriter().add("k", type, value).bytes();
-}
+std::string value_file(GgufType type, std::string_view value) { return GgufWriter().add("k", type, value).bytes(); }
 
 std::string nested(int depth) {
   std::string value = array<uint8_t>(GgufType::uint8, {1});
@@ -192,15 +189,13 @@ std::vector<Case> cases() {
   std::vector<Case> all = {
       {"empty", "", "byte 0: is empty"},
       {"two bytes", "GG", "byte 0: is text, which begins with 'GG'"},
-      {"magic", header_file([](auto& h) { h.magic = "GGJT"; }),
-       "byte 0: not a GGUF file: it starts with 'GGJT'"},
+      {"magic", header_file([](auto& h) { h.magic = "GGJT"; }), "byte 0: not a GGUF file: it starts with 'GGJT'"},
       {"binary magic", std::string("\xff\0\x1b\n........", 12), "starts with '\\xff\\x00\\x1b\\x0a'"},
       {"version 0", header_file([](auto& h) { h.version = 0; }), "byte 4: GGUF version 0"},
       {"version 1", header_file([](auto& h) { h.version = 1; }), "byte 4: is a GGUF file of version 1"},
       {"version 4", header_file([](auto& h) { h.version = 4; }), "byte 4: GGUF version 4"},
       {"big-endian", header_file([](auto& h) { h.version = 0x03000000; }), "byte 4: is a big-endian GGUF file"},
-      {"tensor count", header_file([](auto& h) { h.tensor_count = kHuge; }),
-       "byte 8: a tensor count of 184467"},
+      {"tensor count", header_file([](auto& h) { h.tensor_count = kHuge; }), "byte 8: a tensor count of 184467"},
       {"tensor count + 1", header_file([](auto& h) { h.tensor_count = 4; }), "byte "},
       {"metadata count", header_file([](auto& h) { h.metadata_count = kHuge; }), "byte 16: a metadata count"},
       {"metadata count 2^32", header_file([](auto& h) { h.metadata_count = uint64_t{1} << 32; }), "byte 16"},
@@ -213,8 +208,7 @@ std::vector<Case> cases() {
       {"bool array", value_file(GgufType::array, array<uint8_t>(GgufType::bool8, {1, 0, 255})),
        "byte 51: key 'k': a bool is 255"},
       {"string length", value_file(GgufType::string, pod(kHuge)), "key 'k': the file ends inside the string"},
-      {"string length 2^63", value_file(GgufType::string, pod(uint64_t{1} << 63) + four),
-       "ends inside the string"},
+      {"string length 2^63", value_file(GgufType::string, pod(uint64_t{1} << 63) + four), "ends inside the string"},
       {"element type", value_file(GgufType::array, array(GgufType{13}, 0, "")), "unknown element type 13"},
       {"array of 2^64 - 1", value_file(GgufType::array, array(GgufType::uint64, kHuge, "")),
        "byte 37: key 'k': an array of 18446744073709551615 u64"},
@@ -222,23 +216,18 @@ std::vector<Case> cases() {
        "an array of 2305843009213693952 u64"},
       {"array of 2^60 bytes", value_file(GgufType::array, array(GgufType::uint8, uint64_t{1} << 60, "x")),
        "an array of"},
-      {"array of strings", value_file(GgufType::array, array(GgufType::string, 1000, text("x"))),
-       "an array of 1000"},
+      {"array of strings", value_file(GgufType::array, array(GgufType::string, 1000, text("x"))), "an array of 1000"},
       {"array of arrays", value_file(GgufType::array, array(GgufType::array, kHuge / 12, "")), "an array of"},
-      {"string in array", value_file(GgufType::array, array(GgufType::string, 1, pod(kHuge))),
-       "inside the string"},
+      {"string in array", value_file(GgufType::array, array(GgufType::string, 1, pod(kHuge))), "inside the string"},
       {"deep", value_file(GgufType::array, nested(9)), "key 'k': arrays are nested more than 8 deep"},
       {"very deep", value_file(GgufType::array, nested(2000)), "nested more than 8"},
-      {"alignment type", GgufWriter().string("general.alignment", "32").bytes(),
-       "key 'general.alignment': is of"},
+      {"alignment type", GgufWriter().string("general.alignment", "32").bytes(), "key 'general.alignment': is of"},
       {"alignment bool", GgufWriter().flag("general.alignment", true).u32("p", 1).bytes(), "is of type bool"},
-      {"alignment -32",
-       GgufWriter().add("general.alignment", GgufType::int32, pod<int32_t>(-32)).u32("p", 1).bytes(),
+      {"alignment -32", GgufWriter().add("general.alignment", GgufType::int32, pod<int32_t>(-32)).u32("p", 1).bytes(),
        "type i32 and value -32, wanted a u32"},
   };
   for (const uint32_t alignment : {0u, 1u, 4u, 33u, 48u, 0x80000000u, 0xffffffffu}) {
-    all.push_back({"alignment " + std::to_string(alignment),
-                   GgufWriter().u32("general.alignment", alignment).bytes(),
+    all.push_back({"alignment " + std::to_string(alignment), GgufWriter().u32("general.alignment", alignment).bytes(),
                    "key 'general.alignment': an alignment of " + std::to_string(alignment)});
   }
   const std::vector<Case> tensors = {
@@ -262,12 +251,10 @@ std::vector<Case> cases() {
       {"type id 4", tensor_file({32}, 4, four), "tensor 'x': unknown type id 4"},
       {"type id 2^32 - 1", tensor_file({32}, 0xffffffff, four), "unknown type id 4294967295"},
       {"half a block", tensor_file({48}, 8, std::string(51, 'x')), "a row has 48 elements, not a multiple of 32"},
-      {"half a super-block", tensor_file({128, 2}, 12, std::string(144, 'x')),
-       "multiple of 256, the block of Q4_K"},
+      {"half a super-block", tensor_file({128, 2}, 12, std::string(144, 'x')), "multiple of 256, the block of Q4_K"},
       {"past the end", tensor_file({65}, 0, std::string(256, 'x')), "takes 260 bytes at offset 0 of the data"},
       {"offset past the end", tensor_file({1}, 0, four, 4096), "at offset 4096 of the data"},
-      {"offset 2^64 - 32", tensor_file({64}, 0, std::string(256, 'x'), kHuge - 31),
-       "at offset 18446744073709551584"},
+      {"offset 2^64 - 32", tensor_file({64}, 0, std::string(256, 'x'), kHuge - 31), "at offset 18446744073709551584"},
       {"misaligned", tensor_file({1}, 0, std::string(64, 'x'), 4),
        "byte 49: tensor 'x': offset 4 of the data is not a multiple of 32, the alignment where key "
        "'general.alignment' "
@@ -288,8 +275,7 @@ std::vector<Case> cases() {
        "tensor 'x': occurs twice"},
       {"overlap", GgufWriter().tensor("x", {16}, 0, std::string(64, 'x')).tensor("y", {1}, 0, four, 32).bytes(),
        "overlap tensor 'x'"},
-      {"same place", GgufWriter().tensor("x", {1}, 0, four).tensor("y", {1}, 0, four, 0).bytes(),
-       "tensor 'y': bytes"},
+      {"same place", GgufWriter().tensor("x", {1}, 0, four).tensor("y", {1}, 0, four, 0).bytes(), "tensor 'y': bytes"},
       {"overlap against the order",
        GgufWriter().tensor("x", {1}, 0, four, 32).tensor("y", {9}, 0, std::string(64, 'x'), 0).bytes(),
        "tensor 'x': bytes"},
@@ -303,8 +289,7 @@ TEST(GgufHostile, Cases) {
   for (const Case& c : cases()) {
     SCOPED_TRACE(c.name);
     const std::string message = try_file(TempFile(c.bytes));
-    EXPECT_NE(message.find(c.message), std::string::npos)
-        << "found: " << message << "\nwanted: " << c.message;
+    EXPECT_NE(message.find(c.message), std::string::npos) << "found: " << message << "\nwanted: " << c.message;
   }
 }
 
@@ -321,17 +306,13 @@ TEST(GgufHostile, Accepted) {
   opens(small().bytes() + std::string(100, '\0'));
   opens(laid_out_for(128, 128));
   opens(laid_out_for(8, 8));
-  opens(GgufWriter()
-            .add("general.alignment", GgufType::uint64, pod<uint64_t>(32))
-            .tensor("x", {1}, 0, "1234")
-            .bytes());
+  opens(GgufWriter().add("general.alignment", GgufType::uint64, pod<uint64_t>(32)).tensor("x", {1}, 0, "1234").bytes());
   // No dimensions: one element.
   opens(GgufWriter().tensor("x", {}, 0, "1234").bytes());
   // No elements: before another tensor, inside one, after the last, in a file without data and padding.
   opens(GgufWriter().tensor("x", {0}, 0, "").tensor("y", {1}, 0, "1234").bytes());
   opens(GgufWriter().tensor("x", {16}, 0, std::string(64, 'x')).tensor("y", {3, 0}, 0, "", 32).bytes());
-  opens(
-      GgufWriter().tensor("x", {1}, 0, "1234").tensor("y", {64, 0}, 8, "").tensor("z", {0, 64, 2}, 0, "").bytes());
+  opens(GgufWriter().tensor("x", {1}, 0, "1234").tensor("y", {64, 0}, 8, "").tensor("z", {0, 64, 2}, 0, "").bytes());
   opens(GgufWriter().tensor("x", {0, 7}, 0, "").head());
 }
 

@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "runtime/text/chat_template.h"
 #include "core/utf8.h"
+#include "runtime/text/chat_template.h"
 
 namespace {
 
@@ -18,7 +18,8 @@ constexpr std::string_view kMessages =
     R"([{"role": "system", "content": "Be brief."}, {"role": "user", "content": " Grüße,\n\"you\" "},
         {"role": "assistant", "content": "1 < 2", "tool_calls": [{"function": {"name": "f", "arguments": {"x": 1.5}}}]},
         {"role": "user", "content": [{"type": "text", "text": "b"}], "n": null}])";
-constexpr std::string_view kTools = R"([{"type": "function", "function": {"name": "f", "parameters": {"b": [1, true]}}}])";
+constexpr std::string_view kTools =
+    R"([{"type": "function", "function": {"name": "f", "parameters": {"b": [1, true]}}}])";
 
 void require(bool condition) {
   if (!condition) std::abort();

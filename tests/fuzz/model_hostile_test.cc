@@ -1,5 +1,5 @@
-// Whole models from hostile files: each file runs a token, or is refused by an error that names it. Small Llama files with
-// wrong hyperparameters, tensors of wrong shapes and formats, and bits flipped anywhere.
+// Whole models from hostile files: each file runs a token, or is refused by an error that names it. Small Llama files
+// with wrong hyperparameters, tensors of wrong shapes and formats, and bits flipped anywhere.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -22,12 +22,12 @@ struct Shape {
 
 // What a test changes about the file.
 struct Change {
-  std::string key = {}, tensor = {};             // left out
-  std::optional<uint32_t> count = {};            // the value of `key` instead
+  std::string key = {}, tensor = {};   // left out
+  std::optional<uint32_t> count = {};  // the value of `key` instead
   std::optional<float> number = {};
   std::optional<std::string> text = {};
-  std::vector<uint64_t> shape = {};              // of `tensor` instead
-  std::optional<uint32_t> type = {};             // ggml type of `tensor` instead
+  std::vector<uint64_t> shape = {};   // of `tensor` instead
+  std::optional<uint32_t> type = {};  // ggml type of `tensor` instead
 };
 
 std::string llama_file(const Change& change = {}) {
@@ -50,9 +50,9 @@ std::string llama_file(const Change& change = {}) {
   key("feed_forward_length", s.hidden), key("attention.head_count", s.heads);
   key("attention.head_count_kv", s.kv_heads), key("attention.layer_norm_rms_epsilon", 1e-5f);
   key("rope.dimension_count", s.head_dim), key("rope.freq_base", 10000.0f);
-  for (const char* option : {"attention.key_length", "attention.value_length", "rope.scaling.type", "rope.scaling.factor",
-                             "expert_count", "expert_shared_count", "attention.logit_softcapping",
-                             "attention.sliding_window"}) {
+  for (const char* option :
+       {"attention.key_length", "attention.value_length", "rope.scaling.type", "rope.scaling.factor", "expert_count",
+        "expert_shared_count", "attention.logit_softcapping", "attention.sliding_window"}) {
     if (change.key == option) key(option, 0);
   }
   std::mt19937 random(1);
@@ -101,8 +101,9 @@ TEST(HostileModel, TheUnchangedFileRuns) {
 TEST(HostileModel, WrongHyperparametersAreNamed) {
   constexpr uint32_t kHuge[] = {0, 3, 5, 65537, 400000000, 2147483646, 2147483647, 2147483648u, 4294967295u};
   int refused = 0;
-  for (const char* key : {"context_length", "embedding_length", "block_count", "feed_forward_length", "attention.head_count",
-                          "attention.head_count_kv", "rope.dimension_count", "attention.key_length"}) {
+  for (const char* key :
+       {"context_length", "embedding_length", "block_count", "feed_forward_length", "attention.head_count",
+        "attention.head_count_kv", "rope.dimension_count", "attention.key_length"}) {
     for (const uint32_t value : kHuge) {
       if (std::string(key) == "context_length" && value != 0) continue;
       const test::TempFile file(llama_file({.key = key, .count = value}));
@@ -116,7 +117,8 @@ TEST(HostileModel, WrongHyperparametersAreNamed) {
   }
   EXPECT_GE(refused, 55);
   for (const char* key : {"attention.layer_norm_rms_epsilon", "rope.freq_base"}) {
-    for (const float value : {0.0f, -1.0f, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    for (const float value :
+         {0.0f, -1.0f, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
       const test::TempFile file(llama_file({.key = key, .number = value}));
       EXPECT_CONTAINS(use(file.path()), std::string(key));
     }
@@ -145,7 +147,8 @@ TEST(HostileModel, OptionsThatWouldChangeTheResultAreNamed) {
 TEST(HostileModel, TensorsThatDoNotFitAreNamed) {
   for (const char* name : {"token_embd.weight", "output_norm.weight", "blk.0.attn_q.weight", "blk.0.attn_output.weight",
                            "blk.0.ffn_down.weight"}) {
-    for (const std::vector<uint64_t>& shape : std::vector<std::vector<uint64_t>>{{}, {16}, {32, 3}, {32, 2, 3}, {1, 1, 1, 64}}) {
+    for (const std::vector<uint64_t>& shape :
+         std::vector<std::vector<uint64_t>>{{}, {16}, {32, 3}, {32, 2, 3}, {1, 1, 1, 64}}) {
       const test::TempFile file(llama_file({.tensor = name, .shape = shape}));
       const std::string error = use(file.path());
       if (error == kRan) continue;  // another vocabulary

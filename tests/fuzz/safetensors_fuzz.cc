@@ -29,7 +29,8 @@ uint64_t check(const SafetensorsFile& file, const SafetensorsTensor& tensor) {
   uint64_t elements = 1;
   for (const int64_t extent : tensor.extents) require(extent >= 0), empty |= extent == 0;
   if (empty) elements = 0;
-  else for (const int64_t extent : tensor.extents) elements *= static_cast<uint64_t>(extent);
+  else
+    for (const int64_t extent : tensor.extents) elements *= static_cast<uint64_t>(extent);
   require(elements <= tensor.bytes * 8);
   if (!is_readable(tensor) || elements == 0) return tensor.offset + tensor.bytes;
   for (const uint64_t at : {uint64_t{0}, elements / 2, elements - 1}) {

@@ -20,8 +20,7 @@ namespace {
 // Goes when the program ends.
 class Directory {
  public:
-  Directory()
-      : path_(std::filesystem::temp_directory_path() / ("weft-tokenizer-fuzz-" + std::to_string(::getpid()))) {
+  Directory() : path_(std::filesystem::temp_directory_path() / ("weft-tokenizer-fuzz-" + std::to_string(::getpid()))) {
     std::filesystem::create_directories(path_);
   }
   ~Directory() {

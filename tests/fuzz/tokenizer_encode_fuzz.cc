@@ -21,8 +21,8 @@ using namespace weft;
 using fuzz::require;
 
 const std::vector<std::string> kWords = {
-    "th", "he", "the", " t", " the", "  ", "    ", "aa", "aaaa", "aaaaaaaa", "12", "'s", "\n\n", "\xC3\xA9", "\xCC\x81",
-    "\xF0\x9F", "\xF0\x9F\x98", "\xF0\x9F\x98\x80"};
+    "th",       "he", "the", " t",   " the",     "  ",       "    ",     "aa",           "aaaa",
+    "aaaaaaaa", "12", "'s",  "\n\n", "\xC3\xA9", "\xCC\x81", "\xF0\x9F", "\xF0\x9F\x98", "\xF0\x9F\x98\x80"};
 
 std::string byte_token(unsigned byte) {
   constexpr char kHex[] = "0123456789ABCDEF";
@@ -105,8 +105,10 @@ std::vector<Case> cases() {
   for (const std::string_view pattern : {kGpt2Pattern, kLlama3Pattern, kTekkenPattern}) {
     out.push_back({byte_level(pattern, {}), {}});
   }
-  for (const auto& normalizers : {std::vector{form(NormalForm::nfc)}, {form(NormalForm::nfd)},
-                                  {form(NormalForm::nfkc)}, {form(NormalForm::nfkd)}}) {
+  for (const auto& normalizers : {std::vector{form(NormalForm::nfc)},
+                                  {form(NormalForm::nfd)},
+                                  {form(NormalForm::nfkc)},
+                                  {form(NormalForm::nfkd)}}) {
     out.push_back({byte_level(kQwen2Pattern, normalizers), normalizers});
   }
   return out;

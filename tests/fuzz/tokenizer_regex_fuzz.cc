@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "runtime/text/tokenizer/regex.h"
 #include "core/utf8.h"
+#include "runtime/text/tokenizer/regex.h"
 #include "tests/fuzz/tokenizer_checks.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -1,5 +1,5 @@
-// Every golden model of the shared data and of tests/data, GGUF and safetensors, against float64 logits of an independent
-// implementation: on CPU and OpenCL, at once and in chunks of 1 and 7.
+// Every golden model of the shared data and of tests/data, GGUF and safetensors, against float64 logits of an
+// independent implementation: on CPU and OpenCL, at once and in chunks of 1 and 7.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -44,9 +44,8 @@ std::vector<Golden> all_golden() {
     }
     seen.merge(here);
   }
-  std::sort(found.begin(), found.end(), [](const Golden& a, const Golden& b) {
-    return std::tie(a.folder, a.file) < std::tie(b.folder, b.file);
-  });
+  std::sort(found.begin(), found.end(),
+            [](const Golden& a, const Golden& b) { return std::tie(a.folder, a.file) < std::tie(b.folder, b.file); });
   return found;
 }
 

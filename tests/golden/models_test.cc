@@ -27,7 +27,8 @@ std::vector<float> run(const std::filesystem::path& path, const Ids& tokens, con
                        size_t chunk = 0) {
   const auto file = Checkpoint::open(path);
   const auto count = static_cast<int32_t>(tokens.size());
-  Engine engine(load_model(file), device, {.precision = precision, .context = count, .batch = count, .logit_rows = count});
+  Engine engine(load_model(file), device,
+                {.precision = precision, .context = count, .batch = count, .logit_rows = count});
   const int32_t sequence = engine.cache().open();
   std::vector<float> logits;
   for (size_t at = 0; at < tokens.size(); at += chunk == 0 ? tokens.size() : chunk) {
@@ -91,7 +92,12 @@ void ragged_steps_equal_single_runs(const Device& device) {
   };
 
   Engine engine(load_model(file), device,
-                {.precision = Precision::exact, .context = 160, .sequences = 3, .batch = 128, .logit_rows = 128, .page_size = 16});
+                {.precision = Precision::exact,
+                 .context = 160,
+                 .sequences = 3,
+                 .batch = 128,
+                 .logit_rows = 128,
+                 .page_size = 16});
   const auto vocab = static_cast<size_t>(engine.model().vocab);
   const auto collect = [&](size_t first, size_t rows) {
     std::vector<float> logits;

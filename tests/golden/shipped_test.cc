@@ -14,9 +14,7 @@
 namespace weft {
 namespace {
 
-std::shared_ptr<const Checkpoint> shipped_file() {
-  return Checkpoint::open(test::shipped_model());
-}
+std::shared_ptr<const Checkpoint> shipped_file() { return Checkpoint::open(test::shipped_model()); }
 
 TEST(Shipped, DecodingAllocatesNothing) {
   const auto file = shipped_file();

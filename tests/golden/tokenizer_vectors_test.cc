@@ -188,9 +188,11 @@ TEST(HuggingFaceSamples, OptionsOfTokenizerJson) {
 
 // Random texts by tools/compare_tokenizers.py --sample, for vocabularies of real models.
 TEST(HuggingFaceSamples, RealVocabularies) {
-  for (const auto& [samples, vocabulary] :
-       {std::pair{"tinyllama", "tinyllama"}, {"qwen2.5", "qwen2.5"}, {"llama3", "llama3/tokenizer.model"},
-        {"llama2", "llama2/tokenizer.model"}, {"gpt-2", "ggml-vocab-gpt-2.gguf"}}) {
+  for (const auto& [samples, vocabulary] : {std::pair{"tinyllama", "tinyllama"},
+                                            {"qwen2.5", "qwen2.5"},
+                                            {"llama3", "llama3/tokenizer.model"},
+                                            {"llama2", "llama2/tokenizer.model"},
+                                            {"gpt-2", "ggml-vocab-gpt-2.gguf"}}) {
     SCOPED_TRACE(vocabulary);
     WEFT_SHARED_OR_SKIP(path, "data/tokenizers/" + std::string(vocabulary));
     const auto tokenizer = load_tokenizer(path);

@@ -14,12 +14,23 @@ struct Expression;
 using ExpressionPtr = std::unique_ptr<Expression>;
 
 enum class Op : uint8_t {
-  constant,     // value
-  name,         // name
-  list, tuple,  // parts
-  dict,         // parts: key, value, key, value ...
-  negate, plus, logical_not,
-  add, subtract, multiply, divide, floor_divide, modulo, power, logical_and, logical_or,
+  constant,  // value
+  name,      // name
+  list,
+  tuple,  // parts
+  dict,   // parts: key, value, key, value ...
+  negate,
+  plus,
+  logical_not,
+  add,
+  subtract,
+  multiply,
+  divide,
+  floor_divide,
+  modulo,
+  power,
+  logical_and,
+  logical_or,
   concat,       // parts, joined as text
   compare,      // parts, with comparisons[i] between parts[i] and parts[i + 1]
   conditional,  // condition, then, else (null if absent)
@@ -70,17 +81,17 @@ struct Parameter {
 
 struct Statement {
   enum class Kind : uint8_t {
-    text,        // text
-    output,      // expression
-    branches,    // if: per branch a condition (null: else) and a block
-    loop,        // for: target, expression, condition (may be null), block, otherwise, recursive
-    set,         // target, expression
-    set_block,   // target, expression (filters; may be null), block
-    macro,       // text (its name), parameters, block
-    call_block,  // expression (a call), parameters, block: what caller() gives
+    text,          // text
+    output,        // expression
+    branches,      // if: per branch a condition (null: else) and a block
+    loop,          // for: target, expression, condition (may be null), block, otherwise, recursive
+    set,           // target, expression
+    set_block,     // target, expression (filters; may be null), block
+    macro,         // text (its name), parameters, block
+    call_block,    // expression (a call), parameters, block: what caller() gives
     filter_block,  // expression (filters), block
-    with,        // assignments, block
-    scope,       // block, with variables of its own
+    with,          // assignments, block
+    scope,         // block, with variables of its own
     break_loop,
     continue_loop,
   };

@@ -176,8 +176,8 @@ Evaluator::Flow Evaluator::execute_scope(const Block& block) {
   return flow;
 }
 
-Evaluator::Flow Evaluator::execute_loop(const Statement& statement, const Value& iterable,
-                                        std::shared_ptr<Scope> outer, int level) {
+Evaluator::Flow Evaluator::execute_loop(const Statement& statement, const Value& iterable, std::shared_ptr<Scope> outer,
+                                        int level) {
   const auto enter = [&] { scope_ = std::make_shared<Scope>(&machine_.budget(), outer); };
   Loop::Accepts accepts;
   if (statement.condition != nullptr) {
@@ -382,7 +382,9 @@ Value Evaluator::evaluate_node(const Expression& expression) {
       const Value object = part(0);
       const Expression& index = *expression.parts[1];
       if (index.op != Op::slice) return get_item(machine_, object, evaluate(index));
-      const auto bound = [&](size_t i) { return index.parts[i] == nullptr ? Value::none() : evaluate(*index.parts[i]); };
+      const auto bound = [&](size_t i) {
+        return index.parts[i] == nullptr ? Value::none() : evaluate(*index.parts[i]);
+      };
       const Value begin = bound(0), end = bound(1);
       return get_slice(machine_, object, begin, end, bound(2));
     }

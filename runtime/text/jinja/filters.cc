@@ -36,7 +36,8 @@ std::vector<Value> attribute_path(Machine& machine, const Value& attribute) {
   if (!attribute.is_string()) return {attribute};
   std::vector<Value> path;
   for (const std::string_view step : split(attribute.as_string(), ".", -1, false)) {
-    const bool is_number = !step.empty() && std::all_of(step.begin(), step.end(), [](char c) { return c >= '0' && c <= '9'; });
+    const bool is_number =
+        !step.empty() && std::all_of(step.begin(), step.end(), [](char c) { return c >= '0' && c <= '9'; });
     path.push_back(is_number ? Value::integer(parse_integer(step, 10).value_or(0)) : machine.text(step));
   }
   return path;
@@ -117,7 +118,8 @@ Value title_filter(const Call& call) {  // words begin after white space and ope
   for (size_t at = 0; at < text.size();) {
     const size_t start = at;
     const char32_t c = next_character(text, at);
-    const bool separates = is_space(c) || (c < 0x80 && std::string_view("-({[<").find(static_cast<char>(c)) != std::string::npos);
+    const bool separates =
+        is_space(c) || (c < 0x80 && std::string_view("-({[<").find(static_cast<char>(c)) != std::string::npos);
     const std::string_view character = std::string_view(text).substr(start, at - start);
     out += change_case(character, begins ? Case::upper : Case::lower);
     begins = separates;
@@ -172,7 +174,8 @@ Value truncate_filter(const Call& call) {
   const std::string text = call.text(), end(given.string(2).value_or("..."));
   const int64_t length = given.integer(0, 255), leeway = given.integer(3, 5);
   const auto end_length = static_cast<int64_t>(character_count(end));
-  if (length < end_length || leeway < 0) throw Fault{"the filter 'truncate' wants a length of at least that of its end"};
+  if (length < end_length || leeway < 0)
+    throw Fault{"the filter 'truncate' wants a length of at least that of its end"};
   if (static_cast<int64_t>(character_count(text)) - leeway <= length) return call.machine.text(text);
   std::string kept = text.substr(0, character_offset(text, static_cast<size_t>(length - end_length)));
   if (!given.boolean(1, false)) {
@@ -254,7 +257,8 @@ Value int_filter(const Call& call) {
   if (value.is_integral()) return Value::integer(value.as_int());
   std::optional<double> number;
   if (value.is_string()) {
-    if (const auto whole = parse_integer(value.as_string(), static_cast<int>(std::clamp<int64_t>(given.integer(1, 10), -1, 99)))) {
+    if (const auto whole =
+            parse_integer(value.as_string(), static_cast<int>(std::clamp<int64_t>(given.integer(1, 10), -1, 99)))) {
       return Value::integer(*whole);
     }
     number = parse_real(value.as_string());
@@ -325,8 +329,9 @@ Value first_filter(const Call& call) {
 
 Value last_filter(const Call& call) {
   call.parameters({});
-  const bool reversible = call.value.is_string() || call.value.is_dict() || call.value.is_undefined() ||
-                          (call.value.kind() == Kind::sequence && call.value.as_sequence().type != SequenceType::generator);
+  const bool reversible =
+      call.value.is_string() || call.value.is_dict() || call.value.is_undefined() ||
+      (call.value.kind() == Kind::sequence && call.value.as_sequence().type != SequenceType::generator);
   if (!reversible || call.value.is_undefined()) {
     require_defined(call.value);
     throw Fault{"a " + call.value.type_name() + " has no last element"};
@@ -387,7 +392,8 @@ Value group_by_filter(const Call& call) {
   for (size_t begin = 0, end = 0; begin < items.size(); begin = end) {
     const Value first = key(items[begin]);
     for (end = begin + 1; end < items.size() && equal(machine, key(items[end]), first);) ++end;
-    Values members(items.begin() + static_cast<std::ptrdiff_t>(begin), items.begin() + static_cast<std::ptrdiff_t>(end));
+    Values members(items.begin() + static_cast<std::ptrdiff_t>(begin),
+                   items.begin() + static_cast<std::ptrdiff_t>(end));
     Value group = machine.tuple({whole_key(items[begin]), machine.list(std::move(members))});
     group.as_sequence().is_group = true;
     groups.push_back(std::move(group));

@@ -97,8 +97,8 @@ std::string number_by_type(const Value& value, const Spec& spec) {
   if (kIntegers.find(type) != kIntegers.npos) {
     if (!value.is_integral()) throw Fault{std::string("the format '") + type + "' wants an integer"};
     const int64_t number = value.as_int();
-    std::string digits = integer_digits(number < 0 ? uint64_t{0} - static_cast<uint64_t>(number)
-                                                   : static_cast<uint64_t>(number), type);
+    std::string digits =
+        integer_digits(number < 0 ? uint64_t{0} - static_cast<uint64_t>(number) : static_cast<uint64_t>(number), type);
     if (spec.comma) digits = grouped(digits);
     if (spec.alternate && type != 'd') digits = std::string("0") + type + digits;
     return with_sign(number < 0, spec, digits);

@@ -160,12 +160,8 @@ std::optional<Value> Cycler::attribute(Machine& machine, std::string_view name) 
 
 std::optional<Value> global_function(Machine& machine, std::string_view name) {
   static const std::map<std::string_view, Function, std::less<>> all = {
-      {"range", make_range},
-      {"dict", make_dict},
-      {"namespace", make_namespace},
-      {"cycler", make_cycler},
-      {"joiner", make_joiner},
-      {"raise_exception", raise_exception},
+      {"range", make_range},          {"dict", make_dict},     {"namespace", make_namespace},
+      {"cycler", make_cycler},        {"joiner", make_joiner}, {"raise_exception", raise_exception},
       {"strftime_now", strftime_now},
   };
   const auto found = all.find(name);

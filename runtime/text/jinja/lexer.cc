@@ -197,7 +197,8 @@ class Lexer {
     constexpr std::array<std::string_view, 27> kSymbols = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/",
                                                            "*",  "%",  "~",  "[",  "]",  "(",  ")", "{", "}",
                                                            ">",  "<",  "=",  ".",  ":",  "|",  ",", ";", ""};
-    const auto found = std::find_if(kSymbols.begin(), kSymbols.end(), [&](std::string_view s) { return looking_at(s); });
+    const auto found =
+        std::find_if(kSymbols.begin(), kSymbols.end(), [&](std::string_view s) { return looking_at(s); });
     if (found->empty()) fail(begin, "unexpected character");
     if (*found == "(" || *found == "[" || *found == "{") {
       open.push_back(c == '(' ? ')' : c == '[' ? ']' : '}');

@@ -12,11 +12,16 @@
 namespace weft::jinja {
 
 enum class TokenType : uint8_t {
-  data,                         // text: what stands between the blocks
-  output_begin, output_end,     // {{ }}
-  block_begin, block_end,       // {% %}
-  name, string, integer, real,  // text: the name; the string's content; the digits
-  symbol,                       // text: "+", "=="
+  data,  // text: what stands between the blocks
+  output_begin,
+  output_end,  // {{ }}
+  block_begin,
+  block_end,  // {% %}
+  name,
+  string,
+  integer,
+  real,    // text: the name; the string's content; the digits
+  symbol,  // text: "+", "=="
   end,
 };
 

@@ -173,8 +173,8 @@ Value partition_method(const Call& call) {
   const size_t at = from_right ? text.rfind(separator) : text.find(separator);
   Machine& machine = call.machine;
   if (at != text.npos) {
-    return machine.tuple({machine.text(text.substr(0, at)), machine.text(separator),
-                          machine.text(text.substr(at + separator.size()))});
+    return machine.tuple(
+        {machine.text(text.substr(0, at)), machine.text(separator), machine.text(text.substr(at + separator.size()))});
   }
   if (from_right) return machine.tuple({machine.text(""), machine.text(""), call.self});
   return machine.tuple({call.self, machine.text(""), machine.text("")});
@@ -240,9 +240,7 @@ Value is_in_case(const Call& call) {
   return Value::boolean(is_all_in_case(call.text(), upper));
 }
 
-Value ascii_method(const Call& call) {
-  return call.text().empty() ? Value::boolean(true) : all_are<is_ascii>(call);
-}
+Value ascii_method(const Call& call) { return call.text().empty() ? Value::boolean(true) : all_are<is_ascii>(call); }
 
 Value format_method(const Call& call) { return format_braces(call.machine, call.text(), call.arguments); }
 
@@ -305,9 +303,8 @@ Value index_in_list(const Call& call) {
 Value count_in_list(const Call& call) {
   const Parameters given = call.parameters({"value"}, 1);
   const Values& items = call.self.as_sequence().items;
-  return Value::integer(std::count_if(items.begin(), items.end(), [&](const Value& item) {
-    return equal(call.machine, item, given.get(0));
-  }));
+  return Value::integer(std::count_if(items.begin(), items.end(),
+                                      [&](const Value& item) { return equal(call.machine, item, given.get(0)); }));
 }
 
 Value copy_method(const Call& call) {
@@ -363,9 +360,7 @@ class BoundMethod final : public Object {
       : Object(budget, self.depth() + 1), self_(std::move(self)), name_(std::move(name)) {}
   std::string type_name() const override { return "method"; }
   bool callable() const override { return true; }
-  Value call(Machine& machine, Arguments& arguments) override {
-    return call_method(machine, self_, name_, arguments);
-  }
+  Value call(Machine& machine, Arguments& arguments) override { return call_method(machine, self_, name_, arguments); }
 
  private:
   Value self_;
@@ -380,7 +375,7 @@ bool has_method(const Value& object, std::string_view name) {
 }
 
 bool changes_value(const Value& object, std::string_view name) {
-  constexpr std::array<std::string_view, 8> kList = {"append", "clear", "extend", "insert",
+  constexpr std::array<std::string_view, 8> kList = {"append", "clear",  "extend",  "insert",
                                                      "pop",    "remove", "reverse", "sort"};
   constexpr std::array<std::string_view, 5> kDict = {"clear", "pop", "popitem", "setdefault", "update"};
   if (object.is_dict()) return std::find(kDict.begin(), kDict.end(), name) != kDict.end();

@@ -254,7 +254,8 @@ Value binary(Machine& machine, Op op, const Value& a, const Value& b) {
       machine.budget().check_room(a.as_string().size() + b.as_string().size());
       return machine.text(a.as_string() + b.as_string());
     }
-    if (is_list_like(a) && is_list_like(b) && a.as_sequence().type == b.as_sequence().type) return joined(machine, a, b);
+    if (is_list_like(a) && is_list_like(b) && a.as_sequence().type == b.as_sequence().type)
+      return joined(machine, a, b);
   }
   if (op == Op::multiply) {
     if ((a.is_string() || is_list_like(a)) && b.is_integral()) return repeated(machine, a, b.as_int());
@@ -339,8 +340,8 @@ Value get_item(Machine& machine, const Value& object, const Value& index) {
 
 Value get_slice(Machine& machine, const Value& object, const Value& begin, const Value& end, const Value& step) {
   require_defined(object);
-  const bool sliceable = object.is_string() ||
-                         (object.kind() == Kind::sequence && object.as_sequence().type <= SequenceType::range);
+  const bool sliceable =
+      object.is_string() || (object.kind() == Kind::sequence && object.as_sequence().type <= SequenceType::range);
   if (!sliceable) throw Fault{"a " + object.type_name() + " has no slices"};
   if (!step.is_none()) {
     require_defined(step);

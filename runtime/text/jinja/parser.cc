@@ -466,8 +466,8 @@ class Parser {
     add_part(*test, std::move(value));
     const Token& next = current();
     const bool begins_value = next.type == TokenType::name || next.type == TokenType::string ||
-                              next.type == TokenType::integer || next.type == TokenType::real ||
-                              next.is_symbol("[") || next.is_symbol("{");
+                              next.type == TokenType::integer || next.type == TokenType::real || next.is_symbol("[") ||
+                              next.is_symbol("{");
     if (next.is_symbol("(")) {
       parse_arguments(*test);
     } else if (begins_value && !next.is_name("else") && !next.is_name("or") && !next.is_name("and")) {
@@ -505,7 +505,8 @@ class Parser {
         expect(TokenType::block_end, "'%}'");
       }
     }
-    if (end.size() > 0) fail(current().at, "the end of the template comes before '" + std::string(*(end.end() - 1)) + "'");
+    if (end.size() > 0)
+      fail(current().at, "the end of the template comes before '" + std::string(*(end.end() - 1)) + "'");
     return block;
   }
 
@@ -560,7 +561,7 @@ class Parser {
       return;
     }
     if (tag.text == "print") return parse_print(block);
-    constexpr std::array<std::string_view, 6> kNotForChats = {"block",   "extends", "include",
+    constexpr std::array<std::string_view, 6> kNotForChats = {"block",  "extends", "include",
                                                               "import", "from",    "autoescape"};
     if (std::find(kNotForChats.begin(), kNotForChats.end(), tag.text) != kNotForChats.end()) {
       fail(tag.at, "the tag '" + tag.text + "' is not supported");

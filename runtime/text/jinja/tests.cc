@@ -48,9 +48,8 @@ const std::map<std::string_view, Entry, std::less<>>& tests() {
       {"mapping", {[](M, V v, P) { return v.is_dict(); }}},
       {"sequence", {[](M, V v, P) { return has_elements_by_number(v); }}},
       {"iterable", {[](M, V v, P) { return iterable(v); }}},
-      {"callable", {[](M, V v, P) {
-         return v.is_undefined() || (v.kind() == Kind::object && v.as_object()->callable());
-       }}},
+      {"callable",
+       {[](M, V v, P) { return v.is_undefined() || (v.kind() == Kind::object && v.as_object()->callable()); }}},
       {"escaped", {[](M, V, P) { return false; }}},
       {"odd", {[](M m, V v, P) { return divides(m, v, Value::integer(2), 1); }}},
       {"even", {[](M m, V v, P) { return divides(m, v, Value::integer(2), 0); }}},

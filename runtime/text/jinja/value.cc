@@ -22,8 +22,9 @@ std::weak_ordering key_order(const Value& a, const Value& b) {
     case 0: {
       const std::partial_ordering order = number_order(a, b);
       if (order == std::partial_ordering::unordered) return std::weak_ordering::equivalent;  // NaN
-      return order < 0 ? std::weak_ordering::less
-                       : order > 0 ? std::weak_ordering::greater : std::weak_ordering::equivalent;
+      return order < 0   ? std::weak_ordering::less
+             : order > 0 ? std::weak_ordering::greater
+                         : std::weak_ordering::equivalent;
     }
     case 1: return a.as_string().compare(b.as_string()) <=> 0;
     case 2: {
@@ -176,9 +177,8 @@ Dict::Dict(std::vector<Entry> all, Budget* budget)
 
 const Value* Dict::find(const Value& key) const {
   if (!hashable(key)) return nullptr;
-  const auto at = std::partition_point(order_.begin(), order_.end(), [&](uint32_t i) {
-    return key_order(entries[i].first, key) < 0;
-  });
+  const auto at = std::partition_point(order_.begin(), order_.end(),
+                                       [&](uint32_t i) { return key_order(entries[i].first, key) < 0; });
   return at != order_.end() && key_order(entries[*at].first, key) == 0 ? &entries[*at].second : nullptr;
 }
 

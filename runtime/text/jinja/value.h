@@ -102,7 +102,7 @@ struct Sequence {
   int depth;
   uint32_t key_size;  // for keys of a dict: how many values it consists of; else 0
   Charge charge;
-  mutable size_t taken = 0;  // of a generator
+  mutable size_t taken = 0;                       // of a generator
   mutable int64_t start = 0, stop = 0, step = 1;  // of a range
   mutable bool is_group = false;  // a tuple of the filter 'groupby', whose elements have the names grouper and list
 };

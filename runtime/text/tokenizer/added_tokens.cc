@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "runtime/text/tokenizer/unicode.h"
 #include "core/utf8.h"
+#include "runtime/text/tokenizer/unicode.h"
 
 namespace weft {
 namespace {
@@ -16,9 +16,7 @@ std::string_view last_character(std::string_view text) {
   return text.substr(begin);
 }
 
-std::string_view first_character(std::string_view text) {
-  return text.substr(0, first_utf8_sequence(text).length);
-}
+std::string_view first_character(std::string_view text) { return text.substr(0, first_utf8_sequence(text).length); }
 
 bool stands_alone(std::string_view text, size_t begin, size_t end) {
   const auto is_word_character = [](std::string_view c) { return is_word(decode_utf8(c)); };

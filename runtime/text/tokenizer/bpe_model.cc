@@ -25,8 +25,7 @@ bool worse(const BpeModel::Work::Candidate& a, const BpeModel::Work::Candidate& 
 BpeModel::BpeModel(TextIndex ids, const std::vector<Merge>& merges, const BpeOptions& options)
     : ids_(std::move(ids)), options_(options) {
   for (unsigned byte = 0; byte < 256; ++byte) {
-    const std::string text =
-        options_.byte_level ? std::string(1, static_cast<char>(byte)) : byte_token(byte);
+    const std::string text = options_.byte_level ? std::string(1, static_cast<char>(byte)) : byte_token(byte);
     byte_ids_[byte] = find(text).value_or(-1);
   }
 

@@ -14,9 +14,9 @@
 namespace weft {
 
 struct BpeOptions {
-  bool byte_level = false;     // symbols begin as bytes; else as characters
-  bool byte_fallback = false;  // a character without a token becomes the tokens "<0xXX>" of its bytes
-  bool ignore_merges = false;  // a word that is a token as a whole is that token
+  bool byte_level = false;         // symbols begin as bytes; else as characters
+  bool byte_fallback = false;      // a character without a token becomes the tokens "<0xXX>" of its bytes
+  bool ignore_merges = false;      // a word that is a token as a whole is that token
   std::optional<int32_t> unknown;  // for a character without any token; without it, such a character vanishes
   bool fuse_unknown = false;       // a run of them becomes one
 };

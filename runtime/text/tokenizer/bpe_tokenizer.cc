@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "core/error.h"
-#include "runtime/text/tokenizer/byte_alphabet.h"
 #include "core/utf8.h"
+#include "runtime/text/tokenizer/byte_alphabet.h"
 
 namespace weft {
 namespace {

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/utf8.h"
 #include "runtime/text/tokenizer/bpe_tokenizer.h"
 #include "runtime/text/tokenizer/pre_tokenizer_names.h"
-#include "core/utf8.h"
 
 namespace weft {
 namespace {
@@ -64,8 +64,7 @@ std::vector<AddedToken> added_tokens(const GgufFile& file, const Vocabulary& voc
     if ((!special && type != TokenType::user_defined) || text.empty()) continue;
     if (text.size() > kMaxAddedToken) {
       file.fail("tokenizer.ggml.tokens", "element " + std::to_string(i) + " has " + std::to_string(text.size()) +
-                                             " bytes; a special token has at most " +
-                                             std::to_string(kMaxAddedToken));
+                                             " bytes; a special token has at most " + std::to_string(kMaxAddedToken));
     }
     added.push_back({.text = text, .id = static_cast<int32_t>(i), .special = special});
   }

@@ -67,8 +67,10 @@ std::string_view pre_tokenizer_of(const TokenizerConfig& config, std::vector<std
   if (family != nullptr && !family->pre_tokenizer.empty()) return family->pre_tokenizer;
   if (kind.starts_with("GPT2") || (kind.empty() && config.model_type == "gpt2")) return "gpt-2";
   if (kind.empty() && config.model_type.empty()) {
-    warnings.push_back(config.source + ": tokenizer_class: is absent, so how text is cut into words is a guess; "
-                       "--pre-tokenizer NAME says how (" + listed_pre_tokenizers(false) + ")");
+    warnings.push_back(config.source +
+                       ": tokenizer_class: is absent, so how text is cut into words is a guess; "
+                       "--pre-tokenizer NAME says how (" +
+                       listed_pre_tokenizers(false) + ")");
     return "gpt-2";
   }
   throw Error(config.source + ": tokenizer_class: is " + in_quotes(kind) +
@@ -145,8 +147,9 @@ std::unique_ptr<Tokenizer> from_directory(const fs::path& directory, const Token
     return from_vocab_json(directory, options);
   }
   if (const fs::path gguf = gguf_in(directory); !gguf.empty()) return load_tokenizer(GgufFile::open(gguf), options);
-  throw Error(directory.string() + ": holds no tokenizer: neither tokenizer.json nor tokenizer.model nor vocab.json "
-                                   "and merges.txt");
+  throw Error(directory.string() +
+              ": holds no tokenizer: neither tokenizer.json nor tokenizer.model nor vocab.json "
+              "and merges.txt");
 }
 
 }  // namespace

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "runtime/text/tokenizer/unicode.h"
 #include "core/utf8.h"
+#include "runtime/text/tokenizer/unicode.h"
 
 namespace weft {
 
-const std::string_view kGpt2Pattern =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+const std::string_view kGpt2Pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 const std::string_view kLlama3Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|)"
     R"(\s+(?!\S)|\s+)";
@@ -131,8 +130,8 @@ void rewrite(Words& words, Append append) {
 }  // namespace
 
 PreTokenizer split_at(Regex pattern, SplitBehavior behavior, bool invert) {
-  return splitter([pattern = std::move(pattern)](std::string_view text) { return pattern.find_all(text); },
-                  behavior, invert);
+  return splitter([pattern = std::move(pattern)](std::string_view text) { return pattern.find_all(text); }, behavior,
+                  invert);
 }
 
 PreTokenizer split_at(std::string text, SplitBehavior behavior, bool invert) {

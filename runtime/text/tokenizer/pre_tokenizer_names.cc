@@ -4,8 +4,8 @@
 #include <array>
 
 #include "core/error.h"
-#include "runtime/text/tokenizer/unicode.h"
 #include "core/utf8.h"
+#include "runtime/text/tokenizer/unicode.h"
 
 namespace weft {
 namespace {
@@ -14,8 +14,8 @@ namespace {
 constexpr std::array<std::string_view, 1> kDefaultNames = {"default"};
 const std::array<std::string_view, 4> kDefaultPatterns = {R"([\p{P}\$\+<=>\^~\|]+)", kGpt2Pattern, R"(\p{N}+)",
                                                           R"([0-9][0-9][0-9])"};
-constexpr std::array<std::string_view, 8> kGpt2Names = {"gpt-2",       "gpt2",          "phi-2",  "jina-es", "jina-de",
-                                                        "jina-v2-es", "jina-v2-de", "olmo"};
+constexpr std::array<std::string_view, 8> kGpt2Names = {"gpt-2",   "gpt2",       "phi-2",      "jina-es",
+                                                        "jina-de", "jina-v2-es", "jina-v2-de", "olmo"};
 constexpr std::array<std::string_view, 6> kLlama3Names = {"llama-bpe", "llama3",  "llama-v3",
                                                           "falcon3",   "pixtral", "lfm2"};
 constexpr std::array<std::string_view, 2> kSmaugNames = {"smaug-bpe", "dbrx"};

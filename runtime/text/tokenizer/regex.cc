@@ -9,8 +9,8 @@
 #include <limits>
 
 #include "core/error.h"
-#include "runtime/text/tokenizer/unicode_additions.h"
 #include "core/utf8.h"
+#include "runtime/text/tokenizer/unicode_additions.h"
 
 namespace weft {
 namespace {
@@ -44,7 +44,8 @@ std::string category_class(std::string_view name) {
 
 std::string word_class() {
   return category_class("L") + category_class("M") + category_class("Nd") + category_class("Nl") +
-         category_class("Pc") + R"(\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})"
+         category_class("Pc") +
+         R"(\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})"
          // Oniguruma considers these digits, alone among those of category No.
          R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
 }
@@ -163,8 +164,24 @@ class Translator {
       case 'p':
       case 'P': property(c == 'P'); return;
       // Oniguruma's hexadecimal digits, its extended operators, and PCRE2's own.
-      case 'h': case 'H': case 'y': case 'Y': case 'N': case 'O': case 'K': case 'G': case 'g': case 'k': case 'C':
-      case 'Q': case 'E': case 'M': case 'c': case 'o': case 'X': case 'R': refuse("'\\" + std::string(1, c) + "'");
+      case 'h':
+      case 'H':
+      case 'y':
+      case 'Y':
+      case 'N':
+      case 'O':
+      case 'K':
+      case 'G':
+      case 'g':
+      case 'k':
+      case 'C':
+      case 'Q':
+      case 'E':
+      case 'M':
+      case 'c':
+      case 'o':
+      case 'X':
+      case 'R': refuse("'\\" + std::string(1, c) + "'");
       case '\0': refuse("a backslash");
       default: out_ += pattern_.substr(at_, length);
     }
@@ -235,7 +252,8 @@ constexpr uint32_t kHeapKib = 256 << 10;
 std::string pcre2_pattern(std::string_view pattern) { return Translator(pattern).translate(); }
 
 Regex::Regex(std::string_view pattern) : pattern_(pattern) {
-  if (pattern.size() > kMaxPattern) throw Error("a pattern of " + std::to_string(pattern.size()) + " bytes is too long");
+  if (pattern.size() > kMaxPattern)
+    throw Error("a pattern of " + std::to_string(pattern.size()) + " bytes is too long");
   if (!is_utf8(pattern)) throw Error("pattern " + in_quotes(pattern) + " is not UTF-8");
   const std::string translated = pcre2_pattern(pattern);
   const std::unique_ptr<pcre2_compile_context, Freed> context(pcre2_compile_context_create(nullptr));

@@ -189,12 +189,19 @@ SentencePieceModel read_sentencepiece(std::string_view data, const std::string& 
   while (root.next()) {
     switch (root.field()) {
       case 1: read_piece(root.message(), vocabulary, known); break;
-      case 2: read_trainer(root.message(), ids); trainer = true; break;
-      case 3: read_normalizer(root.message(), model); normalizer = true; break;
+      case 2:
+        read_trainer(root.message(), ids);
+        trainer = true;
+        break;
+      case 3:
+        read_normalizer(root.message(), model);
+        normalizer = true;
+        break;
       case 5:
         // This one applies to decoded text.
         for (Message spec = root.message(); spec.next();) {
-          if (spec.field() == 2 && !spec.bytes().empty()) spec.fail("a denormalizer, which this build does not support");
+          if (spec.field() == 2 && !spec.bytes().empty())
+            spec.fail("a denormalizer, which this build does not support");
         }
         break;
     }

@@ -78,7 +78,7 @@ class SpmTokenizer final : public Tokenizer {
     return found != ids_.end() ? found->second : -1;
   }
 
-  bool space_prefix_;  // encode puts a space first, decode removes it
+  bool space_prefix_;         // encode puts a space first, decode removes it
   SpecialText user_defined_;  // matched always
   SpecialText all_special_;   // matched with parse_special: control and unknown tokens as well
   // Of tokens that text can become; views of vocabulary().

@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/utf8.h"
 #include "runtime/files/file_kind.h"
 #include "runtime/text/tokenizer/byte_alphabet.h"
 #include "runtime/text/tokenizer/tokenizer_model.h"
-#include "core/utf8.h"
 
 namespace weft {
 namespace {
@@ -37,11 +37,16 @@ std::optional<std::string> from_base64(std::string_view text) {
 
 // The names in the tokenizer.json of Llama 3.1 and later, in the order of ids.
 std::vector<std::string> llama3_special_tokens() {
-  std::vector<std::string> names = {"<|begin_of_text|>",            "<|end_of_text|>",
-                                    "<|reserved_special_token_0|>", "<|reserved_special_token_1|>",
-                                    "<|finetune_right_pad_id|>",    "<|reserved_special_token_2|>",
-                                    "<|start_header_id|>",          "<|end_header_id|>",
-                                    "<|eom_id|>",                   "<|eot_id|>",
+  std::vector<std::string> names = {"<|begin_of_text|>",
+                                    "<|end_of_text|>",
+                                    "<|reserved_special_token_0|>",
+                                    "<|reserved_special_token_1|>",
+                                    "<|finetune_right_pad_id|>",
+                                    "<|reserved_special_token_2|>",
+                                    "<|start_header_id|>",
+                                    "<|end_header_id|>",
+                                    "<|eom_id|>",
+                                    "<|eot_id|>",
                                     "<|python_tag|>"};
   for (int i = 3; names.size() < 256; ++i) names.push_back("<|reserved_special_token_" + std::to_string(i) + "|>");
   return names;
@@ -86,7 +91,8 @@ BpeParts read_tiktoken(std::string_view text, const std::string& source) {
     if (error != std::errc() || end != row.data() + row.size() || rank != tokens.size()) {
       fail("rank " + in_quotes(row.substr(space + 1)) + ", wanted " + std::to_string(tokens.size()));
     }
-    if (!parts.ids.emplace(*token, static_cast<int32_t>(rank)).second) fail("the token " + in_quotes(*token) + " again");
+    if (!parts.ids.emplace(*token, static_cast<int32_t>(rank)).second)
+      fail("the token " + in_quotes(*token) + " again");
     tokens.push_back(*token);
   }
   for (unsigned byte = 0; byte < 256; ++byte) {

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/utf8.h"
 #include "runtime/text/tokenizer/bpe_tokenizer.h"
 #include "runtime/text/tokenizer/spm_tokenizer.h"
-#include "core/utf8.h"
 
 namespace weft {
 
@@ -81,7 +81,8 @@ std::unique_ptr<Tokenizer> load_tokenizer(const GgufFile& file, const TokenizerO
   const std::string_view model = file.get_string(kModel);
   if (model == "llama") return load_spm_tokenizer(file, options);
   if (model == "gpt2") return load_bpe_tokenizer(file, options);
-  file.fail(kModel, "is " + in_quotes(model) + ", a tokenizer that this build does not support; it supports 'llama', 'gpt2'");
+  file.fail(kModel,
+            "is " + in_quotes(model) + ", a tokenizer that this build does not support; it supports 'llama', 'gpt2'");
 }
 
 }  // namespace weft

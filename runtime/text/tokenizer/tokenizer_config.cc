@@ -117,8 +117,7 @@ std::vector<AddedToken> apply_config(const TokenizerConfig& config, Vocabulary& 
   TextIndex ids;
   for (size_t i = 0; i < vocabulary.size(); ++i) ids.emplace(vocabulary.texts[i], static_cast<int32_t>(i));
   std::vector<AddedToken> tokens = config.added;
-  std::stable_sort(tokens.begin(), tokens.end(),
-                   [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
+  std::stable_sort(tokens.begin(), tokens.end(), [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
   for (AddedToken& token : tokens) {
     const auto known = ids.find(token.text);
     if (known != ids.end()) {
@@ -137,13 +136,14 @@ std::vector<AddedToken> apply_config(const TokenizerConfig& config, Vocabulary& 
 
   const auto id_of = [&](const char* key, const std::string& name) {
     const auto found = ids.find(name);
-    if (found == ids.end()) throw Error(config.source + ": " + key + ": is " + in_quotes(name) + ", which is not a token");
+    if (found == ids.end())
+      throw Error(config.source + ": " + key + ": is " + in_quotes(name) + ", which is not a token");
     return found->second;
   };
   const auto check = [&](int32_t id) {
     if (static_cast<size_t>(id) < vocabulary.size()) return id;
-    throw Error(config.source + ": beside it, generation_config.json or config.json names token " +
-                std::to_string(id) + ", but there are " + std::to_string(vocabulary.size()) + " tokens");
+    throw Error(config.source + ": beside it, generation_config.json or config.json names token " + std::to_string(id) +
+                ", but there are " + std::to_string(vocabulary.size()) + " tokens");
   };
   if (config.bos) {
     vocabulary.bos = id_of("bos_token", *config.bos);

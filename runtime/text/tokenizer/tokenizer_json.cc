@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/utf8.h"
 #include "runtime/files/json_node.h"
 #include "runtime/text/tokenizer/unicode.h"
-#include "core/utf8.h"
 
 namespace weft {
 namespace {
@@ -109,8 +109,8 @@ void read_pre_tokenizer(const JsonNode& node, BpeParts& parts) {
   } else if (type.text() == "Split") {
     const SplitBehavior behavior = split_behavior(node.at("behavior"));
     const bool invert = node.at("invert").flag(false);
-    out.push_back(with_pattern(node.at("pattern"),
-                               [&](auto pattern) { return split_at(std::move(pattern), behavior, invert); }));
+    out.push_back(
+        with_pattern(node.at("pattern"), [&](auto pattern) { return split_at(std::move(pattern), behavior, invert); }));
   } else if (type.text() == "Metaspace") {
     out.push_back(metaspace(character(node.at("replacement")), prepend_scheme(node), node.at("split").flag(true)));
   } else if (type.text() == "Digits") {
@@ -174,7 +174,8 @@ void Decoding::read(const JsonNode& node) {
     return;
   }
   if (name == "Strip") return read_strip(node);
-  if (fused || byte_level) type.fail("is " + in_quotes(name) + " after Fuse or ByteLevel, which this build does not support");
+  if (fused || byte_level)
+    type.fail("is " + in_quotes(name) + " after Fuse or ByteLevel, which this build does not support");
   if (name == "ByteLevel") {
     byte_level = fused = true;
   } else if (name == "ByteFallback") {
@@ -222,8 +223,8 @@ void place(BpeParts& parts, const JsonNode& node, const std::string& text, int32
   }
   const bool free = vocabulary.texts[i].empty() && vocabulary.types[i] == TokenType::unused;
   if (!free && vocabulary.texts[i] != text) {
-    node.fail("is " + in_quotes(text) + " with id " + std::to_string(id) + ", which " +
-              in_quotes(vocabulary.texts[i]) + " has");
+    node.fail("is " + in_quotes(text) + " with id " + std::to_string(id) + ", which " + in_quotes(vocabulary.texts[i]) +
+              " has");
   }
   vocabulary.texts[i] = text;
   vocabulary.types[i] = type;

@@ -22,8 +22,7 @@ std::string element(size_t i) { return "element " + std::to_string(i); }
 
 void check_length(const GgufFile& file, std::string_view key, size_t length, size_t wanted) {
   if (length == wanted) return;
-  file.fail(key, "has " + std::to_string(length) + " elements, but there are " + std::to_string(wanted) +
-                     " tokens");
+  file.fail(key, "has " + std::to_string(length) + " elements, but there are " + std::to_string(wanted) + " tokens");
 }
 
 std::vector<std::string> read_texts(const GgufFile& file) {
@@ -65,16 +64,15 @@ std::vector<TokenType> read_types(const GgufFile& file, const std::vector<std::s
     }
     if (numbers[i] != 0) types[i] = static_cast<TokenType>(numbers[i]);
     if (types[i] == TokenType::byte && !byte_token_value(texts[i])) {
-      file.fail(kTypes,
-                element(i) + " says byte, but the token is " + in_quotes(texts[i]) + ", not like '<0x0A>'");
+      file.fail(kTypes, element(i) + " says byte, but the token is " + in_quotes(texts[i]) + ", not like '<0x0A>'");
     }
   }
   return types;
 }
 
 // The id that `key` names; if the file lacks it, `usual` if that token has type `type`.
-std::optional<int32_t> read_id(const GgufFile& file, std::string_view key, std::optional<int32_t> usual,
-                               TokenType type, const std::vector<TokenType>& types) {
+std::optional<int32_t> read_id(const GgufFile& file, std::string_view key, std::optional<int32_t> usual, TokenType type,
+                               const std::vector<TokenType>& types) {
   if (file.find(key) == nullptr) {
     const bool holds =
         usual && static_cast<size_t>(*usual) < types.size() && types[static_cast<size_t>(*usual)] == type;
@@ -85,8 +83,7 @@ std::optional<int32_t> read_id(const GgufFile& file, std::string_view key, std::
   const uint32_t id = file.get_u32(key);
   if (id == std::numeric_limits<uint32_t>::max()) return std::nullopt;
   if (id >= types.size()) {
-    file.fail(key,
-              "is " + std::to_string(id) + ", but there are " + std::to_string(types.size()) + " tokens");
+    file.fail(key, "is " + std::to_string(id) + ", but there are " + std::to_string(types.size()) + " tokens");
   }
   return static_cast<int32_t>(id);
 }
@@ -143,15 +140,45 @@ std::optional<uint8_t> byte_token_value(std::string_view text) {
 }
 
 bool is_known_end(std::string_view text) {
-  constexpr std::string_view kEnds[] = {
-      "<|im_end|>",           "<|eot_id|>",          "<|eom_id|>",        "<|end_of_text|>",   "<|endoftext|>",
-      "</s>",                 "<|end|>",             "<end_of_turn>",     "<|return|>",        "<|call|>",
-      "<|eot|>",              "<|eom|>",             "<|EOT|>",           "<EOT>",             "_<EOT>",
-      "\u2581<EOT>",          "[EOT]",               "[EOS]",             "<eos>",             "<|eos|>",
-      "<|end_of_turn|>",      "<|endofturn|>",       "[|endofturn|]",     "<turn|>",           "<|tool_response>",
-      "<|END_OF_TURN_TOKEN|>", "<end_of_utterance>", "<|end_of_sentence|>", "<|endofresponse|>", "<|assistant_end|>",
-      "<|role_end|>",         "<|separator|>",       "<|calls|>",         "<|flush|>",         "<seed:eos>",
-      "<|plamo:eos|>",        "[e~[",                "<eoa>",             "<\uFF5Cend\u2581of\u2581sentence\uFF5C>"};
+  constexpr std::string_view kEnds[] = {"<|im_end|>",
+                                        "<|eot_id|>",
+                                        "<|eom_id|>",
+                                        "<|end_of_text|>",
+                                        "<|endoftext|>",
+                                        "</s>",
+                                        "<|end|>",
+                                        "<end_of_turn>",
+                                        "<|return|>",
+                                        "<|call|>",
+                                        "<|eot|>",
+                                        "<|eom|>",
+                                        "<|EOT|>",
+                                        "<EOT>",
+                                        "_<EOT>",
+                                        "\u2581<EOT>",
+                                        "[EOT]",
+                                        "[EOS]",
+                                        "<eos>",
+                                        "<|eos|>",
+                                        "<|end_of_turn|>",
+                                        "<|endofturn|>",
+                                        "[|endofturn|]",
+                                        "<turn|>",
+                                        "<|tool_response>",
+                                        "<|END_OF_TURN_TOKEN|>",
+                                        "<end_of_utterance>",
+                                        "<|end_of_sentence|>",
+                                        "<|endofresponse|>",
+                                        "<|assistant_end|>",
+                                        "<|role_end|>",
+                                        "<|separator|>",
+                                        "<|calls|>",
+                                        "<|flush|>",
+                                        "<seed:eos>",
+                                        "<|plamo:eos|>",
+                                        "[e~[",
+                                        "<eoa>",
+                                        "<\uFF5Cend\u2581of\u2581sentence\uFF5C>"};
   return std::find(std::begin(kEnds), std::end(kEnds), text) != std::end(kEnds);
 }
 
@@ -195,8 +222,7 @@ Vocabulary read_vocabulary(const GgufFile& file, const VocabularyDefaults& defau
   std::vector<TokenType>& types = vocabulary.types;
   vocabulary.bos = read_id(file, "tokenizer.ggml.bos_token_id", defaults.bos, TokenType::control, types);
   vocabulary.eos = read_id(file, "tokenizer.ggml.eos_token_id", defaults.eos, TokenType::control, types);
-  vocabulary.unknown =
-      read_id(file, "tokenizer.ggml.unknown_token_id", defaults.unknown, TokenType::unknown, types);
+  vocabulary.unknown = read_id(file, "tokenizer.ggml.unknown_token_id", defaults.unknown, TokenType::unknown, types);
   if (file.find(kTypes) == nullptr) {
     if (vocabulary.unknown) types[static_cast<size_t>(*vocabulary.unknown)] = TokenType::unknown;
     if (vocabulary.bos) types[static_cast<size_t>(*vocabulary.bos)] = TokenType::control;

@@ -23,8 +23,8 @@ struct Vocabulary {
   std::vector<TokenType> types;    // [vocab]
   std::optional<int32_t> bos, eos, unknown;
   std::vector<int32_t> prefix, suffix;  // what `encode` with add_special puts first and last
-  std::vector<int32_t> ends;            // end-of-generation tokens, in the order of ids: eos, <|eot_id|>, <|im_end|> ...
-  std::vector<std::string> warnings;    // a line each: what the file left open, or what it says that has no effect
+  std::vector<int32_t> ends;          // end-of-generation tokens, in the order of ids: eos, <|eot_id|>, <|im_end|> ...
+  std::vector<std::string> warnings;  // a line each: what the file left open, or what it says that has no effect
 
   size_t size() const { return texts.size(); }
 };
@@ -46,9 +46,9 @@ bool is_known_end(std::string_view text);
 // ordinary text. Empty: none.
 void add_known_ends(Vocabulary& vocabulary, const std::function<bool(std::string_view)>& is_merged = nullptr);
 
-// Reads tokenizer.ggml.{tokens,scores,token_type,*_token_id,*_token_ids,add_*_token}. Throws Error, naming file and key,
-// for absent tokens, arrays of unequal length, a token that is not UTF-8, a type or id out of range, a NaN
-// score. An id of 2^32-1 means "none", as old converters write it.
+// Reads tokenizer.ggml.{tokens,scores,token_type,*_token_id,*_token_ids,add_*_token}. Throws Error, naming file and
+// key, for absent tokens, arrays of unequal length, a token that is not UTF-8, a type or id out of range, a NaN score.
+// An id of 2^32-1 means "none", as old converters write it.
 Vocabulary read_vocabulary(const GgufFile& file, const VocabularyDefaults& defaults);
 
 // The value of a token named "<0x0A>", nothing for any other text.

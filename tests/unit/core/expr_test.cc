@@ -19,7 +19,9 @@ constexpr bool has_axes(const B&) {
   return std::is_same_v<typename B::axes, A>;
 }
 
-Weight<Vocab, Embed> weight(int64_t rows, int64_t columns) { return Weight(Tensor<f32, Vocab, Embed>({rows, columns})); }
+Weight<Vocab, Embed> weight(int64_t rows, int64_t columns) {
+  return Weight(Tensor<f32, Vocab, Embed>({rows, columns}));
+}
 
 const Step& last_step(const Graph& graph) { return graph.record()->steps.back(); }
 

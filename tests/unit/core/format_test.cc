@@ -23,8 +23,7 @@ bool same_bits(float a, float b) { return std::bit_cast<uint32_t>(a) == std::bit
 double f16_by_definition(uint16_t bits) {
   const int exponent = (bits >> 10) & 0x1f;
   const int fraction = bits & 0x3ff;
-  const double magnitude =
-      exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
+  const double magnitude = exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
   return (bits & 0x8000) != 0 ? -magnitude : magnitude;
 }
 
@@ -165,8 +164,7 @@ TEST(Format, Q4_0Blocks) {
 
 TEST(Format, QuantizingErrs) {
   std::vector<float> values(96);
-  for (size_t i = 0; i < 64; ++i)
-    values[i] = std::sin(static_cast<float>(i) * 0.7f) * (i < 32 ? 3.0f : 100.0f);
+  for (size_t i = 0; i < 64; ++i) values[i] = std::sin(static_cast<float>(i) * 0.7f) * (i < 32 ? 3.0f : 100.0f);
   for (const Format format : {Format::q8_0, Format::q4_0}) {  // the third block is all zero
     std::vector<uint8_t> bytes(row_bytes(format, values.size()));
     std::vector<float> out(values.size());
@@ -183,11 +181,11 @@ TEST(Format, QuantizingErrs) {
 
 // A format's name is GGUF's, its block as many bytes as one element after the other can be told apart.
 TEST(Format, EveryBlockFormat) {
-  const std::pair<Format, size_t> kRows[] = {
-      {Format::q8_0, 8 * 34},  {Format::q4_0, 8 * 18}, {Format::q4_1, 8 * 20}, {Format::q5_0, 8 * 22},
-      {Format::q5_1, 8 * 24},  {Format::q2_k, 84},     {Format::q3_k, 110},    {Format::q4_k, 144},
-      {Format::q5_k, 176},     {Format::q6_k, 210},    {Format::q8_k, 292},    {Format::iq4_nl, 8 * 18},
-      {Format::iq4_xs, 136}};
+  const std::pair<Format, size_t> kRows[] = {{Format::q8_0, 8 * 34}, {Format::q4_0, 8 * 18}, {Format::q4_1, 8 * 20},
+                                             {Format::q5_0, 8 * 22}, {Format::q5_1, 8 * 24}, {Format::q2_k, 84},
+                                             {Format::q3_k, 110},    {Format::q4_k, 144},    {Format::q5_k, 176},
+                                             {Format::q6_k, 210},    {Format::q8_k, 292},    {Format::iq4_nl, 8 * 18},
+                                             {Format::iq4_xs, 136}};
   EXPECT_EQ(std::size(kRows), std::size(kBlockFormats));
   for (const auto& [format, bytes] : kRows) {
     SCOPED_TRACE(name(format));
@@ -218,9 +216,9 @@ TEST(Format, BlocksByHand) {
   std::vector<uint8_t> q4(144);  // f16 d, f16 dmin, 12 bytes of scales, 128 bytes
   set_half(q4, 0, 0.5f);
   set_half(q4, 2, 0.25f);
-  q4[4 + 1] = 33;      // scale of run 1
-  q4[8 + 1] = 7;       // minimum of run 1
-  q4[16 + 5] = 0xb0;   // high nibble: run 1
+  q4[4 + 1] = 33;     // scale of run 1
+  q4[8 + 1] = 7;      // minimum of run 1
+  q4[16 + 5] = 0xb0;  // high nibble: run 1
   EXPECT_EQ(element_37(Format::q4_k, q4), 0.5f * 33 * 11 - 0.25f * 7);
 
   std::vector<uint8_t> q5(176);  // as Q4_K, with 32 bytes of fifth bits before the nibbles
@@ -250,8 +248,8 @@ TEST(Format, BlocksByHand) {
   set_half(q3, 108, 0.5f);
   q3[5] = 1 << 1;
   q3[32 + 5] = 3 << 2;
-  q3[96 + 2] = 0x0a;    // low bits of scale 2
-  q3[104 + 2] = 3;      // its high bits
+  q3[96 + 2] = 0x0a;  // low bits of scale 2
+  q3[104 + 2] = 3;    // its high bits
   EXPECT_EQ(element_37(Format::q3_k, q3), 0.5f * (10 + 48 - 32) * 3);
 
   std::vector<uint8_t> xs(136);  // f16 d, 16 bits and 4 bytes of scales, 128 bytes

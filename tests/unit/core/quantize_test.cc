@@ -14,8 +14,8 @@
 namespace weft::test {
 namespace {
 
-constexpr Format kBlockFormats[] = {Format::q4_0, Format::q4_1, Format::q5_0,   Format::q5_1,  Format::q8_0,
-                                    Format::q2_k, Format::q3_k, Format::q4_k,   Format::q5_k,  Format::q6_k,
+constexpr Format kBlockFormats[] = {Format::q4_0, Format::q4_1,   Format::q5_0,  Format::q5_1, Format::q8_0,
+                                    Format::q2_k, Format::q3_k,   Format::q4_k,  Format::q5_k, Format::q6_k,
                                     Format::q8_k, Format::iq4_nl, Format::iq4_xs};
 
 std::vector<uint8_t> encoded(Format format, const std::vector<float>& values) {
@@ -71,8 +71,7 @@ TEST(Quantize, GaussianWeightsOfAnySize) {
     // Down to where scales of scales still have bits as f16; the smaller ones are below.
     for (const double size : {1.0, 0.02, 3000.0}) {
       const std::vector<float> values = gaussian(4096, size);
-      EXPECT_LT(relative_error(values, coded(format, values)), gaussian_bound(format))
-          << name(format) << " " << size;
+      EXPECT_LT(relative_error(values, coded(format, values)), gaussian_bound(format)) << name(format) << " " << size;
     }
   }
 }
@@ -144,8 +143,7 @@ TEST(Quantize, BeyondTheScalesRange) {
 // Values on a format's own grid, whose extremes are taken and whose scales f16 holds, come back as they were.
 TEST(Quantize, OwnValuesComeBack) {
   std::mt19937 random(7);
-  for (const Format format :
-       {Format::q4_0, Format::q4_1, Format::q5_0, Format::q5_1, Format::q8_0, Format::q8_k}) {
+  for (const Format format : {Format::q4_0, Format::q4_1, Format::q5_0, Format::q5_1, Format::q8_0, Format::q8_k}) {
     const bool offset = format == Format::q4_1 || format == Format::q5_1;
     const bool four = format == Format::q4_0 || format == Format::q4_1;
     const bool eight = format == Format::q8_0 || format == Format::q8_k;
@@ -160,8 +158,8 @@ TEST(Quantize, OwnValuesComeBack) {
     }
     EXPECT_EQ(coded(format, values), values) << name(format);
   }
-  for (const Format format : {Format::iq4_nl, Format::iq4_xs, Format::q2_k, Format::q3_k, Format::q4_k,
-                              Format::q5_k, Format::q6_k}) {
+  for (const Format format :
+       {Format::iq4_nl, Format::iq4_xs, Format::q2_k, Format::q3_k, Format::q4_k, Format::q5_k, Format::q6_k}) {
     // A block whose scales and levels take their extremes, made by hand: coded twice, it does not change again.
     const std::vector<float> once = coded(format, gaussian(1024, 1));
     EXPECT_LT(relative_error(once, coded(format, once)), 0.02) << name(format);

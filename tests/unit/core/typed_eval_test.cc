@@ -1,5 +1,5 @@
-// A fixed sample of typed expressions, every kind of region among them: eval on the CPU (exact and fast, 1 and 2 threads)
-// and on OpenCL against the double-precision reference of the very record that materialize makes.
+// A fixed sample of typed expressions, every kind of region among them: eval on the CPU (exact and fast, 1 and 2
+// threads) and on OpenCL against the double-precision reference of the very record that materialize makes.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -7,8 +7,8 @@
 
 #include "core/record/verify.h"
 #include "models/axes.h"
-#include "ops/ops.h"
 #include "ops/harness/reference.h"
+#include "ops/ops.h"
 #include "runtime/plan/eval.h"
 #include "runtime/plan/extents.h"
 #include "tests/gpu_device.h"
@@ -77,7 +77,8 @@ std::vector<std::vector<float>> reference(const StepRequest& request) {
     for (size_t i = 0; i < result.size(); ++i) {
       const std::byte* at = memory[id].data();
       if (graph.values[id].format == Format::f32) result[i] = reinterpret_cast<const float*>(at)[i];
-      else if (graph.values[id].format == Format::i32) result[i] = static_cast<float>(reinterpret_cast<const i32*>(at)[i]);
+      else if (graph.values[id].format == Format::i32)
+        result[i] = static_cast<float>(reinterpret_cast<const i32*>(at)[i]);
       else result[i] = static_cast<float>(at[i]);
     }
     results.push_back(std::move(result));
@@ -98,8 +99,8 @@ std::vector<std::vector<float>> all_floats(const Tensor<T, A...>& tensor) {
   return {floats(tensor)};
 }
 
-void expect_near(const std::vector<std::vector<float>>& got, const std::vector<std::vector<float>>& want, double tolerance,
-                 const std::string& where) {
+void expect_near(const std::vector<std::vector<float>>& got, const std::vector<std::vector<float>>& want,
+                 double tolerance, const std::string& where) {
   ASSERT_EQ(got.size(), want.size()) << where;
   for (size_t r = 0; r < got.size(); ++r) {
     ASSERT_EQ(got[r].size(), want[r].size()) << where;
@@ -183,7 +184,8 @@ TEST(TypedEval, NormsAndReductions) {
   check("argmax", cast<f32>(argmax<KvHead>(x)) + max<KvHead>(x));
   const auto heads = random<f32, Pos, KvHead, HeadDim>({3, 2, 16});
   check("rope", rope<HeadDim>(heads, pos));
-  check("rope of a norm", rope<HeadDim>(rms_norm<HeadDim>(heads, 1e-5f), pos, {.pairs = RopePairs::interleaved}) * 0.5f);
+  check("rope of a norm",
+        rope<HeadDim>(rms_norm<HeadDim>(heads, 1e-5f), pos, {.pairs = RopePairs::interleaved}) * 0.5f);
   check("partial rope", rope<HeadDim>(heads, pos, {.frequencies = rope_frequencies(500.0f, 6), .scale = 1.5f}));
   check("top_k", top_k<Embed, Choice>(x, 4));
   check("top_k of a softmax", top_k<Embed, Choice>(softmax<Embed>(x), 2));
@@ -219,7 +221,8 @@ TEST(TypedEval, Contractions) {
     check(label + ", sliced", contract<Part>(random<f32, Pos, Part>({3, 40}), slice<HeadDim, Part>(w, 5, 40)), 3e-2);
     check(label + ", transposed", contract<Embed>(random<f32, Pos, Embed>({3, 7}), w), 3e-2);
   }
-  check("batch axes", contract<HeadDim>(random<f32, Pos, KvHead, HeadDim>({3, 2, 9}), random<f32, KvHead, Key, HeadDim>({2, 4, 9})));
+  check("batch axes",
+        contract<HeadDim>(random<f32, Pos, KvHead, HeadDim>({3, 2, 9}), random<f32, KvHead, Key, HeadDim>({2, 4, 9})));
   check("transposed", contract<Hidden>(random<f32, Pos, Hidden>({3, 10}), random<f32, Hidden, Embed>({10, 7})));
   check("top_k", top_k<Hidden, Choice>(contract<Embed>(x, random<f32, Hidden, Embed>({12, 64})), 3));
   const auto ids = random<i32, Pos, Choice>({5, 2}, 9);
@@ -253,7 +256,7 @@ TEST(TypedEval, Attention) {
   check("soft cap, causal", attend(where(causal, 2.0f * tanh(score / 2.0f), -inf)));
   check("rows that see nothing", attend(where(distance >= 3, score, -inf)));
   check("two contractions", attend(score + contract<Part>(random<f32, Pos, KvHead, Group, Part>({7, 2, 3, 5}),
-                                                         random<f32, Key, Part>({7, 5}))));
+                                                          random<f32, Key, Part>({7, 5}))));
   check("length 1", contract<Key>(softmax<Key>(contract<HeadDim>(random<f32, Pos, KvHead, Group, HeadDim>({1, 1, 1, 8}),
                                                                  random<f32, Key, KvHead, HeadDim>({1, 1, 8}))),
                                   random<f32, Key, KvHead, HeadDim>({1, 1, 8})));

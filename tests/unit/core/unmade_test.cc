@@ -12,14 +12,14 @@
 #include "models/axes.h"
 #include "models/registry.h"
 #include "ops/ops.h"
-#include "runtime/text/chat_template.h"
-#include "runtime/generate/engine.h"
-#include "runtime/plan/eval.h"
 #include "runtime/files/model_config.h"
-#include "runtime/trace/recording.h"
-#include "runtime/generate/sampler.h"
-#include "runtime/trace/trace.h"
 #include "runtime/files/weight_loader.h"
+#include "runtime/generate/engine.h"
+#include "runtime/generate/sampler.h"
+#include "runtime/plan/eval.h"
+#include "runtime/text/chat_template.h"
+#include "runtime/trace/recording.h"
+#include "runtime/trace/trace.h"
 #include "tests/errors.h"
 #include "tests/gpu_device.h"
 #include "tests/small_model.h"
@@ -150,13 +150,14 @@ TEST(Unmade, Caches) {
 
   // Batches whose members were not given, or are those of another graph.
   Recorded other;
-  for (const auto& take : std::vector<std::function<void(Batch&)>>{[](Batch& b) { b.pos = {}; }, [](Batch& b) { b.seq = {}; },
-                                                                   [](Batch& b) { b.slots = {}; }}) {
+  for (const auto& take : std::vector<std::function<void(Batch&)>>{
+           [](Batch& b) { b.pos = {}; }, [](Batch& b) { b.seq = {}; }, [](Batch& b) { b.slots = {}; }}) {
     Batch batch = r.batch;
     take(batch);
     EXPECT_CONTAINS(test::error_of([&] { Kv(r.graph, batch, "blk.1.kv"); }), "cache 'blk.1.kv': the batch's");
   }
-  EXPECT_CONTAINS(test::error_of([&] { Kv(r.graph, other.batch, "kv"); }), "cache 'kv': the batch belongs to another graph");
+  EXPECT_CONTAINS(test::error_of([&] { Kv(r.graph, other.batch, "kv"); }),
+                  "cache 'kv': the batch belongs to another graph");
   EXPECT_CONTAINS(test::error_of([&] { Kv(r.graph, r.batch, "kv", -1); }), "group -1");
 }
 
@@ -238,7 +239,8 @@ TEST(Unmade, Plans) {
   EXPECT_CONTAINS(test::error_of([&] { plan.run(bindings); }), "'x' is not bound");
   EXPECT_CONTAINS(test::error_of([&] { plan.output(y.id()); }), "has no value before a run");
   EXPECT_CONTAINS(test::error_of([&] { bindings.input(Value<f32, Pos>().id(), data.data(), {3}); }), "no value");
-  EXPECT_CONTAINS(test::error_of([&] { bindings.input(x.id(), nullptr, {3}), plan.run(bindings); }), "bound to no data");
+  EXPECT_CONTAINS(test::error_of([&] { bindings.input(x.id(), nullptr, {3}), plan.run(bindings); }),
+                  "bound to no data");
   EXPECT_CONTAINS(test::error_of([&] { plan.output(Value<f32, Pos>().id()); }), "no value");
   EXPECT_CONTAINS(test::error_of([] { Output().floats(); }), "no value");
 
@@ -266,9 +268,9 @@ TEST(Unmade, Plans) {
                  {"a cache", [&] { PagedKvCache(plan, {.sequences = 1, .max_length = 4}); }}},
                 "plan is used after it was moved from");
   const Bindings kept = std::move(bindings);
-  expect_errors({{"input", [&] { bindings.input(x.id(), data.data(), {3}); }},
-                 {"extent", [&] { bindings.extent(0, 3); }}},
-                "bindings are used after they were moved from");
+  expect_errors(
+      {{"input", [&] { bindings.input(x.id(), data.data(), {3}); }}, {"extent", [&] { bindings.extent(0, 3); }}},
+      "bindings are used after they were moved from");
   EXPECT_CONTAINS(test::error_of([&] { bindings.pages(0, {}); }), "not in the graph");
   EXPECT_CONTAINS(test::error_of([&] { moved.run(bindings); }), "belong to another graph");
   moved.run(kept);

@@ -91,18 +91,13 @@ TEST(Verify, OrderOfSteps) {
 
 TEST(Verify, Outputs) {
   const MapCase m;
-  EXPECT_EQ(refused(m.built, [](GraphRecord&, Step& s) { s.outputs.clear(); }),
-            "step 'mapped': 0 outputs, expected 1");
-  EXPECT_EQ(refused(m.built, [](GraphRecord&, Step& s) { s.regions.clear(); }),
-            "step 'mapped': 0 regions, expected 1");
+  EXPECT_EQ(refused(m.built, [](GraphRecord&, Step& s) { s.outputs.clear(); }), "step 'mapped': 0 outputs, expected 1");
+  EXPECT_EQ(refused(m.built, [](GraphRecord&, Step& s) { s.regions.clear(); }), "step 'mapped': 0 regions, expected 1");
   EXPECT_EQ(refused(m.built, [](GraphRecord&, Step& s) { s.outputs = {70}; }),
             "step 'mapped': unknown output value #70");
   EXPECT_EQ(refused(m.built, [&](GraphRecord&, Step& s) { s.outputs = {m.x}; }),
             "step 'mapped': output 'x' is not an intermediate value");
-  EXPECT_EQ(refused(m.built,
-                    [&](GraphRecord& g, Step& s) {
-                      g.values[s.outputs[0]].axes = {m.b, m.a};
-                    }),
+  EXPECT_EQ(refused(m.built, [&](GraphRecord& g, Step& s) { g.values[s.outputs[0]].axes = {m.b, m.a}; }),
             "step 'mapped': output 'out' has axes <b, a>, the result <a, b>");
   EXPECT_EQ(refused(m.built, [&](GraphRecord& g, Step& s) { g.values[s.outputs[0]].format = Format::i32; }),
             "step 'mapped': output 'out' is stored as I32, the result is f32");
@@ -118,8 +113,7 @@ TEST(Verify, Views) {
   EXPECT_EQ(view({{90, m.b, 0, -1}}), "step 'mapped': operand 1 ('y'): unknown axis '#90'");
   EXPECT_EQ(view({{m.b, 90, 0, -1}}), "step 'mapped': operand 1 ('y'): unknown stored axis '#90'");
   EXPECT_EQ(view({whole(m.b), whole(m.b)}), "step 'mapped': operand 1 ('y'): axis 'b' occurs twice in its view");
-  EXPECT_EQ(view({{m.b, m.b, 1, -1}}),
-            "step 'mapped': operand 1 ('y'): axis 'b' is stored whole, but begins at 1");
+  EXPECT_EQ(view({{m.b, m.b, 1, -1}}), "step 'mapped': operand 1 ('y'): axis 'b' is stored whole, but begins at 1");
   EXPECT_EQ(view({sliced(m.b, m.other, -1)}),
             "step 'mapped': operand 1 ('y'): slice of axis 'other' begins before the storage");
   EXPECT_EQ(refused(m.built,
@@ -129,10 +123,9 @@ TEST(Verify, Views) {
                       s.regions[0].operands[1].view = {sliced(m.b, m.other, 2)};
                     }),
             "step 'mapped': operand 1 ('y'): slice axis 'b' ends at 5, beyond the 4 of axis 'other'");
-  EXPECT_EQ(
-      view({whole(m.other)}),
-      "step 'mapped': body: instruction 1 (load): operand 1 ('y') varies over axis 'other', which the program "
-      "does not run over");
+  EXPECT_EQ(view({whole(m.other)}),
+            "step 'mapped': body: instruction 1 (load): operand 1 ('y') varies over axis 'other', which the program "
+            "does not run over");
   EXPECT_EQ(view({gathered(m.b, 2)}),
             "step 'mapped': operand 1 ('y'): ids of gathered axis 'b' are operand 2, which is not an earlier one");
   EXPECT_EQ(view({gathered(m.b, 0)}),
@@ -173,8 +166,7 @@ TEST(Verify, Programs) {
             "instruction 1 (exp): argument %1 is not an earlier instruction");
   EXPECT_EQ(program({number, integer, op(ScalarOp::add, Element::f32)}),
             "instruction 2 (add): wants two f32 or two i32, given f32, i32");
-  EXPECT_EQ(program({truth, op(ScalarOp::neg, Element::bool8)}),
-            "instruction 1 (neg): wants f32 or i32, given bool");
+  EXPECT_EQ(program({truth, op(ScalarOp::neg, Element::bool8)}), "instruction 1 (neg): wants f32 or i32, given bool");
   EXPECT_EQ(program({integer, op(ScalarOp::exp, Element::f32)}), "instruction 1 (exp): wants f32, given i32");
   EXPECT_EQ(program({integer, op(ScalarOp::logical_not, Element::bool8)}),
             "instruction 1 (not): wants bool, given i32");
@@ -195,8 +187,7 @@ TEST(Verify, Programs) {
   EXPECT_EQ(program({read(ScalarOp::index, Element::i32, 80)}), "instruction 0 (index): reads axis 80 of 3");
   EXPECT_EQ(program({read(ScalarOp::index, Element::i32, m.other)}),
             "instruction 0 (index): reads the coordinate on axis 'other', which the program does not run over");
-  EXPECT_EQ(program({read(ScalarOp::reduction, Element::f32, 0)}),
-            "instruction 0 (reduction): reads reduction 0 of 0");
+  EXPECT_EQ(program({read(ScalarOp::reduction, Element::f32, 0)}), "instruction 0 (reduction): reads reduction 0 of 0");
   EXPECT_EQ(program({read(ScalarOp::contraction, Element::f32, 0)}),
             "instruction 0 (contraction): reads contraction 0 of 0");
   EXPECT_EQ(program({read(ScalarOp::rotated, Element::f32, 0)}),
@@ -205,37 +196,23 @@ TEST(Verify, Programs) {
 
 TEST(Verify, AxesOfTheBodyAndKind) {
   const MapCase m;
-  EXPECT_EQ(refused_region(m.built,
-                           [&](Region& r) {
-                             r.axes = {m.b, m.a};
-                           }),
+  EXPECT_EQ(refused_region(m.built, [&](Region& r) { r.axes = {m.b, m.a}; }),
             "step 'mapped': body has axes <a, b>, the result <b, a>");
   EXPECT_EQ(refused_region(m.built, [&](Region& r) { r.axes.assign(9, m.a); }),
             "step 'mapped': result: 9 axes, at most 8");
-  EXPECT_EQ(refused_region(m.built,
-                           [&](Region& r) {
-                             r.body.axes = {m.a, m.a};
-                           }),
+  EXPECT_EQ(refused_region(m.built, [&](Region& r) { r.body.axes = {m.a, m.a}; }),
             "step 'mapped': body: axis 'a' occurs twice");
-  EXPECT_EQ(
-      refused_region(m.built, [&](Region& r) { r.rotation = Rotation{.axis = m.b, .frequencies = nullptr}; }),
-      "step 'mapped': steps of kind map have no rotation");
-  EXPECT_EQ(refused_region(m.built,
-                           [&](Region& r) {
-                             r.selection = Selection{m.b, kNoAxis, false};
-                           }),
+  EXPECT_EQ(refused_region(m.built, [&](Region& r) { r.rotation = Rotation{.axis = m.b, .frequencies = nullptr}; }),
+            "step 'mapped': steps of kind map have no rotation");
+  EXPECT_EQ(refused_region(m.built, [&](Region& r) { r.selection = Selection{m.b, kNoAxis, false}; }),
             "step 'mapped': steps of kind map have no selection");
-  EXPECT_EQ(refused_region(m.built,
-                           [&](Region& r) {
-                             r.attention = KeyAttention{m.b, 0};
-                           }),
+  EXPECT_EQ(refused_region(m.built, [&](Region& r) { r.attention = KeyAttention{m.b, 0}; }),
             "step 'mapped': steps of kind map have no softmax of scores");
   EXPECT_EQ(refused_region(m.built, [&](Region& r) { r.post = r.body.program; }),
             "step 'mapped': post: a program after a rotation, without a rotation");
   EXPECT_EQ(refused(m.built, [](GraphRecord&, Step& s) { s.kind = StepKind::contract; }),
             "step 'mapped': steps of kind contract have a contraction");
-  EXPECT_EQ(refused(m.built, [](GraphRecord&, Step& s) { s.regions.clear(); }),
-            "step 'mapped': 0 regions, expected 1");
+  EXPECT_EQ(refused(m.built, [](GraphRecord&, Step& s) { s.regions.clear(); }), "step 'mapped': 0 regions, expected 1");
 }
 
 // softmax along b, rotated along b, then top-k.
@@ -344,9 +321,7 @@ TEST(Verify, Contractions) {
   EXPECT_EQ(change([](Region& r) { r.contractions[0].rhs = 7; }), start + "unknown operand 7");
   EXPECT_EQ(change([](Region& r) { r.contractions[0].rhs = 2; }), start + "operand 2 ('ids') holds no floats");
   EXPECT_EQ(change([](Region& r) { r.contractions[0].over.clear(); }), start + "over no axis");
-  EXPECT_EQ(change([&](Region& r) {
-              r.contractions[0].over = {t.k, t.j};
-            }),
+  EXPECT_EQ(change([&](Region& r) { r.contractions[0].over = {t.k, t.j}; }),
             start + "contracts <k, j>, but operand 1 ('w') stores <n, j, k>");
   EXPECT_EQ(change([&](Region& r) { r.contractions[0].over = {t.n}; }), start + "lhs lacks contracted axis 'n'");
   EXPECT_EQ(change([&](Region& r) { r.contractions[0].over = {t.m}; }),
@@ -357,13 +332,12 @@ TEST(Verify, Contractions) {
             start + "operand 1 ('w') has axis 'n', which the body lacks");
   EXPECT_EQ(change([](Region& r) { r.lhs[0].program.code = {{.op = ScalarOp::constant, .type = Element::i32}}; }),
             start + "lhs is i32, not f32");
-  EXPECT_EQ(
-      change([&](Region& r) {
-        r.body.reduced = t.n;
-        r.body.reductions = {{ReduceOp::sum, r.body.program}};
-      }),
-      "step 'contracted': body: regions with a contraction have no reductions; put them into a step of their "
-      "own");
+  EXPECT_EQ(change([&](Region& r) {
+              r.body.reduced = t.n;
+              r.body.reductions = {{ReduceOp::sum, r.body.program}};
+            }),
+            "step 'contracted': body: regions with a contraction have no reductions; put them into a step of their "
+            "own");
   EXPECT_EQ(change([](Region& r) { r.lhs[0].program = r.body.program; }),
             "step 'contracted': lhs 0: instruction 0 (contraction): reads contraction 0 of 0");
   EXPECT_EQ(refused(t.built, [](GraphRecord&, Step& s) { s.kind = StepKind::reduce; }),
@@ -374,12 +348,11 @@ struct AttentionCase {
   CaseBuilder c{StepKind::attention, "attended"};
   AxisId pos = c.axis("pos", 2), key = c.key_axis(), head = c.axis("head", 2), dim = c.axis("dim", 4);
   AxisId wide = c.axis("wide", 3);
-  CaseCache cache = c.cache(
-      {.name = "kv", .key = key, .pos = pos, .sequences = {{5, 2}}, .fields = {{head, dim}, {head, wide}}});
+  CaseCache cache =
+      c.cache({.name = "kv", .key = key, .pos = pos, .sequences = {{5, 2}}, .fields = {{head, dim}, {head, wide}}});
   CaseCache second =
       c.cache({.name = "other", .key = key, .pos = pos, .sequences = {{5, 2}}, .fields = {{head, wide}}});
-  ValueId q = c.input("q", {pos, head, dim}), plain = c.input("plain", {head, wide}),
-          bias = c.input("bias", {pos});
+  ValueId q = c.input("q", {pos, head, dim}), plain = c.input("plain", {head, wide}), bias = c.input("bias", {pos});
   StepCase built;
 
   AttentionCase() {
@@ -401,22 +374,15 @@ TEST(Verify, Attention) {
   EXPECT_EQ(change([](Region&) {}), "(no error)");
   EXPECT_EQ(change([](Region& r) { r.attention.reset(); }),
             start + "body: axis 'key' is the key of a cache; only the score of an attention has it");
-  EXPECT_EQ(change([&](Region& r) {
-              r.body.axes = {t.key, t.pos, t.head};
-            }),
+  EXPECT_EQ(change([&](Region& r) { r.body.axes = {t.key, t.pos, t.head}; }),
             start + "the score's axes <key, pos, head> do not end with the key, axis 'key'");
   EXPECT_EQ(change([](Region& r) { r.body.program.code = {{.op = ScalarOp::constant, .type = Element::i32}}; }),
             start + "the score is i32, not f32");
   EXPECT_EQ(change([](Region& r) { r.attention->value = 30; }), start + "unknown operand 30 as value");
-  EXPECT_EQ(change([](Region& r) { r.attention->value = 3; }),
-            start + "operand 3 ('plain') lacks the key, axis 'key'");
-  EXPECT_EQ(change([&](Region& r) {
-              r.axes = {t.head, t.pos, t.wide};
-            }),
+  EXPECT_EQ(change([](Region& r) { r.attention->value = 3; }), start + "operand 3 ('plain') lacks the key, axis 'key'");
+  EXPECT_EQ(change([&](Region& r) { r.axes = {t.head, t.pos, t.wide}; }),
             start + "the result has axes <head, pos, wide>; query axes and the value's own are <pos, head, wide>");
-  EXPECT_EQ(change([&](Region& r) {
-              r.operands[3].view = {whole(t.key), whole(t.wide)};
-            }),
+  EXPECT_EQ(change([&](Region& r) { r.operands[3].view = {whole(t.key), whole(t.wide)}; }),
             start + "operand 3 ('plain'): axis 'key' is the key of cache 'kv'; only cached values have it");
   EXPECT_EQ(change([&](Region& r) { r.operands[2].value = t.second.fields[0]; }),
             start + "operand 2 ('other.field0') lies in a different cache from an earlier operand");
@@ -426,16 +392,13 @@ TEST(Verify, Attention) {
             start +
                 "lhs 0: instruction 0 (load): operand 1 ('kv.field0') varies over axis 'key', which the program "
                 "does not run over");
-  EXPECT_EQ(change([&](Region& r) {
-              r.lhs[0].axes = {t.pos, t.head, t.dim, t.key};
-            }),
+  EXPECT_EQ(change([&](Region& r) { r.lhs[0].axes = {t.pos, t.head, t.dim, t.key}; }),
             start + "lhs 0: axis 'key' is the key of a cache; only the score of an attention has it");
-  EXPECT_EQ(
-      change([&](Region& r) {
-        r.operands[0] = {t.plain, {whole(t.head), whole(t.dim)}};
-        r.lhs[0].axes = {t.head, t.dim};
-      }),
-      start + "contraction 0: lhs lacks axis 'pos', by which the cache of operand 1 ('kv.field0') is addressed");
+  EXPECT_EQ(change([&](Region& r) {
+              r.operands[0] = {t.plain, {whole(t.head), whole(t.dim)}};
+              r.lhs[0].axes = {t.head, t.dim};
+            }),
+            start + "contraction 0: lhs lacks axis 'pos', by which the cache of operand 1 ('kv.field0') is addressed");
   EXPECT_EQ(refused(t.built, [](GraphRecord&, Step& s) { s.kind = StepKind::contract; }),
             start + "operand 1 ('kv.field0') lies in a cache; only attention reads it");
 }
@@ -444,8 +407,7 @@ struct AppendCase {
   CaseBuilder c{StepKind::append, "appended"};
   AxisId pos = c.axis("pos", 2), key = c.key_axis(), dim = c.axis("dim", 4), wide = c.axis("wide", 3);
   AxisId group = c.axis("group", 2);
-  CaseCache cache =
-      c.cache({.name = "kv", .key = key, .pos = pos, .sequences = {{5, 2}}, .fields = {{dim}, {wide}}});
+  CaseCache cache = c.cache({.name = "kv", .key = key, .pos = pos, .sequences = {{5, 2}}, .fields = {{dim}, {wide}}});
   ValueId k = c.input("k", {pos, dim}), v = c.input("v", {pos, wide});
   StepCase built;
 
@@ -469,15 +431,12 @@ TEST(Verify, Append) {
   EXPECT_EQ(change([](GraphRecord&, Step& s) { s.outputs.pop_back(); }), "step 'appended': 1 outputs, expected 2");
   EXPECT_EQ(change([](GraphRecord&, Step& s) { s.outputs[1] = s.outputs[0]; }),
             start + "writes another value than field 1 of cache 'kv'");
-  EXPECT_EQ(change([&](GraphRecord&, Step& s) {
-              s.regions[1].axes = s.regions[1].body.axes = {t.wide, t.pos};
-            }),
+  EXPECT_EQ(change([&](GraphRecord&, Step& s) { s.regions[1].axes = s.regions[1].body.axes = {t.wide, t.pos}; }),
             start + "the result's axes <wide, pos> do not lead with 'pos', the rows of cache 'kv'");
   // A value with another axis than the field, such as one that is repeated per group, does not fit.
-  EXPECT_EQ(change([&](GraphRecord&, Step& s) {
-              s.regions[1].axes = s.regions[1].body.axes = {t.pos, t.group, t.wide};
-            }),
-            start + "output 'kv.field1' has axes <key, wide>, the result <key, group, wide>");
+  EXPECT_EQ(
+      change([&](GraphRecord&, Step& s) { s.regions[1].axes = s.regions[1].body.axes = {t.pos, t.group, t.wide}; }),
+      start + "output 'kv.field1' has axes <key, wide>, the result <key, group, wide>");
   EXPECT_EQ(change([](GraphRecord&, Step& s) { s.regions[1].selection = Selection{}; }),
             start + "steps of kind append have no selection");
 }

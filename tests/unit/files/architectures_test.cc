@@ -23,7 +23,8 @@ using test::HfModel;
 using test::relative_error;
 using test::TempDirectory;
 
-std::vector<float> logits_of(const std::filesystem::path& path, const Device& device = Device::cpu(1), size_t chunk = 32) {
+std::vector<float> logits_of(const std::filesystem::path& path, const Device& device = Device::cpu(1),
+                             size_t chunk = 32) {
   std::vector<int32_t> tokens;
   for (int i = 0; i < 32; ++i) tokens.push_back((i * i * 7 + 3) % HfModel::kVocab);
   Engine engine(load_model(Checkpoint::open(path)), device,
@@ -110,8 +111,8 @@ TEST(Architectures, WindowsAgreeAcrossChunksDevicesAndFiles) {
     const auto want = logits_of(model);
     for (const size_t chunk : {1, 7}) EXPECT_LE(relative_error(logits_of(model, Device::cpu(2), chunk), want), 1e-5);
     if (const auto device = test::opencl_device()) {
-    EXPECT_LE(relative_error(logits_of(model, *device, 7), want), 1e-5);
-  }
+      EXPECT_LE(relative_error(logits_of(model, *device, 7), want), 1e-5);
+    }
     const test::TempFile gguf(model.gguf());
     EXPECT_LE(relative_error(logits_of(gguf.path()), want), 1e-5);
   }
@@ -138,8 +139,7 @@ TEST(Architectures, QwenSwitchesItsWindows) {
 
 using Keys = std::function<void(test::GgufWriter&)>;  // that a GGUF file has besides
 
-std::vector<float> logits_of_gguf(const HfModel& model, const Keys& more,
-                                  const std::set<std::string>& without = {}) {
+std::vector<float> logits_of_gguf(const HfModel& model, const Keys& more, const std::set<std::string>& without = {}) {
   const test::TempFile gguf(model.gguf(more, without));
   return logits_of(gguf.path());
 }
@@ -178,21 +178,18 @@ TEST(Architectures, ANumberPerLayerMayBeTheSameInAll) {
     EXPECT_CONTAINS(gguf_error(model, per_layer<uint32_t>(key, {}), {key}), "': has 0 values for 2 layers");
     EXPECT_CONTAINS(gguf_error(model, per_layer<uint32_t>(key, {value, 2 * value}), {key}),
                     "key 'llama." + key + "': is " + std::to_string(value) + " for layer 0, but " +
-                        std::to_string(2 * value) +
-                        " for layer 1; this architecture takes one value for all layers");
+                        std::to_string(2 * value) + " for layer 1; this architecture takes one value for all layers");
   }
   for (const std::string key : {"attention.key_length", "attention.value_length"}) {
-    EXPECT_EQ(logits_of_gguf(model, per_layer<uint32_t>(key, {HfModel::kHeadDim, HfModel::kHeadDim})), want)
-        << key;
+    EXPECT_EQ(logits_of_gguf(model, per_layer<uint32_t>(key, {HfModel::kHeadDim, HfModel::kHeadDim})), want) << key;
   }
   for (const auto& [key, value] :
        {std::pair{"rope.freq_base", 10000.0f}, {"attention.layer_norm_rms_epsilon", 1e-5f}}) {
     EXPECT_EQ(logits_of_gguf(model, per_layer<float>(key, {value, value}), {key}), want) << key;
     EXPECT_CONTAINS(gguf_error(model, per_layer<float>(key, {value, 0.5f}), {key}), "but 0.5 for layer 1;") << key;
   }
-  EXPECT_CONTAINS(
-      gguf_error(model, per_layer<float>("feed_forward_length", {24.5f, 24.5f}), {"feed_forward_length"}),
-      "is 24.5, not an integer");
+  EXPECT_CONTAINS(gguf_error(model, per_layer<float>("feed_forward_length", {24.5f, 24.5f}), {"feed_forward_length"}),
+                  "is 24.5, not an integer");
   EXPECT_CONTAINS(gguf_error(model, per_layer<uint32_t>("block_count", {2, 2}), {"block_count"}),
                   "is a list, not a number");
   // Switched off in all layers.
@@ -227,8 +224,7 @@ TEST(Architectures, WindowsMayDifferByLayer) {
   EXPECT_GT(relative_error(first, second), 1e-4);
 
   const std::string window = "attention.sliding_window", pattern = "attention.sliding_window_pattern";
-  const auto near = [&](const Keys& keys, const std::vector<float>& want,
-                        const std::set<std::string>& without = {}) {
+  const auto near = [&](const Keys& keys, const std::vector<float>& want, const std::set<std::string>& without = {}) {
     return relative_error(logits_of_gguf(model, keys, without), want) <= 1e-5;
   };
   EXPECT_TRUE(near(per_layer<uint32_t>(window, {5, 5}), both, {window}));
@@ -258,8 +254,7 @@ TEST(Architectures, WindowsMayDifferByLayer) {
   EXPECT_CONTAINS(gguf_error(model, per_layer<float>(window, {5, 2.5f}), {window}),
                   window + "': is 2.5, not an integer");
   EXPECT_CONTAINS(gguf_error(model, per_layer<bool>(pattern, {true})), pattern + "': has 1 values for 2 layers");
-  EXPECT_CONTAINS(gguf_error(model, per_layer<uint32_t>(pattern, {1, 7})),
-                  "is 7 for layer 1, neither true nor false");
+  EXPECT_CONTAINS(gguf_error(model, per_layer<uint32_t>(pattern, {1, 7})), "is 7 for layer 1, neither true nor false");
   const Keys contradiction = [&](test::GgufWriter& w) {
     per_layer<uint32_t>(window, {5, 0})(w), per_layer<bool>(pattern, {true, true})(w);
   };
@@ -287,8 +282,7 @@ TEST(Architectures, RotaryFactorsWithoutAType) {
   EXPECT_EQ(logits_of_gguf(model, with("linear", {{"scale_linear", 4}})), linear);
   EXPECT_EQ(logits_of_gguf(model, with("", {{"scale_linear", 4}, {"scaling.factor", 4}})), linear);
   EXPECT_EQ(logits_of_gguf(model, [](test::GgufWriter& w) { w.u32("llama.rope.scaling.factor", 4); }), linear);
-  EXPECT_EQ(logits_of_gguf(model, with("", {{"scaling.factor", 4}, {"scaling.original_context_length", 32}})),
-            linear);
+  EXPECT_EQ(logits_of_gguf(model, with("", {{"scaling.factor", 4}, {"scaling.original_context_length", 32}})), linear);
   for (const float off : {0.0f, 1.0f}) {
     for (const char* key : {"scaling.factor", "scale_linear"})
       EXPECT_EQ(logits_of_gguf(model, with("", {{key, off}})), plain);
@@ -332,8 +326,7 @@ TEST(Architectures, RotaryFactorsWithoutAType) {
 
 TEST(Architectures, SharedFilesWithAFactorOrAnArray) {
   WEFT_SHARED_OR_SKIP(folder, "data/field");
-  const std::vector<int32_t> tokens = {1,   403, 407, 261, 378, 432, 383, 286,
-                                       261, 376, 298, 315, 421, 395, 317, 426};
+  const std::vector<int32_t> tokens = {1, 403, 407, 261, 378, 432, 383, 286, 261, 376, 298, 315, 421, 395, 317, 426};
   EXPECT_LE(relative_error(test::exact_logits(folder / "factor_only.gguf", tokens),
                            test::read_floats(folder / "stories_linear4.f32")),
             1e-4);
@@ -363,8 +356,7 @@ TEST(Architectures, WholeFloatsAreIntegers) {
     }
   }
   HfModel qwen2 = HfModel::random("qwen2");
-  qwen2.config["sliding_window"] = 5, qwen2.config["max_window_layers"] = 1,
-  qwen2.config["use_sliding_window"] = true;
+  qwen2.config["sliding_window"] = 5, qwen2.config["max_window_layers"] = 1, qwen2.config["use_sliding_window"] = true;
   const auto windows = logits_of(qwen2);
   qwen2.config["sliding_window"] = 5.0, qwen2.config["max_window_layers"] = 1.0;
   EXPECT_EQ(logits_of(qwen2), windows);
@@ -519,8 +511,9 @@ TEST(Architectures, BiasesThatAreDeclaredMustBeThere) {
   HfModel model = HfModel::random("llama");
   model.config["attention_bias"] = true, model.config["mlp_bias"] = true;
   const std::string error = error_of(model);
-  for (const char* name : {"layers.0.self_attn.q_proj.bias", "layers.1.self_attn.v_proj.bias", "layers.1.self_attn.o_proj.bias",
-                           "layers.0.mlp.gate_proj.bias", "layers.1.mlp.down_proj.bias"}) {
+  for (const char* name :
+       {"layers.0.self_attn.q_proj.bias", "layers.1.self_attn.v_proj.bias", "layers.1.self_attn.o_proj.bias",
+        "layers.0.mlp.gate_proj.bias", "layers.1.mlp.down_proj.bias"}) {
     EXPECT_CONTAINS(error, name);
   }
 }
@@ -537,16 +530,16 @@ TEST(Architectures, EverythingThatDoesNotFitIsListedAtOnce) {
 }
 
 TEST(Architectures, OptionsThatNobodyKnowsAreNamed) {
-  for (const auto& [key, value] : std::map<std::string, nlohmann::json>{
-           {"sliding_window", 8},                                    // no option of Llama
-           {"attn_logit_softcapping", 30.0},
-           {"quantization_config", {{"bits", 4}}},
-           {"hidden_act", "gelu"},
-           {"rope_scaling", {{"rope_type", "longrope"}, {"factor", 2.0}}},
-           {"rope_scaling", {{"rope_type", "linear"}}},              // without its factor
-           {"rope_parameters", {{"rope_theta", 5000.0}}},            // contradicts rope_theta
-           {"num_attention_heads", 3},
-           {"num_hidden_layers", 1000000000}}) {
+  for (const auto& [key, value] :
+       std::map<std::string, nlohmann::json>{{"sliding_window", 8},  // no option of Llama
+                                             {"attn_logit_softcapping", 30.0},
+                                             {"quantization_config", {{"bits", 4}}},
+                                             {"hidden_act", "gelu"},
+                                             {"rope_scaling", {{"rope_type", "longrope"}, {"factor", 2.0}}},
+                                             {"rope_scaling", {{"rope_type", "linear"}}},    // without its factor
+                                             {"rope_parameters", {{"rope_theta", 5000.0}}},  // contradicts rope_theta
+                                             {"num_attention_heads", 3},
+                                             {"num_hidden_layers", 1000000000}}) {
     HfModel model = HfModel::random("llama");
     model.config[key] = value;
     const std::string error = error_of(model);
@@ -554,13 +547,18 @@ TEST(Architectures, OptionsThatNobodyKnowsAreNamed) {
   }
   HfModel model = HfModel::random("llama");
   model.config["model_type"] = "gpt_neox";
-  EXPECT_CONTAINS(error_of(model), "'gpt_neox' is not among those of this build: gemma2, gemma3, llama, mistral, mixtral, qwen2, qwen3");
+  EXPECT_CONTAINS(error_of(model),
+                  "'gpt_neox' is not among those of this build: gemma2, gemma3, llama, mistral, mixtral, qwen2, qwen3");
   // What is switched off, or says nothing about the computation, is accepted.
   model = HfModel::random("llama");
   const auto want = logits_of(model);
-  for (const auto& [key, value] : std::map<std::string, nlohmann::json>{
-           {"attn_logit_softcapping", nullptr}, {"some_switch", false}, {"_name_or_path", "x"}, {"eos_token_id", {1, 2}},
-           {"partial_rotary_factor", 1.0}, {"rope_scaling", nullptr}, {"initializer_range", 0.02}}) {
+  for (const auto& [key, value] : std::map<std::string, nlohmann::json>{{"attn_logit_softcapping", nullptr},
+                                                                        {"some_switch", false},
+                                                                        {"_name_or_path", "x"},
+                                                                        {"eos_token_id", {1, 2}},
+                                                                        {"partial_rotary_factor", 1.0},
+                                                                        {"rope_scaling", nullptr},
+                                                                        {"initializer_range", 0.02}}) {
     model.config[key] = value;
   }
   EXPECT_EQ(logits_of(model), want);
@@ -587,7 +585,10 @@ TEST(Architectures, ScaledContextsInBothShapesOfTheConfiguration) {
       {{"rope_type", "ntk"}, {"factor", 4.0}},
       {{"rope_type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 16}},
       {{"rope_type", "yarn"}, {"factor", 4.0}, {"attention_factor", 1.5}, {"beta_fast", 16}, {"truncate", false}},
-      {{"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0},
+      {{"rope_type", "llama3"},
+       {"factor", 8.0},
+       {"low_freq_factor", 1.0},
+       {"high_freq_factor", 4.0},
        {"original_max_position_embeddings", 16}}};
   std::vector<std::vector<float>> seen = {plain};
   for (const auto& scaling : scalings) {

@@ -48,16 +48,11 @@ json llama_config() {
 using Shapes = std::vector<std::pair<std::string, std::vector<int64_t>>>;
 Shapes llama_tensors() {
   const std::string layer = "model.layers.0.";
-  return {{"model.embed_tokens.weight", {5, 8}},
-          {"model.norm.weight", {8}},
-          {layer + "input_layernorm.weight", {8}},
-          {layer + "post_attention_layernorm.weight", {8}},
-          {layer + "self_attn.q_proj.weight", {8, 8}},
-          {layer + "self_attn.k_proj.weight", {4, 8}},
-          {layer + "self_attn.v_proj.weight", {4, 8}},
-          {layer + "self_attn.o_proj.weight", {8, 8}},
-          {layer + "mlp.gate_proj.weight", {6, 8}},
-          {layer + "mlp.up_proj.weight", {6, 8}},
+  return {{"model.embed_tokens.weight", {5, 8}},       {"model.norm.weight", {8}},
+          {layer + "input_layernorm.weight", {8}},     {layer + "post_attention_layernorm.weight", {8}},
+          {layer + "self_attn.q_proj.weight", {8, 8}}, {layer + "self_attn.k_proj.weight", {4, 8}},
+          {layer + "self_attn.v_proj.weight", {4, 8}}, {layer + "self_attn.o_proj.weight", {8, 8}},
+          {layer + "mlp.gate_proj.weight", {6, 8}},    {layer + "mlp.up_proj.weight", {6, 8}},
           {layer + "mlp.down_proj.weight", {8, 6}}};
 }
 
@@ -252,8 +247,8 @@ TEST_F(Directory, OptionsThatNobodyKnowsAreNamed) {
 
 TEST_F(Directory, TensorsThatDoNotFitAreAllListed) {
   Shapes tensors = llama_tensors();
-  tensors[1].second = {9};                      // model.norm.weight
-  tensors[4].first = "model.layers.0.extra";    // q_proj is missing
+  tensors[1].second = {9};                    // model.norm.weight
+  tensors[4].first = "model.layers.0.extra";  // q_proj is missing
   write_json("config.json", llama_config());
   write("model.safetensors", shard_of(tensors));
   const std::string error = load_error();
@@ -335,8 +330,7 @@ TEST_F(Shards, IndexesThatAreNone) {
 }
 
 TEST_F(Shards, NamesDoNotLeaveTheDirectory) {
-  for (const char* name :
-       {"../a.safetensors", "/etc/passwd", "sub/a.safetensors", "..", ".", "", "./a.safetensors"}) {
+  for (const char* name : {"../a.safetensors", "/etc/passwd", "sub/a.safetensors", "..", ".", "", "./a.safetensors"}) {
     json map = map_;
     map["model.norm.weight"] = name;
     EXPECT_CONTAINS(error_with(map), "is not the name of a file in this directory") << name;
@@ -477,8 +471,7 @@ TEST_F(Quantized, TensorsGiveThemAway) {
   EXPECT_EQ(how({{up + "weight", "U8", {24, 1}}, {up + "weight.absmax", "F32", {1}}}), "bitsandbytes (4 bits)");
   EXPECT_EQ(how({{up + "weight", "I8", {6, 8}}, {up + "SCB", "F32", {6}}}), "bitsandbytes (8 bits)");
   EXPECT_EQ(how({{up + "weight", "F8_E4M3", {6, 8}}, {up + "weight_scale_inv", "F32", {1, 1}}}), "FP8 (8 bits)");
-  EXPECT_EQ(how({{up + "weight_packed", "I32", {6, 1}}, {up + "weight_scale", "F16", {6, 1}}}),
-            "compressed-tensors");
+  EXPECT_EQ(how({{up + "weight_packed", "I32", {6, 1}}, {up + "weight_scale", "F16", {6, 1}}}), "compressed-tensors");
   EXPECT_EQ(how({{up + "W_q", "U8", {3, 8}}}), "HQQ");
   EXPECT_EQ(how({{up + "codes", "I16", {6, 1, 1}}}), "AQLM");
   EXPECT_EQ(how({{"model.layers.0.mlp.experts.gate_up_proj_blocks", "U8", {2, 6, 1, 16}}}), "MXFP4 (4 bits)");
@@ -504,8 +497,7 @@ TEST_F(Quantized, ToolsLeaveFilesBesideTheConfiguration) {
   // Their weights go by other names.
   write("quantize_config.json", R"({"bits": 4, "group_size": 128})");
   fs::rename(folder_ / "model.safetensors", folder_ / "gptq_model-4bit-128g.safetensors");
-  EXPECT_CONTAINS(error(),
-                  "quantize_config.json: the weights are quantized by GPTQ (4 bits, groups of 128), which");
+  EXPECT_CONTAINS(error(), "quantize_config.json: the weights are quantized by GPTQ (4 bits, groups of 128), which");
   // What is left of them beside floats says nothing.
   write("model.safetensors", shard_of(llama_tensors()));
   EXPECT_EQ(load_error(), "(no error)");
@@ -535,8 +527,8 @@ TEST_F(Quantized, FloatsAreNot) {
 TEST_F(Quantized, SharedDirectory) {
   WEFT_SHARED_OR_SKIP(mlx, "data/field/mlx4");
   const std::string error = error_of([&] { load_model(Checkpoint::open(mlx)); });
-  EXPECT_CONTAINS(
-      error, "config.json: key 'quantization': the weights are quantized by MLX (4 bits, groups of 64), which");
+  EXPECT_CONTAINS(error,
+                  "config.json: key 'quantization': the weights are quantized by MLX (4 bits, groups of 64), which");
   EXPECT_EQ(error.find('\n'), error.npos);
 }
 
@@ -564,8 +556,8 @@ TEST(CheckpointFile, GgufTypesThatAreNotRead) {
 TEST_F(Directory, GitLfsPointersAreNamed) {
   const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 500\n";
   write("config.json", pointer);
-  EXPECT_CONTAINS(
-      error(), "config.json: is a Git LFS pointer to a file of 500 bytes, not the file itself: get it with `git");
+  EXPECT_CONTAINS(error(),
+                  "config.json: is a Git LFS pointer to a file of 500 bytes, not the file itself: get it with `git");
   write_json("config.json", llama_config());
   write("model.safetensors", pointer);
   EXPECT_CONTAINS(error(), "model.safetensors: is a Git LFS pointer to a file of 500 bytes");
@@ -584,12 +576,9 @@ TEST(CheckpointFile, GgufNamesItsFamily) {
   const auto architecture = [](const std::string& key, const auto& value) {
     test::GgufWriter writer;
     writer.string("general.architecture", "llama").string("general.name", "small");
-    if constexpr (std::integral<std::decay_t<decltype(value)>>)
-      writer.u32(key, static_cast<uint32_t>(value));
-    else if constexpr (std::same_as<std::decay_t<decltype(value)>, float>)
-      writer.f32(key, value);
-    else
-      writer.add(key, GgufType::array, test::array(GgufType::uint32, value));
+    if constexpr (std::integral<std::decay_t<decltype(value)>>) writer.u32(key, static_cast<uint32_t>(value));
+    else if constexpr (std::same_as<std::decay_t<decltype(value)>, float>) writer.f32(key, value);
+    else writer.add(key, GgufType::array, test::array(GgufType::uint32, value));
     writer.tensor("token_embd.weight", {4, 2}, 0, std::string(32, '\0'));
     const TempFile file(writer.bytes());
     const auto checkpoint = Checkpoint::open(file.path());

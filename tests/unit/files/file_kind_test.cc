@@ -43,7 +43,9 @@ TEST(FileKind, NamesWhatItIsAndTheRemedy) {
       {"\x89HDF\r\n\x1a\n"s, "is an HDF5 file", "safetensors"},
       {"\x1f\x8b\x08"s, "is an archive", "unpack it first"},
       {std::string(257, 'x') + "ustar\0"s, "is an archive", "unpack it first"},
-      {"\x7f" "ELF\2\1"s, "is a program", "not a model"},
+      {"\x7f"
+       "ELF\2\1"s,
+       "is a program", "not a model"},
       {std::string(4096, '\0'), "begins with 1024 zero bytes", "not complete"},
   };
   for (const Case& c : cases) {

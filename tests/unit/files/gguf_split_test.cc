@@ -24,9 +24,7 @@ using PartWriter = test::GgufWriter;
 
 const std::vector<int32_t> kTokens = {1, 5, 9, 2, 33, 7};
 
-void write_file(const fs::path& path, std::string_view bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
+void write_file(const fs::path& path, std::string_view bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 // A file with another's metadata and tensors; in parts, if `max_bytes` is given. Returns its names.
 std::vector<std::string> copy_model(const GgufFile& file, const fs::path& to, std::optional<uint64_t> max_bytes) {
@@ -46,9 +44,7 @@ size_t files_in(const fs::path& folder) {
   return static_cast<size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
 }
 
-std::string bytes_of(const GgufTensor& tensor) {
-  return {reinterpret_cast<const char*>(tensor.data), tensor.bytes};
-}
+std::string bytes_of(const GgufTensor& tensor) { return {reinterpret_cast<const char*>(tensor.data), tensor.bytes}; }
 
 // The metadata and tensors of two models are the same, whatever their files.
 void expect_same(const GgufFile& got, const GgufFile& want) {
@@ -151,8 +147,7 @@ TEST_F(SplitModel, PartsAreAsLargeAsTheyMayBe) {
     const GgufFile file = GgufFile::open(whole_);
     return file.data_offset();
   }();
-  for (const uint64_t max_bytes :
-       {uint64_t{1}, uint64_t{3000}, metadata + 2000, uint64_t{20000}, uint64_t{10000000}}) {
+  for (const uint64_t max_bytes : {uint64_t{1}, uint64_t{3000}, metadata + 2000, uint64_t{20000}, uint64_t{10000000}}) {
     const std::vector<std::string> paths = split(max_bytes);
     SCOPED_TRACE(max_bytes);
     const GgufFile file = GgufFile::open(paths[0]);
@@ -202,8 +197,8 @@ TEST_F(SplitModel, MissingPartIsNamed) {
       EXPECT_EQ(error.find(paths[missing] + ": "), 0u) << error;
       EXPECT_EQ(error.find('\n'), std::string::npos) << error;
       if (named == missing) continue;
-      EXPECT_CONTAINS(
-          error, "is missing: it is part " + std::to_string(missing + 1) + " of " + std::to_string(paths.size()));
+      EXPECT_CONTAINS(error,
+                      "is missing: it is part " + std::to_string(missing + 1) + " of " + std::to_string(paths.size()));
       EXPECT_CONTAINS(error, fs::path(paths[named]).filename().string());
     }
     fs::rename(folder_ / "away", paths[missing]);
@@ -223,8 +218,7 @@ TEST_F(SplitModel, LinksAreFollowed) {
   for (size_t i = 0; i < paths.size(); ++i) {
     const fs::path blob = folder_ / "blobs" / std::to_string(i);
     fs::rename(paths[i], blob);
-    fs::create_symlink(fs::path("..") / "blobs" / std::to_string(i),
-                       folder_ / "links" / fs::path(paths[i]).filename());
+    fs::create_symlink(fs::path("..") / "blobs" / std::to_string(i), folder_ / "links" / fs::path(paths[i]).filename());
   }
   const fs::path linked = folder_ / "links" / fs::path(paths[2]).filename();
   EXPECT_EQ(exact_logits(linked, kTokens), exact_logits(whole_, kTokens));
@@ -272,8 +266,7 @@ class Parts : public testing::Test {
     if (keys.tensors) writer.add("split.tensors.count", GgufType::int32, pod(*keys.tensors));
     if (change) change(writer);
     for (int i = 0; i < 2; ++i) {
-      writer.tensor("t" + std::to_string(2 * no + i), {4}, 0,
-                    std::string(16, static_cast<char>('a' + 2 * no + i)));
+      writer.tensor("t" + std::to_string(2 * no + i), {4}, 0, std::string(16, static_cast<char>('a' + 2 * no + i)));
     }
     write_file(path(no), writer.bytes());
   }
@@ -337,9 +330,8 @@ TEST_F(Parts, KeysThatAreAbsentOrOfAnotherType) {
   // A stranger beside them that has the name.
   write(2, {{}, {}});
   for (const uint16_t named : {uint16_t{0}, uint16_t{1}}) {
-    EXPECT_EQ(
-        error_of([&] { GgufFile::open(path(named)); }).find(path(2).string() + ": key 'split.count': is absent"),
-        0u);
+    EXPECT_EQ(error_of([&] { GgufFile::open(path(named)); }).find(path(2).string() + ": key 'split.count': is absent"),
+              0u);
   }
 }
 
@@ -405,9 +397,8 @@ TEST_F(Parts, HugeCounts) {
   EXPECT_EQ(open(0, 65535).find((folder_ / "huge-00002-of-65535.gguf").string() + ": is missing"), 0u);
   EXPECT_EQ(open(0, 4294967295u).find((folder_ / "huge-00002-of-4294967295.gguf").string() + ": is missing"), 0u);
   fs::remove(folder_ / "huge-00001-of-4294967295.gguf");
-  EXPECT_EQ(
-      open(4294967293u, 4294967295u).find((folder_ / "huge-00001-of-4294967295.gguf").string() + ": is missing"),
-      0u);
+  EXPECT_EQ(open(4294967293u, 4294967295u).find((folder_ / "huge-00001-of-4294967295.gguf").string() + ": is missing"),
+            0u);
   // As many links to one file, which is not all of them.
   for (uint32_t no = 0; no < 40; ++no) {
     const fs::path link = split_path({folder_ / "same", no, 40});
@@ -416,8 +407,10 @@ TEST_F(Parts, HugeCounts) {
   PartWriter same;
   same.u32("split.no", 3).u32("split.count", 40).tensor("t", {4}, 0, std::string(16, 'x'));
   write_file(folder_ / "same", same.bytes());
-  EXPECT_EQ(error_of([&] { GgufFile::open(split_path({folder_ / "same", 3, 40})); })
-                .find(split_path({folder_ / "same", 0, 40}).string() + ": byte "), 0u);
+  EXPECT_EQ(error_of([&] {
+              GgufFile::open(split_path({folder_ / "same", 3, 40}));
+            }).find(split_path({folder_ / "same", 0, 40}).string() + ": byte "),
+            0u);
 }
 
 TEST_F(Parts, WholeFilesWithSplitKeys) {
@@ -514,8 +507,8 @@ TEST(GgufSplit, AlignmentAndEmptyTensorsAreWritten) {
   const TemporaryFolder folder;
   GgufMetadata metadata;
   metadata.set("general.alignment", uint32_t{256});
-  std::vector<GgufTensorPlan> plans = {{"none", {0}, 0}, {"a", {3}, 0}, {"scalar", {}, 0}, {"none2", {64, 0}, 8},
-                                       {"b", {32}, 8},   {"last", {4, 0, 2}, 0}};
+  std::vector<GgufTensorPlan> plans = {{"none", {0}, 0},      {"a", {3}, 0},  {"scalar", {}, 0},
+                                       {"none2", {64, 0}, 8}, {"b", {32}, 8}, {"last", {4, 0, 2}, 0}};
   for (const std::optional<uint64_t> max_bytes : {std::optional<uint64_t>(), std::optional<uint64_t>(300)}) {
     FileWriter writer(folder / "x.gguf", metadata, plans, max_bytes);
     writer.write(std::vector<uint8_t>(12, 'a'));

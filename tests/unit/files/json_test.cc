@@ -30,7 +30,8 @@ TEST(Json, RefusesWhatIsNoneAndSaysWhere) {
 
 TEST(Json, RefusesDuplicateKeysInOneObject) {
   EXPECT_NO_THROW(parse_json(R"({"a": {"a": 1}, "b": {"a": 1}})", "f"));
-  EXPECT_CONTAINS(test::error_of([&] { parse_json(R"({"b": {"a": 1, "c": {"a": 3}, "a": 2}})", "f"); }), "'a' appears twice");
+  EXPECT_CONTAINS(test::error_of([&] { parse_json(R"({"b": {"a": 1, "c": {"a": 3}, "a": 2}})", "f"); }),
+                  "'a' appears twice");
 }
 
 TEST(Json, RefusesDepthThatNobodyWrites) {

@@ -39,11 +39,11 @@ std::string refused(const std::string& header, std::string_view data = "") {
 
 TEST(Safetensors, ReadsTensorsInTheOrderOfTheirData) {
   const std::string data = float_bytes({1, 2, 3, 4, 5, 6}) + std::string("\x80\x3f\x00\x40", 4) + float_bytes({7});
-  const auto file = opened(safetensors_bytes(
-      R"({"z":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"__metadata__":{"a":"b","":""},)"
-      R"("scalar":{"dtype":"F32","shape":[],"data_offsets":[28,32]},)"
-      R"("half":{"dtype":"BF16","shape":[2],"data_offsets":[24,28]}})",
-      data));
+  const auto file = opened(
+      safetensors_bytes(R"({"z":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"__metadata__":{"a":"b","":""},)"
+                        R"("scalar":{"dtype":"F32","shape":[],"data_offsets":[28,32]},)"
+                        R"("half":{"dtype":"BF16","shape":[2],"data_offsets":[24,28]}})",
+                        data));
   ASSERT_EQ(file.tensors().size(), 3u);
   EXPECT_EQ(file.tensors()[0].name, "z");
   EXPECT_EQ(file.tensors()[1].name, "half");
@@ -86,10 +86,9 @@ TEST(Safetensors, DataMayLieAtAnyAddress) {
 
 TEST(Safetensors, SaysWhatAFileIsInstead) {
   const auto error = [](const std::string& bytes) { return error_of([&] { opened(bytes); }); };
-  EXPECT_CONTAINS(
-      error("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 5368709120\n"),
-      ".safetensors: is a Git LFS pointer to a file of 5368709120 bytes, not the file itself: get it with "
-      "`git lfs pull`");
+  EXPECT_CONTAINS(error("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 5368709120\n"),
+                  ".safetensors: is a Git LFS pointer to a file of 5368709120 bytes, not the file itself: get it with "
+                  "`git lfs pull`");
   EXPECT_CONTAINS(error("<!DOCTYPE html><html>"), ".safetensors: is a web page");
   EXPECT_CONTAINS(error("Entry not found"), ".safetensors: is text, which begins with 'Entry not found'");
   EXPECT_CONTAINS(error(test::GgufWriter().bytes()), ".safetensors: is a GGUF file");
@@ -284,8 +283,7 @@ TEST(SafetensorsWriter, RefusesWhatTheFormatCannotHold) {
   EXPECT_CONTAINS(error({{"__metadata__", Format::f32, {1}}}), "occurs twice");
   EXPECT_CONTAINS(error({{"x", Format::f32, {int64_t{1} << 40, int64_t{1} << 40}}}), "overflow");
   EXPECT_CONTAINS(error({{"x", Format::f32, {-1}}}), "overflow");
-  EXPECT_CONTAINS(error({{"x", Format::f32, {int64_t{1} << 59}}, {"y", Format::f32, {int64_t{1} << 60}}}),
-                  "too large");
+  EXPECT_CONTAINS(error({{"x", Format::f32, {int64_t{1} << 59}}, {"y", Format::f32, {int64_t{1} << 60}}}), "too large");
 }
 
 TEST(SafetensorsWriter, NamesTheFileAndTheSystemsReason) {

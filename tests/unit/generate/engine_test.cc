@@ -8,8 +8,8 @@
 
 #include "gpu/device.h"
 #include "tests/allocation_counter.h"
-#include "tests/logits_error.h"
 #include "tests/errors.h"
+#include "tests/logits_error.h"
 #include "tests/small_model.h"
 
 namespace weft {
@@ -196,16 +196,13 @@ TEST(Engine, RefusesWhatDoesNotFit) {
   const int32_t sequence = engine.cache().open();
   const std::vector<int32_t> many(9, 1), some(6, 1);
   EXPECT_EQ(error_of([&] { engine.add(sequence, many, WantLogits::last); }), "a step takes at most 8 tokens");
-  EXPECT_EQ(error_of([&] { engine.add(sequence, some, WantLogits::all); }),
-            "a step gives at most 1 rows of logits");
+  EXPECT_EQ(error_of([&] { engine.add(sequence, some, WantLogits::all); }), "a step gives at most 1 rows of logits");
   EXPECT_EQ(error_of([&] { engine.add(7, some, WantLogits::last); }), "there is no sequence 7");
   const std::vector<int32_t> unknown = {3, 19};
   EXPECT_EQ(error_of([&] { engine.add(sequence, unknown, WantLogits::last); }),
             "token 19 is outside the vocabulary of 19");
   engine.add(sequence, some, WantLogits::last);
-  EXPECT_EQ(error_of([&] {
-              engine.add(sequence, {some.data(), 1}, WantLogits::none);
-            }),
+  EXPECT_EQ(error_of([&] { engine.add(sequence, {some.data(), 1}, WantLogits::none); }),
             "sequence 0 is in this step already");
   engine.run();
   EXPECT_EQ(error_of([&] { engine.logits(1); }), "there is no row 1 of logits: the step gave 1");
@@ -247,7 +244,8 @@ TEST(Team, ResultsDoNotDependOnItsSize) {
 TEST(Team, AdaptiveTeamsGiveTheSameLogits) {
   const std::vector<int32_t> tokens = some_tokens(60, 6);
   const LanguageModel model = test::small_model();
-  EXPECT_EQ(all_logits(model, tokens, 1, Device::cpu(3, TeamPolicy::adaptive)), all_logits(model, tokens, 1, Device::cpu(3)));
+  EXPECT_EQ(all_logits(model, tokens, 1, Device::cpu(3, TeamPolicy::adaptive)),
+            all_logits(model, tokens, 1, Device::cpu(3)));
 }
 
 }  // namespace

@@ -17,12 +17,11 @@ using test::error_of;
 // Of the small model's 19 tokens, with characters cut between some of them.
 class SmallTokenizer final : public Tokenizer {
  public:
-  explicit SmallTokenizer(std::vector<int32_t> ends = {})
-      : Tokenizer(vocabulary(std::move(ends)), texts()) {}
+  explicit SmallTokenizer(std::vector<int32_t> ends = {}) : Tokenizer(vocabulary(std::move(ends)), texts()) {}
 
   static std::vector<std::string> texts() {
-    return {" a", "b", "cd", "e f", "\xE2", "\x82", "\xAC", "\xC3", "\xBC", "g\n", "a", "\xE2\x82", "hi", "\xAC j", "k",
-            "ab", "\xF0\x9F", "\x98\x80", "."};
+    return {" a", "b",        "cd", "e f",    "\xE2", "\x82", "\xAC",     "\xC3",     "\xBC", "g\n",
+            "a",  "\xE2\x82", "hi", "\xAC j", "k",    "ab",   "\xF0\x9F", "\x98\x80", "."};
   }
 
  private:
@@ -47,9 +46,7 @@ Engine engine(int32_t context = 200) {
 
 const std::vector<int32_t> kPrompt = {3, 1, 4, 1, 5, 9};
 
-SamplerOptions sampling(uint64_t seed) {
-  return {.top_k = 0, .top_p = 1, .min_p = 0, .temp = 1.5f, .seed = seed};
-}
+SamplerOptions sampling(uint64_t seed) { return {.top_k = 0, .top_p = 1, .min_p = 0, .temp = 1.5f, .seed = seed}; }
 
 struct Result {
   std::vector<int32_t> ids;

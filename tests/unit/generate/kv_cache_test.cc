@@ -14,8 +14,7 @@ namespace {
 
 using test::error_of;
 
-std::vector<int32_t> append(BlockTables& tables, int32_t sequence, int32_t count,
-                            BlockTables::Copy* copy = nullptr) {
+std::vector<int32_t> append(BlockTables& tables, int32_t sequence, int32_t count, BlockTables::Copy* copy = nullptr) {
   std::vector<int32_t> slots(static_cast<size_t>(count));
   const BlockTables::Copy made = tables.append(sequence, slots);
   if (copy != nullptr) *copy = made;
@@ -163,8 +162,8 @@ TEST(BlockTables, RandomOperationsKeepEverySequence) {
   EXPECT_GT(shared, 500);
 }
 
-// Against a simple model: each sequence is a list of tokens, and a page is there if and only if it holds a token that the
-// next one sees, or one after that. Steps release before and after, as an engine does.
+// Against a simple model: each sequence is a list of tokens, and a page is there if and only if it holds a token that
+// the next one sees, or one after that. Steps release before and after, as an engine does.
 TEST(BlockTables, RandomOperationsWithAWindow) {
   constexpr int32_t kSequences = 4, kPageSize = 4, kLength = 1000, kBatch = 9;
   for (const int32_t window : {1, 2, 4, 5, 11}) {
@@ -186,8 +185,8 @@ TEST(BlockTables, RandomOperationsWithAWindow) {
           int32_t room = kBatch;
           for (int32_t q = s; q < std::min(s + 2, kSequences); ++q) {
             std::vector<int>& text = want[static_cast<size_t>(q)];
-            const auto count = std::min<int32_t>({static_cast<int32_t>(random() % (kBatch + 1)), room,
-                                                  kLength - static_cast<int32_t>(text.size())});
+            const auto count = std::min<int32_t>(
+                {static_cast<int32_t>(random() % (kBatch + 1)), room, kLength - static_cast<int32_t>(text.size())});
             room -= count;
             std::vector<int32_t> slots(static_cast<size_t>(count));
             tables.release_passed(q);
@@ -265,9 +264,9 @@ class KvCacheTest : public testing::Test {
  protected:
   KvCacheTest()
       : model_(test::small_model()),
-        plan_(compile(
-            Device::cpu(1), model_.graph,
-            Limits().set(model_.pos_axis, 8).set(model_.rows_axis, 1).set(model_.graph->caches[0].key, 20))) {}
+        plan_(compile(Device::cpu(1), model_.graph,
+                      Limits().set(model_.pos_axis, 8).set(model_.rows_axis, 1).set(model_.graph->caches[0].key, 20))) {
+  }
 
   LanguageModel model_;
   Plan plan_;

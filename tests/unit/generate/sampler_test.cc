@@ -16,9 +16,7 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 // Everything off: plain softmax sampling.
-SamplerOptions plain() {
-  return {.repeat_penalty = 1, .top_k = 0, .top_p = 1, .min_p = 0, .temp = 1, .seed = 42};
-}
+SamplerOptions plain() { return {.repeat_penalty = 1, .top_k = 0, .top_p = 1, .min_p = 0, .temp = 1, .seed = 42}; }
 
 std::vector<double> frequencies(Sampler& sampler, const std::vector<float>& logits, int draws = 20000) {
   std::vector<double> counts(logits.size());
@@ -26,8 +24,7 @@ std::vector<double> frequencies(Sampler& sampler, const std::vector<float>& logi
   return counts;
 }
 
-void expect_distribution(Sampler& sampler, const std::vector<float>& logits,
-                         const std::vector<double>& wanted) {
+void expect_distribution(Sampler& sampler, const std::vector<float>& logits, const std::vector<double>& wanted) {
   const std::vector<double> found = frequencies(sampler, logits);
   for (size_t i = 0; i < wanted.size(); ++i) {
     EXPECT_NEAR(found[i], wanted[i], wanted[i] == 0 ? 0 : 0.015) << i;  // over 4 standard deviations
@@ -118,8 +115,7 @@ TEST(Sampler, TopKThenTopPThenTemperature) {
   options.temp = 100;
   Sampler sampler(options, 4);
   const double ratio = std::pow(0.3 / 0.35, 0.01);
-  expect_distribution(sampler, logits_of({0.35, 0.3, 0.25, 0.1}),
-                      {1 / (1 + ratio), ratio / (1 + ratio), 0, 0});
+  expect_distribution(sampler, logits_of({0.35, 0.3, 0.25, 0.1}), {1 / (1 + ratio), ratio / (1 + ratio), 0, 0});
 }
 
 TEST(Sampler, MinP) {
@@ -206,12 +202,8 @@ TEST(Sampler, SequenceIsFixed) {
 TEST(Sampler, BadLogits) {
   Sampler sampler(SamplerOptions{}, 3);
   EXPECT_CONTAINS(error_of([&] { sampler.sample(std::vector<float>{0, kNan, 0}); }), "token 1 is NaN");
-  EXPECT_CONTAINS(error_of([&] {
-                    sampler.sample(std::vector<float>{0, 0, kInfinity});
-                  }),
-                  "token 2 is infinite");
-  EXPECT_CONTAINS(error_of([&] { sampler.sample(std::vector<float>(3, -kInfinity)); }),
-                  "every logit is -inf");
+  EXPECT_CONTAINS(error_of([&] { sampler.sample(std::vector<float>{0, 0, kInfinity}); }), "token 2 is infinite");
+  EXPECT_CONTAINS(error_of([&] { sampler.sample(std::vector<float>(3, -kInfinity)); }), "every logit is -inf");
   EXPECT_CONTAINS(error_of([&] { sampler.sample(std::vector<float>(2)); }), "2 logits: the vocabulary has 3");
   EXPECT_CONTAINS(error_of([&] { sampler.accept(3); }), "token id 3");
   EXPECT_CONTAINS(error_of([&] { sampler.accept(-1); }), "token id -1");

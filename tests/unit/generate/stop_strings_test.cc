@@ -58,8 +58,8 @@ TEST(StopStrings, WhatMayBeginOneIsHeldBackAndNoMore) {
 }
 
 TEST(StopStrings, TheFirstPlaceCounts) {
-  EXPECT_EQ(shown({"ab", "abc"}, {"xa", "bc"}).text, "x");   // one is the beginning of another
-  EXPECT_EQ(shown({"abc", "ab"}, {"xab"}).found_at, 0);      // and need not be waited for
+  EXPECT_EQ(shown({"ab", "abc"}, {"xa", "bc"}).text, "x");    // one is the beginning of another
+  EXPECT_EQ(shown({"abc", "ab"}, {"xab"}).found_at, 0);       // and need not be waited for
   EXPECT_EQ(shown({"bc", "abcd"}, {"xabc", "d"}).text, "x");  // one within another
   EXPECT_EQ(shown({"bc", "abcd"}, {"xabc", "e"}).text, "xa");
   EXPECT_EQ(shown({"bc", "abcd"}, {"xabc"}).text, "xa");  // the text ends before the longer one

@@ -96,8 +96,7 @@ class WithDevice : public OpenClDeviceTest {
     const Scalar x = s.load(c.operand(c.input("x", {a})));
     c.body({a}, s.finish(x + x));
     const StepCase step_case = c.build();
-    const auto step =
-        gpu.prepare(step_case.graph, step_case.step(), step_case.max_extents.data(), Precision::exact);
+    const auto step = gpu.prepare(step_case.graph, step_case.step(), step_case.max_extents.data(), Precision::exact);
     const GpuBuffer from = gpu.allocate(400), to = gpu.allocate(400);
     gpu.upload(from, 0, step_case.bytes[0].data(), 400);
     const GpuSpan data[] = {{&from, 0}, {&to, 0}};
@@ -213,8 +212,7 @@ TEST_F(WithDevice, DamagedCacheFilesAreReplaced) {
     good.assign(std::istreambuf_iterator<char>(in), {});
   }
   std::vector<std::string> damaged = {"", "x", good.substr(0, 20), good.substr(0, good.size() - 1), good + "x"};
-  for (const size_t at :
-       {size_t{0}, size_t{9}, size_t{17}, size_t{25}, size_t{40}, good.size() / 2, good.size() - 1}) {
+  for (const size_t at : {size_t{0}, size_t{9}, size_t{17}, size_t{25}, size_t{40}, good.size() / 2, good.size() - 1}) {
     damaged.push_back(good);
     damaged.back()[at] = static_cast<char>(damaged.back()[at] ^ 0x40);
   }

@@ -12,12 +12,12 @@
 #include "gpu/lower/lower.h"
 #include "ops/attention/cases.h"
 #include "ops/contract/cases.h"
+#include "ops/harness/random_steps.h"
 #include "ops/map/cases.h"
 #include "ops/reduce/cases.h"
 #include "ops/rope/cases.h"
 #include "ops/select/cases.h"
 #include "tests/opencl_cases.h"
-#include "ops/harness/random_steps.h"
 
 namespace weft {
 namespace {

@@ -37,9 +37,7 @@ TEST(OpenClText, SectionsAreExpanded) {
   const std::string text =
       expand_opencl("reduce", "along", {{"extent", "n"}, {"element", "    first;\n    second;\n"}});
   EXPECT_EQ(text, "  for (int at = weft_lane; at < n; at += WEFT_LANES) {\n    first;\n    second;\n  }\n");
-  EXPECT_EQ(message_of([] {
-              expand_opencl("reduce", "along", {{"extent", "n"}});
-            }),
+  EXPECT_EQ(message_of([] { expand_opencl("reduce", "along", {{"extent", "n"}}); }),
             "ops/reduce/opencl.cl, section 'along': nothing given for 'element'");
   EXPECT_EQ(message_of([] { expand_opencl("reduce", "none", {}); }), "ops/reduce/opencl.cl has no section 'none'");
 }
@@ -70,8 +68,7 @@ class OpenClPrograms : public testing::Test {
       if (cl().GetPlatformIDs(1, &platform, nullptr) != CL_SUCCESS) platform = nullptr;
     } catch (const Error&) {
     }
-    if (platform == nullptr ||
-        cl().GetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 1, &device_, nullptr) != CL_SUCCESS) {
+    if (platform == nullptr || cl().GetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 1, &device_, nullptr) != CL_SUCCESS) {
       GTEST_SKIP() << "no OpenCL device on this machine";
     }
     context_ = ClContext(cl().CreateContext(nullptr, 1, &device_, nullptr, nullptr, nullptr));

@@ -15,11 +15,11 @@
 #include "ops/attention/cases.h"
 #include "ops/contract/cases.h"
 #include "ops/gather/cases.h"
+#include "ops/harness/reference.h"
 #include "ops/map/cases.h"
 #include "ops/reduce/cases.h"
 #include "ops/rope/cases.h"
 #include "ops/select/cases.h"
-#include "ops/harness/reference.h"
 #include "tests/opencl_cases.h"
 
 namespace weft {
@@ -84,8 +84,7 @@ TEST_P(OpenClSteps, ValuesThatCutABlockAreRefused) {
     run_gpu(*gpu, linear_case(3, 3, 40, Format::q8_0));
     FAIL() << "no error";
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("'w' has 120 elements, which cut a block of Q8_0"),
-              std::string::npos)
+    EXPECT_NE(std::string(error.what()).find("'w' has 120 elements, which cut a block of Q8_0"), std::string::npos)
         << error.what();
   }
 }

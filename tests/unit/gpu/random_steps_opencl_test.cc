@@ -13,8 +13,8 @@
 #include "core/error.h"
 #include "core/record/verify.h"
 #include "gpu/case_runner.h"
-#include "ops/harness/reference.h"
 #include "ops/harness/random_steps.h"
+#include "ops/harness/reference.h"
 
 namespace weft {
 namespace {

@@ -69,16 +69,15 @@ const std::vector<Room>& rooms() {
       {"runtime/text/tokenizer", {"core", "runtime/files"}},
       {"runtime/text/jinja", {"core", "runtime/files"}},
       {"runtime/text", {"core", "runtime/files", "runtime/text/jinja"}},
-      {"runtime/generate",
-       {"core", "core/record", "ops", "runtime/files", "runtime/plan", "runtime/text/tokenizer"}},
+      {"runtime/generate", {"core", "core/record", "ops", "runtime/files", "runtime/plan", "runtime/text/tokenizer"}},
       {"runtime/convert", {"core", "core/format", "runtime/files", "runtime/text", "runtime/text/tokenizer"}},
       {"runtime/trace", records + Names{"ops/harness", "runtime/files", "runtime/generate", "runtime/plan"}},
       {"models/axes.h", expressions},
       {"models/parts", expressions + Names{"models/axes.h", "ops/ops.h", "runtime/files"}},
       {"models", expressions + Names{"models/axes.h", "models/parts", "runtime/files"}},
       {"tools",
-       {"core", "models", "ops", "runtime/convert", "runtime/files", "runtime/generate", "runtime/plan",
-        "runtime/text", "runtime/text/tokenizer", "runtime/trace"}},
+       {"core", "models", "ops", "runtime/convert", "runtime/files", "runtime/generate", "runtime/plan", "runtime/text",
+        "runtime/text/tokenizer", "runtime/trace"}},
       {"bench",
        {"core", "models", "models/axes.h", "ops", "ops/harness", "ops/ops.h", "runtime/files", "runtime/generate",
         "runtime/plan"}},
@@ -107,8 +106,7 @@ std::string room_of(const std::string& path) {
     return names;
   }();
   if (declarations.contains(path)) return "ops/ops.h";
-  if (path.starts_with("ops/") && (path.ends_with("/cases.h") || path.ends_with("/reference.h")))
-    return "ops/harness";
+  if (path.starts_with("ops/") && (path.ends_with("/cases.h") || path.ends_with("/reference.h"))) return "ops/harness";
   std::string longest;
   for (const auto& [name, uses] : rooms()) {
     const bool inside = path == name || path.starts_with(name + "/") || path.starts_with(name + ".");
@@ -128,8 +126,7 @@ void each_source(const std::string& folder, const Visit& visit) {
   }
 }
 
-const std::vector<std::string> kSources = {"core",   "ops",   "gpu",   "runtime",
-                                           "models", "tools", "bench", "examples"};
+const std::vector<std::string> kSources = {"core", "ops", "gpu", "runtime", "models", "tools", "bench", "examples"};
 
 TEST(Layering, RoomsUseOnlyThoseBeforeThem) {
   Names before;
@@ -163,8 +160,7 @@ TEST(Layering, FilesIncludeOnlyWhatTheirRoomUses) {
 // tokenizer_class, and of rope_scaling.rope_type ("llama3").
 TEST(Layering, FamiliesAreNamedInModelsAlone) {
   const std::vector<std::string> families = {"llama", "mistral", "mixtral", "qwen", "gemma"};
-  const std::vector<std::string> others = {"llama.cpp", "llama-quant.cpp",
-                                           "llama3"};  // a program, a way of scaling
+  const std::vector<std::string> others = {"llama.cpp", "llama-quant.cpp", "llama3"};  // a program, a way of scaling
   const Names exempt = {
       "runtime/convert/convert_tokenizer.cc",           // writes tokenizer.ggml.model and .pre
       "runtime/text/tokenizer/load_tokenizer.cc",       // reads tokenizer_class
@@ -189,10 +185,8 @@ TEST(Layering, FamiliesAreNamedInModelsAlone) {
       }
       for (const std::string& family : families) {
         if (text.find(family) == std::string::npos) continue;
-        if (exempt.contains(path))
-          used.insert(path);
-        else
-          ADD_FAILURE() << path << " mentions " << family;
+        if (exempt.contains(path)) used.insert(path);
+        else ADD_FAILURE() << path << " mentions " << family;
       }
     });
   }
@@ -219,14 +213,12 @@ std::vector<std::string> names_in(const std::string& readme) {
 
 // Folders of data, which the README above them describes as a whole.
 bool is_data(const std::string& path) {
-  return path.starts_with("tests/data") || path.starts_with("tests/fuzz/corpus") ||
-         path.starts_with("tests/golden/");
+  return path.starts_with("tests/data") || path.starts_with("tests/fuzz/corpus") || path.starts_with("tests/golden/");
 }
 
 TEST(Layering, LargeFoldersSayWhatIsInThem) {
   std::vector<std::string> folders;
-  for (const std::string top :
-       {"core", "ops", "gpu", "runtime", "models", "tools", "bench", "examples", "tests"}) {
+  for (const std::string top : {"core", "ops", "gpu", "runtime", "models", "tools", "bench", "examples", "tests"}) {
     folders.push_back(top);
     for (const auto& entry : fs::recursive_directory_iterator(test::source_dir() / top)) {
       if (entry.is_directory()) folders.push_back(fs::relative(entry.path(), test::source_dir()).generic_string());
@@ -242,10 +234,8 @@ TEST(Layering, LargeFoldersSayWhatIsInThem) {
     if (!fs::exists(readme)) {
       // One README may serve a folder and those below.
       const fs::path above = test::source_dir() / fs::path(folder).begin()->string() / "README.md";
-      const bool named =
-          fs::exists(above) && test::read_file(above).find("`" + folder + "/`") != std::string::npos;
-      EXPECT_TRUE(files <= 10 || is_data(folder) || named)
-          << folder << " has " << files << " files and no README.md";
+      const bool named = fs::exists(above) && test::read_file(above).find("`" + folder + "/`") != std::string::npos;
+      EXPECT_TRUE(files <= 10 || is_data(folder) || named) << folder << " has " << files << " files and no README.md";
       continue;
     }
     ++readmes;

@@ -22,8 +22,7 @@ TEST(Append, AgreesWithReference) {
     EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::fast, 2), want,
                       {.absolute = 0.01, .magnitude = absolute_sum(step_case)}),
               "");
-    EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::fast, 2), run_fast_reference(step_case), tolerance),
-              "");
+    EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::fast, 2), run_fast_reference(step_case), tolerance), "");
   }
 }
 

@@ -70,8 +70,7 @@ TEST(Attention, PackedSequencesGiveWhatSingleOnesGive) {
     const Outputs one = run_cpu(single, Precision::exact, 1);
     const auto* got = reinterpret_cast<const float*>(one[0].data());
     const int64_t width = 2 * 2 * 16;
-    for (int64_t i = 0; i < rows * width; ++i)
-      ASSERT_NEAR(got[i], outputs[row * width + i], 1e-6) << "sequence " << s;
+    for (int64_t i = 0; i < rows * width; ++i) ASSERT_NEAR(got[i], outputs[row * width + i], 1e-6) << "sequence " << s;
     row += rows;
   }
 }

@@ -163,8 +163,8 @@ TEST(Contract, DecodesEveryHalf) {
     int wrong = 0;
     for (size_t i = 0; i < halves.size(); ++i) {
       const float want = f16_to_f32(halves[i]);
-      wrong += std::isnan(want) ? !std::isnan(got[i])
-                                : std::bit_cast<uint32_t>(want) != std::bit_cast<uint32_t>(got[i]);
+      wrong +=
+          std::isnan(want) ? !std::isnan(got[i]) : std::bit_cast<uint32_t>(want) != std::bit_cast<uint32_t>(got[i]);
     }
     EXPECT_EQ(wrong, 0);
   });

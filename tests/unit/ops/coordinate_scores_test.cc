@@ -55,8 +55,10 @@ std::vector<double> expected(const std::vector<int32_t>& tokens, int64_t groups,
           const double weight = std::exp(score(static_cast<int64_t>(t), static_cast<int64_t>(j), head, group));
           total += weight;
           for (size_t d = 0; d < kDim; ++d) {
-            sums[d] += weight * static_cast<double>(table.values()[static_cast<size_t>(
-                                    (tokens[j] * kHeads + head) * kDim + static_cast<int64_t>(d))]);
+            sums[d] +=
+                weight *
+                static_cast<double>(
+                    table.values()[static_cast<size_t>((tokens[j] * kHeads + head) * kDim + static_cast<int64_t>(d))]);
           }
         }
         for (const double sum : sums) want.push_back(total == 0 ? 0 : sum / total);
@@ -69,8 +71,9 @@ std::vector<double> expected(const std::vector<int32_t>& tokens, int64_t groups,
 // The rows of two sequences that run in the same steps, `chunk` tokens of each at a time.
 std::vector<std::vector<float>> run(const LanguageModel& model, const Device& device, Precision precision,
                                     const std::vector<std::vector<int32_t>>& texts, size_t chunk) {
-  Engine engine(model, device, {.precision = precision, .context = 96, .sequences = 2, .batch = 160, .logit_rows = 160,
-                                .page_size = 4});
+  Engine engine(
+      model, device,
+      {.precision = precision, .context = 96, .sequences = 2, .batch = 160, .logit_rows = 160, .page_size = 4});
   std::vector<std::vector<float>> rows(texts.size());
   std::vector<int32_t> sequences;
   for (size_t s = 0; s < texts.size(); ++s) sequences.push_back(engine.cache().open());
@@ -136,61 +139,71 @@ void check(const char* what, int64_t groups, const MakeScore& make, const Score&
 double causal(int64_t t, int64_t j) { return j <= t ? 0 : kNever; }
 
 TEST(CoordinateScores, UniformOverWhatAMaskShows) {
-  check("causal", 1, [](const auto& batch, const auto& V) { return where(V.pos() <= batch.pos, 0.0f, -inf); },
-        [](int64_t t, int64_t j, int64_t, int64_t) { return causal(t, j); });
-  check("a window", 1,
-        [](const auto& batch, const auto& V) {
-          return where(V.pos() <= batch.pos && batch.pos - V.pos() < 5, 1.5f, -inf);
-        },
-        [](int64_t t, int64_t j, int64_t, int64_t) { return t - j < 5 ? causal(t, j) : kNever; });
-  check("the first rows see nothing", 1,
-        [](const auto& batch, const auto& V) { return where(V.pos() <= batch.pos - 6, 0.0f, -inf); },
-        [](int64_t t, int64_t j, int64_t, int64_t) { return causal(t - 6, j); });
-  check("one key", 1, [](const auto& batch, const auto& V) { return where(V.pos() == 0 && batch.pos >= 0, 0.0f, -inf); },
-        [](int64_t, int64_t j, int64_t, int64_t) { return j == 0 ? 0 : kNever; });
-  check("nothing", 1, [](const auto& batch, const auto& V) { return where(V.pos() > batch.pos + 1000, 0.0f, -inf); },
-        [](int64_t, int64_t, int64_t, int64_t) { return kNever; });
+  check(
+      "causal", 1, [](const auto& batch, const auto& V) { return where(V.pos() <= batch.pos, 0.0f, -inf); },
+      [](int64_t t, int64_t j, int64_t, int64_t) { return causal(t, j); });
+  check(
+      "a window", 1,
+      [](const auto& batch, const auto& V) {
+        return where(V.pos() <= batch.pos && batch.pos - V.pos() < 5, 1.5f, -inf);
+      },
+      [](int64_t t, int64_t j, int64_t, int64_t) { return t - j < 5 ? causal(t, j) : kNever; });
+  check(
+      "the first rows see nothing", 1,
+      [](const auto& batch, const auto& V) { return where(V.pos() <= batch.pos - 6, 0.0f, -inf); },
+      [](int64_t t, int64_t j, int64_t, int64_t) { return causal(t - 6, j); });
+  check(
+      "one key", 1, [](const auto& batch, const auto& V) { return where(V.pos() == 0 && batch.pos >= 0, 0.0f, -inf); },
+      [](int64_t, int64_t j, int64_t, int64_t) { return j == 0 ? 0 : kNever; });
+  check(
+      "nothing", 1, [](const auto& batch, const auto& V) { return where(V.pos() > batch.pos + 1000, 0.0f, -inf); },
+      [](int64_t, int64_t, int64_t, int64_t) { return kNever; });
 }
 
 // The coordinate of the key axis reads no cache; the values do.
 TEST(CoordinateScores, OfTheKeyAxisItself) {
-  check("index<Key>()", 1, [](const auto& batch, const auto&) { return where(index<Key>() <= batch.pos, 0.0f, -inf); },
-        [](int64_t t, int64_t j, int64_t, int64_t) { return causal(t, j); });
+  check(
+      "index<Key>()", 1, [](const auto& batch, const auto&) { return where(index<Key>() <= batch.pos, 0.0f, -inf); },
+      [](int64_t t, int64_t j, int64_t, int64_t) { return causal(t, j); });
 }
 
 TEST(CoordinateScores, ByDistance) {
-  check("one slope", 1,
-        [](const auto& batch, const auto& V) {
-          return where(V.pos() <= batch.pos, cast<f32>(V.pos() - batch.pos) * 0.3f, -inf);
-        },
-        [](int64_t t, int64_t j, int64_t, int64_t) { return causal(t, j) - 0.3f * static_cast<double>(t - j); });
+  check(
+      "one slope", 1,
+      [](const auto& batch, const auto& V) {
+        return where(V.pos() <= batch.pos, cast<f32>(V.pos() - batch.pos) * 0.3f, -inf);
+      },
+      [](int64_t t, int64_t j, int64_t, int64_t) { return causal(t, j) - 0.3f * static_cast<double>(t - j); });
   for (const int64_t groups : {1, 7, 8}) {
     const auto slope = [groups](int64_t head, int64_t group) {
       return std::exp(-0.25 * static_cast<double>(head * groups + group + 1));
     };
     Tensor<f32, KvHead, Group> slopes({kHeads, groups});
-    for (int64_t i = 0; i < kHeads * groups; ++i) slopes.values()[static_cast<size_t>(i)] = static_cast<float>(slope(0, i));
+    for (int64_t i = 0; i < kHeads * groups; ++i)
+      slopes.values()[static_cast<size_t>(i)] = static_cast<float>(slope(0, i));
     const Score want = [slope](int64_t t, int64_t j, int64_t head, int64_t group) {
       return causal(t, j) - slope(head, group) * static_cast<double>(t - j);
     };
-    check("slopes that are stored", groups,
-          [&slopes](const auto& batch, const auto& V) {
-            return where(V.pos() <= batch.pos, cast<f32>(V.pos() - batch.pos) * slopes, -inf);
-          },
-          want);
+    check(
+        "slopes that are stored", groups,
+        [&slopes](const auto& batch, const auto& V) {
+          return where(V.pos() <= batch.pos, cast<f32>(V.pos() - batch.pos) * slopes, -inf);
+        },
+        want);
   }
 }
 
 // The axis KvHead comes from a coordinate alone.
 TEST(CoordinateScores, OfHeads) {
-  check("a slope by head", 1,
-        [](const auto& batch, const auto& V) {
-          const auto slope = exp(cast<f32>(index<KvHead>() + 1) * -0.7f);
-          return where(V.pos() <= batch.pos, cast<f32>(V.pos() - batch.pos) * slope, -inf);
-        },
-        [](int64_t t, int64_t j, int64_t head, int64_t) {
-          return causal(t, j) - std::exp(-0.7 * static_cast<double>(head + 1)) * static_cast<double>(t - j);
-        });
+  check(
+      "a slope by head", 1,
+      [](const auto& batch, const auto& V) {
+        const auto slope = exp(cast<f32>(index<KvHead>() + 1) * -0.7f);
+        return where(V.pos() <= batch.pos, cast<f32>(V.pos() - batch.pos) * slope, -inf);
+      },
+      [](int64_t t, int64_t j, int64_t head, int64_t) {
+        return causal(t, j) - std::exp(-0.7 * static_cast<double>(head + 1)) * static_cast<double>(t - j);
+      });
 }
 
 // Without a cache the same expression is a contraction with a norm before it.
@@ -206,7 +219,8 @@ TEST(CoordinateScores, WithoutACache) {
     for (int64_t t = 0; t < kRows; ++t) {
       for (int64_t i = 0; i < kHeads * kDim; ++i) {
         double sum = 0;
-        for (int64_t j = 0; j <= t; ++j) sum += static_cast<double>(table.values()[static_cast<size_t>(j * kHeads * kDim + i)]);
+        for (int64_t j = 0; j <= t; ++j)
+          sum += static_cast<double>(table.values()[static_cast<size_t>(j * kHeads * kDim + i)]);
         EXPECT_NEAR(got.values()[static_cast<size_t>(t * kHeads * kDim + i)], sum / static_cast<double>(t + 1), 1e-6);
       }
     }
@@ -221,7 +235,8 @@ TEST(CoordinateScores, NeedPositions) {
   auto [V] = materialize(append(cache, at<Vocab>(rows_of_tokens(), batch.tokens)));
   graph.result(materialize(contract<Key>(softmax<Key>(where(V.pos() == 0, 0.0f, -inf)), V)));
   const Limits limits = Limits().set(graph.axis<Pos>(), 4).set(graph.axis<Key>(), 4).set(graph.axis<Seq>(), 1);
-  EXPECT_CONTAINS(test::error_of([&] { compile(Device::cpu(1), graph.record(), limits); }), "the score lacks axis 'pos'");
+  EXPECT_CONTAINS(test::error_of([&] { compile(Device::cpu(1), graph.record(), limits); }),
+                  "the score lacks axis 'pos'");
 }
 
 }  // namespace

@@ -6,8 +6,8 @@
 #include <cstring>
 
 #include "ops/cpu/decode_tile.h"
-#include "ops/gather/cases.h"
 #include "ops/cpu/source_eval.h"
+#include "ops/gather/cases.h"
 #include "tests/check_cases.h"
 
 namespace weft {
@@ -59,8 +59,7 @@ TEST(SourceEvaluator, RowsAndColumnRangesWithProvidedResults) {
   const ScalarProgram program = t.finish(t.load(residual) + t.load(bias) + t.load(gain) + t.contraction());
   const std::vector<AxisId> loops = {pos, head, dim};
   const ProvidedSource contraction{.op = ScalarOp::contraction};
-  const SourceEvaluator evaluator(step_case.graph, step_case.step().regions[0], program, loops, 2,
-                                  {&contraction, 1});
+  const SourceEvaluator evaluator(step_case.graph, step_case.step().regions[0], program, loops, 2, {&contraction, 1});
   on_every_target([&] {
     const CaseBytes workspace(evaluator.workspace_bytes());
     SourceRun* run = evaluator.bind(step_case.args(), workspace.data());
@@ -120,8 +119,7 @@ TEST(SourceEvaluator, ScoresOfAKeyAxisWithoutExtent) {
         for (size_t i = 0; i < 50; ++i) {
           const int32_t d = keys[i] - positions[p];
           const float want =
-              d <= 0 ? sums[i] * 0.125f + slopes[h] * static_cast<float>(d + first + static_cast<int32_t>(i))
-                     : -1e30f;
+              d <= 0 ? sums[i] * 0.125f + slopes[h] * static_cast<float>(d + first + static_cast<int32_t>(i)) : -1e30f;
           ASSERT_NEAR(out[i], want, 1e-4) << p << " " << h << " " << i;
         }
       }

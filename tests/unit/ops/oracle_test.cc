@@ -147,9 +147,7 @@ void on_every_line(const Check& check_lines) {
   }
 }
 
-Matrix repeated(const Tensor<f32, Embed>& w, int64_t rows) {
-  return rows_of(w, w.extent<Embed>()).replicate(rows, 1);
-}
+Matrix repeated(const Tensor<f32, Embed>& w, int64_t rows) { return rows_of(w, w.extent<Embed>()).replicate(rows, 1); }
 
 TEST(Oracle, RmsNorm) {
   on_every_line([](const Tensor<f32, Pos, KvHead, Embed>& x, int64_t length) {

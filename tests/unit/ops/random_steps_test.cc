@@ -100,9 +100,9 @@ TEST(RandomSteps, FastContractions) {
       3, 1.0 / 127);
 }
 
-// The bounds of exact kernels hold against a reference that quantizes activations as `fast` does, where they are read as
-// they are, so that the integers are the very same. Only steps of one contraction: of several, the kernel's name does
-// not tell which one reads blocks where the other has a copy in f32.
+// The bounds of exact kernels hold against a reference that quantizes activations as `fast` does, where they are read
+// as they are, so that the integers are the very same. Only steps of one contraction: of several, the kernel's name
+// does not tell which one reads blocks where the other has a copy in f32.
 TEST(RandomSteps, FastContractionsAgainstQuantizedReference) {
   int quantized = 0;
   check_contractions(

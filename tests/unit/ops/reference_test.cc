@@ -158,8 +158,7 @@ StepCase rope_case(RopePairs pairs, std::vector<float> row, std::vector<float> f
   rotation.position = c.operand(where_to);
   rotation.base = 100.0f;
   rotation.scale = 2.0f;
-  if (!frequencies.empty())
-    rotation.frequencies = std::make_shared<const std::vector<float>>(std::move(frequencies));
+  if (!frequencies.empty()) rotation.frequencies = std::make_shared<const std::vector<float>>(std::move(frequencies));
   c.rotation(rotation);
   return c.build();
 }

@@ -14,9 +14,7 @@ namespace {
 TEST(Rotation, Cases) { check_cases(rotation_cases()); }
 
 // Of contractions whose activations may be rounded.
-TEST(Rotation, FastIsNear) {
-  check_cases(rotation_cases(), {.absolute = 0.01, .relative = 0.02}, Precision::fast);
-}
+TEST(Rotation, FastIsNear) { check_cases(rotation_cases(), {.absolute = 0.01, .relative = 0.02}, Precision::fast); }
 
 TEST(Rotation, TablesOfFarPositions) {
   const std::vector<float> frequencies = {1.0f, 0.7f, 1e-1f, 1e-3f, 1e-5f};

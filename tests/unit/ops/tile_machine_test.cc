@@ -97,8 +97,8 @@ std::string difference(double want, double got, double tolerance) {
   return "want " + std::to_string(want) + ", got " + std::to_string(got);
 }
 
-void check(const ScalarProgram& program, const std::function<const SourceData&(const ScalarInstr&)>& data,
-           size_t n, double tolerance) {
+void check(const ScalarProgram& program, const std::function<const SourceData&(const ScalarInstr&)>& data, size_t n,
+           double tolerance) {
   Machine machine(program);
   TileFrame& frame = machine.bind(data, n);
   const Element type = program.type();
@@ -141,9 +141,8 @@ double worst_ulp(ScalarOp op, const std::vector<float>& x, double absolute) {
   frame.run(static_cast<int64_t>(x.size()), got.data());
   double worst = 0;
   for (size_t i = 0; i < x.size(); ++i) {
-    const ScalarValue exact = evaluate(program, [&](const ScalarInstr&) {
-      return ScalarValue{static_cast<double>(x[i]), 0};
-    });
+    const ScalarValue exact =
+        evaluate(program, [&](const ScalarInstr&) { return ScalarValue{static_cast<double>(x[i]), 0}; });
     const auto rounded = static_cast<float>(exact.f);
     if (std::isnan(rounded) && std::isnan(got[i])) continue;
     if (rounded == got[i]) continue;
@@ -188,12 +187,10 @@ TEST(TileMachine, FunctionsAreAccurate) {
 const size_t kLengths[] = {0, 1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 255, 256, 257, 271, 272, 273, 511, 513, 1000};
 
 // Values at which the pinned semantics show.
-const float kFloatCorners[] = {0.0f,  -0.0f, 1.0f,   -1.0f,         0.5f,           2.5f,
-                               -2.5f, 1e10f, -1e10f, 2147483648.0f, -2147483648.0f, 2147483520.0f,
-                               kInf,  -kInf, kNaN,   3.0f,          -7.25f};
+const float kFloatCorners[] = {0.0f,          -0.0f,          1.0f,          -1.0f, 0.5f,  2.5f, -2.5f, 1e10f, -1e10f,
+                               2147483648.0f, -2147483648.0f, 2147483520.0f, kInf,  -kInf, kNaN, 3.0f,  -7.25f};
 const int32_t kIntCorners[] = {
-    0,     1,     -1, 2, -3, 7, 1000, std::numeric_limits<int32_t>::max(), std::numeric_limits<int32_t>::min(),
-    65536, -65537};
+    0, 1, -1, 2, -3, 7, 1000, std::numeric_limits<int32_t>::max(), std::numeric_limits<int32_t>::min(), 65536, -65537};
 
 SourceData corner_data(Element type, TileShape shape, size_t n, size_t period) {
   SourceData data{shape, {}, {}};
@@ -233,8 +230,8 @@ TEST(TileMachine, EveryOperationOnEveryType) {
             const SourceData x = corner_data(type, shape, n, std::size(kFloatCorners));
             const SourceData y = corner_data(type, TileShape::contiguous, n, 1);
             check(
-                s.finish(result),
-                [&](const ScalarInstr& instr) -> const SourceData& { return instr.imm == 0 ? x : y; }, n, 1e-6);
+                s.finish(result), [&](const ScalarInstr& instr) -> const SourceData& { return instr.imm == 0 ? x : y; },
+                n, 1e-6);
           }
         }
       }
@@ -301,8 +298,7 @@ TEST(TileMachine, RandomProgramsOfAllLengthsAndShapes) {
       for (int k = 0; k < 6; ++k) {
         data[k].shape = random() % 3 == 0 ? TileShape::uniform : TileShape::contiguous;
         data[k].floats = floats(n + 1, random(), -1, 1);
-        for (size_t j = 0; j <= n; ++j)
-          data[k].ints.push_back(static_cast<int32_t>(random() % (k == 4 ? 2 : 100)));
+        for (size_t j = 0; j <= n; ++j) data[k].ints.push_back(static_cast<int32_t>(random() % (k == 4 ? 2 : 100)));
       }
       if (random() % 2 == 0) data[5].shape = TileShape::iota;
       check(
@@ -356,8 +352,7 @@ TEST(TileMachine, RunsInPlace) {
       frame->set_contiguous(first_is_x ? 0 : 1, x.data());
       frame->set_contiguous(first_is_x ? 1 : 0, y.data());
       frame->run(static_cast<int64_t>(n), x.data());
-      for (size_t i = 0; i < n; ++i)
-        ASSERT_NEAR(x[i], (before[i] + 1) * before[i] - y[i], 1e-6) << i << " of " << n;
+      for (size_t i = 0; i < n; ++i) ASSERT_NEAR(x[i], (before[i] + 1) * before[i] - y[i], 1e-6) << i << " of " << n;
     }
   });
 }
@@ -398,17 +393,12 @@ TEST(TileMachine, Reductions) {
           const uint32_t bits = reduction.result();
           const double as_float = static_cast<double>(std::bit_cast<float>(bits));
           if (program == &whole && op != ReduceOp::mean) {
-            const double want = op == ReduceOp::sum      ? sum
-                                : op == ReduceOp::argmax ? at
-                                : found                  ? best
-                                                         : -2147483648.0;
+            const double want = op == ReduceOp::sum ? sum : op == ReduceOp::argmax ? at : found ? best : -2147483648.0;
             EXPECT_EQ(static_cast<int32_t>(bits), want) << n;
           } else if (op == ReduceOp::argmax) {
             EXPECT_EQ(static_cast<int>(bits), at) << n;
           } else {
-            const double want = op == ReduceOp::sum    ? sum
-                                : op == ReduceOp::mean ? sum / static_cast<double>(n)
-                                                       : best;
+            const double want = op == ReduceOp::sum ? sum : op == ReduceOp::mean ? sum / static_cast<double>(n) : best;
             EXPECT_EQ(difference(want, as_float, 2e-6), "") << n << to_string(*program);
           }
         }

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
-#include "runtime/plan/control_groups.h"
 #include "runtime/generate/engine.h"
+#include "runtime/plan/control_groups.h"
 #include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/gpu_device.h"
@@ -35,7 +35,8 @@ constexpr size_t kKilo = 1024;
 TEST(AvailableMemory, OfTheSystem) {
   const System system;
   EXPECT_GT(system.available(), size_t{1} << 60);  // nothing says so
-  system.write("proc/meminfo", "MemTotal:       24105 kB\nMemFree:  1 kB\nMemAvailable:    5000 kB\nSwapFree:   100 kB\n");
+  system.write("proc/meminfo",
+               "MemTotal:       24105 kB\nMemFree:  1 kB\nMemAvailable:    5000 kB\nSwapFree:   100 kB\n");
   EXPECT_EQ(system.available(), 5100 * kKilo);
   EXPECT_EQ(system.available(100 * kKilo), 5000 * kKilo);
   EXPECT_EQ(system.available(size_t{1} << 40), 0u);
@@ -62,7 +63,8 @@ TEST(AvailableMemory, OfControlGroups) {
   // In a container, the group that is mounted is the container's.
   const System v1;
   v1.write("proc/self/cgroup", "5:cpu,cpuacct:/x\n4:memory:/docker/c1\n");
-  v1.write("proc/self/mountinfo", "32 31 0:29 /docker/c1 /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n");
+  v1.write("proc/self/mountinfo",
+           "32 31 0:29 /docker/c1 /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n");
   v1.write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9000\n");
   v1.write("sys/fs/cgroup/memory/memory.usage_in_bytes", "5000\n");
   v1.write("sys/fs/cgroup/memory/memory.stat", "inactive_file 1\ntotal_inactive_file 700\n");

@@ -43,7 +43,8 @@ int allowed_cpus() {
   return CPU_COUNT(&mask);
 }
 
-constexpr const char* kUnifiedMount = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+constexpr const char* kUnifiedMount =
+    "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
 
 TEST(UsableCpus, IsThatOfTheAffinityMask) {
   cpu_set_t before;
@@ -131,7 +132,8 @@ TEST(ReadyTasks, SeesThreadsThatRun) {
   EXPECT_GE(ready.count(), 1);  // this one
   std::atomic<bool> over{false};
   std::thread busy([&] {
-    while (!over) {}
+    while (!over) {
+    }
   });
   bool seen = false;
   const auto begin = std::chrono::steady_clock::now();

@@ -53,12 +53,10 @@ using KvCache = Cache<Field<Key, KvHead, HeadDim>, Field<Key, KvHead, HeadDim>>;
 GraphRecord small_graph(int layers) { return *test::small_model({.layers = layers}).graph; }
 
 TEST(FoldSteps, EqualLayersAreOneLayer) {
-  EXPECT_EQ(names(fold(small_graph(5))),
-            (Names{"×1 x", "×5 blk.0-4.query", "×5 blk.0-4.append", "×5 blk.0-4.attention", "×5 blk.0-4.out",
-                   "×1 last_rows", "×1 logits"}));
-  EXPECT_EQ(names(fold(small_graph(1))),
-            (Names{"×1 x", "×1 blk.0.query", "×1 blk.0.append", "×1 blk.0.attention", "×1 blk.0.out", "×1 last_rows",
-                   "×1 logits"}));
+  EXPECT_EQ(names(fold(small_graph(5))), (Names{"×1 x", "×5 blk.0-4.query", "×5 blk.0-4.append", "×5 blk.0-4.attention",
+                                                "×5 blk.0-4.out", "×1 last_rows", "×1 logits"}));
+  EXPECT_EQ(names(fold(small_graph(1))), (Names{"×1 x", "×1 blk.0.query", "×1 blk.0.append", "×1 blk.0.attention",
+                                                "×1 blk.0.out", "×1 last_rows", "×1 logits"}));
 }
 
 // Layers whose weights have another format, as the first ones and every third have in mixtures.

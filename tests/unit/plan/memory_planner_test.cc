@@ -66,9 +66,7 @@ TEST(MemoryPlanner, TheCheckFindsFaults) {
   const std::vector<LiveValue> values = {{64, 0, 1}, {64, 1, 1}};
   EXPECT_EQ(error_of([&] { check_memory_plan(values, {{0, 0}, 128}); }), "memory plan: value 1 overlaps value 0");
   EXPECT_EQ(error_of([&] { check_memory_plan(values, {{0, 32}, 128}); }), "memory plan: value 1 is not aligned");
-  EXPECT_EQ(error_of([&] {
-              check_memory_plan(values, {{0, 64}, 100});
-            }),
+  EXPECT_EQ(error_of([&] { check_memory_plan(values, {{0, 64}, 100}); }),
             "memory plan: value 1 lies outside the block");
 }
 

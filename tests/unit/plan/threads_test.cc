@@ -136,10 +136,12 @@ TEST(Threads, ACheckpointItsModelAndItsTokenizer) {
 
 TEST(Threads, AChatTemplate) {
   const ChatTemplate chat(
-      "{%- set names = {'user': 'U', 'assistant': 'A'} -%}{% macro turn(m) %}{{ names[m.role] }}: {{ m.content | trim }}\n"
+      "{%- set names = {'user': 'U', 'assistant': 'A'} -%}{% macro turn(m) %}{{ names[m.role] }}: {{ m.content | trim "
+      "}}\n"
       "{% endmacro %}{% for m in messages %}{{ turn(m) }}{% endfor %}{{ strftime_now('%Y') | length }}",
       "a test");
-  const std::string messages = R"([{"role": "user", "content": " hello "}, {"role": "assistant", "content": "good day"}])";
+  const std::string messages =
+      R"([{"role": "user", "content": " hello "}, {"role": "assistant", "content": "good day"}])";
   const std::string want = "U: hello\nA: good day\n4";
   in_threads([&](int) {
     for (int i = 0; i < 20; ++i) EXPECT_EQ(chat.render(messages), want);

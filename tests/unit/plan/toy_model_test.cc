@@ -1,5 +1,5 @@
-// The second architecture of the documentation (examples/toy.h), from a file through the engine, against a separate, plain
-// implementation in double: layer norms, ALiBi, a sliding window, grouped heads.
+// The second architecture of the documentation (examples/toy.h), from a file through the engine, against a separate,
+// plain implementation in double: layer norms, ALiBi, a sliding window, grouped heads.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -136,13 +136,15 @@ void check(const Device& device, int32_t batch) {
   const Toy toy;
   const test::TempFile path(toy.file());
   const auto file = Checkpoint::open(path.path());
-  Engine engine(load_model(file), device, {.precision = Precision::exact, .context = 32, .batch = batch, .page_size = 4});
+  Engine engine(load_model(file), device,
+                {.precision = Precision::exact, .context = 32, .batch = batch, .page_size = 4});
   const int32_t sequence = engine.cache().open();
   std::vector<int32_t> tokens;
   for (int i = 0; i < 13; ++i) tokens.push_back(i * i % kVocab);
   const auto compare = [&](std::span<const float> got) {
     const Row want = toy.reference(tokens);
-    for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(got[i], want[i], 2e-5) << tokens.size() << " tokens, logit " << i;
+    for (size_t i = 0; i < want.size(); ++i)
+      EXPECT_NEAR(got[i], want[i], 2e-5) << tokens.size() << " tokens, logit " << i;
   };
   compare(engine.prefill(sequence, tokens));
   for (const int32_t token : {4, 9, 1}) {

@@ -3,6 +3,7 @@
 
 #include <random>
 
+#include "core/utf8.h"
 #include "runtime/text/tokenizer/added_tokens.h"
 #include "runtime/text/tokenizer/bpe_model.h"
 #include "runtime/text/tokenizer/bpe_tokenizer.h"
@@ -11,7 +12,6 @@
 #include "runtime/text/tokenizer/pre_tokenizer.h"
 #include "runtime/text/tokenizer/regex.h"
 #include "runtime/text/tokenizer/unicode.h"
-#include "core/utf8.h"
 #include "tests/errors.h"
 
 namespace weft::test {
@@ -39,7 +39,7 @@ TEST(Utf8, CharactersAndReplacement) {
 
 TEST(Regex, Matches) {
   EXPECT_EQ(matches("a+", "baaca"), "[aa][a]");
-  EXPECT_EQ(matches("x*", "axb"), "[][x][]");   // not empty directly after a match
+  EXPECT_EQ(matches("x*", "axb"), "[][x][]");  // not empty directly after a match
   EXPECT_EQ(matches("é?", "éé"), "[é][é]");
   EXPECT_EQ(matches("^a$", "a\nb\na"), "[a][a]");  // lines
   EXPECT_EQ(matches("[^a]", "a\n"), "[\n]");
@@ -157,7 +157,8 @@ TEST(Normalizer, GrowthHasALimit) {
   EXPECT_EQ(apply_all({replace(Regex(R"(\s+)"), "$1"), prepend("_")}, "a \n b"), "_a$1b");
 }
 
-std::string fragments_of(const AddedTokens& added, std::string_view text, bool special = true, bool normalized = false) {
+std::string fragments_of(const AddedTokens& added, std::string_view text, bool special = true,
+                         bool normalized = false) {
   std::string out;
   for (const TextFragment& f : added.split(text, normalized, special)) {
     out += "[" + std::string(f.text) + (f.id >= 0 ? "=" + std::to_string(f.id) : "") + "]";
@@ -197,7 +198,8 @@ TextIndex index_of(const std::vector<std::string>& tokens) {
   return ids;
 }
 
-BpeModel model(const std::vector<std::string>& tokens, const std::vector<std::string>& merges, BpeOptions options = {}) {
+BpeModel model(const std::vector<std::string>& tokens, const std::vector<std::string>& merges,
+               BpeOptions options = {}) {
   const TextIndex ids = index_of(tokens);
   std::vector<BpeModel::Merge> rules;
   for (const std::string& merge : merges) add_merge(merge, ids, rules);

@@ -184,7 +184,8 @@ TEST(ChatTemplate, HostileTemplatesEnd) {
       {"{% set ns = namespace(a=[1], b=[1]) %}{% for i in range(60) %}{% set ns.a = [ns.a, ns.a] %}"
        "{% set ns.b = [ns.b, ns.b] %}{% endfor %}{{ ns.a == ns.b }}",
        steps},
-      {"{% set ns = namespace(a=(1,)) %}{% for i in range(60) %}{% set ns.a = (ns.a, ns.a) %}{% endfor %}{{ {ns.a: 1} }}",
+      {"{% set ns = namespace(a=(1,)) %}{% for i in range(60) %}{% set ns.a = (ns.a, ns.a) %}{% endfor %}{{ {ns.a: 1} "
+       "}}",
        "a tuple cannot be a key"},
       {"{{ range(10) | map('center', 99999999) | map('length') | list }}{{ 'x'.center(999999999999) }}", memory},
       {"{{ '%999999999d' % 1 }}", "out of range"},
@@ -195,13 +196,29 @@ TEST(ChatTemplate, HostileTemplatesEnd) {
       {"{{ " + std::string(5000, '[') + " }}", "expected ']'"},
       {"{{ " + std::string(5000, '[') + std::string(5000, ']') + " }}", "levels of nesting"},
       {"{{ " + std::string(5000, '-') + "1 }}", "levels of nesting"},
-      {"{{ 1" + [] { std::string all; for (int i = 0; i < 5000; ++i) all += "+1"; return all; }() + " }}",
+      {"{{ 1" +
+           [] {
+             std::string all;
+             for (int i = 0; i < 5000; ++i) all += "+1";
+             return all;
+           }() +
+           " }}",
        "levels of nesting"},
-      {"{{ 1" + [] { std::string all; for (int i = 0; i < 5000; ++i) all += "|abs"; return all; }() + " }}",
+      {"{{ 1" +
+           [] {
+             std::string all;
+             for (int i = 0; i < 5000; ++i) all += "|abs";
+             return all;
+           }() +
+           " }}",
        "levels of nesting"},
-      {[] { std::string all; for (int i = 0; i < 5000; ++i) all += "{% if 1 %}"; return all; }(), "levels of nesting"},
-      {"{% set ns = namespace() %}{% set ns.ns = ns %}{% macro m() %}{% endmacro %}{% set ns.m = m %}{{ ns }}",
-       deep},
+      {[] {
+         std::string all;
+         for (int i = 0; i < 5000; ++i) all += "{% if 1 %}";
+         return all;
+       }(),
+       "levels of nesting"},
+      {"{% set ns = namespace() %}{% set ns.ns = ns %}{% macro m() %}{% endmacro %}{% set ns.m = m %}{{ ns }}", deep},
   };
   for (const auto& [source, message] : cases) {
     const std::string got = rendered(source, "[]");
@@ -223,10 +240,12 @@ TEST(ChatTemplate, WhereATurnEnds) {
   };
   EXPECT_EQ(end("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"),
             "<|im_end|>\n<|im_start|>user\n");
-  EXPECT_EQ(end("{% for m in messages %}{{ m.role | capitalize }}: {{ m.content | trim }}\n\n{% endfor %}"), "\n\nUser:");
+  EXPECT_EQ(end("{% for m in messages %}{{ m.role | capitalize }}: {{ m.content | trim }}\n\n{% endfor %}"),
+            "\n\nUser:");
   EXPECT_EQ(end("{% for m in messages %}{{ m.content }}\n{% endfor %}"), "\n");
   EXPECT_EQ(end("{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% else %}"
-                " {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"), "</s>[INST]");
+                " {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"),
+            "</s>[INST]");
   EXPECT_EQ(end("{% for m in messages %}{{ m.content }} {% endfor %}"), "");  // any blank would end it
   EXPECT_EQ(end("{% for m in messages %}{{ m.content }}{% endfor %}"), "");
   EXPECT_EQ(end("{{ messages[-1].content }}"), "");
@@ -276,7 +295,8 @@ TEST(FindChatTemplate, InADirectory) {
   EXPECT_CONTAINS(test::error_of([&] { found(); }), "has no chat template");
   write(folder / "tokenizer_config.json", R"({"chat_template": "from the config", "bos_token": "<s>"})");
   EXPECT_EQ(found(), "from the config");
-  write(folder / "tokenizer_config.json", R"({"chat_template": [{"name": "default", "template": "d"}, {"name": "rag", "template": "r"}]})");
+  write(folder / "tokenizer_config.json",
+        R"({"chat_template": [{"name": "default", "template": "d"}, {"name": "rag", "template": "r"}]})");
   EXPECT_EQ(found(), "d");
   EXPECT_EQ(found("rag"), "r");
   write(folder / "chat_template.json", R"({"chat_template": "from the json"})");

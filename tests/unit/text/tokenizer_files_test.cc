@@ -86,14 +86,16 @@ TEST(TokenizerJson, NamesWhatItDoesNotHave) {
     json[Json::json_pointer(path)] = value;
     return Folder().put("tokenizer.json", json).error();
   };
-  EXPECT_CONTAINS(error("/model/type", "Unigram"), "tokenizer.json: model.type: is 'Unigram', which this build does not");
+  EXPECT_CONTAINS(error("/model/type", "Unigram"),
+                  "tokenizer.json: model.type: is 'Unigram', which this build does not");
   EXPECT_CONTAINS(error("/normalizer", {{"type", "Nmt"}}), "normalizer.type: is 'Nmt'");
   EXPECT_CONTAINS(error("/normalizer", Json::parse(R"({"type": "Sequence", "normalizers": [{"type": "NFC"}, {}]})")),
                   "normalizer.normalizers[1].type: is absent");
   EXPECT_CONTAINS(error("/pre_tokenizer/type", "Whitespace"), "pre_tokenizer.type: is 'Whitespace'");
   EXPECT_CONTAINS(error("/pre_tokenizer/prepend_scheme", "last"), "pre_tokenizer.prepend_scheme: is 'last'");
   EXPECT_CONTAINS(error("/pre_tokenizer/add_prefix_space", false), "prepend_scheme: contradicts add_prefix_space");
-  EXPECT_CONTAINS(error("/pre_tokenizer/replacement", "ab"), "pre_tokenizer.replacement: is 'ab', wanted one character");
+  EXPECT_CONTAINS(error("/pre_tokenizer/replacement", "ab"),
+                  "pre_tokenizer.replacement: is 'ab', wanted one character");
   EXPECT_CONTAINS(error("/pre_tokenizer", Json::parse(R"({"type": "Split", "pattern": {"Regex": "[a&&b]"},
       "behavior": "Isolated", "invert": false})")),
                   "pre_tokenizer.pattern.Regex: pattern '[a&&b]': an intersection");
@@ -146,13 +148,16 @@ TEST(TokenizerJson, AddedTokensHaveTheIdsOfHuggingFace) {
   EXPECT_EQ(known->vocab_size(), 9u);
   EXPECT_EQ(known->decode(Ids{6, 8}), "ab<x>");
   ASSERT_EQ(known->warnings().size(), 1u);
-  EXPECT_CONTAINS(known->warnings()[0], "tokenizer.json: added_tokens[2]: 'ab' has id 6, as Hugging Face's library "
-                                        "numbers tokens, and not 8; so for 1 more");
+  EXPECT_CONTAINS(known->warnings()[0],
+                  "tokenizer.json: added_tokens[2]: 'ab' has id 6, as Hugging Face's library "
+                  "numbers tokens, and not 8; so for 1 more");
   // The order of the file, holes, ids that others have, the same text twice.
-  EXPECT_EQ(load(R"([{"id": 9, "content": "<y>"}, {"id": 8, "content": "<x>"}])")->encode("<x><y>", false), (Ids{9, 8}));
+  EXPECT_EQ(load(R"([{"id": 9, "content": "<y>"}, {"id": 8, "content": "<x>"}])")->encode("<x><y>", false),
+            (Ids{9, 8}));
   EXPECT_EQ(load(R"([{"id": 700000, "content": "<x>"}])")->encode("<x>", false), (Ids{8}));
   EXPECT_EQ(load(R"([{"id": 4, "content": "<x>"}])")->encode("a<x>", false), (Ids{3, 4, 8}));
-  EXPECT_EQ(load(R"([{"id": 8, "content": "<x>"}, {"id": 8, "content": "<y>"}])")->encode("<x><y>", false), (Ids{8, 9}));
+  EXPECT_EQ(load(R"([{"id": 8, "content": "<x>"}, {"id": 8, "content": "<y>"}])")->encode("<x><y>", false),
+            (Ids{8, 9}));
   const auto twice = load(R"([{"id": 8, "content": "<x>"}, {"id": 9, "content": "<x>", "special": true},
                               {"id": 10, "content": ""}, {"id": 10, "content": "<y>"}])");
   EXPECT_EQ(twice->encode("<x><y>", false, true), (Ids{8, 9}));
@@ -213,7 +218,8 @@ TEST(TokenizerConfig, TokensBesideTheTokenizer) {
   };
   EXPECT_CONTAINS(error("tokenizer_config.json", R"({"eos_token": "<x>"})"),
                   "tokenizer_config.json: eos_token: is '<x>', which is not a token");
-  EXPECT_CONTAINS(error("tokenizer_config.json", R"({"eos_token": 3})"), "tokenizer_config.json: eos_token: is not a string");
+  EXPECT_CONTAINS(error("tokenizer_config.json", R"({"eos_token": 3})"),
+                  "tokenizer_config.json: eos_token: is not a string");
   EXPECT_CONTAINS(error("tokenizer_config.json", R"({"added_tokens_decoder": {"x": {"content": "x"}}})"),
                   "added_tokens_decoder['x']: is not a token id");
   EXPECT_CONTAINS(error("generation_config.json", R"({"eos_token_id": 8})"), "names token 8, but there are 8 tokens");
@@ -223,8 +229,7 @@ TEST(TokenizerConfig, TokensBesideTheTokenizer) {
                   "config.json: eos_token_id: is 2.5, not a whole number");
   EXPECT_CONTAINS(error("config.json", R"({"eos_token_id": 1e30})"),
                   "config.json: eos_token_id: is 1e+30, wanted 0 to");
-  EXPECT_CONTAINS(error("config.json", R"({"bos_token_id": -1.0})"),
-                  "config.json: bos_token_id: is -1.0, wanted 0 to");
+  EXPECT_CONTAINS(error("config.json", R"({"bos_token_id": -1.0})"), "config.json: bos_token_id: is -1.0, wanted 0 to");
 }
 
 // A clone without Git LFS has pointers for files.
@@ -281,8 +286,9 @@ TEST(VocabJson, ClassChoosesThePattern) {
   EXPECT_EQ(load_tokenizer(folder.path(), {.pre_tokenizer = "qwen2"})->encode("11", false), (Ids{1, 1}));
   EXPECT_TRUE(load_tokenizer(folder.path(), {.pre_tokenizer = "qwen2"})->warnings().empty());
   folder.put("tokenizer_config.json", Json{{"tokenizer_class", "XTokenizer"}});
-  EXPECT_CONTAINS(folder.error(), "tokenizer_class: is 'XTokenizer'; for vocab.json and merges.txt this build knows "
-                                  "Qwen2Tokenizer and GPT2Tokenizer (--pre-tokenizer NAME says how text is cut)");
+  EXPECT_CONTAINS(folder.error(),
+                  "tokenizer_class: is 'XTokenizer'; for vocab.json and merges.txt this build knows "
+                  "Qwen2Tokenizer and GPT2Tokenizer (--pre-tokenizer NAME says how text is cut)");
   EXPECT_EQ(load_tokenizer(folder.path(), {.pre_tokenizer = "gpt-2"})->encode("11", false), (Ids{2}));
   folder.put("tokenizer_config.json", Json{{"tokenizer_class", "GPT2Tokenizer"}});
   EXPECT_EQ(folder.load()->encode("11e\u0301", false), (Ids{2, 3}));  // no tokens for the accent's bytes
@@ -312,18 +318,21 @@ std::string varint(uint64_t value) {
   for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
   return out + static_cast<char>(value);
 }
-std::string number_field(int field, uint64_t value) { return varint(static_cast<uint64_t>(field) << 3) + varint(value); }
+std::string number_field(int field, uint64_t value) {
+  return varint(static_cast<uint64_t>(field) << 3) + varint(value);
+}
 std::string bytes_field(int field, const std::string& value) {
   return varint(static_cast<uint64_t>(field) << 3 | 2) + varint(value.size()) + value;
 }
 std::string piece(const std::string& text, float score, int type = 1) {
-  return bytes_field(1, bytes_field(1, text) + varint(2 << 3 | 5) + pod(score) + number_field(3, static_cast<uint64_t>(type)));
+  return bytes_field(
+      1, bytes_field(1, text) + varint(2 << 3 | 5) + pod(score) + number_field(3, static_cast<uint64_t>(type)));
 }
 std::string spec(const std::string& trainer = "", const std::string& normalizer = "") {
   return bytes_field(2, number_field(3, 2) + trainer) + bytes_field(3, number_field(4, 0) + normalizer);
 }
-const std::string kPieces = piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3) + piece("▁", -3) + piece("a", -4) +
-                            piece("▁a", -1);
+const std::string kPieces =
+    piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3) + piece("▁", -3) + piece("a", -4) + piece("▁a", -1);
 
 TEST(SentencePiece, SmallModel) {
   Folder folder;
@@ -333,10 +342,12 @@ TEST(SentencePiece, SmallModel) {
   EXPECT_EQ(tokenizer->eos(), 2);
   EXPECT_EQ(tokenizer->encode("a a z", true), (Ids{1, 5, 5, 3, 0}));
   EXPECT_EQ(tokenizer->decode(Ids{1, 5, 5}), "a a");
-  EXPECT_EQ(Folder().put("tokenizer.model", kPieces + spec("", number_field(3, 0))).load()->encode("a", false), (Ids{4}));
+  EXPECT_EQ(Folder().put("tokenizer.model", kPieces + spec("", number_field(3, 0))).load()->encode("a", false),
+            (Ids{4}));
   folder.put("tokenizer_config.json", Json{{"add_bos_token", false}, {"add_eos_token", true}});
   EXPECT_EQ(folder.load()->encode("a", true), (Ids{5, 2}));
-  folder.put("tokenizer_config.json", Json::parse(R"({"added_tokens_decoder": {"7": {"content": "<x>", "special": true}}})"));
+  folder.put("tokenizer_config.json",
+             Json::parse(R"({"added_tokens_decoder": {"7": {"content": "<x>", "special": true}}})"));
   EXPECT_EQ(folder.load()->encode("a<x>", false, true), (Ids{5, 7}));
   EXPECT_EQ(folder.load()->decode(Ids{5, 7, 6}), "a");  // the hole before it
   const auto error = [&](const char* added) {
@@ -479,13 +490,16 @@ TEST(GgufBpe, AnAbsentFamilyIsAGuessThatIsSaid) {
     const TempFile file(writer.add("tokenizer.ggml.merges", GgufType::array, array({"a b"})).bytes());
     return load_tokenizer(std::filesystem::path(file.path()), {.pre_tokenizer = wanted});
   };
-  for (const auto& guessed : {load_as("", ""), [&] {
-         GgufWriter writer = byte_level("");
-         return load(writer.string("tokenizer.ggml.pre", "").add("tokenizer.ggml.merges", GgufType::array, array({"a b"})));
-       }()}) {
+  for (const auto& guessed :
+       {load_as("", ""), [&] {
+          GgufWriter writer = byte_level("");
+          return load(
+              writer.string("tokenizer.ggml.pre", "").add("tokenizer.ggml.merges", GgufType::array, array({"a b"})));
+        }()}) {
     ASSERT_EQ(guessed->warnings().size(), 1u);
-    EXPECT_CONTAINS(guessed->warnings()[0], "key 'tokenizer.ggml.pre': is absent, so how text is cut into words is a "
-                                            "guess; --pre-tokenizer NAME says how (default, gpt-2, llama-bpe,");
+    EXPECT_CONTAINS(guessed->warnings()[0],
+                    "key 'tokenizer.ggml.pre': is absent, so how text is cut into words is a "
+                    "guess; --pre-tokenizer NAME says how (default, gpt-2, llama-bpe,");
   }
   for (const char* said : {"default", "gpt-2", "qwen2"}) EXPECT_TRUE(load_as(said, "")->warnings().empty()) << said;
   // What is wanted counts, whatever the file says: known, unknown or nothing.
@@ -515,7 +529,8 @@ TEST(LoadTokenizer, APreTokenizerThatHasNoEffectIsSaid) {
   };
   EXPECT_CONTAINS(warning(gguf.path()), "is SentencePiece's, which cuts no words: --pre-tokenizer has no effect");
   Folder json, model;
-  EXPECT_CONTAINS(warning(json.put("tokenizer.json", letters()).path()), "says itself how text is cut: --pre-tokenizer has");
+  EXPECT_CONTAINS(warning(json.put("tokenizer.json", letters()).path()),
+                  "says itself how text is cut: --pre-tokenizer has");
   EXPECT_CONTAINS(warning(model.put("tokenizer.model", kPieces + spec()).path()), "is SentencePiece's");
   EXPECT_CONTAINS(error_of([&] { load_tokenizer(json.path(), {.pre_tokenizer = "nosuch"}); }), "is 'nosuch'");
 }
@@ -555,7 +570,8 @@ TEST(GgufBpe, NamesWhatIsWrong) {
     writer.add("tokenizer.ggml.merges", GgufType::array, merges);
     return error_of([&] { load(writer); });
   };
-  EXPECT_CONTAINS(error(array({"a b", "b a"})), "key 'tokenizer.ggml.merges': element 1, 'b a': there is no token 'ba'");
+  EXPECT_CONTAINS(error(array({"a b", "b a"})),
+                  "key 'tokenizer.ggml.merges': element 1, 'b a': there is no token 'ba'");
   EXPECT_CONTAINS(error(array({"ab"})), "element 0, 'ab': 'ab' is not two tokens with a space between them");
   EXPECT_CONTAINS(error_of([] { load(byte_level("gpt-2")); }), "key 'tokenizer.ggml.merges': is absent");
 }

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "runtime/text/tokenizer/special_text.h"
 #include "core/utf8.h"
+#include "runtime/text/tokenizer/special_text.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"
 #include "tests/stream_text.h"
@@ -98,8 +98,7 @@ TEST(Spm, BytesForUnknownCharacters) {
   EXPECT_EQ(tokenizer->encode("\xC3\xA9", false), (Ids{kSpace, byte_id(0xC3), byte_id(0xA9)}));
   EXPECT_EQ(tokenizer->encode(std::string_view("\0", 1), false), (Ids{kSpace, byte_id(0)}));
   // Not UTF-8: every byte survives.
-  EXPECT_EQ(tokenizer->encode("\xFF\xE2\x80", false),
-            (Ids{kSpace, byte_id(0xFF), byte_id(0xE2), byte_id(0x80)}));
+  EXPECT_EQ(tokenizer->encode("\xFF\xE2\x80", false), (Ids{kSpace, byte_id(0xFF), byte_id(0xE2), byte_id(0x80)}));
   // A byte that promises more than follows leaves what follows alone.
   EXPECT_EQ(tokenizer->encode("\xF0 z", false), (Ids{kSpace, byte_id(0xF0), kSpace, byte_id('z')}));
   EXPECT_EQ(tokenizer->decode(tokenizer->encode("\xC3\xA9", true)), "\xC3\xA9");
@@ -141,10 +140,28 @@ Ids ends(const Tokenizer& tokenizer) {
 
 // The texts that are known to end a turn do so whatever the file calls them, and are not text.
 TEST(Spm, KnownEndsOfATurnOfEveryType) {
-  for (const char* text :
-       {"<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<end_of_turn>", "<|end|>",
-        "<|return|>", "<|call|>", "<|eot|>", "<|EOT|>", "<EOT>", "▁<EOT>", "[EOT]", "[EOS]", "<eos>", "<turn|>",
-        "<|end_of_turn|>", "[|endofturn|]", "<|END_OF_TURN_TOKEN|>", "<|end_of_sentence|>", "<｜end▁of▁sentence｜>"}) {
+  for (const char* text : {"<|im_end|>",
+                           "<|eot_id|>",
+                           "<|eom_id|>",
+                           "<|end_of_text|>",
+                           "<|endoftext|>",
+                           "<end_of_turn>",
+                           "<|end|>",
+                           "<|return|>",
+                           "<|call|>",
+                           "<|eot|>",
+                           "<|EOT|>",
+                           "<EOT>",
+                           "▁<EOT>",
+                           "[EOT]",
+                           "[EOS]",
+                           "<eos>",
+                           "<turn|>",
+                           "<|end_of_turn|>",
+                           "[|endofturn|]",
+                           "<|END_OF_TURN_TOKEN|>",
+                           "<|end_of_sentence|>",
+                           "<｜end▁of▁sentence｜>"}) {
     for (const int type : {1, 3, 4, 5, 0}) {  // normal, control, user-defined, unused, not said
       const auto tokenizer = load(letters_and({{text, -5, type}}));
       EXPECT_EQ(ends(*tokenizer), (Ids{2, kMore})) << text << type;
@@ -160,7 +177,8 @@ TEST(Spm, KnownEndsOfATurnOfEveryType) {
 }
 
 TEST(Spm, WhatEndsNoTurn) {
-  for (const char* text : {"<|im_start|>", "<end>", "<|end", "end", "<|user|>", "<|eot_id|> ", "<|end_of_role|>", "s>"}) {
+  for (const char* text :
+       {"<|im_start|>", "<end>", "<|end", "end", "<|user|>", "<|eot_id|> ", "<|end_of_role|>", "s>"}) {
     for (const int type : {1, 3, 4}) {
       EXPECT_EQ(ends(*load(letters_and({{text, -5, type}}))), (Ids{2})) << text << type;
     }
@@ -313,11 +331,10 @@ TEST(LoadTokenizer, BadMetadata) {
                         .add("tokenizer.ggml.tokens", GgufType::array, array(std::vector<std::string>{}));
                   }),
                   "is empty");
-  EXPECT_CONTAINS(
-      message([&](GgufWriter& w) {
-        w.string("tokenizer.ggml.model", "llama").add("tokenizer.ggml.tokens", GgufType::array, tokens);
-      }),
-      "key 'tokenizer.ggml.scores': is absent");
+  EXPECT_CONTAINS(message([&](GgufWriter& w) {
+                    w.string("tokenizer.ggml.model", "llama").add("tokenizer.ggml.tokens", GgufType::array, tokens);
+                  }),
+                  "key 'tokenizer.ggml.scores': is absent");
   EXPECT_CONTAINS(message([&](GgufWriter& w) {
                     w.string("tokenizer.ggml.model", "llama")
                         .add("tokenizer.ggml.tokens", GgufType::array, array({"a", "\xC3"}))
@@ -351,8 +368,7 @@ TEST(LoadTokenizer, BadMetadata) {
                   "is of type string");
   EXPECT_CONTAINS(message([&](GgufWriter& w) { base(w).flag("tokenizer.ggml.add_bos_token", true); }),
                   "is true, but the file names no such token");
-  EXPECT_EQ(message([&](GgufWriter& w) { base(w).u32("tokenizer.ggml.bos_token_id", UINT32_MAX); }),
-            "(no error)");
+  EXPECT_EQ(message([&](GgufWriter& w) { base(w).u32("tokenizer.ggml.bos_token_id", UINT32_MAX); }), "(no error)");
 }
 
 TEST(Spm, StoriesExpectedText) {

@@ -76,8 +76,7 @@ TEST_F(Comparing, WhatIsNotFiniteMustBeTheSame) {
   const TracedValue value = value_of("x", {"embed"}, {3});
   const Recording recording = recorded("x", {3}, {kNan, kInfinity, 1});
   EXPECT_FALSE(compare(recording, value, {kNan, kInfinity, 1}).differs());
-  for (const Floats& other :
-       {Floats{0, kInfinity, 1}, {kNan, -kInfinity, 1}, {kNan, 7, 1}, {kNan, kInfinity, kNan}}) {
+  for (const Floats& other : {Floats{0, kInfinity, 1}, {kNan, -kInfinity, 1}, {kNan, 7, 1}, {kNan, kInfinity, kNan}}) {
     const ComparedValue compared = compare(recording, value, other);
     EXPECT_EQ(compared.beyond, 1);
     EXPECT_TRUE(std::isinf(compared.largest.relative));
@@ -103,8 +102,7 @@ TEST_F(Comparing, OrdersOfAxesAreThoseOfTheRecordingOrItsMap) {
   const TracedValue value = value_of("q", {"pos", "head", "element"}, {2, 3, 1});
   const Floats here = {0, 1, 2, 10, 11, 12}, there = {0, 10, 1, 11, 2, 12};  // head x pos x element
   EXPECT_TRUE(compare(recorded("q", {3, 2, 1}, there, {}), value, here).differs());
-  EXPECT_FALSE(
-      compare(recorded("q", {3, 2, 1}, there, {{"axes:q", "head x pos x element"}}), value, here).differs());
+  EXPECT_FALSE(compare(recorded("q", {3, 2, 1}, there, {{"axes:q", "head x pos x element"}}), value, here).differs());
   const TraceMap map =
       TraceMap::parse(R"({"values": {"q": {"from": "query", "order": ["head", "pos", "element"]}}})", "map");
   EXPECT_FALSE(compare(recorded("query", {3, 2}, there), value, here, &map).differs());  // ones need no mention
@@ -127,8 +125,8 @@ TEST_F(Comparing, RotaryPairsAreReordered) {
   EXPECT_FALSE(
       compare(recorded("q", {1, 6}, halves, {{"pairs:q", "element half_split 4"}}), value, interleaved).differs());
   value.order.pairs = RopePairs::half_split;
-  EXPECT_FALSE(compare(recorded("q", {1, 6}, interleaved, {{"pairs:q", "element interleaved 4"}}), value, halves)
-                   .differs());
+  EXPECT_FALSE(
+      compare(recorded("q", {1, 6}, interleaved, {{"pairs:q", "element interleaved 4"}}), value, halves).differs());
   value.rotary = -1;
   EXPECT_CONTAINS(compare(recorded("q", {1, 6}, halves), value, halves, &map).reason, "has no rotary axis");
 }
@@ -143,8 +141,7 @@ TEST_F(Comparing, WhatCannotBeComparedSaysWhy) {
   EXPECT_FALSE(comparison.values()[0].differs());
   const auto compare_nothing = [&] { compare(recorded("y", {4}, elements), value, elements); };
   EXPECT_CONTAINS(test::error_of(compare_nothing), "has none of the values of this model");
-  const ComparedValue other_axes =
-      compare(recorded("x", {4}, elements, {{"axes:x", "pos x head"}}), value, elements);
+  const ComparedValue other_axes = compare(recorded("x", {4}, elements, {{"axes:x", "pos x head"}}), value, elements);
   EXPECT_EQ(other_axes.state, State::misfit);
   EXPECT_TRUE(other_axes.differs());
   EXPECT_CONTAINS(other_axes.reason, "recorded over 'pos x head'");

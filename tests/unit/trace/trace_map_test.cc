@@ -12,9 +12,7 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-TraceMap map_of(const std::string& values) {
-  return TraceMap::parse(R"({"values": {)" + values + "}}", "map.json");
-}
+TraceMap map_of(const std::string& values) { return TraceMap::parse(R"({"values": {)" + values + "}}", "map.json"); }
 
 Names found(const TraceMap& map, std::string_view value) {
   const auto mapped = map.find(value);
@@ -26,15 +24,14 @@ std::string error_in(const std::string& text) {
 }
 
 TEST(TraceMap, WildcardsStandForWhatTheyFound) {
-  const TraceMap map =
-      map_of(R"("blk.{}.q": "layers.{}.query", "*.in.{}": "{}_of_*", "x": ["a", "b"], "out": null)");
+  const TraceMap map = map_of(R"("blk.{}.q": "layers.{}.query", "*.in.{}": "{}_of_*", "x": ["a", "b"], "out": null)");
   EXPECT_EQ(found(map, "blk.12.q"), (Names{"layers.12.query"}));
   EXPECT_EQ(found(map, "blk.12.k"), (Names{"(nothing)"}));
-  EXPECT_EQ(found(map, "blk..q"), (Names{"(nothing)"}));     // {} is a number
+  EXPECT_EQ(found(map, "blk..q"), (Names{"(nothing)"}));  // {} is a number
   EXPECT_EQ(found(map, "blk.1x.q"), (Names{"(nothing)"}));
   EXPECT_EQ(found(map, "blk.1.q2"), (Names{"(nothing)"}));
-  EXPECT_EQ(found(map, "a.b.in.7"), (Names{"a.b_of_7"}));    // in the order in which they occur
-  EXPECT_EQ(found(map, ".in.7"), (Names{"_of_7"}));          // * may be empty
+  EXPECT_EQ(found(map, "a.b.in.7"), (Names{"a.b_of_7"}));  // in the order in which they occur
+  EXPECT_EQ(found(map, ".in.7"), (Names{"_of_7"}));        // * may be empty
   EXPECT_EQ(found(map, "x"), (Names{"a", "b"}));
   EXPECT_EQ(found(map, "out"), Names{});
   EXPECT_EQ(found(map, ""), (Names{"(nothing)"}));
@@ -42,8 +39,7 @@ TEST(TraceMap, WildcardsStandForWhatTheyFound) {
 }
 
 TEST(TraceMap, TheMostLiteralPatternHolds) {
-  const TraceMap map =
-      map_of(R"("*": "any", "blk.*": "block", "blk.{}.ffn_out": "layer", "blk.0.ffn_out": "first")");
+  const TraceMap map = map_of(R"("*": "any", "blk.*": "block", "blk.{}.ffn_out": "layer", "blk.0.ffn_out": "first")");
   EXPECT_EQ(found(map, "blk.0.ffn_out"), Names{"first"});
   EXPECT_EQ(found(map, "blk.1.ffn_out"), Names{"layer"});
   EXPECT_EQ(found(map, "blk.1.q"), Names{"block"});
@@ -51,8 +47,7 @@ TEST(TraceMap, TheMostLiteralPatternHolds) {
 }
 
 TEST(TraceMap, OrderAndPairs) {
-  const auto mapped =
-      map_of(R"("q": {"from": "query", "order": ["head", "pos"], "pairs": "interleaved"})").find("q");
+  const auto mapped = map_of(R"("q": {"from": "query", "order": ["head", "pos"], "pairs": "interleaved"})").find("q");
   ASSERT_TRUE(mapped);
   EXPECT_EQ(mapped->from, Names{"query"});
   EXPECT_EQ(mapped->order, (Names{"head", "pos"}));
