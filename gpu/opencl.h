@@ -25,7 +25,7 @@ void opencl_check(cl_int code, const char* what);
   X(CreateProgramWithSource) X(CreateProgramWithBinary) X(BuildProgram) X(GetProgramInfo)                      \
   X(GetProgramBuildInfo) X(ReleaseProgram) X(CreateKernel) X(ReleaseKernel) X(SetKernelArg)                    \
   X(EnqueueNDRangeKernel) X(EnqueueReadBuffer) X(EnqueueWriteBuffer) X(EnqueueCopyBuffer)                      \
-  X(EnqueueFillBuffer) X(Epilogue)
+  X(EnqueueFillBuffer) X(Finish)
 
 struct OpenClApi {
 #define WEFT_DECLARE(name) decltype(&::cl##name) name = nullptr;
