@@ -128,7 +128,7 @@ class OpenClDevice : public GpuDevice {
         std::make_unique<ProgramCache>(state_->context.get(), found.id, program_head(shape_), folder, options.optimize);
   }
 
-  ~OpenClDevice() override { cl().Epilogue(state_->queue.get()); }
+  ~OpenClDevice() override { cl().Finish(state_->queue.get()); }
 
   const GpuDeviceInfo& info() const override { return info_; }
 
@@ -169,7 +169,7 @@ class OpenClDevice : public GpuDevice {
         "clEnqueueReadBuffer");
   }
 
-  void finish() override { opencl_check(cl().Epilogue(queue()), "clFinish"); }
+  void finish() override { opencl_check(cl().Finish(queue()), "clFinish"); }
 
   std::vector<std::unique_ptr<GpuStep>> prepare_batch(std::span<const GpuStepRequest> requests, Precision) override {
     std::vector<StepPlan> plans;
