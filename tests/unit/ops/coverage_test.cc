@@ -1,5 +1,5 @@
-// The case tables are of use only while they reach everything: each storage format in each place that reads weights, and
-// the extreme shapes.
+// The case tables are of use only while they reach everything: each storage format in each place that reads
+// weights, and the extreme shapes.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -37,7 +37,8 @@ TEST(CaseTables, ContractEveryFormat) {
       const Operand& rhs = region.operands[static_cast<size_t>(contraction.rhs)];
       const ValueRecord& value = step_case.graph.values[rhs.value];
       (is_gathered(rhs) ? chosen : dense).insert(value.format);
-      if (value.kind == ValueKind::weight && !is_gathered(rhs) && rhs.view.back().axis != contraction.over.back()) {
+      if (value.kind == ValueKind::weight && !is_gathered(rhs) &&
+          rhs.view.back().axis != contraction.over.back()) {
         transposed.insert(value.format);
       }
       int64_t elements = 1;
@@ -84,7 +85,8 @@ TEST(ExtremeShapes, Vocabulary) {
     for (int64_t step = 0; step < kVocabulary + 97; step += 97) {
       const int64_t row = std::min(step, kVocabulary - 1);
       std::vector<float> w(kWidth);
-      decode_row(Format::q4_0, weight + static_cast<size_t>(row) * row_bytes(Format::q4_0, kWidth), kWidth, w.data());
+      decode_row(Format::q4_0, weight + static_cast<size_t>(row) * row_bytes(Format::q4_0, kWidth), kWidth,
+                 w.data());
       double want = 0, absolute = 0;
       for (size_t i = 0; i < w.size(); ++i) {
         const double a = precision == Precision::fast ? quantized[i] : static_cast<double>(activations[i]);

@@ -53,7 +53,8 @@ std::vector<std::vector<float>> kernel_sums(Kernel kernel, Format format, const 
   const size_t k = x.front().size();
   std::vector<const std::byte*> rows, left;
   for (size_t j = 0; j < outputs; ++j) rows.push_back(weights.data() + j * row_bytes(format, k));
-  std::vector<std::vector<std::byte>> quantized(x.size(), std::vector<std::byte>(rounded_bytes(static_cast<int64_t>(k))));
+  std::vector<std::vector<std::byte>> quantized(x.size(),
+                                                std::vector<std::byte>(rounded_bytes(static_cast<int64_t>(k))));
   std::vector<std::vector<float>> out(x.size(), std::vector<float>(outputs));
   std::vector<float*> to;
   for (size_t m = 0; m < x.size(); ++m) {
@@ -66,7 +67,8 @@ std::vector<std::vector<float>> kernel_sums(Kernel kernel, Format format, const 
   return out;
 }
 
-// Calls check(got, want, absolute) for each sum of each kernel on each target, with one to kDotRows left-hand rows.
+// Calls check(got, want, absolute) for each sum of each kernel on each target, with one to kDotRows left-hand
+// rows.
 template <class Check>
 void on_every_sum(Format format, const std::vector<std::byte>& weights, size_t outputs, const Activations& x,
                   const Check& check) {
@@ -74,7 +76,8 @@ void on_every_sum(Format format, const std::vector<std::byte>& weights, size_t o
   on_every_target([&] {
     for (size_t rows = 1; rows <= x.size(); ++rows) {
       for (const Kernel kernel : kKernels) {
-        const auto got = kernel_sums(kernel, format, weights, outputs, {x.begin(), x.begin() + static_cast<int64_t>(rows)});
+        const auto got =
+            kernel_sums(kernel, format, weights, outputs, {x.begin(), x.begin() + static_cast<int64_t>(rows)});
         for (size_t m = 0; m < rows; ++m) {
           for (size_t j = 0; j < outputs; ++j) check(got[m][j], want.sum[m][j], want.absolute[m][j]);
         }
@@ -104,10 +107,18 @@ void set_scales(Format format, float scale, std::vector<std::byte>& weights) {
         set(block + 80, scale);
         set(block + 82, scale / 2);
         break;
-      case Format::q3_k: set(block + 108, scale); break;
-      case Format::q6_k: set(block + 208, scale); break;
-      case Format::q8_k: std::memcpy(block, &scale, sizeof scale); break;
-      default: set(block, scale); break;
+      case Format::q3_k:
+        set(block + 108, scale);
+        break;
+      case Format::q6_k:
+        set(block + 208, scale);
+        break;
+      case Format::q8_k:
+        std::memcpy(block, &scale, sizeof scale);
+        break;
+      default:
+        set(block, scale);
+        break;
     }
   }
 }
@@ -156,15 +167,14 @@ TEST(Int8Kernels, SumsAreThoseOfAnyScales) {
       for (std::vector<float>& row : x) {
         for (float& v : row) v = static_cast<float>(random() % 20001) / 10000 - 1;
       }
-      on_every_sum(format, weights, kOutputs, x, [](float got, double want, double absolute) {
-        EXPECT_NEAR(got, want, 5e-7 * absolute);
-      });
+      on_every_sum(format, weights, kOutputs, x,
+                   [](float got, double want, double absolute) { EXPECT_NEAR(got, want, 5e-7 * absolute); });
     }
   }
 }
 
-// Bytes that are all alike, among them the largest and the smallest of each format, and activations of +-127 steps: no
-// sum of 16 bits may saturate.
+// Bytes that are all alike, among them the largest and the smallest of each format, and activations of +-127
+// steps: no sum of 16 bits may saturate.
 TEST(Int8Kernels, ExtremesDoNotSaturate) {
   constexpr size_t kDepth = 512;
   for (const Format format : kBlockFormats) {
@@ -176,9 +186,8 @@ TEST(Int8Kernels, ExtremesDoNotSaturate) {
       x[1].assign(kDepth, -127);
       for (size_t i = 0; i < kDepth; i += 2) x[2][i] = -127;
       for (size_t i = 0; i < kDepth; i += 3) x[3][i] = -127;
-      on_every_sum(format, weights, 1, x, [](float got, double want, double absolute) {
-        EXPECT_NEAR(got, want, 5e-7 * absolute);
-      });
+      on_every_sum(format, weights, 1, x,
+                   [](float got, double want, double absolute) { EXPECT_NEAR(got, want, 5e-7 * absolute); });
     }
   }
 }

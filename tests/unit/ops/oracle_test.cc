@@ -64,7 +64,8 @@ void check(const std::string& what, const X& x, const Matrix& want, double bound
     ASSERT_EQ(static_cast<int64_t>(got.values().size()), want.size()) << what << where;
     for (int64_t i = 0; i < want.size(); ++i) {
       const double allowed = 3e-6 * bound + 1e-5 * std::fabs(want.data()[i]);
-      ASSERT_NEAR(got.values()[static_cast<size_t>(i)], want.data()[i], allowed) << what << where << ", element " << i;
+      ASSERT_NEAR(got.values()[static_cast<size_t>(i)], want.data()[i], allowed)
+          << what << where << ", element " << i;
     }
   };
   on_every_target([&] { agree(Device::cpu(1), ", 1 thread"); });
@@ -103,7 +104,8 @@ TEST(Oracle, ProductsWithTransposedWeights) {
   for (const int64_t k : {1, 7, 64}) {
     const auto x = random<Pos, Embed>({5, k}, 5);
     const auto [w, decoded] = weight<Embed, Hidden>(Format::f16, {k, 33}, 6);
-    check("transposed " + std::to_string(k), contract<Embed>(x, w), rows_of(x, k) * decoded, static_cast<double>(k));
+    check("transposed " + std::to_string(k), contract<Embed>(x, w), rows_of(x, k) * decoded,
+          static_cast<double>(k));
   }
 }
 
