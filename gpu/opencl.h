@@ -18,17 +18,18 @@ std::string opencl_error_name(cl_int code);
 void opencl_check(cl_int code, const char* what);
 
 // The functions that Weft calls, resolved at run time: a program that never uses a GPU starts without a loader.
-#define WEFT_OPENCL_FUNCTIONS(X)                                                                                      \
-  X(GetPlatformIDs)                                                                                                   \
-  X(GetPlatformInfo)                                                                                                  \
-  X(GetDeviceIDs)                                                                                                     \
-  X(GetDeviceInfo)                                                                                                    \
-  X(CreateContext) X(ReleaseContext) X(CreateCommandQueue) X(ReleaseCommandQueue) X(CreateBuffer) X(ReleaseMemObject) \
-      X(CreateProgramWithSource) X(CreateProgramWithBinary) X(BuildProgram) X(GetProgramInfo) X(GetProgramBuildInfo)  \
-          X(ReleaseProgram) X(CreateKernel) X(ReleaseKernel) X(SetKernelArg) X(EnqueueNDRangeKernel)                  \
-              X(EnqueueReadBuffer) X(EnqueueWriteBuffer) X(EnqueueCopyBuffer) X(EnqueueFillBuffer) X(Finish)
+// clang-format off
+#define WEFT_OPENCL_FUNCTIONS(X)                                                                               \
+  X(GetPlatformIDs) X(GetPlatformInfo) X(GetDeviceIDs) X(GetDeviceInfo)                                        \
+  X(CreateContext) X(ReleaseContext) X(CreateCommandQueue) X(ReleaseCommandQueue)                              \
+  X(CreateBuffer) X(ReleaseMemObject)                                                                          \
+  X(CreateProgramWithSource) X(CreateProgramWithBinary) X(BuildProgram) X(GetProgramInfo)                      \
+  X(GetProgramBuildInfo) X(ReleaseProgram) X(CreateKernel) X(ReleaseKernel) X(SetKernelArg)                    \
+  X(EnqueueNDRangeKernel) X(EnqueueReadBuffer) X(EnqueueWriteBuffer) X(EnqueueCopyBuffer)                      \
+  X(EnqueueFillBuffer) X(Finish)
+// clang-format on
 
-    struct OpenClApi {
+struct OpenClApi {
 #define WEFT_DECLARE(name) decltype(&::cl##name) name = nullptr;
   WEFT_OPENCL_FUNCTIONS(WEFT_DECLARE)
 #undef WEFT_DECLARE

@@ -1,5 +1,5 @@
-// The case tables are of use only while they reach everything: each storage format in each place that reads weights,
-// and the extreme shapes.
+// The case tables are of use only while they reach everything: each storage format in each place that reads
+// weights, and the extreme shapes.
 #include <gtest/gtest.h>
 
 #include <algorithm>

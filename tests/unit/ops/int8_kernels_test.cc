@@ -67,7 +67,8 @@ std::vector<std::vector<float>> kernel_sums(Kernel kernel, Format format, const 
   return out;
 }
 
-// Calls check(got, want, absolute) for each sum of each kernel on each target, with one to kDotRows left-hand rows.
+// Calls check(got, want, absolute) for each sum of each kernel on each target, with one to kDotRows left-hand
+// rows.
 template <class Check>
 void on_every_sum(Format format, const std::vector<std::byte>& weights, size_t outputs, const Activations& x,
                   const Check& check) {
@@ -164,8 +165,8 @@ TEST(Int8Kernels, SumsAreThoseOfAnyScales) {
   }
 }
 
-// Bytes that are all alike, among them the largest and the smallest of each format, and activations of +-127 steps: no
-// sum of 16 bits may saturate.
+// Bytes that are all alike, among them the largest and the smallest of each format, and activations of +-127
+// steps: no sum of 16 bits may saturate.
 TEST(Int8Kernels, ExtremesDoNotSaturate) {
   constexpr size_t kDepth = 512;
   for (const Format format : kBlockFormats) {
