@@ -68,7 +68,7 @@ void write_repr(Sink& sink, const Value& value) {
   switch (value.kind()) {
     case Kind::undefined: return sink.add("Undefined");
     case Kind::none: return sink.add("None");
-    case Kind::string: return sink.add(quoted(value.as_string()));
+    case Kind::string: return sink.add(jinja::quoted(value.as_string()));
     case Kind::sequence: return write_sequence(sink, value.as_sequence());
     case Kind::object: return sink.add(value.as_object()->repr(sink.machine()));
     case Kind::dict: {

@@ -45,8 +45,8 @@ Sums scalar_sums(Format format, const std::vector<std::byte>& weights, size_t ou
   return result;
 }
 
-using Kernel = decltype(&dot_rounded_rows);
-constexpr Kernel kKernels[] = {dot_rounded_rows, dot_rounded_rows_by_highway};
+using Kernel = decltype(&dot_int8_rows);
+constexpr Kernel kKernels[] = {dot_int8_rows, dot_int8_rows_by_highway};
 
 std::vector<std::vector<float>> kernel_sums(Kernel kernel, Format format, const std::vector<std::byte>& weights,
                                             size_t outputs, const Activations& x) {
@@ -54,11 +54,11 @@ std::vector<std::vector<float>> kernel_sums(Kernel kernel, Format format, const 
   std::vector<const std::byte*> rows, left;
   for (size_t j = 0; j < outputs; ++j) rows.push_back(weights.data() + j * row_bytes(format, k));
   std::vector<std::vector<std::byte>> quantized(x.size(),
-                                                std::vector<std::byte>(rounded_bytes(static_cast<int64_t>(k))));
+                                                std::vector<std::byte>(quantized_row_bytes(static_cast<int64_t>(k))));
   std::vector<std::vector<float>> out(x.size(), std::vector<float>(outputs));
   std::vector<float*> to;
   for (size_t m = 0; m < x.size(); ++m) {
-    round_row(x[m].data(), static_cast<int64_t>(k), quantized[m].data());
+    quantize_activations(x[m].data(), static_cast<int64_t>(k), quantized[m].data());
     left.push_back(quantized[m].data());
     to.push_back(out[m].data());
   }
@@ -193,7 +193,7 @@ std::vector<float> seen_by_unit_rows(const std::vector<float>& x) {
     row[i] = 127;
     encode_row(Format::q8_0, row.data(), k, weights.data() + i * bytes);
   }
-  std::vector<float> seen = kernel_sums(dot_rounded_rows, Format::q8_0, weights, k, {x}).front();
+  std::vector<float> seen = kernel_sums(dot_int8_rows, Format::q8_0, weights, k, {x}).front();
   for (float& v : seen) v /= 127;
   return seen;
 }
