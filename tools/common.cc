@@ -230,7 +230,7 @@ void warn_beyond_training(const LanguageModel& model, int64_t tokens, const std:
   // Frequencies that depend on the length of the context ("dynamic" scaling) are made for this length.
   if (model.context_length <= 0 || tokens <= model.context_length || model.frequencies) return;
   std::fprintf(stderr,
-               "weft: warning: %s %lld tokens is more than the %lld that the model was trained with: beyond that, "
+               "weft: warning: %s %lld tokens is more than the %lld that the model was trained for: beyond that, "
                "expect nonsense\n",
                what.c_str(), static_cast<long long>(tokens), static_cast<long long>(model.context_length));
 }

@@ -85,7 +85,7 @@ OpenModel open_model(const ModelFlags& flags);
 std::unique_ptr<Tokenizer> open_tokenizer(const Checkpoint& file, const ModelFlags& flags);
 void warn_of(const Tokenizer& tokenizer);
 
-// Warns on stderr if `tokens` of `what` ("a context of") are more than the model was trained with.
+// Warns on stderr if `tokens` of `what` ("a context of") are more than the model was trained for.
 void warn_beyond_training(const LanguageModel& model, int64_t tokens, const std::string& what);
 
 // The whole file ("-": standard input).

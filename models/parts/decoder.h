@@ -66,7 +66,6 @@ LanguageModel load_decoder(const std::shared_ptr<const Checkpoint>& file, const 
                          .qkv_biases = traits.qkv_biases || biases,
                          .output_bias = biases,
                          .rotated_rows = traits.gguf_pairs == RopePairs::interleaved ? head_dim : 0};
-
   Weight<Vocab, Embed> embedding, output;
   Weight<Embed> norm;
   loader.load(embedding, embeddings);
@@ -83,8 +82,8 @@ LanguageModel load_decoder(const std::shared_ptr<const Checkpoint>& file, const 
   const Batch batch(graph);
   WindowGroups groups;
   const auto rows = at<Vocab>(embedding, batch.tokens);
-  auto x = options.embedding_scale == 1 ? materialize(rows, "embedding")
-                                        : materialize(rows * options.embedding_scale, "embedding");
+  const float scale = options.embedding_scale;
+  auto x = scale == 1 ? materialize(rows, "embedding") : materialize(rows * scale, "embedding");
   for (size_t i = 0; i < layers.size(); ++i) {
     const std::string name = "blk." + std::to_string(i) + ".";
     const auto& [attention, feed_forward] = layers[i];

@@ -496,7 +496,7 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
   std::vector<GgufFile> parts;
   for (name.no = 0; name.no < count; ++name.no) {
     if (name.no == no) {
-      parts.push_back(std::move(named));
+      parts.push_back(std::move(named));  // NOLINT(bugprone-use-after-move): `no` comes once
     } else {
       const std::filesystem::path part = split_path(name);
       if (!is_there(part)) {

@@ -38,7 +38,7 @@ struct LanguageModel {
   AxisId pos_axis = kNoAxis;   // tokens of a step
   AxisId rows_axis = kNoAxis;  // rows of logits
   int64_t vocab = 0;
-  int64_t context_length = 0;  // tokens per sequence that the model was trained with
+  int64_t context_length = 0;  // tokens per sequence that the model was trained for
   // Rotary frequencies for a longer context, where they depend on its length ("dynamic" scaling); empty if they do
   // not. An engine uses those for its context, so that cached keys never have to be rotated again.
   std::function<std::vector<float>(int64_t context)> frequencies;

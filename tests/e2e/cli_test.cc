@@ -78,7 +78,7 @@ TEST(Cli, HelpIsComplete) {
   // What -p and -f take is said wherever they are.
   for (const char* command : {"run", "logits", "tokenize", "trace"}) {
     const std::string help = run_weft({command, "--help"}).out;
-    EXPECT_CONTAINS(help, "taken as it is: \\n is a backslash and an n, without -e");
+    EXPECT_CONTAINS(help, "taken literally: without -e, \\n is a backslash and an n");
     EXPECT_CONTAINS(help, "-e,--escape");
   }
   for (const char* command : {"run", "logits", "tokenize", "trace", "perplexity"}) {

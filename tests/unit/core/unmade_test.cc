@@ -127,7 +127,7 @@ TEST(Unmade, Expressions) {
                  {"top_k", [&] { materialize(no_choice); }},
                  {"eval of top_k", [&] { eval(cpu, no_choice); }},
                  {"append", [&] { materialize(no_append); }}},
-                "no value");
+                "has no ");
 }
 
 TEST(Unmade, Caches) {

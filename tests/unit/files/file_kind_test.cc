@@ -32,7 +32,7 @@ TEST(FileKind, NamesWhatItIsAndTheRemedy) {
       {"h\xC3\xA9 " + std::string(1020, 'x') + "\xC3\xA9", "is text, which begins with 'h\xC3\xA9 x", "again"},
       {"GGUF\1\0\0\0\0\0\0\0"s, "is a GGUF file of version 1", "convert the original model again"},
       {"GGUF\0\0\0\3"s, "is a big-endian GGUF file", "gguf_convert_endian.py"},
-      {"GGUF\3\0\0\0"s, "is a GGUF file", "name it itself"},
+      {"GGUF\3\0\0\0"s, "is a GGUF file", "name this file"},
       {"lmgg\x20\0\0\0"s, "is a GGML file", "convert the original model again"},
       {"fmgg\1\0\0\0"s, "is a GGMF file", "convert the original model again"},
       {"tjgg\3\0\0\0"s, "is a GGJT file", "convert the original model again"},
