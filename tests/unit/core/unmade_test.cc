@@ -24,6 +24,8 @@
 #include "tests/gpu_device.h"
 #include "tests/small_model.h"
 
+// Objects are used after they were moved from: that is what is tested.
+// NOLINTBEGIN(bugprone-use-after-move, performance-move-const-arg)
 namespace weft {
 namespace {
 
@@ -362,3 +364,4 @@ TEST(Unmade, Generation) {
 
 }  // namespace
 }  // namespace weft
+// NOLINTEND(bugprone-use-after-move, performance-move-const-arg)
