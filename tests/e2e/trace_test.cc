@@ -316,6 +316,7 @@ TEST_F(Trace, RecordingsAreWholeOrAbsent) {
 TEST_F(Trace, GoldenModelsHaveTheirLogits) {
   for (const std::string name : {"llama3-gqa", "mixtral"}) {
     WEFT_SHARED_OR_SKIP(folder, "data/golden/" + name);
+    if (!std::filesystem::exists(folder / "hf")) GTEST_SKIP() << name << " as safetensors is only in the shared data";
     const auto expected = nlohmann::json::parse(std::ifstream(folder / "expected.json"))["hf"];
     std::string ids;
     for (const auto& id : expected["tokens"]) ids += (ids.empty() ? "" : ",") + std::to_string(id.get<int>());
