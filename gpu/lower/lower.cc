@@ -168,32 +168,32 @@ Leaf RegionLowering::lhs_leaf(int lhs, const AxisList& over) {
   return leaf;
 }
 
-KernelPlan finish_kernel(KernelBuilder& builder, KernelPlan plan, const char* op, int number, const GpuShape& shape,
-                         const std::function<std::string(const std::string& kernel, const std::string& arguments,
-                                                         const std::string& prologue)>& text) {
+KernelPlan finish_kernel(KernelBuilder& builder, KernelPlan plan, const char* op, const char* section, int number,
+                         const GpuShape& shape, std::initializer_list<OpenClValue> values) {
   const std::string id = "@_" + std::to_string(number);
   plan.name = "weft_" + std::string(op) + "_" + id;
   plan.memory = builder.memory_refs();
   plan.params_in_memory = builder.argument_bytes() + 8 * plan.memory.size() + 16 > shape.max_argument_bytes;
   const std::string type = "params_" + id;
-  plan.source = builder.params_struct(type) + text(plan.name, builder.arguments(type, plan.params_in_memory),
-                                                   builder.prologue(type, plan.params_in_memory));
+  const std::string arguments = builder.arguments(type, plan.params_in_memory);
+  const std::string prologue = builder.prologue(type, plan.params_in_memory);
+  std::vector<OpenClValue> all = {{"kernel", plan.name}, {"arguments", arguments}, {"prologue", prologue}};
+  all.insert(all.end(), values.begin(), values.end());
+  plan.source = builder.params_struct(type) + expand_opencl(op, section, all);
   plan.params = builder.take_params();
   return plan;
 }
 
-KernelPlan RegionLowering::finish(
-    KernelBuilder& builder, KernelPlan plan, const char* op,
-    const std::function<std::string(const std::string&, const std::string&, const std::string&)>& text) {
+KernelPlan RegionLowering::finish(KernelBuilder& builder, KernelPlan plan, const char* op,
+                                  std::initializer_list<OpenClValue> values) {
   plan_.kernels += (plan_.kernels.empty() ? "" : " + ") + std::string(op);
-  return finish_kernel(builder, std::move(plan), op, kernels_++, shape_, text);
+  return finish_kernel(builder, std::move(plan), op, "kernel", kernels_++, shape_, values);
 }
 
-void RegionLowering::add(
-    KernelBuilder& builder, KernelPlan plan, const char* op,
-    const std::function<std::string(const std::string&, const std::string&, const std::string&)>& text) {
+void RegionLowering::add(KernelBuilder& builder, KernelPlan plan, const char* op,
+                         std::initializer_list<OpenClValue> values) {
   plan_.stages.emplace_back();
-  plan_.stages.back().push_back(finish(builder, std::move(plan), op, text));
+  plan_.stages.back().push_back(finish(builder, std::move(plan), op, values));
 }
 
 void lower_positions(const GraphRecord& graph, const CacheRecord& cache, const GpuShape& shape, StepPlan& plan) {
@@ -208,17 +208,8 @@ void lower_positions(const GraphRecord& graph, const CacheRecord& cache, const G
   for (const auto& stage : plan.stages) number += static_cast<int>(stage.size());
   plan.kernels += " + positions";
   plan.stages.emplace_back();
-  plan.stages.back().push_back(
-      finish_kernel(builder, std::move(kernel), "append", number, shape,
-                    [&](const std::string& name, const std::string& arguments, const std::string& prologue) {
-                      return expand_opencl("append", "positions",
-                                           {{"kernel", name},
-                                            {"arguments", arguments},
-                                            {"prologue", prologue},
-                                            {"slots", slots},
-                                            {"positions", positions},
-                                            {"values", values}});
-                    }));
+  plan.stages.back().push_back(finish_kernel(builder, std::move(kernel), "append", "positions", number, shape,
+                                             {{"slots", slots}, {"positions", positions}, {"values", values}}));
 }
 
 }  // namespace gpu_lowering

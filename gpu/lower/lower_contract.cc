@@ -139,16 +139,10 @@ KernelPlan RegionLowering::contract_kernel(const std::vector<int>& contractions,
   if (body != nullptr) value = builder.program(epilogue, body->program);
   builder.store(epilogue, target, value);
   return finish(builder, std::move(plan), "contract",
-                [&](const std::string& kernel, const std::string& arguments, const std::string& prologue) {
-                  return expand_opencl("contract", "kernel",
-                                       {{"kernel", kernel},
-                                        {"arguments", arguments},
-                                        {"prologue", prologue},
-                                        {"rows", std::to_string(row_tile)},
-                                        {"column_coordinates", columns.code},
-                                        {"contractions", parts},
-                                        {"epilogue", epilogue.code}});
-                });
+                {{"rows", std::to_string(row_tile)},
+                 {"column_coordinates", columns.code},
+                 {"contractions", parts},
+                 {"epilogue", epilogue.code}});
 }
 
 std::string RegionLowering::score_part(KernelBuilder& builder, CodeScope& scope, int contraction) {
@@ -244,21 +238,14 @@ void RegionLowering::lower_attention(const Target& target) {
                               ", row_offset + " + builder.partial_offset(width, value, own, false) + ")";
   builder.store(output, target, "result");
   add(builder, std::move(plan), "attention",
-      [&](const std::string& kernel, const std::string& arguments, const std::string& prologue) {
-        return expand_opencl(
-            "attention", "kernel",
-            {{"kernel", kernel},
-             {"arguments", arguments},
-             {"prologue", prologue},
-             {"query_code", scope.code},
-             {"first_key", first_key},
-             {"score_code", score.code},
-             {"score", result},
-             {"value_row", row.valid == "true" ? row.offset : row.valid + " ? " + row.offset + " : -1"},
-             {"width_code", width.code},
-             {"value", row.valid == "true" ? element : "(row_offset < 0 ? 0.0f : " + element + ")"},
-             {"result_code", output.code}});
-      });
+      {{"query_code", scope.code},
+       {"first_key", first_key},
+       {"score_code", score.code},
+       {"score", result},
+       {"value_row", row.valid == "true" ? row.offset : row.valid + " ? " + row.offset + " : -1"},
+       {"width_code", width.code},
+       {"value", row.valid == "true" ? element : "(row_offset < 0 ? 0.0f : " + element + ")"},
+       {"result_code", output.code}});
 }
 
 }  // namespace weft::gpu_lowering

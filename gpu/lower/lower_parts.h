@@ -1,6 +1,7 @@
 // Parts of gpu/lower/lower.h, one per kind of kernel.
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 #include <set>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "core/record/axis_list.h"
 #include "gpu/lower/lower.h"
+#include "gpu/lower/opencl_text.h"
 
 namespace weft::gpu_lowering {
 
@@ -48,12 +50,9 @@ class RegionLowering {
   // True where `over` are the last axes of the view, contiguous in this order.
   bool is_flat(const Leaf& leaf, const AxisList& over, const Region& region) const;
   Target scratch_target(const AxisList& axes, Element element);
-  void add(KernelBuilder& builder, KernelPlan plan, const char* op,
-           const std::function<std::string(const std::string& kernel, const std::string& arguments,
-                                           const std::string& prologue)>& text);
-  KernelPlan finish(KernelBuilder& builder, KernelPlan plan, const char* op,
-                    const std::function<std::string(const std::string& kernel, const std::string& arguments,
-                                                    const std::string& prologue)>& text);
+  // A kernel of section "kernel" of the op's text; add() makes it the next stage.
+  void add(KernelBuilder& builder, KernelPlan plan, const char* op, std::initializer_list<OpenClValue> values);
+  KernelPlan finish(KernelBuilder& builder, KernelPlan plan, const char* op, std::initializer_list<OpenClValue> values);
   void check_blocks() const;
   [[noreturn]] void fail(const std::string& what) const;
 
@@ -70,9 +69,9 @@ class RegionLowering {
 // The kernel that records positions (append).
 void lower_positions(const GraphRecord& graph, const CacheRecord& cache, const GpuShape& shape, StepPlan& plan);
 
-// Completes a plan from a builder: name, source, arguments.
-KernelPlan finish_kernel(KernelBuilder& builder, KernelPlan plan, const char* op, int number, const GpuShape& shape,
-                         const std::function<std::string(const std::string& kernel, const std::string& arguments,
-                                                         const std::string& prologue)>& text);
+// Completes a plan from a builder: name, arguments, and the source, which is `section` of the op's text with `values`
+// and what every kernel has, `kernel`, `arguments` and `prologue`.
+KernelPlan finish_kernel(KernelBuilder& builder, KernelPlan plan, const char* op, const char* section, int number,
+                         const GpuShape& shape, std::initializer_list<OpenClValue> values);
 
 }  // namespace weft::gpu_lowering

@@ -70,12 +70,7 @@ void RegionLowering::lower_source(const Source& source, const Target& target, co
   load_contractions(builder, scope, source.program, contractions);
   const std::string value = builder.program(scope, source.program);
   builder.store(scope, target, value);
-  add(builder, std::move(plan), "map",
-      [&](const std::string& kernel, const std::string& arguments, const std::string& prologue) {
-        return expand_opencl(
-            "map", "kernel",
-            {{"kernel", kernel}, {"arguments", arguments}, {"prologue", prologue}, {"code", scope.code}});
-      });
+  add(builder, std::move(plan), "map", {{"code", scope.code}});
 }
 
 void RegionLowering::lower_reduce(const Source& source, const Target& target, const std::vector<Leaf>& contractions) {
@@ -104,12 +99,7 @@ void RegionLowering::lower_reduce(const Source& source, const Target& target, co
     builder.store(first, target, builder.program(first, source.program));
     scope.code += "  if (weft_lane == 0) {\n" + first.code + "  }\n";
   }
-  add(builder, std::move(plan), "reduce",
-      [&](const std::string& kernel, const std::string& arguments, const std::string& prologue) {
-        return expand_opencl(
-            "reduce", "kernel",
-            {{"kernel", kernel}, {"arguments", arguments}, {"prologue", prologue}, {"code", scope.code}});
-      });
+  add(builder, std::move(plan), "reduce", {{"code", scope.code}});
 }
 
 void RegionLowering::lower_rotation(const Leaf& from, const Target& target) {
@@ -161,17 +151,11 @@ void RegionLowering::lower_rotation(const Leaf& from, const Target& target) {
   const std::string value = region_.post.empty() ? "rotated" : builder.program(post, region_.post);
   builder.store(post, target, value);
   add(builder, std::move(plan), "rope",
-      [&](const std::string& kernel, const std::string& arguments, const std::string& prologue) {
-        return expand_opencl("rope", "kernel",
-                             {{"kernel", kernel},
-                              {"arguments", arguments},
-                              {"prologue", prologue},
-                              {"coordinates", scope.code},
-                              {"own", own.code},
-                              {"own_value", own_value},
-                              {"rotate", rotate},
-                              {"post", post.code}});
-      });
+      {{"coordinates", scope.code},
+       {"own", own.code},
+       {"own_value", own_value},
+       {"rotate", rotate},
+       {"post", post.code}});
 }
 
 void RegionLowering::lower_selection(const Leaf& from, const std::vector<Target>& outputs) {
@@ -196,17 +180,11 @@ void RegionLowering::lower_selection(const Leaf& from, const std::vector<Target>
   builder.store(result, outputs.back(), "id");
   const std::string extent = builder.extent(selection.axis);
   add(builder, std::move(plan), "select",
-      [&](const std::string& kernel, const std::string& arguments, const std::string& prologue) {
-        return expand_opencl("select", "kernel",
-                             {{"kernel", kernel},
-                              {"arguments", arguments},
-                              {"prologue", prologue},
-                              {"coordinates", scope.code},
-                              {"extent", extent},
-                              {"element", element.code},
-                              {"value", value},
-                              {"result", result.code}});
-      });
+      {{"coordinates", scope.code},
+       {"extent", extent},
+       {"element", element.code},
+       {"value", value},
+       {"result", result.code}});
 }
 
 }  // namespace weft::gpu_lowering

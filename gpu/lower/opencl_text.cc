@@ -28,8 +28,7 @@ std::string_view opencl_text(std::string_view name) {
   throw Error("no OpenCL text '" + std::string(name) + "' in this build");
 }
 
-std::string expand_opencl(std::string_view name, std::string_view section,
-                          std::initializer_list<std::pair<std::string_view, std::string_view>> values) {
+std::string expand_opencl(std::string_view name, std::string_view section, std::span<const OpenClValue> values) {
   std::string_view rest = find_section(name, section);
   std::string result;
   while (true) {

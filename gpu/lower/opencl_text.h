@@ -24,7 +24,11 @@ std::string_view opencl_text(std::string_view name);
 
 // Section `section` of the text `name` with each ${key} replaced by its value; values may not contain further
 // keys. Throws weft::Error for a missing section, and for a key that has no value.
-std::string expand_opencl(std::string_view name, std::string_view section,
-                          std::initializer_list<std::pair<std::string_view, std::string_view>> values);
+using OpenClValue = std::pair<std::string_view, std::string_view>;
+std::string expand_opencl(std::string_view name, std::string_view section, std::span<const OpenClValue> values);
+inline std::string expand_opencl(std::string_view name, std::string_view section,
+                                 std::initializer_list<OpenClValue> values) {
+  return expand_opencl(name, section, std::span<const OpenClValue>(values.begin(), values.size()));
+}
 
 }  // namespace weft
