@@ -55,19 +55,12 @@ inline std::vector<double> quantized(const std::vector<float>& row) {
 inline Table<ScalarValue> quantized_rows(StepScope& scope, const Table<ScalarValue>& lhs,
                                          const Contraction& contraction, int64_t most_rows) {
   // Where ids along a contracted axis choose the right-hand rows, each coordinate on it is a row of lhs.
-  std::vector<AxisId> chosen_by;
+  AxisList chosen_by;
   for (const ViewAxis& axis : scope.region.operands[static_cast<size_t>(contraction.rhs)].view) {
     if (axis.gather < 0) continue;
-    const auto along = loop_axes(scope.region, scope.region.operands[static_cast<size_t>(axis.gather)]);
-    chosen_by.insert(chosen_by.end(), along.begin(), along.end());
+    add_axes(chosen_by, loop_axes(scope.region, scope.region.operands[static_cast<size_t>(axis.gather)]));
   }
-  std::vector<AxisId> rows, k;
-  for (const AxisId axis : lhs.axes) {
-    if (!contains(contraction.over, axis) || contains(chosen_by, axis)) rows.push_back(axis);
-  }
-  for (const AxisId axis : contraction.over) {
-    if (!contains(chosen_by, axis)) k.push_back(axis);
-  }
+  const AxisList k = without(contraction.over, chosen_by), rows = without(lhs.axes, k);
   std::map<std::optional<int64_t>, int64_t> count;  // of rows, by where the right-hand rows begin that they meet
   for_each(scope, rows, [&] { ++count[offset_of(scope, contraction.rhs)]; });
   Table<ScalarValue> result = lhs;
