@@ -43,12 +43,19 @@ inline float score_scale(const ModelConfig& config, size_t layers_of_the_largest
   return config.number("attention.scale", 1 / std::sqrt(config.number("query_pre_attn_scalar", by)));
 }
 
-inline void adapt(const ModelConfig& config, DecoderOptions& options) {
+// What Gemma 3 has in common.
+inline void adapt_common(const ModelConfig& config, DecoderOptions& options, size_t layers_of_the_largest) {
   options.embedding_scale = std::sqrt(static_cast<float>(config.count("embedding_length")));
   options.logit_cap = optional(config, "final_logit_softcapping");
-  const float scale = score_scale(config, 46), cap = optional(config, "attn_logit_softcapping");
-  for (AttentionOptions& layer : options.layers) layer.scale = scale, layer.cap = cap;
+  const float scale = score_scale(config, layers_of_the_largest);
+  for (AttentionOptions& layer : options.layers) layer.scale = scale;
   config.ignore({"hidden_act", "cache_implementation"});
+}
+
+inline void adapt(const ModelConfig& config, DecoderOptions& options) {
+  adapt_common(config, options, 46);
+  const float cap = optional(config, "attn_logit_softcapping");
+  for (AttentionOptions& layer : options.layers) layer.cap = cap;
 }
 
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {

@@ -29,17 +29,13 @@ inline const ModelFamily family = {
 };
 
 inline void adapt(const ModelConfig& config, DecoderOptions& options) {
-  options.embedding_scale = std::sqrt(static_cast<float>(config.count("embedding_length")));
-  options.logit_cap = gemma2::optional(config, "final_logit_softcapping");
+  gemma2::adapt_common(config, options, 62);
   RopeOptions local = options.layers.front().rope;
   local.base = config.number("rope.freq_base_swa", 10000.0f);
   local.frequencies = rope_frequencies(local.base, 2 * static_cast<int>(local.frequencies.size()));
-  const float scale = gemma2::score_scale(config, 62);
   for (AttentionOptions& layer : options.layers) {
-    layer.scale = scale;
     if (layer.window > 0) layer.rope = local;
   }
-  config.ignore({"hidden_act", "cache_implementation"});
 }
 
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
