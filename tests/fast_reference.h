@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "ops/contract/pass_job.h"
+#include "ops/contract/kernels.h"
 #include "ops/harness/reference.h"
 #include "ops/harness/run_cpu.h"
 
@@ -14,7 +14,7 @@ namespace weft {
 // quantized.
 inline QuantizedActivations quantized_activations(const StepCase& step_case) {
   const std::string kernel = cpu_kernel_name(step_case, Precision::fast);
-  QuantizedActivations quantized{.formats = {}, .most_rows = contract_pass::kQuantizedRows};
+  QuantizedActivations quantized{.formats = {}, .most_rows = kInt8Rows};
   for (const Format format : kBlockFormats) {
     if (kernel.find(std::string(name(format)) + " int8") != std::string::npos) quantized.formats.push_back(format);
   }

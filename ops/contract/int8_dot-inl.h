@@ -113,12 +113,9 @@ HWY_NOINLINE void dot_int8_format(RowPointers rows, int64_t count, const Quantiz
 template <class Dot, Format kFormat>
 void dot_int8_lhs(RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows, int64_t k,
                   float* const* out) {
-  switch (lhs_rows) {
-    case 1: return dot_int8_format<Dot, kFormat, 1>(rows, count, lhs, k, out);
-    case 2: return dot_int8_format<Dot, kFormat, 2>(rows, count, lhs, k, out);
-    case 3: return dot_int8_format<Dot, kFormat, 3>(rows, count, lhs, k, out);
-    default: return dot_int8_format<Dot, kFormat, 4>(rows, count, lhs, k, out);
-  }
+  static_assert(kInt8Rows == 2);
+  if (lhs_rows == 1) return dot_int8_format<Dot, kFormat, 1>(rows, count, lhs, k, out);
+  dot_int8_format<Dot, kFormat, 2>(rows, count, lhs, k, out);
 }
 
 template <class Dot>

@@ -116,8 +116,8 @@ HWY_EXPORT(dot_int8_best);
 
 namespace {
 
-std::array<QuantizedRow, kDotRows> parts_of(const std::byte* const* lhs, int lhs_rows, int64_t k) {
-  std::array<QuantizedRow, kDotRows> rows{};
+std::array<QuantizedRow, kInt8Rows> parts_of(const std::byte* const* lhs, int lhs_rows, int64_t k) {
+  std::array<QuantizedRow, kInt8Rows> rows{};
   for (int m = 0; m < lhs_rows; ++m) {
     const auto* scales = reinterpret_cast<const float*>(lhs[m] + static_cast<size_t>(k));
     rows[static_cast<size_t>(m)] = {reinterpret_cast<const int8_t*>(lhs[m]), scales, scales + k / 32,

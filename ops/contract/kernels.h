@@ -23,10 +23,13 @@ void dot_rows(Format format, RowPointers rows, int64_t count, const float* const
 
 // --- The same with activations quantized to int8, in runs of 32 with a scale each.
 
+// Up to so many left-hand rows, quantizing them is faster than decoding the right-hand side exactly.
+inline constexpr int kInt8Rows = 2;
+
 bool has_int8_kernel(Format format);    // of the rows: those of blocks
 size_t quantized_row_bytes(int64_t k);  // of one quantized row; k is a multiple of 32
 void quantize_activations(const float* row, int64_t k, std::byte* quantized);
-// A run that holds a NaN or an infinity makes every sum that it enters NaN.
+// lhs_rows: 1 to kInt8Rows. A run that holds a NaN or an infinity makes every sum that it enters NaN.
 void dot_int8_rows(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows, int64_t k,
                    float* const* out);
 // The same by Highway's operations alone: dot_int8_rows uses instructions that Highway lacks, where the CPU has them.

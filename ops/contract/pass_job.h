@@ -11,8 +11,6 @@ namespace contract_pass {
 
 // From so many rows on, decoding a panel once for all of them pays off.
 inline constexpr int64_t kGemmRows = 24;
-// Up to so many rows, rounding them is faster than decoding the right-hand side exactly.
-inline constexpr int64_t kQuantizedRows = 2;
 // Threads compute so many elements of left-hand rows each for itself rather than wait for each other.
 inline constexpr int64_t kOwnElements = 16384;
 // Rows of a tile at most, a multiple of each target's row tile; and the memory that a thread's tiles may take.

@@ -84,7 +84,7 @@ void ContractPass::pack(Job& job) const {
     const bool grouped = std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
       return entry.lhs == static_cast<int>(i) && entry.rhs.varies();
     });
-    if (!grouped && rows > kQuantizedRows) continue;
+    if (!grouped && rows > kInt8Rows) continue;
     const Range range = job.alone ? Range{0, rows} : share(rows, 1, job.team);
     const size_t bytes = quantized_row_bytes(k);
     for (int64_t r = range.first; r < range.last; ++r) {
@@ -167,7 +167,7 @@ void ContractPass::compute(Job& job, size_t index, int64_t row_first, int64_t ro
         const auto rows = static_cast<int>(std::min<int64_t>(kDotRows, last - i));
         float* to[kDotRows];
         for (int m = 0; m < rows; ++m) to[m] = sums + (row_at(i + m) - origin) * stride + j;
-        if (entry.quantized && last - first <= kQuantizedRows) {
+        if (entry.quantized && last - first <= kInt8Rows) {
           const std::byte* left[kDotRows];
           for (int m = 0; m < rows; ++m) {
             left[m] = job.quantized[lhs] + static_cast<size_t>(row_at(i + m)) * quantized_row;

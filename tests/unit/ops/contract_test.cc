@@ -127,18 +127,18 @@ TEST(Contract, Int8KernelsAgree) {
     random_blocks(format, kOutputs * kDepth, 1, 0, [&] { return random(); }, weights.data());
     const std::byte* rows[kOutputs];
     for (size_t j = 0; j < kOutputs; ++j) rows[j] = weights.data() + j * row_bytes(format, kDepth);
-    std::vector<float> x(kDotRows * kDepth);
+    std::vector<float> x(kInt8Rows * kDepth);
     for (float& v : x) v = static_cast<float>(random() % 2000) / 1000 - 1;
     on_every_target([&] {
-      std::vector<std::vector<std::byte>> quantized(kDotRows, std::vector<std::byte>(quantized_row_bytes(kDepth)));
-      const std::byte* left[kDotRows];
-      for (int m = 0; m < kDotRows; ++m) {
+      std::vector<std::vector<std::byte>> quantized(kInt8Rows, std::vector<std::byte>(quantized_row_bytes(kDepth)));
+      const std::byte* left[kInt8Rows];
+      for (int m = 0; m < kInt8Rows; ++m) {
         left[m] = quantized[static_cast<size_t>(m)].data();
         quantize_activations(x.data() + m * kDepth, kDepth, quantized[static_cast<size_t>(m)].data());
       }
-      for (int lhs_rows = 1; lhs_rows <= kDotRows; ++lhs_rows) {
-        float a[kDotRows][kOutputs], b[kDotRows][kOutputs];
-        float *to_a[kDotRows], *to_b[kDotRows];
+      for (int lhs_rows = 1; lhs_rows <= kInt8Rows; ++lhs_rows) {
+        float a[kInt8Rows][kOutputs], b[kInt8Rows][kOutputs];
+        float *to_a[kInt8Rows], *to_b[kInt8Rows];
         for (int m = 0; m < lhs_rows; ++m) {
           to_a[m] = a[m];
           to_b[m] = b[m];

@@ -67,7 +67,7 @@ std::vector<std::vector<float>> kernel_sums(Kernel kernel, Format format, const 
   return out;
 }
 
-// Calls check(got, want, absolute) for each sum of each kernel on each target, with one to kDotRows left-hand
+// Calls check(got, want, absolute) for each sum of each kernel on each target, with one to kInt8Rows left-hand
 // rows.
 template <class Check>
 void on_every_sum(Format format, const std::vector<std::byte>& weights, size_t outputs, const Activations& x,
@@ -136,7 +136,7 @@ TEST(Int8Kernels, IntegerSumsAreExact) {
       for (std::byte& byte : weights) byte = static_cast<std::byte>(random());
       set_scales(format, 0.125f, weights);
       Activations x;
-      for (int m = 0; m < kDotRows; ++m) x.push_back(whole_activations(k, random));
+      for (int m = 0; m < kInt8Rows; ++m) x.push_back(whole_activations(k, random));
       for (const std::vector<float>& row : x) {
         ASSERT_EQ(reference::quantized(row), std::vector<double>(row.begin(), row.end()));
       }
@@ -155,7 +155,7 @@ TEST(Int8Kernels, SumsAreThoseOfAnyScales) {
       const size_t k = blocks * info(format).block_elements;
       std::vector<std::byte> weights(kOutputs * row_bytes(format, k));
       random_blocks(format, kOutputs * k, 1, 0, [&] { return random(); }, weights.data());
-      Activations x(kDotRows, std::vector<float>(k));
+      Activations x(kInt8Rows, std::vector<float>(k));
       for (std::vector<float>& row : x) {
         for (float& v : row) v = static_cast<float>(random() % 20001) / 10000 - 1;
       }
@@ -174,12 +174,13 @@ TEST(Int8Kernels, ExtremesDoNotSaturate) {
     for (const int byte : {0x00, 0x0f, 0x7f, 0x80, 0x88, 0xf0, 0xff}) {
       std::vector<std::byte> weights(row_bytes(format, kDepth), static_cast<std::byte>(byte));
       set_scales(format, 0.125f, weights);
-      Activations x(kDotRows, std::vector<float>(kDepth, 127));
-      x[1].assign(kDepth, -127);
-      for (size_t i = 0; i < kDepth; i += 2) x[2][i] = -127;
-      for (size_t i = 0; i < kDepth; i += 3) x[3][i] = -127;
-      on_every_sum(format, weights, 1, x,
-                   [](float got, double want, double absolute) { EXPECT_NEAR(got, want, 5e-7 * absolute); });
+      std::vector<float> low(kDepth, -127), mixed_2(kDepth, 127), mixed_3(kDepth, 127);
+      for (size_t i = 0; i < kDepth; i += 2) mixed_2[i] = -127;
+      for (size_t i = 0; i < kDepth; i += 3) mixed_3[i] = -127;
+      for (const Activations& x : {Activations{std::vector<float>(kDepth, 127), low}, Activations{mixed_2, mixed_3}}) {
+        on_every_sum(format, weights, 1, x,
+                     [](float got, double want, double absolute) { EXPECT_NEAR(got, want, 5e-7 * absolute); });
+      }
     }
   }
 }
