@@ -28,12 +28,29 @@ struct PageTable {
   int32_t first_of(int64_t sequence) const { return first == nullptr ? 0 : first[sequence]; }
 };
 
+// Names of the kernels that have run, each written by the function that did the work. One thread's.
+struct KernelNotes {
+  static constexpr int kMost = 32;
+  const char* names[kMost] = {};  // those after the first null are unused
+  void add(const char* name) {
+    for (const char*& known : names) {
+      if (known == nullptr) known = name;
+      if (known == name) return;
+    }
+  }
+};
+
 // Bound anew for each run; building it allocates nothing.
 struct StepArgs {
   const int64_t* extents = nullptr;  // by AxisId, of this run; key axes of caches have none (-1)
   void* const* data = nullptr;       // by ValueId: first byte of the value (cache fields: of slot 0 of the pool)
   const PageTable* pages = nullptr;  // by index into GraphRecord::caches
   std::byte* scratch = nullptr;      // as many bytes as its kernel asks for, 64-byte aligned, shared by the team
+  KernelNotes* notes = nullptr;      // by thread; null where they are not wanted
+
+  void ran(int thread, const char* kernel) const {
+    if (notes != nullptr) notes[thread].add(kernel);
+  }
 };
 
 }  // namespace weft

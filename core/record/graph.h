@@ -40,6 +40,7 @@ struct Storage {
   std::vector<int64_t> extents;
   std::byte* data = nullptr;
   std::shared_ptr<const void> owner;  // keeps `data` alive (a buffer, a mapped file)
+  bool is_mapped = false;             // of a file, read only: pages that leave the process can be read again
   size_t bytes() const;
 };
 

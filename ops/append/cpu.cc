@@ -109,10 +109,13 @@ class AppendKernel final : public CpuKernel {
     data_at_ = take(data_bytes_ * static_cast<size_t>(context.threads));
   }
 
-  std::string name() const override {
-    std::string text = "append";
-    for (const Field& field : fields_) text += field.contract ? " [" + field.contract->describe() + "]" : " [rows]";
-    return text;
+  std::vector<KernelRange> kernels() const override {
+    std::vector<KernelRange> all;
+    for (const Field& field : fields_) {
+      if (field.contract) field.contract->add_kernels(all);
+      else add_kernel(all, {.name = kRowsName});
+    }
+    return all;
   }
   size_t scratch_bytes() const override { return scratch_bytes_; }
 
@@ -132,6 +135,7 @@ class AppendKernel final : public CpuKernel {
       void* pool = args.data[field.output];
       if (field.contract) field.contract->run(local, team, scratch, slots, pool);
       else field.rows->run(local, team, scratch, slots, static_cast<float*>(pool));
+      if (field.rows) args.ran(team.thread, kRowsName);
     }
     if (team.thread != 0 || cache_->positions == kNoValue) return;
     auto* positions = static_cast<int32_t*>(args.data[cache_->positions]);
@@ -142,6 +146,8 @@ class AppendKernel final : public CpuKernel {
   }
 
  private:
+  static constexpr const char* kRowsName = "append/rows";
+
   struct Field {
     ValueId output = kNoValue;
     std::optional<ContractRegion> contract;  // one of the two

@@ -84,6 +84,7 @@ AttentionKernel::AttentionKernel(const KernelContext& context)
     }
   }
   causal_ = find_causal();
+  name_ = describe();
   lay_out();
 }
 
@@ -226,7 +227,7 @@ void AttentionKernel::lay_out() {
   threads_at_ = shared(static_cast<size_t>(threads_) * thread_bytes_);
 }
 
-std::string AttentionKernel::name() const {
+std::string AttentionKernel::describe() const {
   std::string text = "attention " + std::string(weft::name(value_.front().format()));
   if (cache_ >= 0) text += " paged";
   text += causal_ ? causal_->masked ? " causal" : " scaled" : " score program";

@@ -32,7 +32,7 @@ class AttentionKernel final : public CpuKernel {
 
   explicit AttentionKernel(const KernelContext& context);
 
-  std::string name() const override;
+  std::vector<KernelRange> kernels() const override { return {{.name = name_}}; }
   size_t scratch_bytes() const override { return scratch_bytes_; }
   void run(const StepArgs& args, const Team& team) const override;
 
@@ -82,6 +82,9 @@ class AttentionKernel final : public CpuKernel {
   void merge(const Tiles& tiles, const StepArgs& args, const Team& team, int64_t parts, Thread& thread,
              float* out) const;
 
+  std::string describe() const;
+
+  std::string name_;
   const Region* region_;
   ValueId output_;
   AxisId key_;

@@ -83,7 +83,6 @@ void AttentionKernel::place(const Tile& tile, Thread& thread) const {
 // The tile's query rows, and what a mask knows of them.
 void AttentionKernel::enter(const Tile& tile, Thread& thread) const {
   place(tile, thread);
-  const int64_t tile_rows = gemm_row_tile();
   for (size_t i = 0; i < scores_.size(); ++i) {
     const Score& score = scores_[i];
     const LhsRun& lhs = thread.lhs[i];
@@ -94,8 +93,8 @@ void AttentionKernel::enter(const Tile& tile, Thread& thread) const {
     }
     if (tile.rows() < kTransposeRows) continue;
     auto* packed = at<float>(thread.base, score.packed_at);
-    for (int64_t r = 0; r < tile.rows(); r += tile_rows) {
-      gemm_pack(left + r, std::min(tile_rows, tile.rows() - r), lhs.k(), packed + r * lhs.k());
+    for (int64_t r = 0; r < tile.rows(); r += kRowTile) {
+      gemm_pack(left + r, std::min(kRowTile, tile.rows() - r), lhs.k(), packed + r * lhs.k());
     }
   }
   for (size_t i = 0; i < std::min(mask_sources_.size(), kMaxMaskSources); ++i) {
@@ -184,8 +183,11 @@ void AttentionKernel::score_block(const Tile& tile, int64_t first, int64_t count
     const auto** left = at<const float*>(thread.base, score.left_at);
     for (int64_t r = 0; r < rows; ++r) thread.out_rows[r] = scores + r * kBlockKeys;
     if (rows >= kTransposeRows) {
-      gemm_panel(format, key_rows, count, at<float>(thread.base, score.packed_at), rows, thread.lhs[i].k(),
-                 at<float>(thread.base, panel_at_), thread.out_rows);
+      const int64_t k = thread.lhs[i].k();
+      const auto* packed = at<float>(thread.base, score.packed_at);
+      const float* tiles[(kTileRows + kRowTile - 1) / kRowTile];
+      for (int64_t r = 0; r < rows; r += kRowTile) tiles[r / kRowTile] = packed + r * k;
+      gemm_panel(format, key_rows, count, tiles, rows, k, at<float>(thread.base, panel_at_), thread.out_rows);
     } else {
       for (int64_t r = 0; r < rows; r += kDotRows) {
         const auto part = static_cast<int>(std::min<int64_t>(kDotRows, rows - r));
@@ -262,6 +264,7 @@ void AttentionKernel::store_row(const int64_t* coordinates, const float* sums, f
 }
 
 void AttentionKernel::run(const StepArgs& args, const Team& team) const {
+  args.ran(team.thread, name_.c_str());
   Thread thread = bind(args, team);
   bool waits = false;
   for (size_t i = 0; i < scores_.size(); ++i) {

@@ -8,7 +8,11 @@ class ContractKernel final : public CpuKernel {
   explicit ContractKernel(const KernelContext& context)
       : region_(context, context.step.regions.front(), context.step.outputs) {}
 
-  std::string name() const override { return "contract " + region_.describe(); }
+  std::vector<KernelRange> kernels() const override {
+    std::vector<KernelRange> all;
+    region_.add_kernels(all);
+    return all;
+  }
   size_t scratch_bytes() const override { return region_.scratch_bytes(); }
   void run(const StepArgs& args, const Team& team) const override { region_.run(args, team, args.scratch); }
 

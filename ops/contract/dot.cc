@@ -1,5 +1,6 @@
 // Few left-hand rows: dot products against rows that are decoded in registers.
 #include "ops/contract/kernels.h"
+#include "ops/contract/products.h"
 #include "ops/cpu/decode_tile.h"
 
 #include <algorithm>
@@ -179,6 +180,38 @@ HWY_EXPORT(dot_any);
 void dot_rows(Format format, RowPointers rows, int64_t count, const float* const* lhs, int lhs_rows, int64_t k,
               float* const* out) {
   HWY_DYNAMIC_DISPATCH(dot_any)(format, rows, count, lhs, lhs_rows, k, out);
+}
+
+namespace {
+constexpr const char* kName = "f32-dot";
+// Right-hand rows that stay in cache while all left-hand rows meet them.
+constexpr int64_t kDotColumns = 16;
+
+const char* run_f32_dot(const ProductArgs& args) {
+  const int64_t step = args.rows <= kDotRows ? args.columns : kDotColumns;
+  for (int64_t j = 0; j < args.columns; j += step) {
+    const int64_t count = std::min(step, args.columns - j);
+    for (int64_t i = 0; i < args.rows; i += kDotRows) {
+      const auto rows = static_cast<int>(std::min<int64_t>(kDotRows, args.rows - i));
+      const float* left[kDotRows];
+      float* to[kDotRows];
+      for (int m = 0; m < rows; ++m) {
+        left[m] = reinterpret_cast<const float*>(args.left[i + m]);
+        to[m] = args.out[i + m] + j;
+      }
+      dot_rows(args.format, args.right + j, count, left, rows, args.k, to);
+    }
+  }
+  return kName;
+}
+}  // namespace
+
+void add_f32_dot(KernelTable& table) {
+  ProductKernel row;
+  row.name = kName;
+  row.formats.assign(std::begin(kFloatFormats), std::end(kFloatFormats));
+  row.run = run_f32_dot;
+  table.add(std::move(row));
 }
 
 }  // namespace weft

@@ -2,8 +2,12 @@
 // them, and used for all left-hand rows.
 #include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
+#include "core/align.h"
 #include "ops/contract/kernels.h"
+#include "ops/contract/products.h"
 #include "ops/cpu/decode_tile.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -16,13 +20,11 @@ HWY_BEFORE_NAMESPACE();
 namespace weft {
 namespace HWY_NAMESPACE {
 
-// Accumulators are kRowTile * kStrip vectors: 24 of 32 registers, or 12 of 16, beside the strip and one broadcast.
+// Accumulators are kRegisterRows * kStrip vectors: 24 of 32 registers, or 12 of 16, beside the strip and one broadcast.
 constexpr int64_t kStrip = 2;  // vectors
 constexpr int64_t kStripColumns = kStrip * kLanes;
-constexpr int64_t kRowTile = HWY_TARGET <= HWY_AVX3 ? 12 : 6;
-static_assert(kRowTile <= kMaxRowTile && kPanelColumns % kStripColumns == 0);
-
-int64_t row_tile() { return kRowTile; }
+constexpr int64_t kRegisterRows = HWY_TARGET <= HWY_AVX3 ? 12 : 6;
+static_assert(kRowTile % kRegisterRows == 0 && kPanelColumns % kStripColumns == 0);
 
 void pack(const float* const* lhs, int64_t lhs_rows, int64_t k, float* packed) {
   for (int64_t i0 = 0; i0 < k; i0 += 64) {  // 64 floats of each row at a time: reads lines whole, writes near
@@ -34,9 +36,9 @@ void pack(const float* const* lhs, int64_t lhs_rows, int64_t k, float* packed) {
   }
 }
 
-// One strip of columns against kRows left-hand rows over `depth` elements of k.
+// One strip of columns against kRows of the `stride` left-hand rows of a tile, over `depth` elements of k.
 template <int64_t kRows>
-HWY_INLINE void micro(const float* HWY_RESTRICT packed, const float* HWY_RESTRICT strip, int64_t depth,
+HWY_INLINE void micro(const float* HWY_RESTRICT packed, int64_t stride, const float* HWY_RESTRICT strip, int64_t depth,
                       float* const* out, int64_t j, bool add) {
   const DF df;
   VF sum[kRows][kStrip];
@@ -55,7 +57,7 @@ HWY_INLINE void micro(const float* HWY_RESTRICT packed, const float* HWY_RESTRIC
       WEFT_UNROLL
       for (int64_t v = 0; v < kStrip; ++v) sum[m][v] = hn::MulAdd(left, right[v], sum[m][v]);
     }
-    packed += kRows;
+    packed += stride;
     strip += kStripColumns;
   }
   WEFT_UNROLL
@@ -71,27 +73,29 @@ HWY_INLINE void micro(const float* HWY_RESTRICT packed, const float* HWY_RESTRIC
 }
 
 template <int64_t kRows>
-HWY_NOINLINE void tile(const float* packed, const float* panel, int64_t depth, int64_t columns, float* const* out,
-                       bool add) {
-  for (int64_t j = 0; j < columns; j += kStripColumns) micro<kRows>(packed, panel + j * depth, depth, out, j, add);
+HWY_NOINLINE void tile(const float* packed, int64_t stride, const float* panel, int64_t depth, int64_t columns,
+                       float* const* out, int64_t column, bool add) {
+  for (int64_t j = 0; j < columns; j += kStripColumns) {
+    micro<kRows>(packed, stride, panel + j * depth, depth, out, column + j, add);
+  }
 }
 
-void tile_rows(int64_t rows, const float* packed, const float* panel, int64_t depth, int64_t columns, float* const* out,
-               bool add) {
+void tile_rows(int64_t rows, const float* packed, int64_t stride, const float* panel, int64_t depth, int64_t columns,
+               float* const* out, int64_t column, bool add) {
   switch (rows) {
-    case 1: return tile<1>(packed, panel, depth, columns, out, add);
-    case 2: return tile<2>(packed, panel, depth, columns, out, add);
-    case 3: return tile<3>(packed, panel, depth, columns, out, add);
-    case 4: return tile<4>(packed, panel, depth, columns, out, add);
-    case 5: return tile<5>(packed, panel, depth, columns, out, add);
-    case 6: return tile<6>(packed, panel, depth, columns, out, add);
+    case 1: return tile<1>(packed, stride, panel, depth, columns, out, column, add);
+    case 2: return tile<2>(packed, stride, panel, depth, columns, out, column, add);
+    case 3: return tile<3>(packed, stride, panel, depth, columns, out, column, add);
+    case 4: return tile<4>(packed, stride, panel, depth, columns, out, column, add);
+    case 5: return tile<5>(packed, stride, panel, depth, columns, out, column, add);
+    case 6: return tile<6>(packed, stride, panel, depth, columns, out, column, add);
 #if HWY_TARGET <= HWY_AVX3
-    case 7: return tile<7>(packed, panel, depth, columns, out, add);
-    case 8: return tile<8>(packed, panel, depth, columns, out, add);
-    case 9: return tile<9>(packed, panel, depth, columns, out, add);
-    case 10: return tile<10>(packed, panel, depth, columns, out, add);
-    case 11: return tile<11>(packed, panel, depth, columns, out, add);
-    case 12: return tile<12>(packed, panel, depth, columns, out, add);
+    case 7: return tile<7>(packed, stride, panel, depth, columns, out, column, add);
+    case 8: return tile<8>(packed, stride, panel, depth, columns, out, column, add);
+    case 9: return tile<9>(packed, stride, panel, depth, columns, out, column, add);
+    case 10: return tile<10>(packed, stride, panel, depth, columns, out, column, add);
+    case 11: return tile<11>(packed, stride, panel, depth, columns, out, column, add);
+    case 12: return tile<12>(packed, stride, panel, depth, columns, out, column, add);
 #endif
     default: return;
   }
@@ -141,20 +145,77 @@ HWY_INLINE void fill_panel(Format format, RowPointers rows, int64_t columns, int
   }
 }
 
-void multiply(Format format, RowPointers rows, int64_t columns, const float* packed, int64_t lhs_rows, int64_t k,
-              float* panel, float* const* out) {
+// Strip of 16 interleaved rows of Q8_0, from element `first` of k on, whole blocks: strip[i * kStripColumns + j] for
+// the kLanes-wide parts of the group from row `row` on.
+HWY_INLINE void decode_x16(const std::byte* group, size_t scales_at, int64_t row, int64_t first, int64_t depth,
+                           float* HWY_RESTRICT strip) {
+  const DF df;
+  const hn::RebindToSigned<DF> di;
+  const hn::RebindToUnsigned<DF> du;
+  for (int64_t i = 0; i < depth; i += 32) {
+    const std::byte* scales = group + scales_at + static_cast<size_t>((first + i) / 32 * 16 + row) * 2;
+    const VF scale = half_to_float(hn::LoadU(DU16(), reinterpret_cast<const uint16_t*>(scales)));
+    for (int64_t step = 0; step < 8; ++step) {
+      const std::byte* at = group + static_cast<size_t>((first + i) / 4 + step) * 64 + static_cast<size_t>(row) * 4;
+      const auto bytes = hn::Xor(hn::LoadU(du, reinterpret_cast<const uint32_t*>(at)), hn::Set(du, 0x80808080u));
+      float* to = strip + (i + step * 4) * kStripColumns;
+      const auto store = [&](hn::Vec<decltype(du)> top, int64_t j) HWY_ATTR {
+        const auto value = hn::ShiftRight<24>(hn::BitCast(di, top));
+        hn::StoreU(hn::Mul(hn::ConvertTo(df, value), scale), df, to + j * kStripColumns);
+      };
+      store(hn::ShiftLeft<24>(bytes), 0);
+      store(hn::ShiftLeft<16>(bytes), 1);
+      store(hn::ShiftLeft<8>(bytes), 2);
+      store(bytes, 3);
+    }
+  }
+}
+
+// `rows` are groups of 16.
+HWY_INLINE void fill_panel_x16(RowPointers groups, int64_t columns, int64_t first, int64_t depth, int64_t k,
+                               float* panel) {
+  const size_t scales_at = static_cast<size_t>(k) * 16;
+  for (int64_t j = 0; j < align_up(columns, kStripColumns); j += kLanes) {
+    float* to = panel + j / kStripColumns * kStripColumns * depth + j % kStripColumns;
+    if (j < columns) {
+      decode_x16(groups[j / 16], scales_at, j % 16, first, depth, to);
+    } else {
+      for (int64_t i = 0; i < depth; ++i) hn::StoreU(hn::Zero(DF()), DF(), to + i * kStripColumns);
+    }
+  }
+}
+
+template <class Fill>
+HWY_INLINE void multiply_filled(const Fill& fill, int64_t columns, const float* const* tiles, int64_t lhs_rows,
+                                int64_t k, float* panel, float* const* out, int64_t column) {
   int64_t first = 0;
   do {  // once for k = 0: the sums are 0
     const int64_t depth = std::min(kPanelDepth, k - first);
-    fill_panel(format, rows, columns, first, depth, panel);
-    const float* tile_at = packed;
+    fill(first, depth);
     for (int64_t m = 0; m < lhs_rows; m += kRowTile) {
-      const int64_t rows_here = std::min(kRowTile, lhs_rows - m);
-      tile_rows(rows_here, tile_at + first * rows_here, panel, depth, columns, out + m, first > 0);
-      tile_at += rows_here * k;
+      const int64_t stride = std::min(kRowTile, lhs_rows - m);
+      const float* tile_at = tiles[m / kRowTile] + first * stride;
+      for (int64_t r = 0; r < stride; r += kRegisterRows) {
+        tile_rows(std::min(kRegisterRows, stride - r), tile_at + r, stride, panel, depth, columns, out + m + r, column,
+                  first > 0);
+      }
     }
     first += depth;
   } while (first < k);
+}
+
+void multiply(Format format, RowPointers rows, int64_t columns, const float* const* tiles, int64_t lhs_rows, int64_t k,
+              float* panel, float* const* out, int64_t column) {
+  const auto fill = [&](int64_t first, int64_t depth)
+                        HWY_ATTR { fill_panel(format, rows, columns, first, depth, panel); };
+  multiply_filled(fill, columns, tiles, lhs_rows, k, panel, out, column);
+}
+
+void multiply_x16(Format, RowPointers groups, int64_t columns, const float* const* tiles, int64_t lhs_rows, int64_t k,
+                  float* panel, float* const* out, int64_t column) {
+  const auto fill = [&](int64_t first, int64_t depth)
+                        HWY_ATTR { fill_panel_x16(groups, columns, first, depth, k, panel); };
+  multiply_filled(fill, columns, tiles, lhs_rows, k, panel, out, column);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -163,19 +224,71 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace weft {
-HWY_EXPORT(row_tile);
 HWY_EXPORT(pack);
 HWY_EXPORT(multiply);
-
-int64_t gemm_row_tile() { return HWY_DYNAMIC_DISPATCH(row_tile)(); }
+HWY_EXPORT(multiply_x16);
 
 void gemm_pack(const float* const* lhs, int64_t lhs_rows, int64_t k, float* packed) {
   HWY_DYNAMIC_DISPATCH(pack)(lhs, lhs_rows, k, packed);
 }
 
-void gemm_panel(Format format, RowPointers rows, int64_t columns, const float* packed, int64_t lhs_rows, int64_t k,
-                float* panel, float* const* out) {
-  HWY_DYNAMIC_DISPATCH(multiply)(format, rows, columns, packed, lhs_rows, k, panel, out);
+void gemm_panel(Format format, RowPointers rows, int64_t columns, const float* const* tiles, int64_t lhs_rows,
+                int64_t k, float* panel, float* const* out) {
+  HWY_DYNAMIC_DISPATCH(multiply)(format, rows, columns, tiles, lhs_rows, k, panel, out, 0);
+}
+
+namespace {
+constexpr const char* kName = "f32-panels";
+constexpr const char* kX16Name = "f32-x16-panels";
+// From so many rows on, decoding a panel once for all of them pays off.
+constexpr int64_t kPanelRows = 24;
+
+// `group`: right-hand rows that one address stands for.
+template <class Multiply>
+void multiply_panels(const ProductArgs& args, int64_t group, const Multiply& multiply) {
+  auto* panel = reinterpret_cast<float*>(args.scratch);
+  const auto* tiles = reinterpret_cast<const float* const*>(args.left);
+  for (int64_t j = 0; j < args.columns; j += kPanelColumns) {
+    multiply(args.format, args.right + j / group, std::min(kPanelColumns, args.columns - j), tiles, args.rows, args.k,
+             panel, args.out, j);
+  }
+}
+
+const char* run_f32_panels(const ProductArgs& args) {
+  multiply_panels(args, 1, [](auto... each) { HWY_DYNAMIC_DISPATCH(multiply)(each...); });
+  return kName;
+}
+
+const char* run_f32_x16_panels(const ProductArgs& args) {
+  multiply_panels(args, kRows16.rows, [](auto... each) { HWY_DYNAMIC_DISPATCH(multiply_x16)(each...); });
+  return kX16Name;
+}
+
+ProductKernel panels_row() {
+  ProductKernel row;
+  row.activations = {ActivationElement::floats, kRowTile};
+  row.first_rows = kPanelRows;
+  row.scratch_bytes = kPanelBytes;
+  row.preference = 10;
+  return row;
+}
+}  // namespace
+
+void add_f32_panels(KernelTable& table) {
+  ProductKernel row = panels_row();
+  row.name = kName;
+  row.formats.assign(std::begin(kFloatFormats), std::end(kFloatFormats));
+  row.run = run_f32_panels;
+  table.add(std::move(row));
+}
+
+void add_f32_x16_panels(KernelTable& table) {
+  ProductKernel row = panels_row();
+  row.name = kX16Name;
+  row.formats = {Format::q8_0};
+  row.layout = kRows16;
+  row.run = run_f32_x16_panels;
+  table.add(std::move(row));
 }
 
 }  // namespace weft

@@ -1,11 +1,9 @@
-// Activations quantized to int8: sums of a run are exact integers, scaled once per run.
+// Dot products with quantized activations: sums of a run are exact integers, scaled once per run.
 #include "ops/contract/int8_dot.h"
 
-#include <array>
-#include <bit>
-#include <cstring>
+#include <iterator>
 
-#include "core/align.h"
+#include "ops/contract/products.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/contract/int8_dot.cc"
@@ -13,55 +11,9 @@
 #include "hwy/highway.h"
 #include "ops/cpu/quants-inl.h"
 
-// A quantized row holds k int8 values, then the scales and the sums of QuantizedRow, as f32.
-
 HWY_BEFORE_NAMESPACE();
 namespace weft {
 namespace HWY_NAMESPACE {
-
-void round_blocks(const float* row, int64_t k, std::byte* quantized) {
-  const DF df;
-  const hn::RebindToSigned<DF> di;
-  const hn::Rebind<int8_t, DF> d8;
-  auto* values = reinterpret_cast<int8_t*>(quantized);
-  auto* scales = reinterpret_cast<float*>(quantized + static_cast<size_t>(k));
-  float* sums_32 = scales + k / kRun;
-  float* sums_16 = sums_32 + k / kRun;
-  for (int64_t i = 0; i < k; i += kRun) {
-    // The magnitudes' bits compare like the magnitudes, and put NaN above infinity.
-    auto largest = hn::Zero(di);
-    for (int64_t j = 0; j < kRun; j += kLanes) {
-      largest = hn::Max(largest, hn::BitCast(di, hn::Abs(hn::LoadU(df, row + i + j))));
-    }
-    const auto bits = static_cast<uint32_t>(hn::GetLane(hn::MaxOfLanes(di, largest)));
-    float scale = 0, inverse = 0;
-    if (bits >= 0x7f800000u) {
-      scale = std::bit_cast<float>(0x7fc00000u);
-    } else if (const float magnitude = std::bit_cast<float>(bits); magnitude > 1e-30f) {
-      scale = magnitude / 127.0f;
-      inverse = 127.0f / magnitude;
-    }
-    const VF factor = hn::Set(df, inverse);
-    int32_t sums[2] = {0, 0};
-    for (int64_t half = 0; half < 2; ++half) {
-      auto total = hn::Zero(di);
-      for (int64_t j = half * 16; j < half * 16 + 16; j += kLanes) {
-        const auto value = hn::NearestInt(hn::Mul(hn::LoadU(df, row + i + j), factor));
-        total = hn::Add(total, value);
-        hn::StoreU(hn::DemoteTo(d8, value), d8, values + i + j);
-      }
-      sums[half] = hn::GetLane(hn::SumOfLanes(di, total));
-    }
-    if (inverse == 0) {  // inf * 0 was no number
-      std::memset(values + i, 0, kRun);
-      sums[0] = sums[1] = 0;
-    }
-    scales[i / kRun] = scale;
-    sums_32[i / kRun] = scale * static_cast<float>(sums[0] + sums[1]);
-    sums_16[i / 16] = scale * static_cast<float>(sums[0]);
-    sums_16[i / 16 + 1] = scale * static_cast<float>(sums[1]);
-  }
-}
 
 #include "ops/contract/int8_dot-inl.h"
 
@@ -96,59 +48,41 @@ void dot_int8_highway(Format format, RowPointers rows, int64_t count, const Quan
   dot_int8_with<Pairs>(format, rows, count, lhs, lhs_rows, k, out);
 }
 
-void dot_int8_best(Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows, int64_t k,
-                   float* const* out) {
-#if HWY_ARCH_X86 && HWY_TARGET == HWY_AVX3
-  if (has_vnni()) return dot_int8_vnni(format, rows, count, lhs, lhs_rows, k, out);
-#endif
-  dot_int8_highway(format, rows, count, lhs, lhs_rows, k, out);
-}
-
 }  // namespace HWY_NAMESPACE
 }  // namespace weft
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace weft {
-HWY_EXPORT(round_blocks);
 HWY_EXPORT(dot_int8_highway);
-HWY_EXPORT(dot_int8_best);
 
 namespace {
+constexpr const char* kName = "int8-dot";
 
-std::array<QuantizedRow, kInt8Rows> parts_of(const std::byte* const* lhs, int lhs_rows, int64_t k) {
-  std::array<QuantizedRow, kInt8Rows> rows{};
-  for (int m = 0; m < lhs_rows; ++m) {
-    const auto* scales = reinterpret_cast<const float*>(lhs[m] + static_cast<size_t>(k));
-    rows[static_cast<size_t>(m)] = {reinterpret_cast<const int8_t*>(lhs[m]), scales, scales + k / 32,
-                                    scales + k / 32 * 2};
-  }
-  return rows;
+const char* run_int8_dot(const ProductArgs& args) {
+  dot_int8_rows(args, [](Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows,
+                         int64_t k, float* const* out) {
+    HWY_DYNAMIC_DISPATCH(dot_int8_highway)(format, rows, count, lhs, lhs_rows, k, out);
+  });
+  return kName;
 }
-
 }  // namespace
 
-size_t quantized_row_bytes(int64_t k) {
-  const auto elements = static_cast<size_t>(k);
-  return align_up(elements + elements / 32 * 4 * sizeof(float));
+void dot_int8_rows(const ProductArgs& args, Int8DotFunction* dot) {
+  const QuantizedRow rows[kInt8Rows] = {quantized_row(args.left[0], args.k),
+                                        quantized_row(args.left[args.rows - 1], args.k)};
+  dot(args.format, args.right, args.columns, rows, static_cast<int>(args.rows), args.k, args.out);
 }
 
-bool has_int8_kernel(Format format) { return info(format).block_elements > 1; }
-
-void quantize_activations(const float* row, int64_t k, std::byte* quantized) {
-  HWY_DYNAMIC_DISPATCH(round_blocks)(row, k, quantized);
-}
-
-void dot_int8_rows(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows, int64_t k,
-                   float* const* out) {
-  const auto parts = parts_of(lhs, lhs_rows, k);
-  HWY_DYNAMIC_DISPATCH(dot_int8_best)(format, rows, count, parts.data(), lhs_rows, k, out);
-}
-
-void dot_int8_rows_by_highway(Format format, RowPointers rows, int64_t count, const std::byte* const* lhs, int lhs_rows,
-                              int64_t k, float* const* out) {
-  const auto parts = parts_of(lhs, lhs_rows, k);
-  HWY_DYNAMIC_DISPATCH(dot_int8_highway)(format, rows, count, parts.data(), lhs_rows, k, out);
+void add_int8_dot(KernelTable& table) {
+  ProductKernel row;
+  row.name = kName;
+  row.formats.assign(std::begin(kBlockFormats), std::end(kBlockFormats));
+  row.activations = {ActivationElement::int8, 1};
+  row.last_rows = kInt8Rows;
+  row.preference = 20;
+  row.run = run_int8_dot;
+  table.add(std::move(row));
 }
 
 }  // namespace weft

@@ -1,22 +1,28 @@
-// Left-hand rows quantized to int8, as the kernels of int8_dot.cc and int8_dot_vnni.cc read them.
+// Dot products of right-hand rows, as stored, with one or two rows of quantized activations.
 #pragma once
 
+#include "ops/contract/activations.h"
 #include "ops/contract/kernels.h"
 
 namespace weft {
 
-// Element i is scales[i / 32] * values[i], |values| <= 127. The sums of values (times their scale) are what the
-// minimum of a right-hand block is multiplied by.
+// Up to so many left-hand rows, quantizing them is faster than decoding the right-hand side exactly.
+inline constexpr int kInt8Rows = 2;
+
+// A tile of one row of activations.
 struct QuantizedRow {
   const int8_t* values;
   const float* scales;
   const float* sums_32;  // of elements 32 * i ...
   const float* sums_16;  // of elements 16 * i ...
 };
+inline QuantizedRow quantized_row(const std::byte* tile, int64_t k) {
+  const Int8Tile row(tile, 1, k);
+  return {row.values, row.scales, row.sums_32, row.sums_16};
+}
 
-// dot_int8_rows by AVX-512 with VNNI, where has_vnni().
-bool has_vnni();
-void dot_int8_vnni(Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows, int64_t k,
-                   float* const* out);
+using Int8DotFunction = void(Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows,
+                             int64_t k, float* const* out);
+void dot_int8_rows(const ProductArgs& args, Int8DotFunction* dot);
 
 }  // namespace weft

@@ -1,6 +1,10 @@
 // Byte products by VNNI, for which the packaged Highway has no operation: a separate target on top of Highway's
-// AVX-512, taken where processor and operating system offer it. int8_dot.cc is the fallback, and the cross-check.
+// AVX-512. int8_dot.cc is the fallback, and the cross-check.
+#include <iterator>
+
 #include "ops/contract/int8_dot.h"
+#include "ops/contract/products.h"
+#include "ops/cpu/cpu_target.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/contract/int8_dot_vnni.cc"
@@ -40,14 +44,35 @@ HWY_POP_ATTRIBUTES
 #if HWY_ONCE
 namespace weft {
 
-bool has_vnni() {
-#if HWY_ARCH_X86
-  static const bool has = __builtin_cpu_supports("avx512vnni") != 0;
-  return has;
-#else
-  return false;
-#endif
+#if HWY_ARCH_X86 && (HWY_TARGETS & HWY_AVX3)
+
+namespace {
+constexpr const char* kName = "int8-dot-vnni";
+
+const char* run_int8_dot_vnni(const ProductArgs& args) {
+  dot_int8_rows(args, dot_int8_vnni);
+  return kName;
 }
+}  // namespace
+
+void add_int8_dot_vnni(KernelTable& table) {
+  ProductKernel row;
+  row.name = kName;
+  row.formats.assign(std::begin(kBlockFormats), std::end(kBlockFormats));
+  row.activations = {ActivationElement::int8, 1};
+  row.last_rows = kInt8Rows;
+  row.preference = 21;
+  row.features = "avx512_vnni";
+  row.available = has_avx512_vnni;
+  row.run = run_int8_dot_vnni;
+  table.add(std::move(row));
+}
+
+#else
+
+void add_int8_dot_vnni(KernelTable&) {}
+
+#endif
 
 }  // namespace weft
 #endif

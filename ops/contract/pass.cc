@@ -6,26 +6,13 @@
 #include "core/align.h"
 #include "core/error.h"
 #include "core/record/axis_list.h"
+#include "ops/contract/activations.h"
 #include "ops/contract/pass_job.h"
+#include "ops/contract/products.h"
 
 namespace weft {
 
 using namespace contract_pass;
-
-ContractionAxes axes_of(const Region& region, const Contraction& contraction) {
-  ContractionAxes axes;
-  const std::vector<AxisId>& lhs = region.lhs[static_cast<size_t>(contraction.lhs)].axes;
-  const Operand& rhs = region.operands[static_cast<size_t>(contraction.rhs)];
-  axes.rows = without(lhs, contraction.over);
-  axes.columns = without(without(loop_axes(region, rhs), contraction.over), lhs);
-  std::vector<AxisId> chosen;
-  for (const ViewAxis& axis : rhs.view) {
-    if (axis.gather >= 0) add_axes(chosen, loop_axes(region, region.operands[static_cast<size_t>(axis.gather)]));
-  }
-  for (const AxisId axis : contraction.over) (contains(chosen, axis) ? axes.summed : axes.k).push_back(axis);
-  if (axes.k.empty()) std::swap(axes.k, axes.summed);  // rows of one element are worse than a copy
-  return axes;
-}
 
 ContractPass::ContractPass(const KernelContext& context, const Region& region, std::vector<int> contractions,
                            int64_t max_column_unit)
@@ -40,7 +27,6 @@ ContractPass::ContractPass(const KernelContext& context, const Region& region, s
     columns_ = axes.columns;
     const std::vector<AxisId> row_axes = joined(axes.rows, axes.summed);
     RhsRows rhs(context, region, contraction.rhs, row_axes, axes.columns, axes.k);
-    const bool quantized = context.precision == Precision::fast && has_int8_kernel(rhs.format());
 
     size_t lhs = 0;
     while (lhs < lhs_.size() &&
@@ -57,12 +43,8 @@ ContractPass::ContractPass(const KernelContext& context, const Region& region, s
                       .max_k = element_count(axes.k, context.max_extents),
                       .workspace_at = 0,
                       .matrix_at = 0,
-                      .own_matrix_at = 0,
-                      .quantized_at = 0,
-                      .own_quantized_at = 0,
-                      .quantized = false});
+                      .own_matrix_at = 0});
     }
-    lhs_[lhs].quantized |= quantized;
     int order = static_cast<int>(entries_.size());
     for (size_t i = 0; i < entries_.size() && order == static_cast<int>(entries_.size()); ++i) {
       if (entries_[i].summed == axes.summed && entries_[i].rhs.same_choice(rhs)) order = static_cast<int>(i);
@@ -70,17 +52,35 @@ ContractPass::ContractPass(const KernelContext& context, const Region& region, s
     entries_.push_back({.lhs = static_cast<int>(lhs),
                         .summed = axes.summed,
                         .rhs = std::move(rhs),
-                        .quantized = quantized,
+                        .picks = {},
                         .order = order,
                         .max_rows = lhs_[lhs].max_rows,
                         .copy_at = 0,
-                        .packed_at = 0,
                         .order_at = 0,
                         .own_order_at = 0,
                         .workspace_at = 0,
                         .sums_at = 0});
+    Entry& entry = entries_.back();
+    for (const ProductPick& pick :
+         pick_products(kernel_table(), entry.rhs.format(), entry.rhs.layout(), context.precision, context.forced)) {
+      const int in_order = entry.rhs.varies() ? order : -1;
+      entry.picks.push_back(
+          {pick.last_rows, pick.kernel, prepared_for(static_cast<int>(lhs), in_order, pick.kernel->activations)});
+    }
   }
   lay_out(context, max_column_unit);
+}
+
+// The index of such rows, new or of an earlier contraction.
+int ContractPass::prepared_for(int lhs, int order, const ActivationForm& form) {
+  if (form == ActivationForm{}) return -1;
+  if (form.tile == 1) order = -1;
+  for (size_t i = 0; i < prepared_.size(); ++i) {
+    const Prepared& known = prepared_[i];
+    if (known.lhs == lhs && known.order == order && known.form == form) return static_cast<int>(i);
+  }
+  prepared_.push_back({.lhs = lhs, .order = order, .form = form, .at = 0, .own_at = 0});
+  return static_cast<int>(prepared_.size()) - 1;
 }
 
 void ContractPass::lay_out(const KernelContext& context, int64_t max_column_unit) {
@@ -91,61 +91,70 @@ void ContractPass::lay_out(const KernelContext& context, int64_t max_column_unit
   size_t zero_bytes = 0;
   for (const Entry& entry : entries_) {
     widest += element_count(entry.summed, context.max_extents);
-    zero_bytes = std::max(zero_bytes, static_cast<size_t>(lhs_[static_cast<size_t>(entry.lhs)].max_k) * sizeof(float));
+    zero_bytes = std::max({zero_bytes, static_cast<size_t>(lhs_[static_cast<size_t>(entry.lhs)].max_k) * sizeof(float),
+                           entry.rhs.group_bytes()});
   }
   zero_.resize(zero_bytes);
-  const auto affordable = static_cast<int64_t>(kTileBytes / sizeof(float) / kPanelColumns) / widest / 12 * 12;
+  const auto affordable = static_cast<int64_t>(kTileBytes / sizeof(float) / kTileColumns) / widest / 12 * 12;
   row_chunk_ = std::clamp<int64_t>(affordable, 12, kRowChunk);
   const int64_t chunk = std::min(row_chunk_, std::max<int64_t>(max_rows, 1));
 
   for (Lhs& lhs : lhs_) {
-    const auto elements = static_cast<size_t>(lhs.max_rows * lhs.max_k);
-    const auto own_elements = std::min<size_t>(elements, kOwnElements);
     lhs.workspace_at = own(lhs.rows.workspace_bytes());
-    if (!lhs.rows.in_place()) {
-      lhs.matrix_at = shared(elements * sizeof(float));
-      lhs.own_matrix_at = own(own_elements * sizeof(float));
-    }
-    if (lhs.quantized) {
-      lhs.quantized_at = shared(static_cast<size_t>(lhs.max_rows) * quantized_row_bytes(lhs.max_k));
-      // Less than 3 bytes an element, and a rounding up to 64 bytes for each row.
-      lhs.own_quantized_at = own(own_elements * 3 + static_cast<size_t>(std::min(lhs.max_rows, kGemmRows)) * 64);
-    }
+    if (lhs.rows.in_place()) continue;
+    const auto elements = static_cast<size_t>(lhs.max_rows * lhs.max_k);
+    lhs.matrix_at = shared(elements * sizeof(float));
+    lhs.own_matrix_at = own(std::min<size_t>(elements, kOwnElements) * sizeof(float));
   }
-  int64_t longest = 1;
+  for (Prepared& p : prepared_) {
+    const Lhs& lhs = lhs_[static_cast<size_t>(p.lhs)];
+    p.at = shared(static_cast<size_t>(lhs.max_rows) * activation_row_bytes(p.form.element, lhs.max_k));
+    // Rows of any length that have so many elements together; forms are linear in both.
+    const int64_t own_elements = std::min(lhs.max_rows * lhs.max_k, kOwnElements);
+    p.own_at = own(activation_row_bytes(p.form.element, align_up(own_elements, kActivationBlock)));
+  }
+  int64_t longest = 1, widest_group = 1;
+  size_t kernel_bytes = 0;
   for (Entry& entry : entries_) {
-    const Lhs& lhs = lhs_[static_cast<size_t>(entry.lhs)];
     const int64_t e = std::max<int64_t>(element_count(entry.summed, context.max_extents), 1);
     longest = std::max(longest, chunk * e);
+    widest_group = std::max<int64_t>(widest_group, entry.rhs.layout().rows);
     entry.copy_at = shared(entry.rhs.copy_bytes());
     entry.workspace_at = own(entry.rhs.workspace_bytes());
-    if (entry.max_rows >= kGemmRows) {
-      entry.packed_at = shared(static_cast<size_t>(entry.max_rows * lhs.max_k) * sizeof(float));
-    }
+    for (const Pick& pick : entry.picks) kernel_bytes = std::max(kernel_bytes, pick.kernel->scratch_bytes);
     if (entry.rhs.varies()) {
       entry.order_at = shared(static_cast<size_t>(entry.max_rows) * sizeof(RowOrder));
-      entry.own_order_at = own(static_cast<size_t>(std::min(entry.max_rows, kGemmRows)) * sizeof(RowOrder));
+      entry.own_order_at = own(static_cast<size_t>(std::min(entry.max_rows, kFewRows)) * sizeof(RowOrder));
     }
   }
-  // Tiles are wide where rows are few; see run().
-  const int64_t width = align_up(std::max(max_column_unit, kPanelColumns), kPanelColumns);
+  // Tiles are wide where rows are few; see run(). Groups may begin before them and end after them.
+  const int64_t width = align_up(std::max(max_column_unit, kTileColumns) + 2 * (widest_group - 1), kTileColumns);
+  const int64_t most = align_up(kMaxColumns + 2 * (widest_group - 1), kTileColumns);
   for (Entry& entry : entries_) {
     const int64_t rows = chunk * std::max<int64_t>(element_count(entry.summed, context.max_extents), 1);
-    const int64_t floats = std::max(rows * width, std::min(rows, kGemmRows) * kMaxColumns);
+    const int64_t floats = std::max(rows * width, std::min(rows, kFewRows) * most);
     entry.sums_at = own(static_cast<size_t>(floats) * sizeof(float));
   }
-  own_pointers_at_ = own(kMaxColumns * sizeof(std::byte*));
+  own_pointers_at_ = own(static_cast<size_t>(most) * sizeof(std::byte*));
+  own_left_at_ = own(static_cast<size_t>(longest) * sizeof(std::byte*));
   own_out_at_ = own(static_cast<size_t>(longest) * sizeof(float*));
-  own_panel_at_ = own(max_rows * widest >= kGemmRows ? kPanelBytes : 0);
+  own_kernel_at_ = own(kernel_bytes);
 }
 
-std::string ContractPass::describe() const {
-  std::string text;
+void ContractPass::add_kernels(std::vector<KernelRange>& all) const {
   for (const Entry& entry : entries_) {
-    const std::string part = std::string(name(entry.rhs.format())) + (entry.quantized ? " int8" : " f32");
-    if (text.find(part) == std::string::npos) text += (text.empty() ? "" : ", ") + part;
+    int64_t first = 1;
+    for (const Pick& pick : entry.picks) {
+      add_kernel(all, {.name = pick.kernel->name,
+                       .first_rows = first,
+                       .last_rows = pick.last_rows,
+                       .right = entry.rhs.value(),
+                       .format = entry.rhs.format(),
+                       .layout = entry.rhs.layout(),
+                       .activations = pick.kernel->activations.element});
+      first = pick.last_rows == kAnyRows ? kAnyRows : pick.last_rows + 1;
+    }
   }
-  return text;
 }
 
 }  // namespace weft

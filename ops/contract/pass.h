@@ -14,15 +14,6 @@
 
 namespace weft {
 
-// The axes of a contraction's result.
-struct ContractionAxes {
-  std::vector<AxisId> rows;     // what remains of lhs, in its order
-  std::vector<AxisId> columns;  // what rhs has beyond that, in its order
-  std::vector<AxisId> summed;   // contracted axes along which ids choose other rhs rows: summed up last
-  std::vector<AxisId> k;        // the other contracted axes
-};
-ContractionAxes axes_of(const Region& region, const Contraction& contraction);
-
 // Takes finished tiles: element (r, c) of contraction i is sums[i][(r - row_first) * stride[i] + c -
 // column_first].
 class TileSink {
@@ -51,8 +42,8 @@ class ContractPass {
   void run(const StepArgs& args, const Team& team, std::byte* shared, std::byte* own, int64_t column_unit,
            TileSink& sink) const;
 
-  // "q8_0 f32", or "q8_0 int8" where activations are quantized.
-  std::string describe() const;
+  // What will run for how many rows of a group: those that `all` lacks are added.
+  void add_kernels(std::vector<KernelRange>& all) const;
 
  private:
   struct Lhs {  // rows that contractions share
@@ -62,34 +53,52 @@ class ContractPass {
     int64_t max_rows, max_k;
     size_t workspace_at;              // in a thread's scratch
     size_t matrix_at, own_matrix_at;  // computed rows: shared, or of a thread
-    size_t quantized_at, own_quantized_at;
-    bool quantized;  // some contraction reads quantized rows
+  };
+  // Left-hand rows in the form of some kernels. Tiles of several rows follow the order of the groups.
+  struct Prepared {
+    int lhs;
+    int order;  // entry whose order it follows; -1: that of the rows
+    ActivationForm form;
+    size_t at, own_at;  // shared, or of a thread
+  };
+  struct Pick {  // of kernels, by rising numbers of rows of a group
+    int64_t last_rows;
+    const ProductKernel* kernel;
+    int prepared;  // -1: f32 rows as they are
   };
   struct Entry {
     int lhs;
     std::vector<AxisId> summed;
     RhsRows rhs;
-    bool quantized;
-    int order;                                          // entry whose groups these are; itself, or an earlier one
-    int64_t max_rows;                                   // rows times `summed`
-    size_t copy_at, packed_at, order_at, own_order_at;  // shared; own_order_at of a thread
-    size_t workspace_at, sums_at;                       // of a thread
+    std::vector<Pick> picks;
+    int order;                               // entry whose groups these are; itself, or an earlier one
+    int64_t max_rows;                        // rows times `summed`
+    size_t copy_at, order_at, own_order_at;  // shared; own_order_at of a thread
+    size_t workspace_at, sums_at;            // of a thread
+
+    const Pick& pick(int64_t rows) const {
+      size_t i = 0;
+      while (picks[i].last_rows < rows) ++i;
+      return picks[i];
+    }
   };
   struct Job;
   void lay_out(const KernelContext& context, int64_t max_column_unit);
+  int prepared_for(int lhs, int order, const ActivationForm& form);
   void prepare(Job& job) const;
-  void pack(Job& job) const;
-  void compute(Job& job, size_t entry, int64_t row_first, int64_t row_last, int64_t column_first, int64_t column_last,
-               int64_t stride) const;
-  size_t packed_by(const Job& job, size_t entry) const;
+  void bring_into_form(Job& job) const;
+  // Returns how many floats before the first column the sums begin.
+  int64_t compute(Job& job, size_t entry, int64_t row_first, int64_t row_last, int64_t column_first,
+                  int64_t column_last, int64_t stride) const;
 
   const Region* region_;
   std::vector<AxisId> rows_, columns_;
   std::vector<Lhs> lhs_;
   std::vector<Entry> entries_;
+  std::vector<Prepared> prepared_;
   int64_t row_chunk_ = 1;
-  size_t own_pointers_at_ = 0, own_panel_at_ = 0, own_out_at_ = 0;
-  std::vector<std::byte> zero_;  // a right-hand row of zeros
+  size_t own_pointers_at_ = 0, own_left_at_ = 0, own_out_at_ = 0, own_kernel_at_ = 0;
+  std::vector<std::byte> zero_;  // a right-hand row of zeros, or a group of them
   size_t shared_bytes_ = 0, thread_bytes_ = 0;
 };
 

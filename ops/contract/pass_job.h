@@ -9,15 +9,15 @@ namespace weft {
 
 namespace contract_pass {
 
-// From so many rows on, decoding a panel once for all of them pays off.
-inline constexpr int64_t kGemmRows = 24;
-// Threads compute so many elements of left-hand rows each for itself rather than wait for each other.
+// Fewer rows than these are few: threads prepare them each for itself, and tiles are wide.
+inline constexpr int64_t kFewRows = 24;
+// Threads prepare so many elements of left-hand rows each for itself rather than wait for each other.
 inline constexpr int64_t kOwnElements = 16384;
-// Rows of a tile at most, a multiple of each target's row tile; and the memory that a thread's tiles may take.
+// Columns of a tile where rows are many, and the multiple that tiles are stored by.
+inline constexpr int64_t kTileColumns = 64;
+// Rows of a tile at most, a multiple of the kernels' tiles; and the memory that a thread's tiles may take.
 inline constexpr int64_t kRowChunk = 252;
 inline constexpr size_t kTileBytes = size_t{2} << 20;
-// Right-hand rows that stay in cache while all left-hand rows meet them.
-inline constexpr int64_t kDotColumns = 16;
 
 }  // namespace contract_pass
 
@@ -35,15 +35,30 @@ struct ContractPass::Job {
   int64_t rows = 0, columns = 0;
   bool alone = false;  // this thread prepares all that it needs itself
   std::array<LhsRun, kMaxContractions> lhs{};
-  std::array<const float*, kMaxContractions> matrix{};         // by lhs; null: in place
-  std::array<const std::byte*, kMaxContractions> quantized{};  // by lhs
-  std::array<RhsRun, kMaxContractions> rhs{};                  // by entry
-  std::array<const RowOrder*, kMaxContractions> order{};       // by entry; null: one group in order
+  std::array<const float*, kMaxContractions> matrix{};    // by lhs; null: in place
+  std::array<RhsRun, kMaxContractions> rhs{};             // by entry
+  std::array<const RowOrder*, kMaxContractions> order{};  // by entry; null: one group in order
   std::array<int64_t, kMaxContractions> entry_rows{};
 
   const float* left(size_t index, int64_t row) const {
     return matrix[index] != nullptr ? matrix[index] + row * lhs[index].k() : lhs[index].row(row);
   }
+  std::byte* prepared(const Prepared& p) const { return alone ? own + p.own_at : shared + p.at; }
 };
+
+// Calls group(first, last): rows [first, last) of the order meet the same right-hand rows.
+template <class Group>
+void for_groups(const RowOrder* order, int64_t first, int64_t last, const Group& group) {
+  while (first < last) {
+    int64_t end = first + 1;
+    if (order == nullptr) {
+      end = last;
+    } else {
+      while (end < last && order[end].choice == order[first].choice) ++end;
+    }
+    group(first, end);
+    first = end;
+  }
+}
 
 }  // namespace weft

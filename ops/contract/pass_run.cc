@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/align.h"
+#include "ops/contract/activations.h"
 #include "ops/contract/pass_job.h"
 
 namespace weft {
@@ -58,138 +59,119 @@ void ContractPass::prepare(Job& job) const {
   if (waits) job.team.barrier();
 }
 
-// Calls group(first, last): rows [first, last) of the order meet the same right-hand rows.
-template <class Group>
-void for_groups(const RowOrder* order, int64_t first, int64_t last, const Group& group) {
-  while (first < last) {
-    int64_t end = first + 1;
-    if (order == nullptr) {
-      end = last;
-    } else {
-      while (end < last && order[end].choice == order[first].choice) ++end;
-    }
-    group(first, end);
-    first = end;
-  }
-}
-
-// What the products read: quantized rows, and rows packed for large groups.
-void ContractPass::pack(Job& job) const {
+// Left-hand rows in the forms that the kernels of this run's groups take.
+void ContractPass::bring_into_form(Job& job) const {
   bool waits = false;
-  for (size_t i = 0; i < lhs_.size(); ++i) {
-    if (!lhs_[i].quantized) continue;
-    const int64_t rows = job.lhs[i].rows(), k = job.lhs[i].k();
-    std::byte* quantized = job.alone ? job.own + lhs_[i].own_quantized_at : job.shared + lhs_[i].quantized_at;
-    job.quantized[i] = quantized;
-    const bool grouped = std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
-      return entry.lhs == static_cast<int>(i) && entry.rhs.varies();
-    });
-    if (!grouped && rows > kInt8Rows) continue;
-    const Range range = job.alone ? Range{0, rows} : share(rows, 1, job.team);
-    const size_t bytes = quantized_row_bytes(k);
-    for (int64_t r = range.first; r < range.last; ++r) {
-      quantize_activations(job.left(i, r), k, quantized + static_cast<size_t>(r) * bytes);
-    }
-    if (!job.alone) waits = true;
-  }
-  if (!job.alone) {
-    const int64_t tile_rows = gemm_row_tile();
-    for (size_t i = 0; i < entries_.size(); ++i) {
+  for (const Prepared& p : prepared_) {
+    const auto lhs = static_cast<size_t>(p.lhs);
+    const int64_t k = job.lhs[lhs].k(), rows = job.lhs[lhs].rows();
+    const size_t row_bytes = activation_row_bytes(p.form.element, k);
+    std::byte* to = job.prepared(p);
+    int64_t tile = 0;
+    // Tiles of rows [first, last) of an order, in turns.
+    const auto prepare_group = [&](const RowOrder* order, int64_t first, int64_t last) {
+      for (int64_t r = first; r < last; r += p.form.tile, ++tile) {
+        if (!job.alone && tile % job.team.threads != job.team.thread) continue;
+        const int64_t count = std::min(p.form.tile, last - r);
+        const float* left[kMostTileRows];
+        for (int64_t m = 0; m < count; ++m) left[m] = job.left(lhs, order != nullptr ? order[r + m].row : r + m);
+        prepare_activations(p.form.element, left, count, k, to + static_cast<size_t>(r) * row_bytes);
+      }
+    };
+    const auto is_for = [&](const Entry& entry, int64_t group) {
+      const Pick& pick = entry.pick(group);
+      return pick.prepared >= 0 && &prepared_[static_cast<size_t>(pick.prepared)] == &p;
+    };
+    // The first entry that wants them decides, with all that form the same groups.
+    bool any = false;
+    for (size_t i = 0; i < entries_.size() && !any; ++i) {
       const Entry& entry = entries_[i];
-      if (job.entry_rows[i] < kGemmRows) continue;
-      // Where an earlier contraction has packed the same rows in the same order, its packed rows serve.
-      if (packed_by(job, i) != i) continue;
-      const auto lhs = static_cast<size_t>(entry.lhs);
-      const int64_t k = job.lhs[lhs].k();
-      auto* packed = reinterpret_cast<float*>(job.shared + entry.packed_at);
-      const RowOrder* order = job.order[i];
-      const int64_t chunk = row_chunk_ * (job.entry_rows[i] / job.rows);
-      int64_t tile = 0;
-      waits = true;
-      for (int64_t c = 0; c < job.entry_rows[i]; c += chunk) {
-        for_groups(order, c, std::min(c + chunk, job.entry_rows[i]), [&](int64_t first, int64_t last) {
-          if (order != nullptr && last - first < kGemmRows) return;
-          for (int64_t r = first; r < last; r += tile_rows, ++tile) {
-            if (tile % job.team.threads != job.team.thread) continue;
-            const float* left[kMaxRowTile];
-            const int64_t count = std::min(tile_rows, last - r);
-            for (int64_t m = 0; m < count; ++m) left[m] = job.left(lhs, order != nullptr ? order[r + m].row : r + m);
-            gemm_pack(left, count, k, packed + r * k);
-          }
+      if (static_cast<size_t>(entry.lhs) != lhs || job.entry_rows[i] == 0) continue;
+      const RowOrder* order = p.order < 0 ? nullptr : job.order[i];
+      if (p.order >= 0 && entry.order != p.order) continue;
+      if (!entry.rhs.varies()) {
+        any = is_for(entry, rows);
+      } else if (order == nullptr) {  // tiles of one row serve groups of any order
+        any = std::any_of(entry.picks.begin(), entry.picks.end(), [&](const Pick& pick) {
+          return pick.prepared >= 0 && &prepared_[static_cast<size_t>(pick.prepared)] == &p;
         });
       }
+      if (any) {
+        for (int64_t c = 0, chunk = row_chunk_ * (rows / job.rows); c < rows; c += chunk) {
+          prepare_group(nullptr, c, std::min(c + chunk, rows));
+        }
+      } else if (order != nullptr) {
+        any = true;
+        const auto wanted = [&](int64_t group) {
+          return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& other) {
+            return static_cast<size_t>(other.lhs) == lhs && other.order == p.order && is_for(other, group);
+          });
+        };
+        for (int64_t c = 0, chunk = row_chunk_ * (rows / job.rows); c < rows; c += chunk) {
+          for_groups(order, c, std::min(c + chunk, rows), [&](int64_t first, int64_t last) {
+            if (wanted(last - first)) prepare_group(order, first, last);
+          });
+        }
+      }
     }
+    waits = waits || (any && !job.alone);
   }
   if (waits) job.team.barrier();
 }
 
-size_t ContractPass::packed_by(const Job& job, size_t entry) const {
-  for (size_t i = 0; i < entry; ++i) {
-    if (entries_[i].lhs == entries_[entry].lhs && job.order[i] == job.order[entry]) return i;
-  }
-  return entry;
-}
-
-void ContractPass::compute(Job& job, size_t index, int64_t row_first, int64_t row_last, int64_t column_first,
-                           int64_t column_last, int64_t stride) const {
+int64_t ContractPass::compute(Job& job, size_t index, int64_t row_first, int64_t row_last, int64_t column_first,
+                              int64_t column_last, int64_t stride) const {
   const Entry& entry = entries_[index];
   const auto lhs = static_cast<size_t>(entry.lhs);
   const RhsRun& rhs = job.rhs[index];
-  const Format format = entry.rhs.format();
   const int64_t k = job.lhs[lhs].k();
   const int64_t expansion = job.entry_rows[index] / job.rows;
   const int64_t origin = row_first * expansion;
   const RowOrder* order = job.order[index];
   auto* sums = reinterpret_cast<float*>(job.own + entry.sums_at);
-  auto* pointers = reinterpret_cast<const std::byte**>(job.own + own_pointers_at_);
+  auto* right = reinterpret_cast<const std::byte**>(job.own + own_pointers_at_);
+  auto* left = reinterpret_cast<const std::byte**>(job.own + own_left_at_);
   auto** out = reinterpret_cast<float**>(job.own + own_out_at_);
-  auto* panel = reinterpret_cast<float*>(job.own + own_panel_at_);
-  const auto* packed = reinterpret_cast<const float*>(job.shared + entries_[packed_by(job, index)].packed_at);
-  const bool panels = job.entry_rows[index] >= kGemmRows;
-  const size_t quantized_row = entry.quantized ? quantized_row_bytes(k) : 0;
+  const bool is_interleaved = !entry.rhs.layout().is_stored();
+  const int64_t before = is_interleaved ? rhs.rows_before(column_first) : 0;
   const int64_t columns = column_last - column_first;
+  ProductArgs args{.format = entry.rhs.format(), .k = k, .right = right, .columns = columns, .left = left, .out = out};
+  if (is_interleaved) args.columns = align_up(before + columns, entry.rhs.layout().rows);
+  args.scratch = job.own + own_kernel_at_;
 
   for_groups(order, origin, row_last * expansion, [&](int64_t first, int64_t last) {
     const auto row_at = [&](int64_t i) { return order != nullptr ? int64_t{order[i].row} : i; };
-    rhs.rows(order != nullptr ? order[first].choice : rhs.choice(first), column_first, columns, zero_.data(), pointers);
-    if (panels && (order == nullptr || last - first >= kGemmRows)) {
-      for (int64_t j = 0; j < columns; j += kPanelColumns) {
-        for (int64_t i = first; i < last; ++i) out[i - first] = sums + (row_at(i) - origin) * stride + j;
-        gemm_panel(format, pointers + j, std::min(kPanelColumns, columns - j), packed + first * k, last - first, k,
-                   panel, out);
+    const int64_t choice = order != nullptr ? order[first].choice : rhs.choice(first);
+    if (is_interleaved) rhs.groups(choice, column_first, columns, zero_.data(), right);
+    else rhs.rows(choice, column_first, columns, zero_.data(), right);
+    // One group without an order goes on beyond this chunk.
+    const Pick& pick = entry.pick(order != nullptr ? last - first : job.entry_rows[index]);
+    args.rows = last - first;
+    for (int64_t i = first; i < last; ++i) out[i - first] = sums + (row_at(i) - origin) * stride;
+    if (pick.prepared < 0) {
+      for (int64_t i = first; i < last; ++i) {
+        left[i - first] = reinterpret_cast<const std::byte*>(job.left(lhs, row_at(i)));
       }
-      return;
-    }
-    const int64_t step = last - first <= kDotRows ? columns : kDotColumns;
-    for (int64_t j = 0; j < columns; j += step) {
-      const int64_t count = std::min(step, columns - j);
-      for (int64_t i = first; i < last; i += kDotRows) {
-        const auto rows = static_cast<int>(std::min<int64_t>(kDotRows, last - i));
-        float* to[kDotRows];
-        for (int m = 0; m < rows; ++m) to[m] = sums + (row_at(i + m) - origin) * stride + j;
-        if (entry.quantized && last - first <= kInt8Rows) {
-          const std::byte* left[kDotRows];
-          for (int m = 0; m < rows; ++m) {
-            left[m] = job.quantized[lhs] + static_cast<size_t>(row_at(i + m)) * quantized_row;
-          }
-          dot_int8_rows(format, pointers + j, count, left, rows, k, to);
-        } else {
-          const float* left[kDotRows];
-          for (int m = 0; m < rows; ++m) left[m] = job.left(lhs, row_at(i + m));
-          dot_rows(format, pointers + j, count, left, rows, k, to);
-        }
+    } else {
+      const Prepared& p = prepared_[static_cast<size_t>(pick.prepared)];
+      const std::byte* rows = job.prepared(p);
+      const size_t row_bytes = activation_row_bytes(p.form.element, k);
+      for (int64_t i = first, tile = 0; i < last; i += p.form.tile, ++tile) {
+        left[tile] = rows + static_cast<size_t>(p.form.tile == 1 ? row_at(i) : i) * row_bytes;
       }
     }
+    job.args.ran(job.team.thread, pick.kernel->run(args));
   });
-  if (expansion == 1) return;
+  if (expansion == 1) return before;
   for (int64_t r = 0; r < row_last - row_first; ++r) {
     float* to = sums + r * std::max<int64_t>(expansion, 1) * stride;
-    if (expansion == 0) std::fill(to, to + columns, 0.0f);
+    if (expansion == 0) std::fill(to, to + before + columns, 0.0f);
     for (int64_t e = 1; e < expansion; ++e) {
       const float* from = to + e * stride;
-      for (int64_t j = 0; j < columns; ++j) to[j] += from[j];
+      for (int64_t j = before; j < before + columns; ++j) to[j] += from[j];
     }
   }
+  return before;
 }
 
 void ContractPass::run(const StepArgs& args, const Team& team, std::byte* shared, std::byte* own, int64_t column_unit,
@@ -203,7 +185,7 @@ void ContractPass::run(const StepArgs& args, const Team& team, std::byte* shared
   for (size_t i = 0; i < lhs_.size(); ++i) {
     job.lhs[i] = lhs_[i].rows.bind(args, own + lhs_[i].workspace_at);
     elements = std::max(elements, job.lhs[i].rows() * job.lhs[i].k());
-    few = few && job.lhs[i].rows() < kGemmRows && lhs_[i].rows.by_rows();
+    few = few && job.lhs[i].rows() < kFewRows && lhs_[i].rows.by_rows();
   }
   for (size_t i = 0; i < entries_.size(); ++i) {
     job.entry_rows[i] = job.lhs[static_cast<size_t>(entries_[i].lhs)].rows();
@@ -211,17 +193,19 @@ void ContractPass::run(const StepArgs& args, const Team& team, std::byte* shared
   }
   job.alone = few && elements <= kOwnElements;
   prepare(job);
-  pack(job);
+  bring_into_form(job);
 
   // Tiles: as many column ranges as give each thread equally much, by the unit.
   const int64_t chunks = (job.rows + row_chunk_ - 1) / row_chunk_;
   const int64_t most_rows = *std::max_element(job.entry_rows.begin(), job.entry_rows.end());
   const int64_t widest =
-      std::max(column_unit, (most_rows < kGemmRows ? kMaxColumns : kPanelColumns) / column_unit * column_unit);
+      std::max(column_unit, (most_rows < kFewRows ? kMaxColumns : kTileColumns) / column_unit * column_unit);
   const int64_t parts = (job.columns + widest * team.threads - 1) / (widest * team.threads) * team.threads;
   const int64_t even = (job.columns + parts - 1) / parts;
   const int64_t width = std::min(widest, (even + column_unit - 1) / column_unit * column_unit);
-  const int64_t stride = align_up(width, kPanelColumns);
+  int64_t widest_group = 1;
+  for (const Entry& entry : entries_) widest_group = std::max<int64_t>(widest_group, entry.rhs.layout().rows);
+  const int64_t stride = align_up(width + 2 * (widest_group - 1), kTileColumns);
   const int64_t ranges = (job.columns + width - 1) / width;
   const Range items = share(ranges * chunks, 1, team);
   for (int64_t item = items.first; item < items.last; ++item) {
@@ -230,8 +214,8 @@ void ContractPass::run(const StepArgs& args, const Team& team, std::byte* shared
     const float* sums[kMaxContractions];
     int64_t strides[kMaxContractions];
     for (size_t i = 0; i < entries_.size(); ++i) {
-      compute(job, i, row, row_last, column, column_last, stride);
-      sums[i] = reinterpret_cast<const float*>(own + entries_[i].sums_at);
+      const int64_t before = compute(job, i, row, row_last, column, column_last, stride);
+      sums[i] = reinterpret_cast<const float*>(own + entries_[i].sums_at) + before;
       strides[i] = stride * std::max<int64_t>(job.entry_rows[i] / job.rows, 1);
     }
     sink.tile(row, row_last, column, column_last, sums, strides);

@@ -279,11 +279,8 @@ void ContractRegion::store_rows(const StepArgs& args, const Team& team, const in
   }
 }
 
-std::string ContractRegion::describe() const {
-  std::string text;
-  for (const Stage& stage : stages_) text += (text.empty() ? "" : " | ") + stage.pass.describe();
-  if (!fused_) text += ", stored";
-  return text;
+void ContractRegion::add_kernels(std::vector<KernelRange>& all) const {
+  for (const Stage& stage : stages_) stage.pass.add_kernels(all);
 }
 
 }  // namespace weft

@@ -17,12 +17,11 @@ namespace weft {
 
 class ContractRegion {
  public:
-  // The result goes to `outputs`, as in Step::outputs. `context` and `region` must outlive this, the packer need
-  // not.
+  // The result goes to `outputs`, as in Step::outputs. `context` and `region` must outlive this.
   ContractRegion(const KernelContext& context, const Region& region, std::span<const ValueId> outputs);
 
   size_t scratch_bytes() const { return scratch_bytes_; }
-  std::string describe() const;
+  void add_kernels(std::vector<KernelRange>& all) const;  // those that `all` lacks
 
   // As CpuKernel::run. With `slots`, row r (coordinate on the first of region.axes) of the result is stored as row
   // slots[r] of `rows_out`, or nowhere if that is negative, and the output itself is only a buffer: contiguous

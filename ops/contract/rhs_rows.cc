@@ -52,7 +52,71 @@ Operand reordered(const Operand& operand, std::span<const AxisId> axes) {
   return result;
 }
 
+// Ids that differ by output, ids along contracted elements, and rows that would cut a block are for the copy.
+bool is_chosen_by_rows(const Region& region, const Operand& operand, std::span<const AxisId> row_axes) {
+  for (const ViewAxis& axis : operand.view) {
+    if (axis.gather < 0) continue;
+    const Operand& ids = region.operands[static_cast<size_t>(axis.gather)];
+    for (const AxisId along : loop_axes(region, ids)) {
+      if (!contains(row_axes, along)) return false;
+    }
+    for (const ViewAxis& id_axis : ids.view) {
+      if (id_axis.gather >= 0) return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
+
+ContractionAxes axes_of(const Region& region, const Contraction& contraction) {
+  ContractionAxes axes;
+  const std::vector<AxisId>& lhs = region.lhs[static_cast<size_t>(contraction.lhs)].axes;
+  const Operand& rhs = region.operands[static_cast<size_t>(contraction.rhs)];
+  axes.rows = without(lhs, contraction.over);
+  axes.columns = without(without(loop_axes(region, rhs), contraction.over), lhs);
+  std::vector<AxisId> chosen;
+  for (const ViewAxis& axis : rhs.view) {
+    if (axis.gather >= 0) add_axes(chosen, loop_axes(region, region.operands[static_cast<size_t>(axis.gather)]));
+  }
+  for (const AxisId axis : contraction.over) (contains(chosen, axis) ? axes.summed : axes.k).push_back(axis);
+  if (axes.k.empty()) std::swap(axes.k, axes.summed);  // rows of one element are worse than a copy
+  return axes;
+}
+
+std::optional<MatrixShape> matrix_of_rows(const GraphRecord& graph, const Region& region,
+                                          const Contraction& contraction, const int64_t* extents) {
+  const Operand& rhs = region.operands[static_cast<size_t>(contraction.rhs)];
+  const ValueRecord& value = graph.values[rhs.value];
+  if (value.kind != ValueKind::weight) return std::nullopt;
+  const ContractionAxes axes = axes_of(region, contraction);
+  const std::vector<AxisId> row_axes = joined(axes.rows, axes.summed);
+  if (axes.k.empty() || axes.columns.empty() || !is_chosen_by_rows(region, rhs, row_axes)) return std::nullopt;
+  // From the fastest axis on: contracted ones, then outputs, both in order; then those that choose a matrix.
+  MatrixShape shape{1, 1, 1};
+  size_t at = rhs.view.size();
+  for (size_t i = axes.k.size(); i-- > 0;) {
+    if (at == 0) return std::nullopt;
+    const ViewAxis& axis = rhs.view[--at];
+    if (axis.gather >= 0 || axis.axis != axes.k[i] || extents[axis.stored] != extents[axis.axis]) return std::nullopt;
+    shape.k *= extents[axis.stored];
+  }
+  for (size_t i = axes.columns.size(); i-- > 0;) {
+    if (at == 0) return std::nullopt;
+    const ViewAxis& axis = rhs.view[--at];
+    if (axis.gather >= 0 || axis.axis != axes.columns[i]) return std::nullopt;
+    // Only the slowest one may be a part of its axis: else rows are left out between others.
+    if (i > 0 && extents[axis.stored] != extents[axis.axis]) return std::nullopt;
+    shape.rows *= extents[axis.stored];
+  }
+  for (; at > 0; --at) {
+    const ViewAxis& axis = rhs.view[at - 1];
+    if (axis.gather < 0 && !contains(row_axes, axis.axis)) return std::nullopt;
+    shape.slices *= extents[axis.stored];
+  }
+  if (shape.k % info(value.format).block_elements != 0) return std::nullopt;
+  return shape;
+}
 
 RhsRows::RhsRows(const KernelContext& context, const Region& region, int operand, std::vector<AxisId> row_axes,
                  std::vector<AxisId> n_axes, std::vector<AxisId> k_axes)
@@ -69,19 +133,20 @@ RhsRows::RhsRows(const KernelContext& context, const Region& region, int operand
   const std::vector<AxisId> loops = loop_axes(region, operand_);
   varies_ = std::any_of(loops.begin(), loops.end(), [&](AxisId axis) { return contains(row_axes_, axis); });
   const bool quantized = info(format_).block_elements > 1;
-  // Ids that differ by output, ids along contracted elements, and rows that would cut a block are for the copy.
-  bool plain = !(quantized && k_axes_.empty());
-  for (const ViewAxis& axis : operand_.view) {
-    if (axis.gather < 0) continue;
-    const Operand& ids = region.operands[static_cast<size_t>(axis.gather)];
-    for (const AxisId along : loop_axes(region, ids)) plain = plain && contains(row_axes_, along);
-    for (const ViewAxis& id_axis : ids.view) plain = plain && id_axis.gather < 0;
+  const ChosenLayout* chosen = value.kind == ValueKind::weight ? context.weights->layout_of(operand_.value) : nullptr;
+  if (chosen != nullptr) {
+    layout_ = chosen->layout;
+    shape_ = chosen->shape;
+    group_bytes_ = Interleaved(format_, layout_, shape_).group_bytes();
+    packed_ = context.weights->interleaved(operand_.value);
+    return;
   }
+  bool plain = !(quantized && k_axes_.empty()) && is_chosen_by_rows(region, operand_, row_axes_);
   if (plain && value.kind == ValueKind::weight) {
     const Operand moved = reordered(operand_, k_axes_);
     plain = ends_with(moved, k_axes_);
     if (plain) {
-      packed_ = context.packer->pack(region, operand_, k_axes_, format_);
+      packed_ = context.weights->with_last(operand_, k_axes_, format_);
       operand_ = moved;
     }
   } else {
@@ -154,7 +219,17 @@ RhsRun RhsRows::bind(const StepArgs& args, const float* copy) const {
   strides(n_axes_, run.n_stride_);
   const ResolvedView view = strides(row_axes_, run.row_stride_);
   const auto* data = packed_ != nullptr ? packed_ : static_cast<const std::byte*>(args.data[operand_.value]);
-  run.base_ = data + row_bytes(format_, static_cast<size_t>(view.offset));
+  if (layout_.is_stored()) {
+    run.base_ = data + row_bytes(format_, static_cast<size_t>(view.offset));
+  } else {
+    run.base_ = data;
+    run.offset_ = view.offset;
+    run.group_rows_ = layout_.rows;
+    run.matrix_elements_ = shape_.rows * shape_.k;
+    run.first_row_ = view.offset % run.matrix_elements_ / shape_.k;
+    run.groups_ = (shape_.rows + layout_.rows - 1) / layout_.rows;
+    run.group_bytes_ = static_cast<int64_t>(group_bytes_);
+  }
   run.gathers_ = view.gather_count;
   for (int g = 0; g < view.gather_count; ++g) {
     const ResolvedView::Gather& gather = view.gathers[static_cast<size_t>(g)];
@@ -184,6 +259,16 @@ int64_t RhsRun::choice(int64_t r) const {
     offset += id * ids.target_stride;
   }
   return offset;
+}
+
+void RhsRun::groups(int64_t choice, int64_t first, int64_t count, const std::byte* zero, const std::byte** out) const {
+  const int64_t begin = (first_row_ + first) / group_rows_, end = (first_row_ + first + count - 1) / group_rows_ + 1;
+  if (choice == kZero) {
+    std::fill(out, out + (end - begin), zero);
+    return;
+  }
+  const std::byte* matrix = base_ + (choice + offset_) / matrix_elements_ * groups_ * group_bytes_;
+  for (int64_t g = begin; g < end; ++g) *out++ = matrix + g * group_bytes_;
 }
 
 void RhsRun::rows(int64_t choice, int64_t first, int64_t count, const std::byte* zero, const std::byte** out) const {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,8 +18,23 @@ namespace weft {
 
 class RhsRun;
 
-// Where a right-hand operand is laid out like that, or the packer has packed it like that, it is read in place; else it
-// is copied to f32 on each run (values that are not weights and whose contracted axes are not their last ones).
+// The axes of a contraction's result.
+struct ContractionAxes {
+  std::vector<AxisId> rows;     // what remains of lhs, in its order
+  std::vector<AxisId> columns;  // what rhs has beyond that, in its order
+  std::vector<AxisId> summed;   // contracted axes along which ids choose other rhs rows: summed up last
+  std::vector<AxisId> k;        // the other contracted axes
+};
+ContractionAxes axes_of(const Region& region, const Contraction& contraction);
+
+// The shape in which the weight on the right of a contraction can be packed: its storage is matrices whose rows are the
+// outputs, in their order, and whose columns are the contracted elements; what chooses a matrix comes before. Null
+// where it is not laid out so. `extents`: by AxisId, those of weights are known.
+std::optional<MatrixShape> matrix_of_rows(const GraphRecord& graph, const Region& region,
+                                          const Contraction& contraction, const int64_t* extents);
+
+// Where a right-hand operand is laid out like that, or is a weight that has been packed so, it is read in place; else
+// it is copied to f32 on each run (values that are not weights and whose contracted axes are not their last ones).
 //
 // A right-hand row is found by coordinates on the left-hand rows' axes (batch axes, and those that choose by ids)
 // and on the output axes.
@@ -27,9 +43,12 @@ class RhsRows {
   RhsRows(const KernelContext& context, const Region& region, int operand, std::vector<AxisId> row_axes,
           std::vector<AxisId> n_axes, std::vector<AxisId> k_axes);
 
+  ValueId value() const { return operand_.value; }
   Format format() const { return format_; }
+  const Layout& layout() const { return layout_; }
   bool varies() const { return varies_; }  // with the left-hand row
   bool copied() const { return copied_; }
+  size_t group_bytes() const { return group_bytes_; }          // of an interleaved layout
   size_t copy_bytes() const { return copy_bytes_; }            // at the limits
   size_t workspace_bytes() const { return workspace_bytes_; }  // per thread, for the copy
   // True where rows of the two are chosen alike, so that left-hand rows form the same groups.
@@ -44,6 +63,9 @@ class RhsRows {
   const Region* region_;
   Operand operand_;  // its view in the order in which the data lie
   Format format_ = Format::f32;
+  Layout layout_;
+  MatrixShape shape_;       // of an interleaved layout
+  size_t group_bytes_ = 0;  // the same
   const std::byte* packed_ = nullptr;
   std::vector<AxisId> row_axes_, n_axes_, k_axes_;
   bool varies_ = false, copied_ = false;
@@ -63,10 +85,17 @@ class RhsRun {
   // Addresses of the right-hand rows of outputs [first, first + count); `zero` stands for rows of kZero.
   void rows(int64_t choice, int64_t first, int64_t count, const std::byte* zero, const std::byte** out) const;
 
+  // In an interleaved layout: how many rows of a group come before output `first`, and the addresses of the groups that
+  // hold outputs [first, first + count); `zero` stands for groups of kZero.
+  int64_t rows_before(int64_t first) const { return (first_row_ + first) % group_rows_; }
+  void groups(int64_t choice, int64_t first, int64_t count, const std::byte* zero, const std::byte** out) const;
+
  private:
   friend class RhsRows;
   const std::byte* base_ = nullptr;
   Format format_ = Format::f32;
+  int64_t group_rows_ = 1, first_row_ = 0;                                   // interleaved: of the view in each matrix
+  int64_t offset_ = 0, matrix_elements_ = 1, groups_ = 0, group_bytes_ = 0;  // the same; of the view in storage
   AxisSpace row_space_, n_space_;
   std::array<int64_t, AxisSpace::kMax> row_stride_{}, n_stride_{};
   struct Ids {

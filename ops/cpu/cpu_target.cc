@@ -22,5 +22,14 @@ HWY_EXPORT(target_name);
 // Dispatched as kernels are, so that it cannot differ from what they run with.
 const char* cpu_target() { return HWY_DYNAMIC_DISPATCH(target_name)(); }
 
+bool has_avx512_vnni() {
+#if HWY_ARCH_X86 && (HWY_TARGETS & HWY_AVX3)
+  static const bool has = __builtin_cpu_supports("avx512vnni") != 0;
+  return has && (hwy::SupportedTargets() & HWY_AVX3) != 0;
+#else
+  return false;
+#endif
+}
+
 }  // namespace weft
 #endif

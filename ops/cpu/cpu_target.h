@@ -7,4 +7,8 @@ namespace weft {
 // are compiled for and the machine supports, which need not be the best that the machine supports.
 const char* cpu_target();
 
+// Whether kernels that add instructions to Highway's AVX-512 can run: processor and operating system have them, and
+// that target is the one that dispatches take.
+bool has_avx512_vnni();
+
 }  // namespace weft

@@ -6,24 +6,15 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/record/graph.h"
+#include "ops/cpu/kernel_table.h"
+#include "ops/cpu/packed_weights.h"
 #include "ops/cpu/team.h"
 #include "ops/step.h"
 
 namespace weft {
-
-// Weights in the layout that contractions read: rows of one output each, the contracted axes contiguous in storage
-// order. A weight that already lies so is read in place; others are transposed once and kept for the plan's life.
-// One weight that several steps read in one layout is packed once.
-class WeightPacker {
- public:
-  virtual ~WeightPacker() = default;
-  // Storage of a weight operand whose axes, in the order `axes`, are to be contiguous (format f32 if it had to be
-  // moved, else unchanged). `format` is set to the format of the result.
-  virtual const std::byte* pack(const Region& region, const Operand& operand, std::span<const AxisId> axes,
-                                Format& format) = 0;
-};
 
 // Kernels are made by several threads at once, each for a separate plan; they may read the context, and nothing else
 // that changes.
@@ -34,29 +25,46 @@ struct KernelContext {
       max_extents;  // by AxisId: the plan's limits; static axes have their extent. Key axes: longest sequence
   Precision precision = Precision::fast;
   int threads = 1;
-  WeightPacker* packer = nullptr;
+  PlanWeights* weights = nullptr;
+  const ProductKernel* forced = nullptr;  // to be used where it can serve; null: none
 };
 
 // A step made ready to run for any extents within the limits. Immutable: what a run writes lies in its StepArgs.
 class CpuKernel {
  public:
   virtual ~CpuKernel() = default;
-  virtual std::string name() const = 0;      // as `explain` shows it: "contract/q8_0-f32 rows<=4"
+  // What it will run for how many rows, as `explain` shows it; each name once per range.
+  virtual std::vector<KernelRange> kernels() const = 0;
   virtual size_t scratch_bytes() const = 0;  // for the whole team, at the limits
   // Called by every thread of the team; returns when this thread's share is done. Does its own barriers between
-  // phases; the caller puts one after it. Allocates nothing and does not throw.
+  // phases; the caller puts one after it. Allocates nothing and does not throw. Notes what it runs in `args`.
   virtual void run(const StepArgs& args, const Team& team) const = 0;
+
+  // kernels() in one line: "contract Q8_0 x16: int8-x16-vnni", "contract Q4_K: int8-dot <=2, f32-dot <=23, f32-panels".
+  std::string name() const { return kernel_text(kernels()); }
+
+  static std::string kernel_text(std::span<const KernelRange> kernels);
 };
 
-// The kernel for a verified step. One readable list of candidates, most special first.
+// The kernel for a verified step: that of the preferred row of the table which takes it. Throws Error where none does.
 std::unique_ptr<CpuKernel> select_cpu_kernel(const KernelContext& context);
 
-// Makers that select_cpu_kernel asks in turn; null where the step is not theirs.
+// How the weights of a graph are to be held for the kernels that the table has for its steps. `extents`: by AxisId.
+// `forced`: the layout that this row reads is preferred.
+WeightLayouts choose_weight_layouts(const GraphRecord& graph, const int64_t* extents,
+                                    const ProductKernel* forced = nullptr);
+
+// The built-in rows for whole steps; a step that several can take goes to the first one of these.
+void add_step_kernels(KernelTable& table);
 std::unique_ptr<CpuKernel> make_gather_kernel(const KernelContext& context);     // ops/gather: rows of a table
 std::unique_ptr<CpuKernel> make_map_kernel(const KernelContext& context);        // ops/map
 std::unique_ptr<CpuKernel> make_reduce_kernel(const KernelContext& context);     // ops/reduce
 std::unique_ptr<CpuKernel> make_contract_kernel(const KernelContext& context);   // ops/contract
 std::unique_ptr<CpuKernel> make_attention_kernel(const KernelContext& context);  // ops/attention
 std::unique_ptr<CpuKernel> make_append_kernel(const KernelContext& context);     // ops/append: wraps a kernel per field
+
+// The operand of a region from which rows are gathered, whole ones, and nothing else is done; null where the step is no
+// such gather.
+const Operand* gathered_table(const GraphRecord& graph, const Step& step);
 
 }  // namespace weft

@@ -94,9 +94,10 @@ std::vector<Table<double>> contractions(StepScope& scope, bool absolute, const P
     const Contraction& contraction = scope.region.contractions[i];
     const Table<ScalarValue>& left = lhs[static_cast<size_t>(contraction.lhs)];
     const Operand& rhs = scope.region.operands[static_cast<size_t>(contraction.rhs)];
-    const bool in_int8 = std::ranges::count(quantized.formats, scope.graph.values[rhs.value].format) > 0;
-    tables.push_back(contract(scope, in_int8 ? quantized_rows(scope, left, contraction, quantized.most_rows) : left,
-                              contraction, absolute));
+    const auto in_int8 = quantized.find(rhs.value);
+    tables.push_back(
+        contract(scope, in_int8 == quantized.end() ? left : quantized_rows(scope, left, contraction, in_int8->second),
+                 contraction, absolute));
     parts("contraction." + std::to_string(i), tables.back());
   }
   return tables;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -36,13 +37,9 @@ std::vector<StepPart> parts_of(const GraphRecord& graph, const Step& step);
 // reset(), run_reference, outputs().
 Outputs run_reference(const StepCase& step_case);
 
-// What kernels of Precision::fast do to activations: contractions whose right-hand side is in one of these formats read
-// left-hand rows in int8 (ops/contract/reference.h says how) where at most `most_rows` of them meet the same
-// right-hand rows.
-struct QuantizedActivations {
-  std::vector<Format> formats;
-  int64_t most_rows = 0;
-};
+// What kernels of Precision::fast do to activations: contractions with one of these on the right read left-hand rows in
+// int8 (ops/contract/reference.h says how) where at most so many of them meet the same right-hand rows.
+using QuantizedActivations = std::map<ValueId, int64_t>;
 Outputs run_reference(const StepCase& step_case, const QuantizedActivations& quantized);
 
 // The largest sum of absolute products among the elements of the step's contractions (and 1 at least): the scale

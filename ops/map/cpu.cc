@@ -18,11 +18,12 @@ class MapKernel : public CpuKernel {
         thread_bytes_(body_.workspace_bytes()),
         threads_(static_cast<size_t>(context.threads)) {}
 
-  std::string name() const override { return "map"; }
+  std::vector<KernelRange> kernels() const override { return {{.name = "map"}}; }
   size_t scratch_bytes() const override { return threads_ * thread_bytes_; }
 
   void run(const StepArgs& args, const Team& team) const override {
     const Range mine = share(element_count(axes_, args.extents), kGrain, team);
+    args.ran(team.thread, "map");
     if (mine.first >= mine.last) return;
     const int64_t width = body_.type() == Element::bool8 ? 1 : 4;
     body_.bind(args, args.scratch + static_cast<size_t>(team.thread) * thread_bytes_)

@@ -94,8 +94,8 @@ class ReduceKernel : public CpuKernel {
     scratch_bytes_ = threads_at_ + static_cast<size_t>(context.threads) * thread_bytes_;
   }
 
-  std::string name() const override {
-    return reduced_ == kNoAxis ? "reduce/map" : by_rows_ ? "reduce/rows" : "reduce/columns";
+  std::vector<KernelRange> kernels() const override {
+    return {{.name = reduced_ == kNoAxis ? kMapName : by_rows_ ? kRowsName : kColumnsName}};
   }
   size_t scratch_bytes() const override { return scratch_bytes_; }
 
@@ -117,6 +117,10 @@ class ReduceKernel : public CpuKernel {
   }
 
  private:
+  static constexpr const char* kMapName = "reduce/map";
+  static constexpr const char* kRowsName = "reduce/rows";
+  static constexpr const char* kColumnsName = "reduce/columns";
+
   struct Step {
     ReduceOp op;
     Element element;
@@ -163,6 +167,7 @@ class ReduceKernel : public CpuKernel {
 
   // Without reductions: a map that is rotated.
   void run_map(const StepArgs& args, const Team& team, std::byte* thread, std::byte* out) const {
+    args.ran(team.thread, kMapName);
     const size_t row_axis = finishes_rows() ? epilogue_.row_axis() : axes_.size();
     const std::span<const AxisId> all = axes_;
     const int64_t row = element_count(all.subspan(row_axis), args.extents);
@@ -180,6 +185,7 @@ class ReduceKernel : public CpuKernel {
   }
 
   void run_rows(const StepArgs& args, const Team& team, std::byte* thread, std::byte* out) const {
+    args.ran(team.thread, kRowsName);
     const int64_t extent = args.extents[reduced_];
     const Range mine = share(element_count(row_axes_, args.extents), 1, team);
     if (mine.first >= mine.last) return;
@@ -265,6 +271,7 @@ class ReduceKernel : public CpuKernel {
   }
 
   void run_columns(const StepArgs& args, const Team& team, std::byte* thread, std::byte* out) const {
+    args.ran(team.thread, kColumnsName);
     const std::span<const AxisId> all = row_axes_;
     const int64_t extent = args.extents[reduced_];
     const int64_t columns = element_count(all.subspan(split_), args.extents);

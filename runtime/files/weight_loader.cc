@@ -242,6 +242,7 @@ std::shared_ptr<const Storage> WeightLoader::assemble(const TensorName& name, st
     // Storage is shared by writable tensors and read-only weights; nothing writes through a const one.
     storage->data = const_cast<std::byte*>(data_of(slices.front()));
     storage->owner = checkpoint_;
+    storage->is_mapped = true;
   } else {
     const auto copy = std::make_shared<AlignedBytes>(storage->bytes());
     std::byte* to = copy->data();

@@ -1,6 +1,7 @@
 // Runs a plan's steps on the threads of an OpenMP team.
 #include <omp.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <optional>
@@ -11,7 +12,6 @@
 #include "runtime/plan/cpus.h"
 #include "runtime/plan/executor.h"
 #include "runtime/plan/team_size.h"
-#include "runtime/plan/weight_packer.h"
 
 namespace weft {
 
@@ -62,33 +62,66 @@ class CpuCachePool final : public CachePool {
   std::vector<size_t> row_bytes_;     // by ValueId
 };
 
+// Null where none is asked for. Throws Error for a name that the table does not have, and for a kernel that this
+// machine cannot run.
+const ProductKernel* forced_kernel(const std::string& name) {
+  if (name.empty()) return nullptr;
+  const ProductKernel* kernel = kernel_table().find_product(name);
+  if (kernel == nullptr) {
+    std::string names;
+    for (const ProductKernel* row : kernel_table().products()) names += (names.empty() ? "" : ", ") + row->name;
+    throw Error("no kernel of contractions is called '" + name + "': there are " + names);
+  }
+  if (!kernel->is_available()) {
+    throw Error("kernel '" + name + "' needs a CPU with " + kernel->features + ", which this one lacks");
+  }
+  return kernel;
+}
+
+std::string cannot_serve(const ProductKernel& kernel, Precision precision) {
+  std::string text = "kernel '" + kernel.name + "' can serve no step of this graph: it multiplies ";
+  for (size_t i = 0; i < kernel.formats.size(); ++i) {
+    text += (i == 0 ? "" : ", ") + std::string(name(kernel.formats[i]));
+  }
+  text += " weights in layout " + name(kernel.layout);
+  if (!kernel.serves(precision)) text += " with precision fast";
+  return text;
+}
+
 class CpuExecutor final : public Executor {
  public:
-  CpuExecutor(std::shared_ptr<const GraphRecord> records, int threads, TeamPolicy policy)
+  CpuExecutor(std::shared_ptr<const GraphRecord> records, const Device& device)
       : records_(std::move(records)),
         graph_(*records_),
-        threads_(threads),
-        is_adaptive_(policy == TeamPolicy::adaptive && threads > 1),
+        device_weights_(device.packed_weights()),
+        threads_(device.threads()),
+        is_adaptive_(device.team_policy() == TeamPolicy::adaptive && threads_ > 1),
         data_(graph_.values.size()),
-        meeting_(threads, threads <= usable_cpus()),
-        team_size_(threads, online_cpus()) {}
+        meeting_(threads_, threads_ <= usable_cpus()),
+        team_size_(threads_, online_cpus()),
+        notes_(static_cast<size_t>(threads_)) {}
 
-  std::vector<StepInfo> select_kernels(const ExtentTable& limits, Precision precision) override {
-    weights_.emplace(graph_, limits.data());
+  std::vector<StepInfo> select_kernels(const ExtentTable& limits, const PlanOptions& options) override {
+    const ProductKernel* forced = forced_kernel(options.kernel);
+    weights_.emplace(graph_, limits.data(), choose_weight_layouts(graph_, limits.data(), forced), *device_weights_,
+                     threads_);
     std::vector<StepInfo> chosen;
+    bool serves = false;
     for (const Step& step : graph_.steps) {
-      const KernelContext context{graph_, step, limits.data(), precision, threads_, &*weights_};
+      const KernelContext context{graph_, step, limits.data(), options.precision, threads_, &*weights_, forced};
       std::unique_ptr<CpuKernel> kernel = select_cpu_kernel(context);
-      if (kernel == nullptr) {
-        throw Error("step '" + step.name + "': no CPU kernel takes this " + std::string(name(step.kind)) + " step");
-      }
-      chosen.push_back({kernel->name(), kernel->scratch_bytes()});
+      chosen.push_back(
+          {.kernel = kernel->name(), .kernels = kernel->kernels(), .scratch_bytes = kernel->scratch_bytes()});
+      serves = serves || std::ranges::any_of(chosen.back().kernels,
+                                             [&](const KernelRange& range) { return range.name == options.kernel; });
       kernels_.push_back(std::move(kernel));
     }
+    if (forced != nullptr && !serves) throw Error(cannot_serve(*forced, options.precision));
     return chosen;
   }
 
-  size_t packed_weight_bytes() const override { return weights_ ? weights_->bytes() : 0; }
+  size_t packed_weight_bytes() const override { return weights_ ? weights_->packed_bytes() : 0; }
+  size_t replaced_weight_bytes() const override { return weights_ ? weights_->replaced_bytes() : 0; }
 
   void allocate(const ArenaLayout& arena, size_t scratch_bytes) override {
     arena_ = AlignedBytes(arena.bytes);
@@ -159,7 +192,8 @@ class CpuExecutor final : public Executor {
     }
   }
 
-  void run_steps(const StepArgs& args, const Team& team, StepInfo* profile) {
+  void run_steps(StepArgs args, const Team& team, StepInfo* profile) {
+    if (profile != nullptr) args.notes = notes_.data();
     const bool timing = profile != nullptr && team.thread == 0;
     auto begin = timing ? Clock::now() : Clock::time_point();
     for (size_t i = 0; i < kernels_.size(); ++i) {
@@ -169,7 +203,13 @@ class CpuExecutor final : public Executor {
         const auto end = Clock::now();
         profile[i].seconds += std::chrono::duration<double>(end - begin).count();
         profile[i].runs += 1;
-        begin = end;
+        for (KernelNotes& notes : notes_) {
+          for (const char* name : notes.names) {
+            if (name != nullptr) profile[i].ran.insert(name);
+          }
+          notes = {};
+        }
+        begin = Clock::now();
       }
       // In the middle of a run all threads of the team are awake, and the reader of this program's output has done
       // its work.
@@ -181,22 +221,24 @@ class CpuExecutor final : public Executor {
 
   std::shared_ptr<const GraphRecord> records_;
   const GraphRecord& graph_;
+  std::shared_ptr<PackedWeights> device_weights_;
   int threads_;
   bool is_adaptive_;
-  std::optional<PackedWeights> weights_;
+  std::optional<PlanWeights> weights_;
   std::vector<std::unique_ptr<CpuKernel>> kernels_;
   AlignedBytes arena_, scratch_;
   std::vector<void*> data_;  // by ValueId
   TeamBarrier meeting_;
   TeamSize team_size_;
   ReadyTasks ready_;
+  std::vector<KernelNotes> notes_;  // by thread, while a run is profiled
   Clock::time_point ended_, read_;  // of the last run, and of the last reading
 };
 
 }  // namespace
 
-std::unique_ptr<Executor> make_cpu_executor(std::shared_ptr<const GraphRecord> graph, int threads, TeamPolicy policy) {
-  return std::make_unique<CpuExecutor>(std::move(graph), threads, policy);
+std::unique_ptr<Executor> make_cpu_executor(std::shared_ptr<const GraphRecord> graph, const Device& device) {
+  return std::make_unique<CpuExecutor>(std::move(graph), device);
 }
 
 }  // namespace weft

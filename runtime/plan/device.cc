@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "gpu/device.h"
 #include "ops/cpu/cpu_target.h"
+#include "ops/cpu/packed_weights.h"
 #include "runtime/plan/cpus.h"
 
 namespace weft {
@@ -28,6 +29,11 @@ Device Device::by_name(std::string_view name, int threads, TeamPolicy policy) {
   if (name == kOpenCl) return opencl();
   if (name.starts_with("opencl:")) return opencl(name.substr(kOpenCl.size() + 1));
   throw Error("no device '" + std::string(name) + "': there are cpu, opencl and opencl:NAME");
+}
+
+std::shared_ptr<PackedWeights> Device::packed_weights() const {
+  static const auto of_cpu = std::make_shared<PackedWeights>();
+  return is_cpu() ? of_cpu : nullptr;
 }
 
 std::string Device::name() const {

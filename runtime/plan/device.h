@@ -9,6 +9,7 @@
 namespace weft {
 
 class GpuDevice;
+class PackedWeights;
 
 // fixed: every run of a plan uses all threads. adaptive: a run uses fewer where other programs use the CPUs, or
 // where fewer are faster. Results do not depend on it.
@@ -37,6 +38,8 @@ class Device {
   TeamPolicy team_policy() const { return policy_; }
   std::string name() const;  // "cpu, 2 threads, AVX3": on a CPU, with the target of its kernels
   const std::shared_ptr<GpuDevice>& gpu() const { return gpu_; }
+  // Of the CPU, which is one device however many handles there are. Null for others, which keep their own.
+  std::shared_ptr<PackedWeights> packed_weights() const;
 
  private:
   Device(int threads, TeamPolicy policy, std::shared_ptr<GpuDevice> gpu)

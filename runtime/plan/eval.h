@@ -43,7 +43,7 @@ std::vector<std::shared_ptr<Storage>> run(const Device& device, const StepReques
 
 }  // namespace eval_detail
 
-inline constexpr PlanOptions kExact{Precision::exact, false, false};
+inline const PlanOptions kExact{.precision = Precision::exact};
 
 // Computes one step on tensors. Throws Error where extents disagree, naming the axis, both extents and both
 // tensors.

@@ -29,8 +29,9 @@ class Executor {
  public:
   virtual ~Executor() = default;
   // Makes every step ready to run, including its weights. Returns what was chosen for each step.
-  virtual std::vector<StepInfo> select_kernels(const ExtentTable& limits, Precision precision) = 0;
-  virtual size_t packed_weight_bytes() const = 0;
+  virtual std::vector<StepInfo> select_kernels(const ExtentTable& limits, const PlanOptions& options) = 0;
+  virtual size_t packed_weight_bytes() const = 0;    // of weights in another layout than stored
+  virtual size_t replaced_weight_bytes() const = 0;  // as stored, of weights that are not read so any more
   virtual void allocate(const ArenaLayout& arena, size_t scratch_bytes) = 0;
   // Allocates nothing on the CPU. Adds each step's time to `profile` unless that is null.
   virtual void run(const RunArgs& args, StepInfo* profile) = 0;
@@ -40,7 +41,7 @@ class Executor {
                                                      const int64_t* extents) = 0;
 };
 
-std::unique_ptr<Executor> make_cpu_executor(std::shared_ptr<const GraphRecord> graph, int threads, TeamPolicy policy);
+std::unique_ptr<Executor> make_cpu_executor(std::shared_ptr<const GraphRecord> graph, const Device& device);
 std::unique_ptr<Executor> make_gpu_executor(std::shared_ptr<const GraphRecord> graph,
                                             std::shared_ptr<GpuDevice> device);
 

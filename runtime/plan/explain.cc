@@ -248,8 +248,9 @@ std::string summary(const PlanState& state, bool folded) {
     text += ": " + std::to_string(attention_steps(graph)) + " layers of " + std::to_string(per_layer) + " steps";
   }
   if (folded) text += "; equal ones share a line, which shows their sums";
-  text += "\nweights    " + byte_text(state.memory.weights) + " as stored, " + byte_text(state.memory.packed_weights) +
-          " in another layout beside that";
+  const PlanMemory& memory = state.memory;
+  text += "\nweights    " + byte_text(memory.weights - memory.replaced_weights) + " as stored, " +
+          byte_text(memory.packed_weights) + " packed for kernels";
   text +=
       "\narena      " + byte_text(state.memory.arena) + " for " + byte_text(state.memory.intermediates) + " of values";
   text += "\nscratch    " + byte_text(state.memory.scratch) + "\n";
@@ -348,6 +349,7 @@ std::string Plan::explain_json(const Limits& at) const {
   json["precision"] = name(state.options.precision);
   json["memory"] = {{"weights", state.memory.weights},
                     {"packed_weights", state.memory.packed_weights},
+                    {"replaced_weights", state.memory.replaced_weights},
                     {"arena", state.memory.arena},
                     {"intermediates", state.memory.intermediates},
                     {"scratch", state.memory.scratch}};
@@ -369,7 +371,13 @@ std::string Plan::explain_json(const Limits& at) const {
       item["writes"].push_back(
           {{"name", graph.values[output].name}, {"format", name(graph.values[output].format)}, {"axes", axes}});
     }
+    for (const KernelRange& kernel : state.steps[i].kernels) {
+      nlohmann::ordered_json range = {{"name", kernel.name}, {"first_rows", kernel.first_rows}};
+      if (kernel.last_rows != kAnyRows) range["last_rows"] = kernel.last_rows;
+      item["kernels"].push_back(std::move(range));
+    }
     if (state.steps[i].runs > 0) {
+      item["ran"] = state.steps[i].ran;
       item["seconds_per_run"] = state.steps[i].seconds / static_cast<double>(state.steps[i].runs);
     }
     json["steps"].push_back(std::move(item));

@@ -70,10 +70,16 @@ class GpuExecutor final : public Executor {
         data_(graph_.values.size()),
         input_offsets_(graph_.values.size()) {}
 
-  std::vector<StepInfo> select_kernels(const ExtentTable& limits, Precision precision) override {
-    steps_ = device_->prepare_all(graph_, limits.data(), precision);
+  std::vector<StepInfo> select_kernels(const ExtentTable& limits, const PlanOptions& options) override {
+    if (!options.kernel.empty()) {
+      throw Error("kernel '" + options.kernel + "' is of the CPU's table; this plan is for OpenCL");
+    }
+    steps_ = device_->prepare_all(graph_, limits.data(), options.precision);
     std::vector<StepInfo> chosen;
-    for (const auto& step : steps_) chosen.push_back({step->name(), step->scratch_bytes()});
+    for (const auto& step : steps_) {
+      chosen.push_back(
+          {.kernel = step->name(), .kernels = {{.name = step->name()}}, .scratch_bytes = step->scratch_bytes()});
+    }
     upload_weights();
     size_t bytes = 0;
     for (size_t i = 0; i < graph_.values.size(); ++i) {
@@ -86,6 +92,7 @@ class GpuExecutor final : public Executor {
   }
 
   size_t packed_weight_bytes() const override { return 0; }
+  size_t replaced_weight_bytes() const override { return 0; }
 
   void allocate(const ArenaLayout& arena, size_t scratch_bytes) override {
     arena_ = device_->allocate(std::max(arena.bytes, kCacheLine));

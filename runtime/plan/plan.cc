@@ -48,12 +48,13 @@ void bind_extents(PlanState& state, const Limits& limits) {
 
 void select_kernels(PlanState& state) {
   if (state.device.is_cpu()) {
-    state.executor = make_cpu_executor(state.graph, state.device.threads(), state.device.team_policy());
+    state.executor = make_cpu_executor(state.graph, state.device);
   } else {
     state.executor = make_gpu_executor(state.graph, state.device.gpu());
   }
-  state.steps = state.executor->select_kernels(state.limits, state.options.precision);
+  state.steps = state.executor->select_kernels(state.limits, state.options);
   state.memory.packed_weights = state.executor->packed_weight_bytes();
+  state.memory.replaced_weights = state.executor->replaced_weight_bytes();
   for (const StepInfo& step : state.steps) state.memory.scratch = std::max(state.memory.scratch, step.scratch_bytes);
 }
 
@@ -194,7 +195,10 @@ const Device& Plan::device() const { return state().device; }
 const PlanOptions& Plan::options() const { return state().options; }
 const std::vector<StepInfo>& Plan::steps() const { return state().steps; }
 void Plan::clear_profile() {
-  for (StepInfo& step : state().steps) step.seconds = 0, step.runs = 0;
+  for (StepInfo& step : state().steps) {
+    step.seconds = 0, step.runs = 0;
+    step.ran.clear();
+  }
 }
 std::vector<double> Plan::seconds_per_run() const {
   std::vector<double> seconds;

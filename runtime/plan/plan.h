@@ -4,11 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "core/record/graph.h"
+#include "ops/cpu/kernel_table.h"
 #include "ops/step.h"
 #include "runtime/plan/device.h"
 #include "runtime/plan/extents.h"
@@ -18,6 +20,7 @@ namespace weft {
 struct PlanOptions {
   Precision precision = Precision::fast;
   bool profile = false;       // measure the time of every step (costs a clock reading per step)
+  std::string kernel = {};    // of the CPU's table, to be used wherever it can serve; empty: the preferred ones
   bool print_passes = false;  // each pass prints itself on stderr; so does WEFT_PRINT_PASSES=1
 };
 
@@ -86,18 +89,21 @@ struct Output {
 
 // What the plan chose for one step.
 struct StepInfo {
-  std::string kernel;
+  std::string kernel;                // in one line
+  std::vector<KernelRange> kernels = {};  // what will run for how many rows of a group
+  std::set<std::string> ran = {};         // what has run in profiled runs, as the kernels themselves tell
   size_t scratch_bytes = 0;
   double seconds = 0;  // total of all profiled runs
   int64_t runs = 0;    // profiled
 };
 
 struct PlanMemory {
-  size_t arena = 0;           // for intermediate values
-  size_t intermediates = 0;   // what they would take without reuse
-  size_t scratch = 0;         // the largest of any step
-  size_t weights = 0;         // as stored, each once
-  size_t packed_weights = 0;  // copies in another layout
+  size_t arena = 0;             // for intermediate values
+  size_t intermediates = 0;     // what they would take without reuse
+  size_t scratch = 0;           // the largest of any step
+  size_t weights = 0;           // as stored, each once
+  size_t packed_weights = 0;    // in another layout
+  size_t replaced_weights = 0;  // as stored, of those that are read in another layout alone
 };
 
 // One way to run a plan, as Plan::explain_runs shows it.

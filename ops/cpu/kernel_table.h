@@ -1,0 +1,130 @@
+// The table of CPU kernels, from which a plan picks. A row computes a whole step, or the products of one contraction;
+// grouping of rows by expert, epilogues and appending are common to all rows of the second kind (ops/contract/pass.h).
+// Rows can be added at run time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <initializer_list>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/format/format.h"
+#include "core/record/graph.h"
+#include "core/record/layout.h"
+#include "ops/step.h"
+
+namespace weft {
+
+class CpuKernel;
+struct KernelContext;
+
+inline constexpr int64_t kAnyRows = std::numeric_limits<int64_t>::max();
+
+// --- Rows that compute the products of one contraction.
+
+// How a kernel takes activations, the left-hand rows of k elements.
+enum class ActivationElement : uint8_t {
+  floats,  // as they are
+  int8     // quantized in blocks of 32 (ops/contract/activations.h)
+};
+// Rows come in tiles, which lie so that a kernel reads them from front to back.
+struct ActivationForm {
+  ActivationElement element = ActivationElement::floats;
+  int64_t tile = 1;  // rows of one tile; the last tile of a group may have fewer
+  bool operator==(const ActivationForm&) const = default;
+};
+
+// out[m][j] = sum over i < k of left[m][i] * right[j][i], for the rows of one group, which all meet the same right-hand
+// rows.
+struct ProductArgs {
+  Format format = Format::f32;              // of the right-hand rows
+  int64_t k = 0;                            // a multiple of the format's block
+  const std::byte* const* right = nullptr;  // as stored: each right-hand row; else each group of Layout::rows of them
+  int64_t columns = 0;                      // right-hand rows: at least 1; whole groups where they are in groups
+  const std::byte* const* left = nullptr;   // each tile of left-hand rows, in the kernel's form
+  int64_t rows = 0;                         // left-hand rows: at least 1
+  float* const* out = nullptr;              // by left-hand row, for [0, columns)
+  std::byte* scratch = nullptr;             // the thread's own, of ProductKernel::scratch_bytes, 64-byte aligned
+};
+
+struct ProductKernel {
+  std::string name;             // unique in the table
+  std::vector<Format> formats;  // of right-hand rows
+  Layout layout;                // of right-hand rows
+  ActivationForm activations;
+  int64_t first_rows = 1;  // the number of rows of a group that it is for
+  int64_t last_rows = kAnyRows;
+  int preference = 0;             // of the rows that can serve, the plan picks the one that prefers most
+  std::string features;           // of the CPU that it needs, as lscpu calls them: for people
+  bool (*available)() = nullptr;  // whether this machine has them; null: any has
+  size_t scratch_bytes = 0;       // of each thread
+  // Computes, and returns the name of the kernel that did it: what a profile shows.
+  const char* (*run)(const ProductArgs&) = nullptr;
+
+  // Rounding activations is for Precision::fast alone.
+  bool serves(Precision precision) const {
+    return precision == Precision::fast || activations.element == ActivationElement::floats;
+  }
+  bool takes(Format format) const;
+  bool is_available() const { return available == nullptr || available(); }
+};
+
+// --- Rows that compute a whole step.
+
+struct StepKernel {
+  std::string name;  // unique in the table
+  StepKind kind = StepKind::map;
+  int preference = 0;
+  // The kernel of the step; null where it is not one of those that this row computes.
+  std::unique_ptr<CpuKernel> (*make)(const KernelContext& context) = nullptr;
+};
+
+// --- The table.
+
+// Rows stay where they are and are never removed; threads may read and add at once.
+class KernelTable {
+ public:
+  virtual ~KernelTable() = default;
+  // Throws Error where the name is taken, or the row says nothing that it could be picked for. Virtual, so that a
+  // shared object that is handed the table needs none of Weft's symbols.
+  virtual void add(ProductKernel row);
+  virtual void add(StepKernel row);
+
+  // By falling preference, then as they were added.
+  std::vector<const ProductKernel*> products() const;
+  std::vector<const StepKernel*> steps(StepKind kind) const;
+  // Null where there is none of that name.
+  const ProductKernel* find_product(std::string_view name) const;
+  bool has(std::string_view name) const;
+
+ private:
+  void check_name(const std::string& name) const;
+
+  mutable std::mutex mutex_;
+  std::deque<ProductKernel> products_;
+  std::deque<StepKernel> steps_;
+};
+
+// The one that plans use, with the built-in rows.
+KernelTable& kernel_table();
+
+// What a step's kernel will run for how many rows of a group; of a whole step, for any number.
+struct KernelRange {
+  std::string name;
+  int64_t first_rows = 1, last_rows = kAnyRows;
+  ValueId right = kNoValue;     // whose rows these products are with; kNoValue: it computes the whole step
+  Format format = Format::f32;  // of the right-hand rows
+  Layout layout = kStored;      // of these
+  ActivationElement activations = ActivationElement::floats;
+  bool operator==(const KernelRange&) const = default;
+};
+void add_kernel(std::vector<KernelRange>& all, const KernelRange& kernel);  // unless `all` has it
+
+}  // namespace weft
