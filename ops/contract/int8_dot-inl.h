@@ -34,6 +34,9 @@ struct Int8Dot {
   float least[kLhs];  // products with minimums, where a block has one
   const QuantizedRow* lhs;
 
+  // g++ compiles implicit constructors without the target's attributes.
+  HWY_INLINE explicit Int8Dot(const QuantizedRow* rows) : lhs(rows) {}
+
   HWY_INLINE void block(const uint8_t* at, int64_t b, int64_t turn) {
     const DS d;
     HWY_ALIGN float scale[kScales], minimum[kScales];
@@ -105,8 +108,7 @@ struct Int8Dot {
 template <class Dot, Format kFormat, int64_t kLhs>
 HWY_NOINLINE void dot_int8_format(RowPointers rows, int64_t count, const QuantizedRow* lhs, int64_t k,
                                   float* const* out) {
-  Int8Dot<Dot, kFormat, kLhs> dot;
-  dot.lhs = lhs;
+  Int8Dot<Dot, kFormat, kLhs> dot(lhs);
   for (int64_t j = 0; j < count; ++j) dot.row(reinterpret_cast<const uint8_t*>(rows[j]), k, out, j);
 }
 

@@ -156,12 +156,12 @@ class Generator : public AttentionParts {
     return c_.operand(value(stored, format, fill()), view);
   }
 
-  // Contracted axes; of an extent that blocks divide, half of the time.
+  // Contracted axes; of an extent that blocks divide, more often than not.
   AxisList contracted_axes(int64_t limit) {
     AxisList over;
     if (random_.chance(0.2)) over.push_back(axis("k", 5));
-    static const std::vector<int64_t> kBlocks = {32, 64, 96, 128, 256, 288, 512};
-    over.push_back(random_.chance(0.5) ? c_.axis("k", random_.pick(kBlocks)) : axis("k", limit));
+    static const std::vector<int64_t> kBlocks = {32, 64, 96, 128, 256, 256, 256, 288, 512, 512};
+    over.push_back(random_.chance(0.6) ? c_.axis("k", random_.pick(kBlocks)) : axis("k", limit));
     return over;
   }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -87,14 +88,17 @@ class StepParts {
     return c_.input("x", stored, format, its_fill);
   }
 
-  // One of the formats whose blocks a row of `stored` holds whole, or `otherwise`. The common ones most often.
+  // One of the formats whose blocks a row of `stored` holds whole, or `otherwise`. The common ones most often; of the
+  // others, those of large blocks where they fit, which is not often.
   Format block_format(const AxisList& stored, Format otherwise) {
     const int64_t row = stored.empty() ? 0 : c_.extent(stored.back());
     if (row == 0 || row % 32 != 0 || nonfinite_) return otherwise;
-    if (random_.chance(0.4)) return random_.chance(0.5) ? Format::q8_0 : Format::q4_0;
-    static const std::vector<Format> kAll(std::begin(kBlockFormats), std::end(kBlockFormats));
-    const Format format = random_.pick(kAll);
-    return row % static_cast<int64_t>(info(format).block_elements) == 0 ? format : Format::q8_0;
+    if (random_.chance(0.3)) return random_.chance(0.5) ? Format::q8_0 : Format::q4_0;
+    const uint32_t block = row % kMaxBlockElements == 0 ? kMaxBlockElements : 32;
+    std::vector<Format> formats;
+    std::ranges::copy_if(kBlockFormats, std::back_inserter(formats),
+                         [&](Format format) { return info(format).block_elements == block; });
+    return random_.pick(formats);
   }
 
   Format leaf_format(const AxisList& stored) {

@@ -28,7 +28,8 @@ namespace {
 // Without characters that would move a terminal's cursor: templates are untrusted.
 std::string printable(std::string_view text) {
   std::string shown(text);
-  std::replace_if(shown.begin(), shown.end(), [](char c) { return (c >= 0 && c < 0x20) || c == 0x7F; }, ' ');
+  const auto moves = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
+  std::replace_if(shown.begin(), shown.end(), moves, ' ');
   return shown;
 }
 

@@ -21,6 +21,7 @@
 #include "ops/rope/cases.h"
 #include "ops/select/cases.h"
 #include "tests/opencl_cases.h"
+#include "tests/vocabulary.h"
 
 namespace weft {
 namespace {
@@ -76,6 +77,14 @@ TEST_P(OpenClSteps, SelectionTable) { check(selection_cases()); }
 TEST_P(OpenClSteps, ContractTable) { check(contract_case_table()); }
 TEST_P(OpenClSteps, AttentionTable) { check(attention_case_table()); }
 TEST_P(OpenClSteps, AppendTable) { check(append_case_table()); }
+
+// In one format: on a CPU, it takes seconds.
+TEST_P(OpenClSteps, Vocabulary) {
+  GpuDevice* gpu = device(GetParam());
+  if (gpu == nullptr) GTEST_SKIP() << "no OpenCL device on this machine";
+  const StepCase step_case = vocabulary_case(Format::q4_0);
+  expect_vocabulary(step_case, run_gpu(*gpu, step_case), false);
+}
 
 TEST_P(OpenClSteps, ValuesThatCutABlockAreRefused) {
   GpuDevice* gpu = device(GetParam());

@@ -3,18 +3,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "core/record/graph.h"
 #include "ops/contract/cases.h"
-#include "ops/contract/reference.h"
 #include "ops/gather/cases.h"
 #include "ops/harness/run_cpu.h"
 #include "ops/map/cases.h"
 #include "tests/fast_reference.h"
+#include "tests/vocabulary.h"
 
 namespace weft {
 namespace {
@@ -69,32 +68,11 @@ TEST(CaseTables, ReadEveryFormatInMaps) {
   expect_all(gathered, "gathers rows of");
 }
 
-// Output and embedding of a vocabulary. The results of some of its rows, the first and the last among them, are
-// computed anew.
 TEST(ExtremeShapes, Vocabulary) {
-  constexpr int64_t kVocabulary = 151936, kWidth = 896;
-  const StepCase step_case = linear_case(1, kVocabulary, kWidth, Format::q4_0);
-  const Region& region = step_case.step().regions[0];
-  const std::byte* weight = step_case.bytes[region.operands[1].value].data();
-  const auto* x = reinterpret_cast<const float*>(step_case.initial[region.operands[0].value].data());
-  const std::vector<float> activations(x, x + kWidth);
-  const std::vector<double> quantized = reference::quantized(activations);
+  const StepCase step_case = vocabulary_case(Format::q4_0);
   for (const Precision precision : {Precision::exact, Precision::fast}) {
-    const Outputs outputs = run_cpu(step_case, precision, 2);
-    ASSERT_EQ(outputs[0].size(), kVocabulary * sizeof(float));
-    const auto* got = reinterpret_cast<const float*>(outputs[0].data());
-    for (int64_t step = 0; step < kVocabulary + 97; step += 97) {
-      const int64_t row = std::min(step, kVocabulary - 1);
-      std::vector<float> w(kWidth);
-      decode_row(Format::q4_0, weight + static_cast<size_t>(row) * row_bytes(Format::q4_0, kWidth), kWidth, w.data());
-      double want = 0, absolute = 0;
-      for (size_t i = 0; i < w.size(); ++i) {
-        const double a = precision == Precision::fast ? quantized[i] : static_cast<double>(activations[i]);
-        want += a * static_cast<double>(w[i]);
-        absolute += std::fabs(a * static_cast<double>(w[i]));
-      }
-      ASSERT_NEAR(got[row], want, 1e-6 * absolute) << name(precision) << ", row " << row;
-    }
+    SCOPED_TRACE(name(precision));
+    expect_vocabulary(step_case, run_cpu(step_case, precision, 2), precision == Precision::fast);
   }
 }
 

@@ -137,7 +137,7 @@ TEST(RandomSteps, EveryTarget) {
 // The generator is of use only while it reaches everything.
 TEST(RandomSteps, ReachEveryOpFormatAndShape) {
   std::set<ScalarOp> ops;
-  std::set<Format> contracted;
+  std::multiset<Format> contracted;
   std::set<int64_t> extents;
   std::set<ReduceOp> reductions;
   int nonfinite = 0, empty = 0, rotated = 0, selected = 0, argmax = 0, gathered_weights = 0, paged = 0, two = 0;
@@ -172,8 +172,8 @@ TEST(RandomSteps, ReachEveryOpFormatAndShape) {
   for (int op = 0; op < kScalarOpCount; ++op) {
     EXPECT_TRUE(ops.count(static_cast<ScalarOp>(op))) << name(static_cast<ScalarOp>(op));
   }
-  for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q4_0}) {
-    EXPECT_TRUE(contracted.count(format)) << name(format);
+  for (const Format format : kFloatFormats) {
+    EXPECT_GE(contracted.count(format), 3u) << name(format);
   }
   for (const int64_t extent : {0, 1, 2, 3, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65}) {
     EXPECT_TRUE(extents.count(extent)) << extent;
