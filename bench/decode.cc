@@ -19,7 +19,8 @@ std::filesystem::path shipped_model() {
 
 Engine make_engine(int threads, Precision precision) {
   const auto file = Checkpoint::open(shipped_model());
-  return Engine(load_model(file), Device::cpu(threads), {.precision = precision, .context = 512});
+  return Engine(load_model(file), Device::cpu(threads),
+                {.precision = precision, .kernel = forced_kernel, .context = 512});
 }
 
 void decode(benchmark::State& state, Precision precision) {

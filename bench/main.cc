@@ -2,21 +2,27 @@
 // by default each figure is taken seven times, interleaved with the others, and shown as min, median and max.
 //
 //   weft_bench --benchmark_filter=decode
+//   weft_bench --kernel f32-dot --benchmark_filter=decode    one kernel of contractions, wherever it can serve
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bench/limits.h"
+#include "bench/report.h"
 
 int main(int argc, char** argv) {
   std::vector<std::string> defaults = {"--benchmark_repetitions=7", "--benchmark_enable_random_interleaving=true",
                                        "--benchmark_display_aggregates_only=true", "--benchmark_min_time=0.1"};
   std::vector<char*> arguments = {argv[0]};
   for (std::string& argument : defaults) arguments.push_back(argument.data());
-  arguments.insert(arguments.end(), argv + 1, argv + argc);  // later flags win
+  for (int i = 1; i < argc; ++i) {  // later flags win
+    if (std::string_view(argv[i]) == "--kernel" && i + 1 < argc) weft::bench::forced_kernel = argv[++i];
+    else arguments.push_back(argv[i]);
+  }
   int count = static_cast<int>(arguments.size());
   benchmark::Initialize(&count, arguments.data());
   if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;

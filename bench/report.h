@@ -4,9 +4,13 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 namespace weft::bench {
+
+// --kernel: the kernel of contractions to be used wherever it can serve; empty: the preferred ones.
+inline std::string forced_kernel;
 
 inline void report(benchmark::internal::Benchmark* entry) {
   entry->Arg(1)->Arg(2)->ArgName("threads")->UseRealTime()->Unit(benchmark::kMicrosecond);

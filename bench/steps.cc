@@ -58,14 +58,16 @@ void run_plan(benchmark::State& state, Plan& plan, const Bindings& bindings, dou
 }
 
 // rows x k times a weight of outputs x k.
-void linear(benchmark::State& state, Format format, Precision precision, int64_t rows, int64_t outputs, int64_t k) {
+void linear(benchmark::State& state, Format format, Precision precision, int64_t rows, int64_t outputs, int64_t k,
+            const std::string& kernel = {}) {
   const auto threads = static_cast<int>(state.range(0));
   Graph graph;
   const auto x = graph.input<f32, Pos, Embed>("x");
   const auto y = materialize(contract<Embed>(x, random_weight<Hidden, Embed>(format, {outputs, k})));
   graph.result(y);
-  Plan plan = compile(Device::cpu(threads), graph.record(),
-                      Limits().set(graph.axis<Pos>(), rows).set(graph.axis<Embed>(), k), {.precision = precision});
+  Plan plan =
+      compile(Device::cpu(threads), graph.record(), Limits().set(graph.axis<Pos>(), rows).set(graph.axis<Embed>(), k),
+              {.precision = precision, .kernel = kernel.empty() ? forced_kernel : kernel});
   Bindings bindings = plan.bindings();
   const std::vector<float> values = noise(static_cast<size_t>(rows * k));
   bindings.input(x.id(), values.data(), {rows, k});
@@ -148,7 +150,23 @@ void add_linear(const std::string& what, Precision precision, int64_t rows, int6
   }
 }
 
+// Every row of the table, with each format that it takes.
+void add_kernels(const std::string& what, int64_t rows, int64_t outputs, int64_t k) {
+  for (const ProductKernel* kernel : kernel_table().products()) {
+    if (!kernel->is_available() || rows < kernel->first_rows || rows > kernel->last_rows) continue;
+    for (const Format format : kernel->formats) {
+      const Precision precision = kernel->serves(Precision::exact) ? Precision::exact : Precision::fast;
+      const std::string title = "kernel_" + what + "/" + kernel->name + "/" + std::string(name(format));
+      report(benchmark::RegisterBenchmark(title.c_str(), [=](benchmark::State& state) {
+        linear(state, format, precision, rows, outputs, k, kernel->name);
+      }));
+    }
+  }
+}
+
 const bool registered = [] {
+  add_kernels("1x14336x4096", 1, 14336, 4096);
+  add_kernels("256x4096x4096", 256, 4096, 4096);
   for (const Precision precision : {Precision::exact, Precision::fast}) {
     add_linear("decode_1x14336x4096", precision, 1, 14336, 4096);
     add_linear("prefill_256x4096x4096", precision, 256, 4096, 4096);

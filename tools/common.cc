@@ -10,6 +10,7 @@
 #include <iterator>
 
 #include "models/registry.h"
+#include "ops/cpu/kernel_table.h"
 #include "runtime/files/output_file.h"
 #include "runtime/plan/cpus.h"
 
@@ -63,6 +64,15 @@ void add_device_flags(CLI::App& app, ModelFlags& flags) {
       ->capture_default_str()
       ->check(CLI::IsMember({"exact", "fast"}))
       ->type_name("P");
+}
+
+void add_kernel_flag(CLI::App& app, ModelFlags& flags) {
+  std::string names;
+  for (const ProductKernel* kernel : kernel_table().products()) names += (names.empty() ? "" : ", ") + kernel->name;
+  app.add_option("--kernel", flags.kernel,
+                 "Use this kernel of contractions on the CPU wherever it can serve: " + names +
+                     ". `weft explain` shows which ones are used without this")
+      ->type_name("NAME");
 }
 
 void add_tokenizer_flag(CLI::App& app, ModelFlags& flags) {

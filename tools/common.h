@@ -28,12 +28,14 @@ struct ModelFlags {
   std::string device = "cpu";
   std::string precision = "fast";
   std::string pre_tokenizer;  // empty: as the file says
+  std::string kernel;         // of contractions; empty: the preferred ones
 
   Precision precision_value() const { return precision == "exact" ? Precision::exact : Precision::fast; }
 };
 
 void add_model_flag(CLI::App& app, ModelFlags& flags);
 void add_device_flags(CLI::App& app, ModelFlags& flags);    // -t, --device, --precision
+void add_kernel_flag(CLI::App& app, ModelFlags& flags);     // --kernel
 void add_tokenizer_flag(CLI::App& app, ModelFlags& flags);  // --pre-tokenizer
 
 // One of -p, -f and --tokens.

@@ -34,6 +34,7 @@ void run(const ExplainFlags& flags) {
   const OpenModel open = open_model(flags.model);
   EngineOptions options;
   options.precision = flags.model.precision_value();
+  options.kernel = flags.model.kernel;
   options.context = flags.context;
   options.batch = flags.batch;
   options.profile = flags.profile;
@@ -56,7 +57,8 @@ void run(const ExplainFlags& flags) {
     plan.clear_profile();
     engine.prefill(sequence, tokens);
   }
-  const ExplainRun prefill{"prefill", extents_of(open.model, prompt, 1, prompt), plan.seconds_per_run()};
+  const ExplainRun prefill{"prefill", extents_of(open.model, prompt, 1, prompt), plan.seconds_per_run(),
+                           plan.kernels_that_ran()};
   if (flags.json) print("{\n\"prefill\": " + plan.explain_json(prefill.at) + ",\n");
   int32_t behind = std::min(prompt, engine.context() - 1);
   if (flags.profile) {
@@ -67,7 +69,8 @@ void run(const ExplainFlags& flags) {
       engine.decode(sequence, 0);
     }
   }
-  const ExplainRun decode{"decode", extents_of(open.model, 1, 1, behind + 1), plan.seconds_per_run()};
+  const ExplainRun decode{"decode", extents_of(open.model, 1, 1, behind + 1), plan.seconds_per_run(),
+                          plan.kernels_that_ran()};
   if (flags.json) {
     print("\"decode\": " + plan.explain_json(decode.at) + "}\n");
   } else {
@@ -99,6 +102,7 @@ void add_explain(CLI::App& app) {
   command->add_flag("--json", flags->json, "Print every step as JSON");
   command->add_flag("--records", flags->records, "Print the records of the steps instead");
   add_device_flags(*command, flags->model);
+  add_kernel_flag(*command, flags->model);
   command->callback([flags] { run(*flags); });
 }
 

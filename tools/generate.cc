@@ -19,6 +19,7 @@ namespace {
 EngineOptions engine_options(const ModelFlags& flags, const GenerationFlags& generation) {
   EngineOptions options;
   options.precision = flags.precision_value();
+  options.kernel = flags.kernel;
   options.context = generation.context;
   options.batch = generation.batch;
   return options;

@@ -26,6 +26,7 @@ void run(const LogitsFlags& flags) {
 
   EngineOptions options;
   options.precision = flags.model.precision_value();
+  options.kernel = flags.model.kernel;
   options.context = static_cast<int32_t>(ids.size());
   options.batch = flags.chunk > 0 ? flags.chunk : kDefaultChunk;
   options.logit_rows = options.batch;
@@ -70,6 +71,7 @@ void add_logits(CLI::App& app) {
       ->type_name("N");
   add_tokenizer_flag(*command, flags->model);
   add_device_flags(*command, flags->model);
+  add_kernel_flag(*command, flags->model);
   command->callback([flags] {
     if (!flags->prompt.has_text() && !flags->prompt.has_tokens()) {
       throw CLI::RequiredError("one of --prompt, --file and --tokens");

@@ -55,6 +55,7 @@ Plan Engine::compile_model(const LanguageModel& model, const Device& device, con
   for (const AxisId key : keys) limits.set(key, options.context);
   PlanOptions plan_options;
   plan_options.precision = options.precision;
+  plan_options.kernel = options.kernel;
   plan_options.profile = options.profile;
   return compile(device, stretched(model, options.context), limits, plan_options);
 }

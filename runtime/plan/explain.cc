@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "core/record/axis_list.h"
 #include "core/record/visit.h"
@@ -285,7 +286,7 @@ std::string byte_text(size_t bytes) {
 }
 
 std::string Plan::explain(const Limits& at, bool every_step) const {
-  const ExplainRun run{"", at, seconds_per_run()};
+  const ExplainRun run{"", at, seconds_per_run(), kernels_that_ran()};
   return explain_runs({&run, 1}, every_step);
 }
 
@@ -301,19 +302,36 @@ std::string Plan::explain_runs(std::span<const ExplainRun> runs, bool every_step
   const bool folded = lines.size() < graph.steps.size();
 
   Table table;
-  table.head = {{every_step ? "#" : "", true}, {"step"}, {"kernel"}, {"writes"}};
+  // After profiled runs each shows the kernels that it ran, else what will run is shown.
+  const bool told = std::ranges::any_of(runs, [](const ExplainRun& run) { return !run.ran.empty(); });
+  table.head = {{every_step ? "#" : "", true}, {"step"}};
+  if (!told) table.head.push_back({"kernel"});
+  table.head.push_back({"writes"});
   for (const EqualSteps& line : lines) {
     const size_t first = line.steps.front();
     const std::string number = std::to_string(every_step ? first : line.steps.size());
-    table.rows.push_back({(every_step ? "" : "\u00d7") + number, line.name, without_device(state.steps[first].kernel),
-                          writes(state, graph.steps[first], runs)});
+    table.rows.push_back({(every_step ? "" : "\u00d7") + number, line.name});
+    if (!told) table.rows.back().push_back(without_device(state.steps[first].kernel));
+    table.rows.back().push_back(writes(state, graph.steps[first], runs));
   }
-  table.rows.push_back({"", "total", "", ""});
+  table.rows.push_back({"", "total", ""});
+  if (!told) table.rows.back().push_back("");
 
   for (const ExplainRun& run : runs) {
     const Extents extents = chosen_extents(state, run.at);
     const bool timed = !run.seconds.empty();
     if (!run.title.empty()) table.groups.emplace_back(table.head.size(), run.title);
+    if (!run.ran.empty()) {
+      table.head.push_back({"kernels that ran"});
+      for (size_t l = 0; l < lines.size(); ++l) {
+        std::set<std::string> ran;  // steps that announce the same may still differ in what they ran
+        for (const size_t step : lines[l].steps) ran.insert(without_device(run.ran[step]));
+        std::string text;
+        for (const std::string& names : ran) text += (text.empty() ? "" : ", ") + names;
+        table.rows[l].push_back(text);
+      }
+      table.rows.back().push_back("");
+    }
     table.head.insert(table.head.end(), {{"FLOPs", true}, {"bytes", true, 1}});
     if (timed) table.head.push_back({"us/run", true, 1});
     if (timed && folded) table.head.push_back({"each", true, 1});

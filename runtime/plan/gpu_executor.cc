@@ -131,6 +131,7 @@ class GpuExecutor final : public Executor {
       const auto end = Clock::now();
       profile[i].seconds += std::chrono::duration<double>(end - begin).count();
       profile[i].runs += 1;
+      profile[i].ran.insert(steps_[i]->name());
       begin = end;
     }
   }

@@ -207,6 +207,15 @@ std::vector<double> Plan::seconds_per_run() const {
   }
   return seconds;
 }
+std::vector<std::string> Plan::kernels_that_ran() const {
+  std::vector<std::string> names;
+  for (const StepInfo& step : state().steps) {
+    if (step.runs == 0) continue;
+    std::string& text = names.emplace_back();
+    for (const std::string& name : step.ran) text += (text.empty() ? "" : ", ") + name;
+  }
+  return names;
+}
 const PlanMemory& Plan::memory() const { return state().memory; }
 const ExtentTable& Plan::known_extents() const { return state().known; }
 const ExtentTable& Plan::limits() const { return state().limits; }

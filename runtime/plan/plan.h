@@ -89,7 +89,7 @@ struct Output {
 
 // What the plan chose for one step.
 struct StepInfo {
-  std::string kernel;                // in one line
+  std::string kernel;                     // in one line
   std::vector<KernelRange> kernels = {};  // what will run for how many rows of a group
   std::set<std::string> ran = {};         // what has run in profiled runs, as the kernels themselves tell
   size_t scratch_bytes = 0;
@@ -108,9 +108,10 @@ struct PlanMemory {
 
 // One way to run a plan, as Plan::explain_runs shows it.
 struct ExplainRun {
-  std::string title;            // heading of its columns: "prefill"
-  Limits at;                    // extents of run-time axes to count with (the plan's limits where absent)
-  std::vector<double> seconds;  // Plan::seconds_per_run() after such runs; empty: no times are shown
+  std::string title;                  // heading of its columns: "prefill"
+  Limits at;                          // extents of run-time axes to count with (the plan's limits where absent)
+  std::vector<double> seconds;        // Plan::seconds_per_run() after such runs; empty: no times are shown
+  std::vector<std::string> ran = {};  // Plan::kernels_that_ran() after them
 };
 
 struct PlanState;
@@ -143,6 +144,8 @@ class Plan {
   void clear_profile();  // sets the times of all steps to 0
   // By step, over the profiled runs since clear_profile; empty without any.
   std::vector<double> seconds_per_run() const;
+  // By step: the names of the kernels that did the work since then, as they tell themselves. Empty without any run.
+  std::vector<std::string> kernels_that_ran() const;
   const PlanMemory& memory() const;
   const ExtentTable& known_extents() const;  // before any run
   const ExtentTable& limits() const;

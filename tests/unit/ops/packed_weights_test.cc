@@ -1,0 +1,95 @@
+// Weights of a device: each packed once, shared, and freed with the last plan; and which layouts a graph's weights get.
+#include "ops/cpu/packed_weights.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <thread>
+
+#include "ops/contract/cases.h"
+#include "ops/cpu/kernel.h"
+
+namespace weft {
+namespace {
+
+std::shared_ptr<const Storage> q8_storage(const std::vector<int64_t>& extents) {
+  auto storage = std::make_shared<Storage>();
+  storage->name = "weight";
+  storage->format = Format::q8_0;
+  storage->extents = extents;
+  const auto bytes = std::make_shared<std::vector<std::byte>>(storage->bytes());
+  for (size_t i = 0; i < bytes->size(); ++i) (*bytes)[i] = static_cast<std::byte>(i * 7);
+  storage->data = bytes->data();
+  storage->owner = bytes;
+  return storage;
+}
+
+TEST(PackedWeights, AreMadeOnceAndFreedWithTheLastUser) {
+  PackedWeights device;
+  const auto storage = q8_storage({40, 64});
+  const MatrixShape shape{1, 40, 64};
+  auto first = device.interleaved(storage, kRows16, shape, 2);
+  EXPECT_EQ(device.interleaved(storage, kRows16, shape, 1), first);
+  EXPECT_NE(device.interleaved(storage, {8, 4}, shape, 1), first);
+  EXPECT_NE(device.interleaved(q8_storage({40, 64}), kRows16, shape, 1), first);
+  const std::weak_ptr<const PackedWeight> weak = first;
+  auto second = device.interleaved(storage, kRows16, shape, 2);
+  first.reset();
+  EXPECT_FALSE(weak.expired());
+  second.reset();
+  EXPECT_TRUE(weak.expired());
+}
+
+TEST(PackedWeights, AreTheSameForThreadsThatAskAtOnce) {
+  PackedWeights device;
+  const auto storage = q8_storage({512, 512});
+  std::vector<std::shared_ptr<const PackedWeight>> found(8);
+  std::vector<std::thread> threads;
+  for (auto& each : found) {
+    threads.emplace_back([&] { each = device.interleaved(storage, kRows16, {1, 512, 512}, 1); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& each : found) EXPECT_EQ(each, found.front());
+}
+
+TEST(PackedWeights, AreTheSameWithAnyNumberOfThreads) {
+  PackedWeights one, two;
+  const auto storage = q8_storage({3, 1000, 1024});
+  const auto a = one.interleaved(storage, kRows16, {3, 1000, 1024}, 1);
+  const auto b = two.interleaved(storage, kRows16, {3, 1000, 1024}, 2);
+  ASSERT_EQ(a->bytes.size(), b->bytes.size());
+  EXPECT_EQ(std::memcmp(a->bytes.data(), b->bytes.data(), a->bytes.size()), 0);
+}
+
+WeightLayouts layouts_of(const StepCase& step_case) {
+  return choose_weight_layouts(step_case.graph, step_case.max_extents.data());
+}
+
+TEST(WeightLayouts, Q8IsInterleavedWhereItsRowsAreOutputs) {
+  const WeightLayouts layouts = layouts_of(linear_case(3, 40, 64, Format::q8_0));
+  ASSERT_EQ(layouts.size(), 1u);
+  EXPECT_EQ(layouts.begin()->second, (ChosenLayout{kRows16, {1, 40, 64}}));
+  EXPECT_TRUE(layouts_of(linear_case(3, 40, 256, Format::f16)).empty());
+}
+
+// A map that reads a weight reads it as stored, so contractions must too.
+TEST(WeightLayouts, WhatSomethingElseReadsStaysAsStored) {
+  CaseBuilder c(StepKind::contract, "both");
+  const AxisId pos = c.axis("pos", 3), out = c.axis("out", 16), in = c.axis("in", 32);
+  const ValueId weight = c.weight("w", {out, in}, Format::q8_0);
+  const int x = c.operand(c.input("x", {pos, in}));
+  const int w = c.operand(weight);
+  ScalarBuilder left, body;
+  const int lhs = c.lhs({pos, in}, left.finish(left.load(x)));
+  c.contract(lhs, w, {in});
+  c.body({pos, out}, body.finish(body.contraction(0)));
+  StepCase step_case = c.build();
+  ASSERT_EQ(layouts_of(step_case).size(), 1u);
+  // The same weight once more, as an operand of the prologue.
+  Region& region = step_case.graph.steps[0].regions[0];
+  region.lhs[0].program.code[0].imm = w;
+  EXPECT_TRUE(layouts_of(step_case).empty());
+}
+
+}  // namespace
+}  // namespace weft
