@@ -11,7 +11,8 @@
 #define HWY_TARGET_INCLUDE "ops/contract/int8_dot.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/cpu/quants-inl.h"
+
+#include "core/format/quants-inl.h"
 
 // A quantized row holds k int8 values, then the scales and the sums of QuantizedRow, as f32.
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/format/quantize.h"
+#include "core/format/format.h"
 
 namespace weft {
 namespace {

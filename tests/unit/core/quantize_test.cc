@@ -1,6 +1,4 @@
 // Quantizers: how little they lose, and blocks of a kind that breaks searches.
-#include "core/format/quantize.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -13,10 +11,6 @@
 
 namespace weft::test {
 namespace {
-
-constexpr Format kBlockFormats[] = {Format::q4_0, Format::q4_1,   Format::q5_0,  Format::q5_1, Format::q8_0,
-                                    Format::q2_k, Format::q3_k,   Format::q4_k,  Format::q5_k, Format::q6_k,
-                                    Format::q8_k, Format::iq4_nl, Format::iq4_xs};
 
 std::vector<uint8_t> encoded(Format format, const std::vector<float>& values) {
   std::vector<uint8_t> bytes(row_bytes(format, values.size()));

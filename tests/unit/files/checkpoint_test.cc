@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "models/registry.h"
+#include "runtime/files/ggml_type.h"
 #include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"
@@ -551,6 +552,17 @@ TEST(CheckpointFile, GgufTypesThatAreNotRead) {
     EXPECT_EQ(error(id, bytes).find('\n'), std::string::npos);
   }
   EXPECT_CONTAINS(error(14, 210), "'llama.attention.head_count': is missing");  // Q6_K is read
+}
+
+TEST(CheckpointFile, FormatsAreTheTypesThatTheySay) {
+  for (const Format format : kFloatFormats) {
+    const GgmlType* type = find_ggml_type(ggml_type_id(format));
+    ASSERT_NE(type, nullptr) << name(format);
+    EXPECT_EQ(type->format, format) << name(format);
+    EXPECT_EQ(type->name, name(format));
+    EXPECT_EQ(type->block_elements, info(format).block_elements) << name(format);
+    EXPECT_EQ(type->block_bytes, info(format).block_bytes) << name(format);
+  }
 }
 
 TEST_F(Directory, GitLfsPointersAreNamed) {
