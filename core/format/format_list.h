@@ -19,4 +19,5 @@
   X(q6_k)                     \
   X(q8_k)                     \
   X(iq4_nl)                   \
-  X(iq4_xs)
+  X(iq4_xs)                   \
+  X(mxfp4)

@@ -13,6 +13,7 @@
 #include "core/format/i32/i32.h"
 #include "core/format/iq4_nl/iq4_nl.h"
 #include "core/format/iq4_xs/iq4_xs.h"
+#include "core/format/mxfp4/mxfp4.h"
 #include "core/format/q2_k/q2_k.h"
 #include "core/format/q3_k/q3_k.h"
 #include "core/format/q4_0/q4_0.h"

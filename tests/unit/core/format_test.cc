@@ -185,7 +185,7 @@ TEST(Format, EveryBlockFormat) {
                                              {Format::q5_0, 8 * 22}, {Format::q5_1, 8 * 24}, {Format::q2_k, 84},
                                              {Format::q3_k, 110},    {Format::q4_k, 144},    {Format::q5_k, 176},
                                              {Format::q6_k, 210},    {Format::q8_k, 292},    {Format::iq4_nl, 8 * 18},
-                                             {Format::iq4_xs, 136}};
+                                             {Format::iq4_xs, 136},  {Format::mxfp4, 8 * 17}};
   EXPECT_EQ(std::size(kRows), std::size(kBlockFormats));
   for (const auto& [format, bytes] : kRows) {
     SCOPED_TRACE(name(format));
@@ -271,6 +271,34 @@ TEST(Format, BlocksByHand) {
   q51[4 + 2] = 1 << 5;
   q51[8 + 5] = 0x90;
   EXPECT_EQ(decode_element(Format::q5_1, q51.data(), 21), 0.5f * 25 - 3);
+}
+
+// Against gguf-py 0.19's dequantize. Number i of a block is i % 16, so that element 1 is the halved scale.
+TEST(Format, Mxfp4) {
+  const float values[] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+  const struct {
+    uint8_t exponent;
+    float scale, largest;
+  } kScales[] = {{0, 0x1p-128f, 0x1.8p-125f},
+                 {1, 0x1p-127f, 0x1.8p-124f},
+                 {2, 0x1p-126f, 0x1.8p-123f},
+                 {3, 0x1p-125f, 0x1.8p-122f},
+                 {96, 0x1p-32f, 0x1.8p-29f},
+                 {127, 0x1p-1f, 0x1.8p+2f},
+                 {128, 1, 12},
+                 {254, 0x1p126f, kInfinity},
+                 {255, 0x1p127f, kInfinity}};
+  for (const auto& [exponent, scale, largest] : kScales) {
+    std::vector<uint8_t> block(17);
+    block[0] = exponent;
+    for (size_t i = 0; i < 16; ++i) block[1 + i] = static_cast<uint8_t>(i | i << 4);
+    std::vector<float> out(32);
+    decode_row(Format::mxfp4, block.data(), 32, out.data());
+    for (size_t i = 0; i < 32; ++i) EXPECT_EQ(out[i], scale * values[i % 16]) << int{exponent} << " " << i;
+    EXPECT_EQ(out[1], scale);
+    EXPECT_EQ(out[7], largest);
+    EXPECT_EQ(out[31], -largest);
+  }
 }
 
 TEST(Format, IntegersAreNoFloats) {
