@@ -20,4 +20,5 @@
   X(q8_k)                     \
   X(iq4_nl)                   \
   X(iq4_xs)                   \
-  X(mxfp4)
+  X(mxfp4)                    \
+  X(nvfp4)

@@ -14,6 +14,7 @@
 #include "core/format/iq4_nl/iq4_nl.h"
 #include "core/format/iq4_xs/iq4_xs.h"
 #include "core/format/mxfp4/mxfp4.h"
+#include "core/format/nvfp4/nvfp4.h"
 #include "core/format/q2_k/q2_k.h"
 #include "core/format/q3_k/q3_k.h"
 #include "core/format/q4_0/q4_0.h"

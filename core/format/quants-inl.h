@@ -75,6 +75,7 @@ struct SixBit256 : Block<kFormat, 32, false, true> {
 #include "core/format/iq4_nl/iq4_nl-inl.h"
 #include "core/format/iq4_xs/iq4_xs-inl.h"
 #include "core/format/mxfp4/mxfp4-inl.h"
+#include "core/format/nvfp4/nvfp4-inl.h"
 #include "core/format/q2_k/q2_k-inl.h"
 #include "core/format/q3_k/q3_k-inl.h"
 #include "core/format/q4_0/q4_0-inl.h"

@@ -57,6 +57,7 @@ double gaussian_bound(Format format) {
     case Format::q5_k: return 0.036;
     case Format::q6_k: return 0.0175;
     case Format::mxfp4: return 0.125;
+    case Format::nvfp4: return 0.1;
     default: return 0.0075;  // 255 levels: Q8_0, and Q8_K with its larger blocks
   }
 }
@@ -64,15 +65,17 @@ double gaussian_bound(Format format) {
 // How far a value may be from the nearest multiple of a level by a scale, relative to it.
 float own_error(Format format) {
   switch (format) {
-    case Format::mxfp4: return 0.2f;  // levels like 2, 3 and 4, times powers of two
-    default: return 0.005f;           // a scale of f16 and one of a few bits, both rounded
+    case Format::mxfp4: return 0.2f;   // levels like 2, 3 and 4, times powers of two
+    case Format::nvfp4: return 0.04f;  // and scales of three bits
+    default: return 0.005f;            // a scale of f16 and one of a few bits, both rounded
   }
 }
 
 TEST(Quantize, GaussianWeightsOfAnySize) {
   for (const Format format : kBlockFormats) {
-    // Down to where scales of scales still have bits as f16; the smaller ones are below.
-    for (const double size : {1.0, 0.02, 3000.0}) {
+    // Down to where scales of scales still have bits as f16; the smaller ones are below. NVFP4's scales end at 448.
+    const bool narrow = format == Format::nvfp4;
+    for (const double size : {1.0, narrow ? 0.2 : 0.02, narrow ? 400.0 : 3000.0}) {
       const std::vector<float> values = gaussian(4096, size);
       EXPECT_LT(relative_error(values, coded(format, values)), gaussian_bound(format)) << name(format) << " " << size;
     }
@@ -138,6 +141,7 @@ TEST(Quantize, BeyondTheScalesRange) {
       // 5e37 and squares of it fit double.
       EXPECT_LE(relative_error(values, out), 1.0001) << name(format) << " " << size;
     }
+    if (format == Format::nvfp4) continue;  // its scales begin at 2^-9
     // At 1e-5 the scales are subnormal, and have at least a few bits.
     const std::vector<float> small = gaussian(512, 1e-5);
     EXPECT_LT(relative_error(small, coded(format, small)), 3 * gaussian_bound(format) + 0.05) << name(format);
