@@ -12,10 +12,11 @@ namespace {
 template <Format kFormat>
 constexpr FormatInfo info_of(std::string_view identifier) {
   using Traits = FormatTraits<kFormat>;
-  FormatInfo info{Traits::kName, identifier, Traits::kElements, Traits::kBytes, Traits::kIsFloat, {}, {}};
+  FormatInfo info{Traits::kName, identifier, Traits::kElements, Traits::kBytes, Traits::kIsFloat, {}, {}, 0};
   if constexpr (Traits::kIsFloat) {
     info.gguf_type = Traits::kGgufType;
     info.file_type = Traits::kFileType;
+    if constexpr (requires { Traits::kTensorReach; }) info.tensor_reach = Traits::kTensorReach;
   }
   static_assert(kMaxBlockElements % Traits::kElements == 0);
   return info;

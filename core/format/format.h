@@ -41,6 +41,8 @@ struct FormatInfo {
   bool is_float;                // reading it yields f32
   // In GGUF files: the type of a tensor, and general.file_type of a file whose matrices are all in this format.
   std::optional<uint32_t> gguf_type, file_type;
+  // Not 0: scales reach so little that a tensor has one more of its own, which brings its largest magnitude to this.
+  float tensor_reach;
 };
 
 const FormatInfo& info(Format format);

@@ -6,6 +6,7 @@
 //   kGgufType, kFileType      the numbers for it in GGUF files: the type of a tensor, and general.file_type of a file
 //   with
 //                             all matrices in it; nothing where there is none
+//   kTensorReach              (some formats with blocks) FormatInfo::tensor_reach
 //   Block                     the plain decoder: Block{bytes}.at(i) is element i of the block at `bytes`
 //   encode(in, blocks, out)   writes so many blocks. Values that go into a block of several elements are finite.
 //   set_scales(value, bytes)  (formats with blocks) gives the floats that scale a block as a whole this value; if they

@@ -19,6 +19,7 @@ struct FormatTraits<Format::nvfp4> {
   static constexpr size_t kScales = 0, kValues = 4;
   static constexpr int kRun = 16;
   static constexpr uint8_t kNoScale = 0x7f, kLargestScale = 0x7e;
+  static constexpr float kTensorReach = 6 * 448;
 
   // Four bits of exponent (biased by 7; 0 for subnormal numbers), three of mantissa: as the bits of an f32 they give
   // what is too small by 2^(127 - 7); half of that.
