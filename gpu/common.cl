@@ -54,43 +54,7 @@ static inline float weft_sigmoid(float x) { return 1.0f / (1.0f + exp(-x)); }
 #define weft_fma(a, b, c) ((a) * (b) + (c))
 #endif
 
-// ---- elements of each storage format; `e` counts elements from `m`
-
-static inline float weft_load_f32(weft_bytes m, long e) { return ((__global const float*)m)[e]; }
-static inline int weft_load_i32(weft_bytes m, long e) { return ((__global const int*)m)[e]; }
-static inline int weft_load_bool8(weft_bytes m, long e) { return m[e] != 0; }
-static inline float weft_load_f16(weft_bytes m, long e) { return vload_half((size_t)e, (__global const half*)m); }
-static inline float weft_load_bf16(weft_bytes m, long e) {
-  return as_float((uint)((__global const ushort*)m)[e] << 16);
-}
-// Block formats: gpu/blocks.cl, which follows this text.
-
-static inline void weft_store_f32(__global uchar* m, long e, float x) { ((__global float*)m)[e] = x; }
-static inline void weft_store_i32(__global uchar* m, long e, int x) { ((__global int*)m)[e] = x; }
-static inline void weft_store_bool8(__global uchar* m, long e, int x) { m[e] = (uchar)(x != 0); }
-static inline void weft_store_f16(__global uchar* m, long e, float x) {
-  vstore_half_rte(x, (size_t)e, (__global half*)m);
-}
-static inline void weft_store_bf16(__global uchar* m, long e, float x) {
-  const uint bits = as_uint(x);
-  const uint rounded = x != x ? bits | 0x400000u : bits + 0x7fffu + ((bits >> 16) & 1u);
-  ((__global ushort*)m)[e] = (ushort)(rounded >> 16);
-}
-
-// ---- 32 consecutive elements; `e` is a multiple of 32 for formats of blocks
-
-static inline void weft_load32_f32(weft_bytes m, long e, float16* lo, float16* hi) {
-  *lo = vload16(0, (__global const float*)m + e);
-  *hi = vload16(1, (__global const float*)m + e);
-}
-static inline void weft_load32_f16(weft_bytes m, long e, float16* lo, float16* hi) {
-  *lo = vload_half16(0, (__global const half*)m + e);
-  *hi = vload_half16(1, (__global const half*)m + e);
-}
-static inline void weft_load32_bf16(weft_bytes m, long e, float16* lo, float16* hi) {
-  *lo = as_float16(convert_uint16(vload16(0, (__global const ushort*)m + e)) << 16);
-  *hi = as_float16(convert_uint16(vload16(1, (__global const ushort*)m + e)) << 16);
-}
+// ---- sums
 
 static inline float weft_sum16(float16 v) {
   const float8 a = v.lo + v.hi;

@@ -10,9 +10,11 @@
 
 namespace weft::test {
 
-// Of up to 64 tokens at once, on two threads, without rounding of activations: [tokens.size(), vocab].
-inline std::vector<float> exact_logits(const std::filesystem::path& model, std::span<const int32_t> tokens) {
-  Engine engine(load_model(Checkpoint::open(model)), Device::cpu(2),
+// Of up to 64 tokens at once, on two threads if no device is given, without rounding of activations: [tokens.size(),
+// vocab].
+inline std::vector<float> exact_logits(const std::filesystem::path& model, std::span<const int32_t> tokens,
+                                       const Device& device = Device::cpu(2)) {
+  Engine engine(load_model(Checkpoint::open(model)), device,
                 {.precision = Precision::exact, .context = 64, .batch = 64, .logit_rows = 64, .page_size = 16});
   engine.add(engine.cache().open(), tokens, WantLogits::all);
   engine.run();

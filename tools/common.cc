@@ -10,9 +10,9 @@
 #include <iterator>
 
 #include "models/registry.h"
-#include "ops/cpu/kernel_table.h"
 #include "runtime/files/output_file.h"
 #include "runtime/plan/cpus.h"
+#include "runtime/plan/plan.h"
 
 namespace weft::tools {
 
@@ -67,10 +67,8 @@ void add_device_flags(CLI::App& app, ModelFlags& flags) {
 }
 
 void add_kernel_flag(CLI::App& app, ModelFlags& flags) {
-  std::string names;
-  for (const ProductKernel* kernel : kernel_table().products()) names += (names.empty() ? "" : ", ") + kernel->name;
   app.add_option("--kernel", flags.kernel,
-                 "Use this kernel of contractions on the CPU wherever it can serve: " + names +
+                 "Use this kernel of contractions on the CPU wherever it can serve: " + product_kernel_names() +
                      ". `weft explain` shows which ones are used without this")
       ->type_name("NAME");
 }

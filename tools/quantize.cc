@@ -38,7 +38,21 @@ struct TensorTask {
   size_t elements;
   std::optional<Format> from;  // nothing: its bytes are copied
   Format to = Format::f32;
+  // Where the format wants one: the tensor that follows, with what the elements are divided by, and its length.
+  std::string scale = {};
+  size_t scales = 0;
 };
+
+// One scale, or one per expert, as llama.cpp wants it.
+void add_scale(TensorTask& task, const GgufFile& file) {
+  constexpr std::string_view kWeight = "weight";  // all quantized tensors' names end so
+  const std::string name =
+      std::string(task.tensor->name.substr(0, task.tensor->name.size() - kWeight.size())) + "scale";
+  if (info(task.to).tensor_reach == 0 || task.from == task.to || file.find_tensor(name) != nullptr) return;
+  const auto shape = task.tensor->shape();
+  task.scale = name;
+  task.scales = shape.size() > 2 ? shape[2] : 1;
+}
 
 std::vector<TensorTask> plan_tensors(const GgufFile& file, const QuantizeTarget& target, bool allow_requantize,
                                      std::string& fallbacks) {
@@ -65,6 +79,7 @@ std::vector<TensorTask> plan_tensors(const GgufFile& file, const QuantizeTarget&
       }
       task.from = from;
       task.to = choice.format;
+      add_scale(task, file);
     }
     tasks.push_back(task);
   }
@@ -111,6 +126,9 @@ void run(const QuantizeFlags& flags) {
                      {shape.begin(), shape.end()},
                      task.from ? ggml_type_id(task.to) : task.tensor->type});
     bytes_out += tensor_bytes(plans.back());
+    if (task.scale.empty()) continue;
+    plans.push_back({task.scale, {task.scales}, ggml_type_id(Format::f32)});
+    bytes_out += tensor_bytes(plans.back());
   }
 
   const int threads = thread_count(flags.threads);
@@ -134,14 +152,23 @@ void run(const QuantizeFlags& flags) {
     if (task.from) {
       size_t written = 0;
       const size_t total = row_bytes(task.to, task.elements);
-      reencode(whole_tensor(tensor.file->path() + ": tensor " + in_quotes(tensor.name), *task.from, task.to,
-                            reinterpret_cast<const std::byte*>(tensor.data), task.elements),
-               threads, [&](std::span<const uint8_t> part) {
-                 writer.write(part);
-                 written += part.size();
-                 show(static_cast<size_t>(static_cast<double>(tensor.bytes) * static_cast<double>(written) /
-                                          static_cast<double>(total)));
-               });
+      ReencodeJob job = whole_tensor(tensor.file->path() + ": tensor " + in_quotes(tensor.name), *task.from, task.to,
+                                     reinterpret_cast<const std::byte*>(tensor.data), task.elements);
+      if (!task.scale.empty()) {
+        const float scale = largest_magnitude(job, threads) / info(task.to).tensor_reach;
+        if (scale > 0) job.divisor = scale;
+      }
+      reencode(job, threads, [&](std::span<const uint8_t> part) {
+        writer.write(part);
+        written += part.size();
+        show(static_cast<size_t>(static_cast<double>(tensor.bytes) * static_cast<double>(written) /
+                                 static_cast<double>(total)));
+      });
+      if (!task.scale.empty()) {
+        const std::vector<float> scales(task.scales, job.divisor);
+        writer.write({reinterpret_cast<const uint8_t*>(scales.data()), scales.size() * sizeof(float)});
+        ++kinds[std::string(name(Format::f32))];
+      }
     } else {
       writer.write({tensor.data, tensor.bytes});
       show(tensor.bytes);
@@ -176,7 +203,8 @@ void add_quantize(CLI::App& app) {
       "Types ending in _S, _M and _L are mixes, which give some tensors more bits, as llama.cpp does (its Q2_K\n"
       "is Q2_K_M here); the others are one format for all matrices. Norms, biases and the routers of experts\n"
       "stay as they are. Tensors whose rows do not divide into blocks of a type get another; they are listed.\n"
-      "llama.cpp runs all of these but Q8_K, which it has for activations only.");
+      "NVFP4 adds a tensor NAME.scale to each matrix. llama.cpp runs all of these but Q8_K, which it has for\n"
+      "activations only, and NVFP4 embeddings, for which it knows no scale.");
   command->add_option("IN", flags->input, "GGUF model file, or any part of a split one")->required()->type_name("FILE");
   command->add_option("OUT", flags->output, "File to write; it appears when it is complete")
       ->required()

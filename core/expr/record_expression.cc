@@ -121,7 +121,38 @@ class RegionBuilder {
     }
     score_axes.push_back(key);
     build_source(region_.body, softmax.args[0], std::move(score_axes));
+    if (scale_of(*top.args[1])) throw Error("attention reads no values with scales beside them");
     region_.attention = KeyAttention{key, operand(*top.args[1])};
+  }
+
+  // What the elements of a leaf are to be multiplied by, as a leaf; null: nothing.
+  NodePtr scale_of(const Node& leaf) {
+    if (leaf.kind != NodeKind::leaf || leaf.storage == nullptr || leaf.storage->scale == nullptr) return nullptr;
+    NodePtr& known = scales_[&leaf];
+    if (known) return known;
+    const std::shared_ptr<const Storage>& scale = leaf.storage->scale;
+    if (scale->extents.empty()) return known = storage_node(scale, Element::f32, {});
+    // It looks at the first axis as the leaf does.
+    const AxisInfo* first = leaf.stored_axes[0];
+    for (const NodeRule& rule : leaf.rules) {
+      if (rule.kind == ExtentRule::Kind::equal && rule.outer == first) first = rule.whole;
+      if (rule.kind == ExtentRule::Kind::product && (rule.whole == first || rule.outer == first)) {
+        throw Error("weight '" + leaf.storage->name + "' has scales along axis '" + std::string(first->name) +
+                    "', which is neither split nor merged with others");
+      }
+    }
+    auto node = std::make_shared<Node>(*storage_node(scale, Element::f32, {leaf.stored_axes[0]}));
+    node->view = {leaf.view[0]};
+    return known = node;
+  }
+
+  uint16_t scaled(ScalarProgram& program, EmitContext& context, uint16_t value, const NodePtr& scale) {
+    ScalarInstr product{};
+    product.op = ScalarOp::mul;
+    product.type = Element::f32;
+    product.a = value;
+    product.b = add(program, context, scale);
+    return program.add(product);
   }
 
   int operand(const Node& leaf) {
@@ -159,13 +190,23 @@ class RegionBuilder {
     return index_of(source.reductions, std::move(result));
   }
 
+  static bool varies_over(const Node& leaf, const AxisList& axes) {
+    return std::any_of(leaf.view.begin(), leaf.view.end(), [&](const NodeViewAxis& axis) {
+      if (axis.ids) return varies_over(*axis.ids, axes);
+      return std::find(axes.begin(), axes.end(), axis.axis) != axes.end();
+    });
+  }
+
   int contraction(const Node& node) {
     Contraction result;
     Source lhs;
     lhs.axes = recorder_.axes(node.axes);
     EmitContext context{&lhs, nullptr, {}};
     auto outer_reductions = std::exchange(reductions_, {});
-    add(lhs.program, context, node.args[0]);
+    const uint16_t left = add(lhs.program, context, node.args[0]);
+    if (const NodePtr scale = scale_of(*node.args[1]); scale && varies_over(*scale, node.over)) {
+      scaled(lhs.program, context, left, scale);
+    }
     reductions_ = std::move(outer_reductions);
     result.lhs = index_of(region_.lhs, std::move(lhs));
     result.rhs = operand(*node.args[1]);
@@ -199,6 +240,7 @@ class RegionBuilder {
       case NodeKind::leaf:
         instr.op = ScalarOp::load;
         instr.imm = operand(node);
+        if (const NodePtr scale = scale_of(node)) return scaled(program, context, program.add(instr), scale);
         break;
       case NodeKind::reduce: {
         if (!context.source) throw Error("a reduction above a rope needs a separate step; put materialize around it");
@@ -211,6 +253,10 @@ class RegionBuilder {
       case NodeKind::contract:
         instr.op = ScalarOp::contraction;
         instr.imm = contraction(node);
+        // The sum is multiplied, unless its terms have different scales.
+        if (const NodePtr scale = scale_of(*node.args[1]); scale && !varies_over(*scale, node.over)) {
+          return scaled(program, context, program.add(instr), scale);
+        }
         break;
       case NodeKind::softmax: {
         // Expanded once per node, so that its reductions are recorded once.
@@ -238,6 +284,7 @@ class RegionBuilder {
   Region region_;
   std::unordered_map<const Node*, int> reductions_;
   std::unordered_map<const Node*, NodePtr> expanded_;
+  std::unordered_map<const Node*, NodePtr> scales_;
 };
 
 StepKind kind_of(const Region& region) {

@@ -1,33 +1,32 @@
 #include "core/format/format.h"
 
-#include <cstring>
+#include <cmath>
+#include <string>
 
 #include "core/error.h"
-#include "core/format/format_blocks.h"
-#include "core/format/quantize.h"
+#include "core/format/formats.h"
 
 namespace weft {
 namespace {
 
-constexpr FormatInfo kInfo[kFormatCount] = {
-    {"F32", 1, 4, true},      {"I32", 1, 4, false},       {"BOOL", 1, 1, false},    {"F16", 1, 2, true},
-    {"BF16", 1, 2, true},     {"Q8_0", 32, 34, true},     {"Q4_0", 32, 18, true},   {"Q4_1", 32, 20, true},
-    {"Q5_0", 32, 22, true},   {"Q5_1", 32, 24, true},     {"Q2_K", 256, 84, true},  {"Q3_K", 256, 110, true},
-    {"Q4_K", 256, 144, true}, {"Q5_K", 256, 176, true},   {"Q6_K", 256, 210, true}, {"Q8_K", 256, 292, true},
-    {"IQ4_NL", 32, 18, true}, {"IQ4_XS", 256, 136, true},
-};
-
-template <class T>
-T load(const void* from) {
-  T value;
-  std::memcpy(&value, from, sizeof value);
-  return value;
+template <Format kFormat>
+constexpr FormatInfo info_of(std::string_view identifier) {
+  using Traits = FormatTraits<kFormat>;
+  FormatInfo info{Traits::kName, identifier, Traits::kElements, Traits::kBytes, Traits::kIsFloat, {}, {}, 0};
+  if constexpr (Traits::kIsFloat) {
+    info.gguf_type = Traits::kGgufType;
+    info.file_type = Traits::kFileType;
+    if constexpr (requires { Traits::kTensorReach; }) info.tensor_reach = Traits::kTensorReach;
+  }
+  static_assert(kMaxBlockElements % Traits::kElements == 0);
+  return info;
 }
 
-template <class T>
-void store(void* to, T value) {
-  std::memcpy(to, &value, sizeof value);
-}
+#define WEFT_FORMAT_INFO(NAME) info_of<Format::NAME>(#NAME),
+constexpr FormatInfo kInfo[] = {WEFT_FLOAT_FORMATS(WEFT_FORMAT_INFO) WEFT_INTEGER_FORMATS(WEFT_FORMAT_INFO)
+                                    WEFT_BLOCK_FORMATS(WEFT_FORMAT_INFO)};
+#undef WEFT_FORMAT_INFO
+static_assert(std::size(kInfo) == kFormatCount);
 
 }  // namespace
 
@@ -65,49 +64,52 @@ uint16_t f32_to_bf16(float value) {
   return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
-void decode_row(Format format, const void* bytes, size_t elements, float* out) {
-  const auto* in = static_cast<const uint8_t*>(bytes);
-  switch (format) {
-    case Format::f32:
-      if (elements != 0) std::memcpy(out, in, elements * sizeof(float));
-      return;
-    case Format::f16:
-      for (size_t i = 0; i < elements; ++i) out[i] = f16_to_f32(load<uint16_t>(in + 2 * i));
-      return;
-    case Format::bf16:
-      for (size_t i = 0; i < elements; ++i) out[i] = bf16_to_f32(load<uint16_t>(in + 2 * i));
-      return;
-    case Format::i32:
-    case Format::bool8: throw Error("decode_row: format " + std::string(name(format)) + " holds no floats");
-    default: return decode_blocks(format, in, elements, out);
+size_t first_not_finite(const float* in, size_t elements) {
+  // A value minus itself is 0, except for infinities and NaN; the sum of the differences of a run is tested once.
+  constexpr size_t kRun = 256;
+  for (size_t begin = 0; begin < elements; begin += kRun) {
+    const size_t end = begin + kRun < elements ? begin + kRun : elements;
+    float differences = 0;
+#pragma omp simd reduction(+ : differences)
+    for (size_t i = begin; i < end; ++i) differences += in[i] - in[i];
+    if (differences == 0) continue;
+    for (size_t i = begin; i < end; ++i) {
+      if (!std::isfinite(in[i])) return i;
+    }
   }
+  return elements;
+}
+
+void decode_row(Format format, const void* bytes, size_t elements, float* out) {
+  visit_float_format(format, [&]<Format kFormat>() {
+    using Traits = FormatTraits<kFormat>;
+    const auto* in = static_cast<const uint8_t*>(bytes);
+    for (size_t first = 0; first < elements; first += Traits::kElements, in += Traits::kBytes) {
+      const typename Traits::Block block{in};
+      for (size_t i = 0; i < Traits::kElements; ++i) out[first + i] = block.at(i);
+    }
+  });
 }
 
 float decode_element(Format format, const void* bytes, size_t at) {
-  const FormatInfo& f = info(format);
-  const auto* block = static_cast<const uint8_t*>(bytes) + at / f.block_elements * f.block_bytes;
-  if (f.block_elements > 1) return decode_in_block(format, block, at % f.block_elements);
-  float value;
-  decode_row(format, block, 1, &value);
-  return value;
+  return visit_float_format(format, [&]<Format kFormat>() {
+    using Traits = FormatTraits<kFormat>;
+    const uint8_t* in = static_cast<const uint8_t*>(bytes) + at / Traits::kElements * Traits::kBytes;
+    return typename Traits::Block{in}.at(at % Traits::kElements);
+  });
 }
 
 void encode_row(Format format, const float* in, size_t elements, void* bytes) {
-  auto* out = static_cast<uint8_t*>(bytes);
-  switch (format) {
-    case Format::f32:
-      if (elements != 0) std::memcpy(out, in, elements * sizeof(float));
-      return;
-    case Format::f16:
-      for (size_t i = 0; i < elements; ++i) store(out + 2 * i, f32_to_f16(in[i]));
-      return;
-    case Format::bf16:
-      for (size_t i = 0; i < elements; ++i) store(out + 2 * i, f32_to_bf16(in[i]));
-      return;
-    case Format::i32:
-    case Format::bool8: throw Error("encode_row: format " + std::string(name(format)) + " holds no floats");
-    default: return encode_blocks(format, in, elements, out);
-  }
+  visit_float_format(format, [&]<Format kFormat>() {
+    using Traits = FormatTraits<kFormat>;
+    if constexpr (Traits::kElements > 1) {
+      if (const size_t bad = first_not_finite(in, elements); bad < elements) {
+        throw Error("encode_row: element " + std::to_string(bad) + " is " + std::to_string(in[bad]) + ", and " +
+                    std::string(Traits::kName) + " holds finite numbers only");
+      }
+    }
+    Traits::encode(in, elements / Traits::kElements, static_cast<uint8_t*>(bytes));
+  });
 }
 
 }  // namespace weft

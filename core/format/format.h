@@ -1,4 +1,5 @@
-// Storage formats: how the elements of a value or a weight lie in memory.
+// Storage formats: how the elements of a value or a weight lie in memory. (Code that is made for each format includes
+// core/format/formats.h.)
 //
 // Arithmetic is f32 (or i32, or bool); the other formats exist at leaves only. A quantized format stores its last
 // axis in blocks; `decode_row` is the one place that defines what the bits of a format mean, and every faster
@@ -8,45 +9,40 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
+#include <optional>
 #include <string_view>
+
+#include "core/format/format_list.h"
 
 namespace weft {
 
+#define WEFT_FORMAT_NAME(NAME) NAME,
 enum class Format : uint8_t {
-  f32,
-  i32,
-  bool8,
-  f16,
-  bf16,
-  q8_0,
-  q4_0,
-  q4_1,
-  q5_0,
-  q5_1,
-  q2_k,
-  q3_k,
-  q4_k,
-  q5_k,
-  q6_k,
-  q8_k,
-  iq4_nl,
-  iq4_xs
+  WEFT_FLOAT_FORMATS(WEFT_FORMAT_NAME) WEFT_INTEGER_FORMATS(WEFT_FORMAT_NAME) WEFT_BLOCK_FORMATS(WEFT_FORMAT_NAME)
 };
-inline constexpr int kFormatCount = 18;
-inline constexpr uint32_t kMaxBlockElements = 256;
+#undef WEFT_FORMAT_NAME
+
+#define WEFT_FORMAT_VALUE(NAME) Format::NAME,
+inline constexpr Format kAllFormats[] = {WEFT_FLOAT_FORMATS(WEFT_FORMAT_VALUE) WEFT_INTEGER_FORMATS(WEFT_FORMAT_VALUE)
+                                             WEFT_BLOCK_FORMATS(WEFT_FORMAT_VALUE)};
+inline constexpr int kFormatCount = std::size(kAllFormats);
 // The formats that quantize: a block shares a scale.
-inline constexpr Format kBlockFormats[] = {Format::q8_0, Format::q4_0,   Format::q4_1,  Format::q5_0, Format::q5_1,
-                                           Format::q2_k, Format::q3_k,   Format::q4_k,  Format::q5_k, Format::q6_k,
-                                           Format::q8_k, Format::iq4_nl, Format::iq4_xs};
-inline constexpr Format kFloatFormats[] = {
-    Format::f32,  Format::f16,  Format::bf16, Format::q8_0, Format::q4_0, Format::q4_1, Format::q5_0,   Format::q5_1,
-    Format::q2_k, Format::q3_k, Format::q4_k, Format::q5_k, Format::q6_k, Format::q8_k, Format::iq4_nl, Format::iq4_xs};
+inline constexpr Format kBlockFormats[] = {WEFT_BLOCK_FORMATS(WEFT_FORMAT_VALUE)};
+inline constexpr Format kFloatFormats[] = {WEFT_FLOAT_FORMATS(WEFT_FORMAT_VALUE) WEFT_BLOCK_FORMATS(WEFT_FORMAT_VALUE)};
+#undef WEFT_FORMAT_VALUE
+inline constexpr uint32_t kMaxBlockElements = 256;
 
 struct FormatInfo {
-  std::string_view name;    // as GGUF tools print it: "F32", "Q8_0"
-  uint32_t block_elements;  // elements that share a block; 1 for plain formats
-  uint32_t block_bytes;     // bytes of one block
-  bool is_float;            // reading it yields f32
+  std::string_view name;        // as GGUF tools print it: "F32", "Q8_0"
+  std::string_view identifier;  // of the enum: "f32", "q8_0"
+  uint32_t block_elements;      // elements that share a block; 1 for plain formats
+  uint32_t block_bytes;         // bytes of one block
+  bool is_float;                // reading it yields f32
+  // In GGUF files: the type of a tensor, and general.file_type of a file whose matrices are all in this format.
+  std::optional<uint32_t> gguf_type, file_type;
+  // Not 0: scales reach so little that a tensor has one more of its own, which brings its largest magnitude to this.
+  float tensor_reach;
 };
 
 const FormatInfo& info(Format format);
@@ -59,18 +55,21 @@ inline size_t row_bytes(Format format, size_t elements) {
   return elements / f.block_elements * f.block_bytes;
 }
 
-// Decodes `elements` consecutive elements (a multiple of the block) of a float format into `out`. The blocks are
-// those of ggml (core/format/format_blocks.h and .cc describe their layout), and the results match ggml's
-// arithmetic bit for bit: the scale times the small integer, then minus the minimum, each rounded to f32.
+// Decodes `elements` consecutive elements (a multiple of the block) of a float format into `out`. The blocks are those
+// of ggml (core/format/NAME/NAME.h describes each), and the results match ggml's arithmetic bit for bit: the scale
+// times the small integer, then minus the minimum, each rounded to f32.
 void decode_row(Format format, const void* bytes, size_t elements, float* out);
 
 // The single element `at` of the sequence that starts at `bytes`, equal to what decode_row gives.
 float decode_element(Format format, const void* bytes, size_t at);
 
 // Encodes with round-to-nearest-even (f16, bf16), as is (f32), or so that the squared error of each block is small
-// (core/format/quantize.h). `elements` must be a multiple of the block. Throws Error, naming the element, for an
+// (core/format/quantize_search.h). `elements` must be a multiple of the block. Throws Error, naming the element, for an
 // infinity or a NaN that would go into a block.
 void encode_row(Format format, const float* in, size_t elements, void* bytes);
+
+// The index of the first infinity or NaN; `elements` if there is none.
+size_t first_not_finite(const float* in, size_t elements);
 
 // f16 and bf16 as bit patterns. IEEE 754 binary16, and the upper half of binary32.
 float f16_to_f32(uint16_t bits);

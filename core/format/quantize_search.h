@@ -1,4 +1,9 @@
-// Shared by the quantizers: grids of levels, least-squares fits, and the search for a scale.
+// Shared by the quantizers, which are the `encode` of the formats' traits: grids of levels, least-squares fits, and the
+// search for a scale.
+//
+// A quantizer searches for the scales (and offsets) that give the least sum of squared errors in a block, measured with
+// the scales as they will be stored. It is deterministic. Values are finite; those beyond the reach of the format's
+// scales are clamped (an f16 scale ends at 65504).
 //
 // A block is first multiplied by a power of two so that its largest magnitude is in [0.5, 1): sums of squares then
 // neither overflow nor vanish, whatever the size of the weights. Scales are found in that range and rounded to
@@ -12,9 +17,11 @@
 #include <cstdint>
 
 #include "core/format/format.h"
-#include "core/format/format_blocks.h"
+#include "core/format/packing.h"
 
 namespace weft::quantize_detail {
+
+inline constexpr int kSuperBlock = 256;  // elements of the blocks whose groups have scales
 
 // A block of N values times 2^-exponent, and the way back to stored scales.
 template <int N>

@@ -34,13 +34,16 @@ struct AxisRecord {
 // Bytes that outlive every plan that uses them: a tensor, or a weight in a file. Blocks of a quantized format
 // follow each other over the whole storage; one block may span several axes (heads of 48 in rows of 288), but the
 // elements of all axes together must be whole blocks.
+// Elements may have a scale stored beside them. Expressions that read such a storage record the multiplication, by a
+// weight of its own; steps and kernels know nothing of it.
 struct Storage {
   std::string name;
   Format format = Format::f32;
   std::vector<int64_t> extents;
   std::byte* data = nullptr;
-  std::shared_ptr<const void> owner;  // keeps `data` alive (a buffer, a mapped file)
-  bool is_mapped = false;             // of a file, read only: pages that leave the process can be read again
+  std::shared_ptr<const void> owner;     // keeps `data` alive (a buffer, a mapped file)
+  bool is_mapped = false;                // of a file, read only: pages that leave the process can be read again
+  std::shared_ptr<const Storage> scale;  // f32: one number, or one for each coordinate of the first axis; may be null
   size_t bytes() const;
 };
 

@@ -23,7 +23,7 @@ std::string StepPlan::source() const {
 
 std::string program_head(const GpuShape& shape) {
   return "#define WEFT_LANES " + std::to_string(shape.lanes) + "\n#define WEFT_GROUP " + std::to_string(shape.group) +
-         "\n" + std::string(opencl_text("common")) + std::string(opencl_text("blocks"));
+         "\n" + std::string(opencl_text("common")) + std::string(opencl_text("formats"));
 }
 
 StepPlan lower_step(const GraphRecord& graph, const Step& step, const int64_t* max_extents, const GpuShape& shape) {

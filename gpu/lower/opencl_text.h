@@ -1,4 +1,4 @@
-// The OpenCL C texts of the library, embedded when it is built: gpu/*.cl and ops/*/opencl.cl.
+// The OpenCL C texts of the library, embedded when it is built: those of gpu/, of each op, and of the formats.
 //
 // A text is a list of templates: "// @section <name>" begins one, ${name} in it is replaced when a kernel is
 // rendered.
@@ -13,7 +13,7 @@
 namespace weft {
 
 struct OpenClText {
-  std::string_view name;  // the folder under ops/, or "common" or "blocks" of gpu/
+  std::string_view name;  // the folder under ops/, "common" of gpu/, or "formats"
   std::string_view text;
 };
 

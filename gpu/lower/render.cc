@@ -35,12 +35,7 @@ size_t index_of(int32_t value) { return static_cast<size_t>(value); }
 
 }  // namespace
 
-std::string format_suffix(Format format) {
-  constexpr const char* kNames[kFormatCount] = {"f32",  "i32",  "bool8", "f16",  "bf16",   "q8_0",
-                                                "q4_0", "q4_1", "q5_0",  "q5_1", "q2_k",   "q3_k",
-                                                "q4_k", "q5_k", "q6_k",  "q8_k", "iq4_nl", "iq4_xs"};
-  return kNames[static_cast<size_t>(format)];
-}
+std::string format_suffix(Format format) { return std::string(info(format).identifier); }
 
 const char* c_type(Element element) { return element == Element::f32 ? "float" : "int"; }
 

@@ -132,7 +132,7 @@ class KernelBuilder {
   int temporaries_ = 0;
 };
 
-// "f32", "q8_0" ...: as the functions of gpu/common.cl and blocks.cl are named.
+// "f32", "q8_0" ...: as the functions of core/format/NAME/NAME.cl are named.
 std::string format_suffix(Format format);
 const char* c_type(Element element);  // "float" or "int"
 

@@ -17,7 +17,6 @@ namespace weft {
 //   sum_16   f32  [k / 16][n]      the same of half blocks
 //   bias     i32  [k / 32][n]      -128 * sum of the block's values: for weights that are stored 128 higher
 inline constexpr int64_t kActivationBlock = 32;
-inline constexpr int64_t kMostTileRows = 32;  // of any form
 
 struct Int8Tile {
   const int8_t* values;

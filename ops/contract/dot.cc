@@ -139,33 +139,29 @@ void dot_decoded(Format format, RowPointers rows, int64_t count, const float* co
   }
 }
 
-template <Format kFormat>
-void dot_lhs(RowPointers rows, int64_t count, const float* const* lhs, int lhs_rows, int64_t k, float* const* out) {
-  switch (lhs_rows) {
-    case 1: return dot_format<kFormat, 1>(rows, count, lhs, k, out);
-    case 2: return dot_format<kFormat, 2>(rows, count, lhs, k, out);
-    case 3: return dot_format<kFormat, 3>(rows, count, lhs, k, out);
-    default: return dot_format<kFormat, 4>(rows, count, lhs, k, out);
+template <Format kFormat, int64_t kLhs>
+void dot_lhs(RowPointers rows, int64_t count, const float* const* lhs, int64_t k, float* const* out) {
+  if constexpr (has_unit<kFormat>()) {
+    dot_format<kFormat, kLhs>(rows, count, lhs, k, out);
+  } else {
+    dot_decoded<kLhs>(kFormat, rows, count, lhs, k, out);
   }
+}
+
+template <int64_t kLhs>
+void dot_any_format(Format format, RowPointers rows, int64_t count, const float* const* lhs, int64_t k,
+                    float* const* out) {
+  const auto dot = visit_float_format(format, []<Format kFormat>() { return &dot_lhs<kFormat, kLhs>; });
+  dot(rows, count, lhs, k, out);
 }
 
 void dot_any(Format format, RowPointers rows, int64_t count, const float* const* lhs, int lhs_rows, int64_t k,
              float* const* out) {
-  switch (format) {
-    case Format::f32: return dot_lhs<Format::f32>(rows, count, lhs, lhs_rows, k, out);
-    case Format::f16: return dot_lhs<Format::f16>(rows, count, lhs, lhs_rows, k, out);
-    case Format::bf16: return dot_lhs<Format::bf16>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q8_0: return dot_lhs<Format::q8_0>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q4_0: return dot_lhs<Format::q4_0>(rows, count, lhs, lhs_rows, k, out);
-    case Format::i32:
-    case Format::bool8: return;
-    default: break;
-  }
   switch (lhs_rows) {
-    case 1: return dot_decoded<1>(format, rows, count, lhs, k, out);
-    case 2: return dot_decoded<2>(format, rows, count, lhs, k, out);
-    case 3: return dot_decoded<3>(format, rows, count, lhs, k, out);
-    default: return dot_decoded<4>(format, rows, count, lhs, k, out);
+    case 1: return dot_any_format<1>(format, rows, count, lhs, k, out);
+    case 2: return dot_any_format<2>(format, rows, count, lhs, k, out);
+    case 3: return dot_any_format<3>(format, rows, count, lhs, k, out);
+    default: return dot_any_format<4>(format, rows, count, lhs, k, out);
   }
 }
 

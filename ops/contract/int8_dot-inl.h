@@ -123,24 +123,6 @@ void dot_int8_lhs(RowPointers rows, int64_t count, const QuantizedRow* lhs, int 
 template <class Dot>
 void dot_int8_with(Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows, int64_t k,
                    float* const* out) {
-  switch (format) {
-    case Format::q8_0: return dot_int8_lhs<Dot, Format::q8_0>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q4_0: return dot_int8_lhs<Dot, Format::q4_0>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q4_1: return dot_int8_lhs<Dot, Format::q4_1>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q5_0: return dot_int8_lhs<Dot, Format::q5_0>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q5_1: return dot_int8_lhs<Dot, Format::q5_1>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q2_k: return dot_int8_lhs<Dot, Format::q2_k>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q3_k: return dot_int8_lhs<Dot, Format::q3_k>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q4_k: return dot_int8_lhs<Dot, Format::q4_k>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q5_k: return dot_int8_lhs<Dot, Format::q5_k>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q6_k: return dot_int8_lhs<Dot, Format::q6_k>(rows, count, lhs, lhs_rows, k, out);
-    case Format::q8_k: return dot_int8_lhs<Dot, Format::q8_k>(rows, count, lhs, lhs_rows, k, out);
-    case Format::iq4_nl: return dot_int8_lhs<Dot, Format::iq4_nl>(rows, count, lhs, lhs_rows, k, out);
-    case Format::iq4_xs: return dot_int8_lhs<Dot, Format::iq4_xs>(rows, count, lhs, lhs_rows, k, out);
-    case Format::f32:
-    case Format::i32:
-    case Format::bool8:
-    case Format::f16:
-    case Format::bf16: return;  // no blocks
-  }
+  const auto dot = visit_block_format(format, []<Format kFormat>() { return &dot_int8_lhs<Dot, kFormat>; });
+  dot(rows, count, lhs, lhs_rows, k, out);
 }

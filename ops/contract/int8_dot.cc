@@ -9,7 +9,8 @@
 #define HWY_TARGET_INCLUDE "ops/contract/int8_dot.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/cpu/quants-inl.h"
+
+#include "core/format/quants-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {

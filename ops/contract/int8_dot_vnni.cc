@@ -10,7 +10,8 @@
 #define HWY_TARGET_INCLUDE "ops/contract/int8_dot_vnni.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/cpu/quants-inl.h"
+
+#include "core/format/quants-inl.h"
 
 #if HWY_ARCH_X86 && HWY_TARGET == HWY_AVX3
 

@@ -27,12 +27,6 @@ struct ContractionAxes {
 };
 ContractionAxes axes_of(const Region& region, const Contraction& contraction);
 
-// The shape in which the weight on the right of a contraction can be packed: its storage is matrices whose rows are the
-// outputs, in their order, and whose columns are the contracted elements; what chooses a matrix comes before. Null
-// where it is not laid out so. `extents`: by AxisId, those of weights are known.
-std::optional<MatrixShape> matrix_of_rows(const GraphRecord& graph, const Region& region,
-                                          const Contraction& contraction, const int64_t* extents);
-
 // Where a right-hand operand is laid out like that, or is a weight that has been packed so, it is read in place; else
 // it is copied to f32 on each run (values that are not weights and whose contracted axes are not their last ones).
 //

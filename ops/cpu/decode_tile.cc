@@ -7,7 +7,7 @@
 #define HWY_TARGET_INCLUDE "ops/cpu/decode_tile.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
-#include "ops/cpu/quants-inl.h"
+#include "ops/cpu/decode-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {
@@ -78,27 +78,18 @@ void decode_plain(const uint8_t* data, size_t first, size_t count, float* out) {
   if (i < count) decode_row(kFormat, data, count - i, out + i);
 }
 
-void decode_any(Format format, const uint8_t* data, size_t first, size_t count, float* out) {
-  switch (format) {
-    case Format::f32: std::memcpy(out, data + 4 * first, 4 * count); return;
-    case Format::f16: return decode_plain<Format::f16>(data, first, count, out);
-    case Format::bf16: return decode_plain<Format::bf16>(data, first, count, out);
-    case Format::q8_0: return decode_blocks_of<Format::q8_0>(data, first, count, out);
-    case Format::q4_0: return decode_blocks_of<Format::q4_0>(data, first, count, out);
-    case Format::q4_1: return decode_blocks_of<Format::q4_1>(data, first, count, out);
-    case Format::q5_0: return decode_blocks_of<Format::q5_0>(data, first, count, out);
-    case Format::q5_1: return decode_blocks_of<Format::q5_1>(data, first, count, out);
-    case Format::q2_k: return decode_blocks_of<Format::q2_k>(data, first, count, out);
-    case Format::q3_k: return decode_blocks_of<Format::q3_k>(data, first, count, out);
-    case Format::q4_k: return decode_blocks_of<Format::q4_k>(data, first, count, out);
-    case Format::q5_k: return decode_blocks_of<Format::q5_k>(data, first, count, out);
-    case Format::q6_k: return decode_blocks_of<Format::q6_k>(data, first, count, out);
-    case Format::q8_k: return decode_blocks_of<Format::q8_k>(data, first, count, out);
-    case Format::iq4_nl: return decode_blocks_of<Format::iq4_nl>(data, first, count, out);
-    case Format::iq4_xs: return decode_blocks_of<Format::iq4_xs>(data, first, count, out);
-    case Format::i32:
-    case Format::bool8: return;  // not float formats
+template <Format kFormat>
+void decode_format(const uint8_t* data, size_t first, size_t count, float* out) {
+  if constexpr (kIsPlain<kFormat>) {
+    decode_plain<kFormat>(data, first, count, out);
+  } else {
+    decode_blocks_of<kFormat>(data, first, count, out);
   }
+}
+
+void decode_any(Format format, const uint8_t* data, size_t first, size_t count, float* out) {
+  const auto decode = visit_float_format(format, []<Format kFormat>() { return &decode_format<kFormat>; });
+  decode(data, first, count, out);
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)

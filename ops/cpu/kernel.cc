@@ -6,8 +6,6 @@
 
 #include "core/error.h"
 #include "core/record/visit.h"
-#include "ops/contract/products.h"
-#include "ops/contract/rhs_rows.h"
 
 namespace weft {
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -54,6 +55,8 @@ std::unique_ptr<CpuKernel> select_cpu_kernel(const KernelContext& context);
 WeightLayouts choose_weight_layouts(const GraphRecord& graph, const int64_t* extents,
                                     const ProductKernel* forced = nullptr);
 
+// The built-in rows for products: ops/contract.
+void add_product_kernels(KernelTable& table);
 // The built-in rows for whole steps; a step that several can take goes to the first one of these.
 void add_step_kernels(KernelTable& table);
 std::unique_ptr<CpuKernel> make_gather_kernel(const KernelContext& context);     // ops/gather: rows of a table
@@ -62,6 +65,12 @@ std::unique_ptr<CpuKernel> make_reduce_kernel(const KernelContext& context);    
 std::unique_ptr<CpuKernel> make_contract_kernel(const KernelContext& context);   // ops/contract
 std::unique_ptr<CpuKernel> make_attention_kernel(const KernelContext& context);  // ops/attention
 std::unique_ptr<CpuKernel> make_append_kernel(const KernelContext& context);     // ops/append: wraps a kernel per field
+
+// The shape in which the weight on the right of a contraction can be packed: its storage is matrices whose rows are the
+// outputs, in their order, and whose columns are the contracted elements; what chooses a matrix comes before. Null
+// where it is not laid out so. `extents`: by AxisId, those of weights are known.
+std::optional<MatrixShape> matrix_of_rows(const GraphRecord& graph, const Region& region,
+                                          const Contraction& contraction, const int64_t* extents);
 
 // The operand of a region from which rows are gathered, whole ones, and nothing else is done; null where the step is no
 // such gather.

@@ -4,8 +4,6 @@
 #include <utility>
 
 #include "core/error.h"
-#include "ops/contract/activations.h"
-#include "ops/contract/products.h"
 #include "ops/cpu/kernel.h"
 
 namespace weft {
@@ -84,6 +82,52 @@ bool KernelTable::has(std::string_view name) const {
   const std::lock_guard lock(mutex_);
   const auto is_it = [&](const auto& row) { return row.name == name; };
   return std::any_of(products_.begin(), products_.end(), is_it) || std::any_of(steps_.begin(), steps_.end(), is_it);
+}
+
+namespace {
+
+// The available rows that can serve, the preferred one first.
+std::vector<const ProductKernel*> serving(const KernelTable& table, Format format, const ProductKernel* forced) {
+  std::vector<const ProductKernel*> rows;
+  const auto serves = [&](const ProductKernel* row) { return row->takes(format) && row->is_available(); };
+  if (forced != nullptr && serves(forced)) rows.push_back(forced);
+  for (const ProductKernel* row : table.products()) {
+    if (row != forced && serves(row)) rows.push_back(row);
+  }
+  return rows;
+}
+
+}  // namespace
+
+std::vector<ProductPick> pick_products(const KernelTable& table, Format format, const Layout& layout,
+                                       Precision precision, const ProductKernel* forced) {
+  std::vector<const ProductKernel*> rows = serving(table, format, forced);
+  std::erase_if(rows, [&](const ProductKernel* row) { return row->layout != layout || !row->serves(precision); });
+  std::vector<ProductPick> picks;
+  for (int64_t first = 1;;) {
+    const auto best = std::find_if(rows.begin(), rows.end(), [&](const ProductKernel* row) {
+      return row->first_rows <= first && first <= row->last_rows;
+    });
+    if (best == rows.end()) {
+      throw Error("no kernel computes products of " + std::to_string(first) + " rows with " +
+                  std::string(name(format)) + " in layout " + name(layout) + ", precision " +
+                  std::string(name(precision)));
+    }
+    // Up to where a preferred one begins.
+    int64_t last = (*best)->last_rows;
+    for (auto preferred = rows.begin(); preferred != best; ++preferred) {
+      if ((*preferred)->first_rows > first) last = std::min(last, (*preferred)->first_rows - 1);
+    }
+    if (!picks.empty() && picks.back().kernel == *best) picks.back().last_rows = last;
+    else picks.push_back({last, *best});
+    if (last == kAnyRows) return picks;
+    first = last + 1;
+  }
+}
+
+Layout preferred_layout(const KernelTable& table, Format format, const ProductKernel* forced) {
+  const std::vector<const ProductKernel*> rows = serving(table, format, forced);
+  return rows.empty() ? kStored : rows.front()->layout;
 }
 
 void add_kernel(std::vector<KernelRange>& all, const KernelRange& kernel) {

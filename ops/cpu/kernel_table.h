@@ -34,7 +34,8 @@ enum class ActivationElement : uint8_t {
   floats,  // as they are
   int8     // quantized in blocks of 32 (ops/contract/activations.h)
 };
-// Rows come in tiles, which lie so that a kernel reads them from front to back.
+inline constexpr int64_t kMostTileRows = 32;
+// Rows come in tiles of at most kMostTileRows, which lie so that a kernel reads them from front to back.
 struct ActivationForm {
   ActivationElement element = ActivationElement::floats;
   int64_t tile = 1;  // rows of one tile; the last tile of a group may have fewer
@@ -114,6 +115,18 @@ class KernelTable {
 
 // The one that plans use, with the built-in rows.
 KernelTable& kernel_table();
+
+// The kernels that a plan of `precision` runs for right-hand rows of `format` in `layout`: ranges of rows without gaps,
+// from 1 on. `forced`: this one where it can serve. Throws Error where nothing serves.
+struct ProductPick {
+  int64_t last_rows;
+  const ProductKernel* kernel;
+};
+std::vector<ProductPick> pick_products(const KernelTable& table, Format format, const Layout& layout,
+                                       Precision precision, const ProductKernel* forced = nullptr);
+
+// The layout that the preferred kernels for this format read, whatever the precision: a weight is held in one.
+Layout preferred_layout(const KernelTable& table, Format format, const ProductKernel* forced = nullptr);
 
 // What a step's kernel will run for how many rows of a group; of a whole step, for any number.
 struct KernelRange {

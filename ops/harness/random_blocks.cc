@@ -5,43 +5,12 @@
 #include <cstring>
 #include <limits>
 
-#include "core/format/format_blocks.h"
+#include "core/format/formats.h"
 
 namespace weft {
-namespace {
-
-// Where a block's floats lie: one or two, f16 but for Q8_K.
-struct ScaleFields {
-  size_t at[2];
-  int count;
-};
-
-ScaleFields scale_fields(Format format) {
-  switch (format) {
-    case Format::q4_1:
-    case Format::q5_1: return {{0, 2}, 2};
-    case Format::q2_k: return {{q2_k::kScale, q2_k::kMinimum}, 2};
-    case Format::q3_k: return {{q3_k::kScale, 0}, 1};
-    case Format::q4_k:
-    case Format::q5_k: return {{q4_k::kScale, q4_k::kMinimum}, 2};
-    case Format::q6_k: return {{q6_k::kScale, 0}, 1};
-    default: return {{0, 0}, 1};
-  }
-}
-
 void set_scales(Format format, float value, uint8_t* block) {
-  const ScaleFields fields = scale_fields(format);
-  for (int i = 0; i < fields.count; ++i) {
-    if (format == Format::q8_k) {
-      std::memcpy(block + fields.at[i], &value, 4);
-    } else {
-      const uint16_t half = f32_to_f16(value);
-      std::memcpy(block + fields.at[i], &half, 2);
-    }
-  }
+  visit_block_format(format, [&]<Format kFormat>() { FormatTraits<kFormat>::set_scales(value, block); });
 }
-
-}  // namespace
 
 void random_blocks(Format format, size_t elements, float magnitude, double nonfinite,
                    const std::function<uint64_t()>& random, std::byte* bytes) {
@@ -57,7 +26,7 @@ void random_blocks(Format format, size_t elements, float magnitude, double nonfi
       constexpr float kInfinity = std::numeric_limits<float>::infinity();
       constexpr float kValues[] = {std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity};
       set_scales(format, kValues[random() % 3], block);
-      continue;
+      if (!std::isfinite(decode_element(format, block, 0))) continue;  // else the format has no such scales
     }
     set_scales(format, 1, block);
     float decoded[kMaxBlockElements];

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <string>
+#include <vector>
 
 #include "runtime/files/model_family.h"
 #include "runtime/files/whole_number.h"
@@ -10,15 +11,7 @@
 namespace weft {
 namespace {
 
-constexpr QuantizeTarget kTargets[] = {
-    {"F32", Format::f32, Mix::none, 0},        {"F16", Format::f16, Mix::none, 1},
-    {"BF16", Format::bf16, Mix::none, 32},     {"Q4_0", Format::q4_0, Mix::none, 2},
-    {"Q4_1", Format::q4_1, Mix::none, 3},      {"Q5_0", Format::q5_0, Mix::none, 8},
-    {"Q5_1", Format::q5_1, Mix::none, 9},      {"Q8_0", Format::q8_0, Mix::none, 7},
-    {"Q2_K", Format::q2_k, Mix::none, 10},     {"Q3_K", Format::q3_k, Mix::none, 11},
-    {"Q4_K", Format::q4_k, Mix::none, 14},     {"Q5_K", Format::q5_k, Mix::none, 16},
-    {"Q6_K", Format::q6_k, Mix::none, 18},     {"Q8_K", Format::q8_k, Mix::none, {}},
-    {"IQ4_NL", Format::iq4_nl, Mix::none, 25}, {"IQ4_XS", Format::iq4_xs, Mix::none, 30},
+constexpr QuantizeTarget kMixes[] = {
     {"Q2_K_S", Format::q2_k, Mix::q2_k_s, 21}, {"Q2_K_M", Format::q2_k, Mix::q2_k_m, 10},
     {"Q3_K_S", Format::q3_k, Mix::q3_k_s, 11}, {"Q3_K_M", Format::q3_k, Mix::q3_k_m, 12},
     {"Q3_K_L", Format::q3_k, Mix::q3_k_l, 13}, {"Q4_K_S", Format::q4_k, Mix::q4_k_s, 14},
@@ -154,15 +147,24 @@ uint32_t number_or(const GgufFile& file, const std::string& key, uint32_t fallba
 
 }  // namespace
 
-std::span<const QuantizeTarget> quantize_targets() { return kTargets; }
+std::span<const QuantizeTarget> quantize_targets() {
+  static const std::vector<QuantizeTarget> targets = [] {
+    std::vector<QuantizeTarget> all;
+    for (const Format format : kFloatFormats) all.push_back({name(format), format, Mix::none, info(format).file_type});
+    all.insert(all.end(), std::begin(kMixes), std::end(kMixes));
+    return all;
+  }();
+  return targets;
+}
 
 const QuantizeTarget* find_quantize_target(std::string_view name) {
   const auto upper = [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; };
-  const auto found = std::find_if(std::begin(kTargets), std::end(kTargets), [&](const QuantizeTarget& target) {
+  const auto targets = quantize_targets();
+  const auto found = std::find_if(targets.begin(), targets.end(), [&](const QuantizeTarget& target) {
     return std::equal(target.name.begin(), target.name.end(), name.begin(), name.end(),
                       [&](char a, char b) { return a == upper(b); });
   });
-  return found != std::end(kTargets) ? found : nullptr;
+  return found != targets.end() ? &*found : nullptr;
 }
 
 MixFacts mix_facts(const GgufFile& file) {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/format/quantize.h"
+#include "core/format/format.h"
 
 namespace weft {
 namespace {
@@ -33,6 +33,25 @@ ReencodeJob whole_tensor(std::string what, Format from, Format to, const std::by
             const size_t begin = i * kPieceElements;
             return Piece{data + row_bytes(from, begin), std::min(kPieceElements, elements - begin)};
           }};
+}
+
+float largest_magnitude(const ReencodeJob& job, int threads) {
+  float largest = 0;
+  const auto count = static_cast<std::ptrdiff_t>(job.count);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+    std::vector<float> values;
+#pragma omp for schedule(dynamic, 1) reduction(max : largest)
+    for (std::ptrdiff_t i = 0; i < count; ++i) {
+      const Piece piece = job.piece(static_cast<size_t>(i));
+      values.resize(piece.elements);
+      decode_row(job.from, piece.data, piece.elements, values.data());
+      for (const float value : values) {
+        if (std::isfinite(value)) largest = std::max(largest, std::fabs(value));
+      }
+    }
+  }
+  return largest;
 }
 
 void reencode(const ReencodeJob& job, int threads, const std::function<void(std::span<const uint8_t>)>& sink) {
@@ -69,6 +88,9 @@ void reencode(const ReencodeJob& job, int threads, const std::function<void(std:
         decode_row(job.from, piece.data, piece.elements, values.data());
         const size_t bad = first_misfit(job.to, values.data(), piece.elements);
         if (bad == piece.elements) {
+          if (job.divisor != 1) {
+            for (float& value : values) value /= job.divisor;
+          }
           encode_row(job.to, values.data(), piece.elements, out);
           continue;
         }

@@ -23,10 +23,14 @@ struct ReencodeJob {
   Format from, to;
   size_t count;
   std::function<Piece(size_t)> piece;
+  float divisor = 1;  // of the elements, before they are encoded; bytes that are passed on stay as they are
 };
 
 // All of a tensor, in the order of its file.
 ReencodeJob whole_tensor(std::string what, Format from, Format to, const std::byte* data, size_t elements);
+
+// The largest magnitude of the elements, infinities and NaNs apart. `threads` as below.
+float largest_magnitude(const ReencodeJob& job, int threads);
 
 // Calls sink(bytes) with the encoded pieces in order, several at a time; the work is shared by `threads` threads.
 // Where the formats are equal, bytes are passed on unchanged. Throws Error, naming the element, for a value that

@@ -197,6 +197,48 @@ std::shared_ptr<const Storage> WeightLoader::fit_stack(const Stack& stack, const
   return assemble(stack.whole, std::move(extents), std::move(stored), std::move(slices));
 }
 
+std::shared_ptr<const Storage> WeightLoader::scale_of(const std::string& weight, const std::vector<int64_t>& extents,
+                                                      const std::vector<Slice>& slices) {
+  constexpr std::string_view kWeight = ".weight";
+  if (checkpoint_->convention() != Convention::gguf) return nullptr;
+  const bool one_tensor = std::all_of(slices.begin(), slices.end(),
+                                      [&](const Slice& slice) { return slice.tensor == slices.front().tensor; });
+  std::vector<float> scales;
+  bool any = false;
+  for (size_t i = 0; i < (one_tensor ? 1 : slices.size()); ++i) {
+    const CheckpointTensor& tensor = *slices[i].tensor;
+    scales.push_back(1);
+    if (!tensor.name.ends_with(kWeight)) continue;
+    const std::string stem(tensor.name.substr(0, tensor.name.size() - kWeight.size()));
+    ignore(stem + ".input_scale");  // of activations, where they are quantized like the weight
+    const CheckpointTensor* scale = checkpoint_->find(stem + ".scale");
+    if (scale == nullptr) continue;
+    used_.insert(scale->name);
+    const int64_t count = product(scale->extents);
+    const bool of_each = one_tensor && count == extents[0] && count == tensor.extents[0];
+    if (scale->format != Format::f32 || (count != 1 && !of_each)) {
+      problems_.push_back("tensor '" + std::string(scale->name) + "' is " + shape_text(scale->extents) + " of " +
+                          std::string(scale->type_name) + ", expected F32, one number" +
+                          (one_tensor && extents.size() > 2 ? " or " + std::to_string(extents[0]) : ""));
+      continue;
+    }
+    any = true;
+    scales.resize(scales.size() - 1 + static_cast<size_t>(count));
+    std::memcpy(scales.data() + (scales.size() - static_cast<size_t>(count)), scale->data,
+                static_cast<size_t>(count) * sizeof(float));
+  }
+  if (!any) return nullptr;
+  auto storage = std::make_shared<Storage>();
+  storage->name = weight + ".scale";
+  storage->format = Format::f32;
+  if (scales.size() > 1) storage->extents = {static_cast<int64_t>(scales.size())};
+  const auto copy = std::make_shared<AlignedBytes>(storage->bytes());
+  std::memcpy(copy->data(), scales.data(), storage->bytes());
+  storage->data = copy->data();
+  storage->owner = copy;
+  return storage;
+}
+
 std::shared_ptr<const Storage> WeightLoader::assemble(const TensorName& name, std::vector<int64_t> extents,
                                                       std::vector<int64_t> stored, std::vector<Slice> slices,
                                                       const WeightOptions& options) {
@@ -224,6 +266,7 @@ std::shared_ptr<const Storage> WeightLoader::assemble(const TensorName& name, st
   auto storage = std::make_shared<Storage>();
   storage->name = name.here();
   storage->format = format;
+  storage->scale = scale_of(name.here(), extents, slices);
   storage->extents = std::move(extents);
   if (checkpoint_->purpose() == Checkpoint::Purpose::convert) {
     // Without computation, knowing what the weight is made of is enough.

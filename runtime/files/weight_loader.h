@@ -11,7 +11,8 @@
 //
 // A dimension of the file may hold several adjacent axes; their product must be its extent. A weight refers to the
 // mapped file where its elements are contiguous there; otherwise (an expert per tensor, data at odd addresses) it is
-// assembled in memory, and the file's pages are dropped.
+// assembled in memory, and the file's pages are dropped. Where a GGUF file has X.scale beside X.weight (of NVFP4), one
+// number or one per expert, the weight's elements are multiplied by it.
 #pragma once
 
 #include <concepts>
@@ -155,6 +156,9 @@ class WeightLoader {
   const CheckpointTensor* use(const std::string& tensor, const std::vector<int64_t>& extents, const AxisList& axes);
   std::shared_ptr<const Storage> fit(const TensorName& tensor, const AxisList& axes, const WeightOptions& options = {});
   std::shared_ptr<const Storage> fit_stack(const Stack& stack, const AxisList& axes);
+  // Scales that a GGUF file has beside the tensors of a weight; null where it has none.
+  std::shared_ptr<const Storage> scale_of(const std::string& weight, const std::vector<int64_t>& extents,
+                                          const std::vector<Slice>& slices);
   // `extents` in the graph, `stored` in a GGUF file.
   std::shared_ptr<const Storage> assemble(const TensorName& name, std::vector<int64_t> extents,
                                           std::vector<int64_t> stored, std::vector<Slice> slices,

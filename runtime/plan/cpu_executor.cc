@@ -68,9 +68,7 @@ const ProductKernel* forced_kernel(const std::string& name) {
   if (name.empty()) return nullptr;
   const ProductKernel* kernel = kernel_table().find_product(name);
   if (kernel == nullptr) {
-    std::string names;
-    for (const ProductKernel* row : kernel_table().products()) names += (names.empty() ? "" : ", ") + row->name;
-    throw Error("no kernel of contractions is called '" + name + "': there are " + names);
+    throw Error("no kernel of contractions is called '" + name + "': there are " + product_kernel_names());
   }
   if (!kernel->is_available()) {
     throw Error("kernel '" + name + "' needs a CPU with " + kernel->features + ", which this one lacks");

@@ -180,6 +180,12 @@ Plan compile(const Device& device, std::shared_ptr<const GraphRecord> graph, con
   return Plan(std::move(state));
 }
 
+std::string product_kernel_names() {
+  std::string names;
+  for (const ProductKernel* row : kernel_table().products()) names += (names.empty() ? "" : ", ") + row->name;
+  return names;
+}
+
 Plan::Plan(std::unique_ptr<PlanState> state) : state_(std::move(state)) {}
 Plan::Plan(Plan&&) noexcept = default;
 Plan& Plan::operator=(Plan&&) noexcept = default;

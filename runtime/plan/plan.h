@@ -41,6 +41,9 @@ class CachePool {
   size_t bytes_ = 0;
 };
 
+// The kernels that PlanOptions::kernel may name, whether this machine can run them or not: "f32-dot, f32-panels, ...".
+std::string product_kernel_names();
+
 // What one run reads: inputs, and pages of caches. Made by Plan::bindings and kept between runs, so that binding
 // allocates nothing. Data must stay valid and unchanged until the run has returned. For one thread at a time.
 class Bindings {

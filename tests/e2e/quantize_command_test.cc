@@ -18,6 +18,7 @@
 #include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"
+#include "tests/gpu_device.h"
 #include "tests/hf_model.h"
 #include "tests/model_logits.h"
 
@@ -73,7 +74,9 @@ TEST(QuantizeCommand, EveryTypeRuns) {
     const double error = rms_error(exact_logits(file, tokens), exact);
     if (target.mix == Mix::none) {
       for (const auto& [tensor, kind] : types_of(file)) {
-        EXPECT_EQ(kind, tensor.find("norm") != std::string::npos || tensor == "rope_freqs.weight" ? "F32" : type);
+        const bool plain =
+            tensor.find("norm") != std::string::npos || tensor == "rope_freqs.weight" || tensor.ends_with(".scale");
+        EXPECT_EQ(kind, plain ? "F32" : type);
       }
     }
     const fs::path theirs = golden / ("llama3-gqa-" + type + ".gguf");
@@ -88,6 +91,32 @@ TEST(QuantizeCommand, EveryTypeRuns) {
     std::printf("%s: %.2e, with llama.cpp's %.2e\n", type.c_str(), error, allowed);
   }
   EXPECT_GE(references, 7);
+}
+
+// What a model of trained weights loses by each type of four bits, and that OpenCL computes what the CPU does. NVFP4's
+// scales of tensors, which reach weights that its own scales do not, are written and read.
+TEST(QuantizeCommand, TypesOfFourBitsRunOnBothBackends) {
+  const fs::path shipped = shipped_model();
+  const TemporaryFolder folder;
+  const fs::path out = folder / "out.gguf";
+  const Ids tokens = {1, 20, 300, 41, 500, 6, 70, 8, 19, 210};
+  const std::vector<float> exact = exact_logits(shipped, tokens);
+  for (const std::string type : {"Q4_0", "MXFP4", "NVFP4"}) {
+    SCOPED_TRACE(type);
+    const CommandResult run = quantize(shipped, out, type, {"--allow-requantize"});
+    ASSERT_EQ(run.code, 0) << run.err;
+    int scales = 0;
+    for (const auto& [tensor, kind] : types_of(out)) {
+      if (tensor.ends_with(".scale")) ++scales;
+      else if (tensor.find("norm") == std::string::npos) EXPECT_EQ(kind, type) << tensor;
+    }
+    EXPECT_EQ(scales > 10, type == "NVFP4");
+    const std::vector<float> logits = exact_logits(out, tokens);
+    const double error = rms_error(logits, exact);
+    std::printf("%s: %.3f\n", type.c_str(), error);
+    EXPECT_LT(error, type == "MXFP4" ? 0.2 : 0.15);
+    if (const auto& gpu = opencl_device()) EXPECT_LT(rms_error(exact_logits(out, tokens, *gpu), logits), 1e-4);
+  }
 }
 
 // The mixes count layers and experts, and tied embeddings serve as output.

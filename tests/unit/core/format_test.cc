@@ -181,11 +181,11 @@ TEST(Format, QuantizingErrs) {
 
 // A format's name is GGUF's, its block as many bytes as one element after the other can be told apart.
 TEST(Format, EveryBlockFormat) {
-  const std::pair<Format, size_t> kRows[] = {{Format::q8_0, 8 * 34}, {Format::q4_0, 8 * 18}, {Format::q4_1, 8 * 20},
-                                             {Format::q5_0, 8 * 22}, {Format::q5_1, 8 * 24}, {Format::q2_k, 84},
-                                             {Format::q3_k, 110},    {Format::q4_k, 144},    {Format::q5_k, 176},
-                                             {Format::q6_k, 210},    {Format::q8_k, 292},    {Format::iq4_nl, 8 * 18},
-                                             {Format::iq4_xs, 136}};
+  const std::pair<Format, size_t> kRows[] = {{Format::q8_0, 8 * 34}, {Format::q4_0, 8 * 18},  {Format::q4_1, 8 * 20},
+                                             {Format::q5_0, 8 * 22}, {Format::q5_1, 8 * 24},  {Format::q2_k, 84},
+                                             {Format::q3_k, 110},    {Format::q4_k, 144},     {Format::q5_k, 176},
+                                             {Format::q6_k, 210},    {Format::q8_k, 292},     {Format::iq4_nl, 8 * 18},
+                                             {Format::iq4_xs, 136},  {Format::mxfp4, 8 * 17}, {Format::nvfp4, 4 * 36}};
   EXPECT_EQ(std::size(kRows), std::size(kBlockFormats));
   for (const auto& [format, bytes] : kRows) {
     SCOPED_TRACE(name(format));
@@ -271,6 +271,70 @@ TEST(Format, BlocksByHand) {
   q51[4 + 2] = 1 << 5;
   q51[8 + 5] = 0x90;
   EXPECT_EQ(decode_element(Format::q5_1, q51.data(), 21), 0.5f * 25 - 3);
+}
+
+// Against gguf-py 0.19's dequantize. Number i of a block is i % 16, so that element 1 is the halved scale.
+TEST(Format, Mxfp4) {
+  const float values[] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+  const struct {
+    uint8_t exponent;
+    float scale, largest;
+  } kScales[] = {{0, 0x1p-128f, 0x1.8p-125f},
+                 {1, 0x1p-127f, 0x1.8p-124f},
+                 {2, 0x1p-126f, 0x1.8p-123f},
+                 {3, 0x1p-125f, 0x1.8p-122f},
+                 {96, 0x1p-32f, 0x1.8p-29f},
+                 {127, 0x1p-1f, 0x1.8p+2f},
+                 {128, 1, 12},
+                 {254, 0x1p126f, kInfinity},
+                 {255, 0x1p127f, kInfinity}};
+  for (const auto& [exponent, scale, largest] : kScales) {
+    std::vector<uint8_t> block(17);
+    block[0] = exponent;
+    for (size_t i = 0; i < 16; ++i) block[1 + i] = static_cast<uint8_t>(i | i << 4);
+    std::vector<float> out(32);
+    decode_row(Format::mxfp4, block.data(), 32, out.data());
+    for (size_t i = 0; i < 32; ++i) EXPECT_EQ(out[i], scale * values[i % 16]) << int{exponent} << " " << i;
+    EXPECT_EQ(out[1], scale);
+    EXPECT_EQ(out[7], largest);
+    EXPECT_EQ(out[31], -largest);
+  }
+}
+
+// The same; scales that gguf-py reads as 0 are 0, 0x7f and 0x80, and it ignores the sign of others.
+TEST(Format, Nvfp4) {
+  const struct {
+    uint8_t bits;
+    float scale, largest;
+  } kScales[] = {{0x00, 0, 0},
+                 {0x01, 0x1p-10f, 0x1.8p-7f},
+                 {0x07, 0x1.cp-8f, 0x1.5p-4f},
+                 {0x08, 0x1p-7f, 0x1.8p-4f},
+                 {0x38, 0x1p-1f, 0x1.8p+2f},
+                 {0x7e, 0x1.cp+7f, 0x1.5p+11f},
+                 {0x7f, 0, 0},
+                 {0x80, 0, 0},
+                 {0x85, 0x1.4p-8f, 0x1.ep-5f},
+                 {0xb9, 0x1.2p-1f, 0x1.bp+2f},
+                 {0xfe, 0x1.cp+7f, 0x1.5p+11f},
+                 {0xff, 0x1.ep+7f, 0x1.68p+11f}};
+  // Low bits of eight bytes, then their high bits: 1 3 5 7 9 11 13 15, 2 4 6 8 10 12 14 0.
+  const uint8_t numbers[8] = {0x21, 0x43, 0x65, 0x87, 0xa9, 0xcb, 0xed, 0x0f};
+  const float values[16] = {1, 3, 6, 12, -1, -3, -6, -12, 2, 4, 8, 0, -2, -4, -8, 0};
+  for (const auto& [bits, scale, largest] : kScales) {
+    for (size_t run = 0; run < 4; ++run) {
+      std::vector<uint8_t> block(36);
+      block[run] = bits;
+      std::memcpy(block.data() + 4 + 8 * run, numbers, 8);
+      std::vector<float> out(64);
+      decode_row(Format::nvfp4, block.data(), 64, out.data());
+      for (size_t i = 0; i < 64; ++i) {
+        EXPECT_EQ(out[i], i / 16 == run ? scale * values[i % 16] : 0) << int{bits} << " " << run << " " << i;
+      }
+      EXPECT_EQ(out[16 * run], scale);
+      EXPECT_EQ(out[16 * run + 3], largest);
+    }
+  }
 }
 
 TEST(Format, IntegersAreNoFloats) {

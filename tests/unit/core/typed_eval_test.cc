@@ -234,6 +234,66 @@ TEST(TypedEval, Contractions) {
         contract<Choice, Hidden>(random<f32, Pos, Choice, Hidden>({5, 2, 11}) * p, at<Expert>(down, ids)));
 }
 
+// The same elements with scales beside them: one, or one for each coordinate of the first axis.
+template <class... A>
+Weight<A...> with_scale(const Weight<A...>& weight, std::vector<float> scales) {
+  auto scale = std::make_shared<Storage>();
+  scale->name = "scale";
+  if (scales.size() > 1) scale->extents = {static_cast<int64_t>(scales.size())};
+  const auto owner = std::make_shared<std::vector<float>>(std::move(scales));
+  scale->data = reinterpret_cast<std::byte*>(owner->data());
+  scale->owner = owner;
+  auto storage = std::make_shared<Storage>(*weight.storage());
+  storage->scale = scale;
+  return Weight<A...>(storage);
+}
+
+// An expression with scaled weights has the value of one that multiplies itself.
+template <class X, class Y>
+void check_same(const std::string& what, const X& scaled, const Y& multiplied) {
+  expect_near(reference(request_of(scaled)), reference(request_of(multiplied)), 1e-6, what + ", reference");
+  check(what, scaled, 3e-2);
+}
+
+TEST(TypedEval, WeightsWithScales) {
+  const auto x = random<f32, Pos, Embed>({5, 64});
+  const auto ids = random<i32, Pos, Choice>({5, 2}, 9);
+  for (const Format format : {Format::nvfp4, Format::f32, Format::q8_0}) {
+    SCOPED_TRACE(name(format));
+    const auto w = quantized<Hidden, Embed>(format, {19, 64});
+    const auto by = with_scale(w, {0.375f});
+    check_same("contraction", contract<Embed>(x, by), contract<Embed>(x, w) * 0.375f);
+    check_same("epilogue", silu(contract<Embed>(x, by)) + 1.0f, silu(contract<Embed>(x, w) * 0.375f) + 1.0f);
+    check_same("renamed", contract<Part>(rename<Embed, Part>(x), rename<Embed, Part>(by)),
+               contract<Embed>(x, w) * 0.375f);
+    check_same("elementwise", by + 1.0f, w * 0.375f + 1.0f);
+    check_same("gather", at<Hidden>(by, ids), at<Hidden>(w, ids) * 0.375f);
+    const auto heads = quantized<KvHead, HeadDim, Embed>(format, {2, 8, 64});
+    const auto pos = random<i32, Pos>({5}, 5);
+    check_same("rope", rope<HeadDim>(contract<Embed>(x, with_scale(heads, {-2.5f})), pos),
+               rope<HeadDim>(contract<Embed>(x, heads) * -2.5f, pos));
+
+    const std::vector<float> numbers = {0.5f, -1, 2, 0.25f, 3, 1.5f};
+    Tensor<f32, Expert> s({6});
+    std::copy(numbers.begin(), numbers.end(), s.values().begin());
+    const auto up = quantized<Expert, Hidden, Embed>(format, {6, 11, 64});
+    const auto ups = with_scale(up, numbers);
+    check_same("each expert", contract<Embed>(x, ups), contract<Embed>(x, up) * s);
+    check_same("selected experts", contract<Embed>(x, at<Expert>(ups, ids)),
+               contract<Embed>(x, at<Expert>(up, ids)) * at<Expert>(s, ids));
+    check_same("a slice of experts", contract<Embed>(x, slice<Expert, Part>(ups, 2, 3)),
+               contract<Embed>(x, slice<Expert, Part>(up, 2, 3)) * slice<Expert, Part>(s, 2, 3));
+    // Terms of one sum have different scales.
+    const auto down = quantized<Expert, Hidden, Embed>(format, {6, 11, 64});
+    const auto h = random<f32, Pos, Choice, Embed>({5, 2, 64});
+    check_same("sum over choices", contract<Choice, Embed>(h, at<Expert>(with_scale(down, numbers), ids)),
+               contract<Choice, Embed>(h * at<Expert>(s, ids), at<Expert>(down, ids)));
+  }
+  const auto scaled = with_scale(quantized<Embed, Hidden>(Format::f32, {6, 8}), {1, 2, 3, 4, 5, 6});
+  const auto splitting = split<Embed, KvHead, HeadDim>(scaled) * random<f32, KvHead>({3});
+  EXPECT_THROW(eval(Device::cpu(1), splitting), Error);
+}
+
 TEST(TypedEval, Attention) {
   const auto q = random<f32, Pos, KvHead, Group, HeadDim>({7, 2, 3, 16});
   const auto k = random<f32, Key, KvHead, HeadDim>({7, 2, 16}, 2);

@@ -149,32 +149,10 @@ void check_sums(const ProductKernel& kernel, Format format, const std::vector<st
   }
 }
 
-// Gives each block scales that are powers of two, or the same with the other sign.
-void set_scales(Format format, float scale, std::vector<std::byte>& weights) {
-  const auto set = [&](std::byte* at, float value) {
-    const uint16_t half = f32_to_f16(value);
-    std::memcpy(at, &half, sizeof half);
-  };
-  const FormatInfo& f = info(format);
-  for (size_t at = 0; at < weights.size(); at += f.block_bytes) {
-    std::byte* block = weights.data() + at;
-    switch (format) {
-      case Format::q4_1:
-      case Format::q5_1:
-      case Format::q4_k:
-      case Format::q5_k:
-        set(block, scale);
-        set(block + 2, -scale / 2);
-        break;
-      case Format::q2_k:
-        set(block + 80, scale);
-        set(block + 82, scale / 2);
-        break;
-      case Format::q3_k: set(block + 108, scale); break;
-      case Format::q6_k: set(block + 208, scale); break;
-      case Format::q8_k: std::memcpy(block, &scale, sizeof scale); break;
-      default: set(block, scale); break;
-    }
+// Gives the blocks of all rows scales that are powers of two.
+void set_all_scales(Format format, float scale, std::vector<std::byte>& weights) {
+  for (size_t at = 0; at < weights.size(); at += info(format).block_bytes) {
+    set_scales(format, scale, reinterpret_cast<uint8_t*>(weights.data() + at));
   }
 }
 
@@ -209,7 +187,7 @@ TEST(ProductKernels, IntegerSumsAreExact) {
     for (const size_t k : {size_t{256}, size_t{512}}) {
       std::vector<std::byte> weights(kOutputs * row_bytes(format, k));
       for (std::byte& byte : weights) byte = static_cast<std::byte>(random());
-      set_scales(format, 0.125f, weights);
+      set_all_scales(format, 0.125f, weights);
       for (const size_t rows : row_counts(kernel)) {
         Activations x;
         for (size_t m = 0; m < rows; ++m) x.push_back(whole_activations(k, random));
@@ -263,7 +241,7 @@ TEST(ProductKernels, ExtremesDoNotSaturate) {
     for (size_t i = 0; i < kDepth; i += 3) mixed_3[i] = -127;
     for (const int byte : {0x00, 0x0f, 0x7f, 0x80, 0x88, 0xf0, 0xff}) {
       std::vector<std::byte> weights(row_bytes(format, kDepth), static_cast<std::byte>(byte));
-      set_scales(format, 0.125f, weights);
+      set_all_scales(format, 0.125f, weights);
       for (const Activations& x : {Activations{std::vector<float>(kDepth, 127), low}, Activations{mixed_2, mixed_3}}) {
         check_sums(kernel, format, weights, 1, x,
                    [](float got, double want, double absolute) { EXPECT_NEAR(got, want, 5e-7 * absolute); });

@@ -1,22 +1,16 @@
-// Formats of 256 elements whose groups have an integer scale and an integer minimum each, times a scale and a
+// Quantizers of 256 elements whose groups have an integer scale and an integer minimum each, times a scale and a
 // minimum of the block: an element is d * s * q - dmin * m, where only the whole can be negative.
-#include <cstring>
+#pragma once
 
-#include "core/format/quantize.h"
 #include "core/format/quantize_search.h"
 
-namespace weft {
-namespace {
-
-using namespace quantize_detail;
-
-constexpr int kBlock = 256;
+namespace weft::quantize_detail {
 
 template <size_t Groups>
 struct OffsetBlock {
   uint16_t scale = 0, minimum = 0;
   std::array<uint8_t, Groups> scales{}, minimums{};
-  std::array<int, kBlock> levels{};
+  std::array<int, kSuperBlock> levels{};
 };
 
 // Scale and minimum of a group as integers.
@@ -87,10 +81,10 @@ BlockScales search_block_scales(const std::array<OffsetFit, Groups>& fits, float
   return best;
 }
 
-template <int N, size_t Groups = kBlock / N>
-OffsetBlock<Groups> offset_block(const UniformGrid& grid, const float* in, float most) {
+template <int N, size_t Groups = kSuperBlock / N>
+OffsetBlock<Groups> offset_groups(const UniformGrid& grid, const float* in, float most) {
   OffsetBlock<Groups> result;
-  const Normalized<kBlock> block(in);
+  const Normalized<kSuperBlock> block(in);
   if (block.zero) return result;
   const float* x = block.data();
   std::array<OffsetFit, Groups> fits;
@@ -147,10 +141,8 @@ OffsetBlock<Groups> offset_block(const UniformGrid& grid, const float* in, float
   return result;
 }
 
-void put_half(uint8_t* to, uint16_t bits) { std::memcpy(to, &bits, sizeof bits); }
-
 // Eight scales and eight minimums of 6 bits in twelve bytes; unpack_6_bit_pairs says how they lie.
-void put_pairs(const OffsetBlock<8>& block, uint8_t* to) {
+inline void put_pairs(const OffsetBlock<8>& block, uint8_t* to) {
   for (size_t g = 0; g < 4; ++g) {
     const unsigned s = block.scales[g + 4], m = block.minimums[g + 4];
     to[g] = static_cast<uint8_t>(block.scales[g] | (s >> 4) << 6);
@@ -161,53 +153,12 @@ void put_pairs(const OffsetBlock<8>& block, uint8_t* to) {
 
 // The low four bits of 256 levels: in each 64, the first 32 in the low half of a byte, the others in the high
 // half.
-void put_low_bits(const std::array<int, kBlock>& levels, uint8_t* to) {
-  for (size_t i = 0; i < kBlock; i += 64) {
+inline void put_low_bits(const std::array<int, kSuperBlock>& levels, uint8_t* to) {
+  for (size_t i = 0; i < kSuperBlock; i += 64) {
     for (size_t j = 0; j < 32; ++j) {
       *to++ = static_cast<uint8_t>((levels[i + j] & 15) | (levels[i + j + 32] & 15) << 4);
     }
   }
 }
 
-}  // namespace
-
-void quantize_q2_k(const float* in, size_t blocks, uint8_t* out) {
-  for (; blocks-- > 0; in += kBlock, out += 84) {
-    const auto block = offset_block<16>(UniformGrid{0, 3}, in, 15);
-    std::memset(out, 0, 84);
-    for (size_t g = 0; g < 16; ++g) {
-      out[q2_k::kScales + g] = static_cast<uint8_t>(block.scales[g] | block.minimums[g] << 4);
-    }
-    for (size_t i = 0; i < kBlock; ++i) {
-      out[q2_k::kLow + i / 128 * 32 + i % 32] |= static_cast<uint8_t>(block.levels[i] << (i % 128 / 32 * 2));
-    }
-    put_half(out + q2_k::kScale, block.scale);
-    put_half(out + q2_k::kMinimum, block.minimum);
-  }
-}
-
-void quantize_q4_k(const float* in, size_t blocks, uint8_t* out) {
-  for (; blocks-- > 0; in += kBlock, out += 144) {
-    const auto block = offset_block<32>(UniformGrid{0, 15}, in, 63);
-    put_half(out + q4_k::kScale, block.scale);
-    put_half(out + q4_k::kMinimum, block.minimum);
-    put_pairs(block, out + q4_k::kScales);
-    put_low_bits(block.levels, out + q4_k::kLow);
-  }
-}
-
-void quantize_q5_k(const float* in, size_t blocks, uint8_t* out) {
-  for (; blocks-- > 0; in += kBlock, out += 176) {
-    const auto block = offset_block<32>(UniformGrid{0, 31}, in, 63);
-    put_half(out + q5_k::kScale, block.scale);
-    put_half(out + q5_k::kMinimum, block.minimum);
-    put_pairs(block, out + q5_k::kScales);
-    std::memset(out + q5_k::kHigh, 0, 32);
-    for (size_t i = 0; i < kBlock; ++i) {
-      out[q5_k::kHigh + i % 32] |= static_cast<uint8_t>((block.levels[i] >> 4) << (i / 32));
-    }
-    put_low_bits(block.levels, out + q5_k::kLow);
-  }
-}
-
-}  // namespace weft
+}  // namespace weft::quantize_detail

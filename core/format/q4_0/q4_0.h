@@ -1,0 +1,26 @@
+// Q4_0: 32 numbers of 4 bits, stored 8 higher, and an f16 scale.
+#pragma once
+
+#include "core/format/format_traits.h"
+
+namespace weft {
+
+template <>
+struct FormatTraits<Format::q4_0> {
+  static constexpr std::string_view kName = "Q4_0";
+  static constexpr uint32_t kElements = 32, kBytes = 18;
+  static constexpr bool kIsFloat = true;
+  static constexpr std::optional<uint32_t> kGgufType = 2, kFileType = 2;
+  static constexpr size_t kScale = 0, kValues = 2;
+
+  struct Block {
+    const uint8_t* bytes;
+    float scale = half_at(bytes + kScale);
+    float at(size_t i) const { return scale * static_cast<float>(nibble_at(bytes + kValues, i) - 8); }
+  };
+
+  static void encode(const float* in, size_t blocks, uint8_t* out);
+  static void set_scales(float value, uint8_t* bytes) { store_as(bytes + kScale, f32_to_f16(value)); }
+};
+
+}  // namespace weft
