@@ -1,4 +1,4 @@
-// From graph records to something that runs: verify, bind, select kernels, pack weights, plan memory.
+// From graph records to something that runs: verify, bind, schedule, select kernels, pack weights, plan memory.
 #pragma once
 
 #include <cstddef>
@@ -14,12 +14,13 @@
 #include "ops/step.h"
 #include "runtime/plan/device.h"
 #include "runtime/plan/extents.h"
+#include "runtime/plan/schedule.h"
 
 namespace weft {
 
 struct PlanOptions {
   Precision precision = Precision::fast;
-  bool profile = false;       // measure the time of every step (costs a clock reading per step)
+  bool profile = false;       // measure the time of every step, which takes a barrier after each, and a clock reading
   std::string kernel = {};    // of the CPU's table, to be used wherever it can serve; empty: the preferred ones
   bool print_passes = false;  // each pass prints itself on stderr; so does WEFT_PRINT_PASSES=1
 };
@@ -98,9 +99,9 @@ struct StepInfo {
 };
 
 struct PlanMemory {
-  size_t arena = 0;             // for intermediate values
-  size_t intermediates = 0;     // what they would take without reuse
-  size_t scratch = 0;           // the largest of any step
+  size_t arena = 0;             // for intermediate values and scratch
+  size_t intermediates = 0;     // what the values would take without reuse
+  size_t scratch = 0;           // of the group that needs most
   size_t weights = 0;           // as stored, each once
   size_t packed_weights = 0;    // in another layout
   size_t replaced_weights = 0;  // as stored, of those that are read in another layout alone
@@ -141,6 +142,11 @@ class Plan {
   Output output(ValueId value);
 
   const std::vector<StepInfo>& steps() const;
+  const Schedule& schedule() const;
+  // By group of the schedule: how often the threads of the team met in the last run, at the end of the group
+  // included; with one thread, how often several would have. What profiling adds is left out. Empty before a run,
+  // and on OpenCL.
+  std::span<const int64_t> barriers() const;
   void clear_profile();  // sets the times of all steps to 0
   // By step, over the profiled runs since clear_profile; empty without any.
   std::vector<double> seconds_per_run() const;
