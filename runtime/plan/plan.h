@@ -109,10 +109,12 @@ struct PlanMemory {
 
 // One way to run a plan, as Plan::explain_runs shows it.
 struct ExplainRun {
-  std::string title;                  // heading of its columns: "prefill"
-  Limits at;                          // extents of run-time axes to count with (the plan's limits where absent)
-  std::vector<double> seconds;        // Plan::seconds_per_run() after such runs; empty: no times are shown
-  std::vector<std::string> ran = {};  // Plan::kernels_that_ran() after them
+  std::string title;                   // heading of its columns: "prefill"
+  Limits at;                           // extents of run-time axes to count with (the plan's limits where absent)
+  std::vector<double> seconds;         // Plan::seconds_per_run() after such runs; empty: no times are shown
+  std::vector<std::string> ran = {};   // Plan::kernels_that_ran() after them
+  std::vector<int64_t> barriers = {};  // Plan::barriers() after such a run; empty: no barriers are shown
+  std::string unit = {};               // what they are counted per: "decoded token"; empty: "run"
 };
 
 struct PlanState;
@@ -156,9 +158,10 @@ class Plan {
   const ExtentTable& known_extents() const;  // before any run
   const ExtentTable& limits() const;
 
-  // A table of the steps: kernel, shapes, FLOPs, bytes and, after profiled runs, time. `at`: extents of run-time
-  // axes to count with (the limits where absent). Equal steps of different layers share a line, which shows their
-  // number and their sums, unless `every_step` asks for one line each.
+  // A table of the steps: kernel, shapes, FLOPs, bytes and, after profiled runs, time; above it, which steps run
+  // together and what they share and, after a run, its barriers. `at`: extents of run-time axes to count with (the
+  // limits where absent). Equal steps of different layers share a line, which shows their number and their sums, unless
+  // `every_step` asks for one line each, with the number of its group.
   std::string explain(const Limits& at = {}, bool every_step = false) const;
   // The same with columns for several ways to run the plan, side by side; shapes are shortened.
   std::string explain_runs(std::span<const ExplainRun> runs, bool every_step = false) const;

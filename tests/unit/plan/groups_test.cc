@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <random>
 
@@ -205,6 +206,21 @@ TEST(TeamGroups, ALayerOfTheSmallModelHasThree) {
     EXPECT_EQ(engine.plan().barriers().size(), 1u + 3 * 3 + 2);
     const std::span<const int64_t> met = engine.plan().barriers();
     EXPECT_EQ(std::accumulate(met.begin(), met.end(), int64_t{0}), 1 + 3 * 3 + 2);
+    const std::string text = engine.plan().explain();
+    EXPECT_CONTAINS(text, "groups     12: 3 per layer; a barrier ends every group\n");
+    EXPECT_CONTAINS(text, "           blk.0-2.query, blk.0-2.append share ");
+    EXPECT_CONTAINS(text, "barriers   12 per run, 3 per layer\n");
+    const std::string every = engine.plan().explain({}, true);
+    EXPECT_CONTAINS(every, "#  group  step ");
+    EXPECT_CONTAINS(every, " 2      1  blk.0.append ");
+    const auto json = nlohmann::json::parse(engine.plan().explain_json());
+    EXPECT_EQ(json["barriers"], 12);
+    EXPECT_EQ(json["barriers_per_layer"], 3);
+    EXPECT_EQ(json["groups"][1]["steps"], (std::vector<std::string>{"blk.0.query", "blk.0.append"}));
+    EXPECT_EQ(json["groups"][1]["shares"], (std::vector<std::string>{"x", "pos"}));
+    EXPECT_EQ(json["groups"][1]["barriers"], 1);
+    EXPECT_EQ(json["groups"][1]["device"], 0);
+    EXPECT_EQ(json["steps"][2]["group"], 1);
   }
 }
 
@@ -218,6 +234,7 @@ TEST(TeamGroups, OpenClRunsThemInOrder) {
   plan.run(bindings);
   EXPECT_EQ(plan.output(diamond.join).floats()[100], 1.5f * 12);
   EXPECT_TRUE(plan.barriers().empty());
+  EXPECT_EQ(plan.explain().find("barrier"), std::string::npos);
 }
 
 // Steps of a group that overlap have scratch of their own; one thread needs only that of one step at a time.
