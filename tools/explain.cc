@@ -30,6 +30,19 @@ Limits extents_of(const LanguageModel& model, int64_t tokens, int64_t rows, int6
   return at;
 }
 
+// Gives a sequence `count` more tokens whose keys and values are zero, without evaluating them.
+void lengthen(Engine& engine, int32_t sequence, int32_t count) {
+  std::vector<std::vector<int32_t>> slots(static_cast<size_t>(engine.cache().groups()));
+  std::vector<int32_t*> slots_of_group;
+  for (std::vector<int32_t>& group : slots) {
+    group.resize(static_cast<size_t>(count));
+    slots_of_group.push_back(group.data());
+  }
+  engine.cache().append(sequence, count, slots_of_group);
+}
+
+std::vector<int64_t> barriers(const Plan& plan) { return {plan.barriers().begin(), plan.barriers().end()}; }
+
 void run(const ExplainFlags& flags) {
   const OpenModel open = open_model(flags.model);
   EngineOptions options;
@@ -44,6 +57,7 @@ void run(const ExplainFlags& flags) {
 
   if (flags.records) {
     for (const Step& step : open.model.graph->steps) print(to_string(*open.model.graph, step) + "\n");
+    print(to_string(*open.model.graph, engine.plan().schedule()));
     return;
   }
   // Decoding happens after a prompt, so that with --profile its attention has keys to read.
@@ -57,20 +71,30 @@ void run(const ExplainFlags& flags) {
     plan.clear_profile();
     engine.prefill(sequence, tokens);
   }
-  const ExplainRun prefill{"prefill", extents_of(open.model, prompt, 1, prompt), plan.seconds_per_run(),
-                           plan.kernels_that_ran()};
+  const ExplainRun prefill{"prefill",
+                           extents_of(open.model, prompt, 1, prompt),
+                           plan.seconds_per_run(),
+                           plan.kernels_that_ran(),
+                           barriers(plan),
+                           "prefill"};
   if (flags.json) print("{\n\"prefill\": " + plan.explain_json(prefill.at) + ",\n");
+  // Barriers are counted in a run: without --profile, of one token.
+  if (!flags.profile && device.is_cpu() && prompt < engine.context()) lengthen(engine, sequence, prompt);
+  const int steps = flags.profile ? 16 : device.is_cpu() ? 1 : 0;
   int32_t behind = std::min(prompt, engine.context() - 1);
-  if (flags.profile) {
-    constexpr int kSteps = 16;
-    plan.clear_profile();
-    for (int i = 0; i < kSteps && engine.cache().length(sequence) < engine.context(); ++i) {
-      behind = engine.cache().length(sequence);
-      engine.decode(sequence, 0);
-    }
+  plan.clear_profile();
+  std::vector<int64_t> decode_barriers;
+  for (int i = 0; i < steps && engine.cache().length(sequence) < engine.context(); ++i) {
+    behind = engine.cache().length(sequence);
+    engine.decode(sequence, 0);
+    decode_barriers = barriers(plan);
   }
-  const ExplainRun decode{"decode", extents_of(open.model, 1, 1, behind + 1), plan.seconds_per_run(),
-                          plan.kernels_that_ran()};
+  const ExplainRun decode{"decode",
+                          extents_of(open.model, 1, 1, behind + 1),
+                          plan.seconds_per_run(),
+                          plan.kernels_that_ran(),
+                          decode_barriers,
+                          "decoded token"};
   if (flags.json) {
     print("\"decode\": " + plan.explain_json(decode.at) + "}\n");
   } else {
@@ -88,7 +112,8 @@ void add_explain(CLI::App& app) {
   command->footer(
       "Equal steps of different layers share a line, which shows how many they are (\u00d76) and the sums of their\n"
       "figures; each: the time of one. FLOPs and bytes are counted from the steps: every value that a step reads or\n"
-      "writes once, and attention as if each token looked at all keys.");
+      "writes once, and attention as if each token looked at all keys. Steps of a group run without waiting for\n"
+      "each other; barriers: how often threads wait for each other.");
   add_model_flag(*command, flags->model);
   command->add_option("-c,--ctx-size", flags->context, "Tokens of a sequence (default: the model's, at most 4096)")
       ->check(CLI::Range(1, 1 << 24))

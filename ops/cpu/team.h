@@ -14,7 +14,9 @@ class TeamBarrier {
   // For at most `threads` threads. `has_cpus`: there is a CPU for each of them. Where they share CPUs, looking only
   // keeps others from arriving.
   explicit TeamBarrier(int threads, bool has_cpus = true);
-  void wait(int thread, int threads);
+  void wait(int thread, int threads);  // a single thread (of `threads` == 1) passes at once
+  // How often the team has met so far. For thread 0, which counts, and for all while no thread waits.
+  int64_t meetings() const { return meetings_; }
 
  private:
   bool shares_cpu(int thread, int threads) const;
@@ -22,6 +24,7 @@ class TeamBarrier {
   bool has_cpus_;
   std::atomic<int32_t> arrived_{0};
   std::atomic<int32_t> generation_{0};
+  int64_t meetings_ = 0;
   std::vector<std::atomic<int32_t>> cpu_;  // by thread: where it was when it last arrived
 };
 
@@ -29,7 +32,7 @@ class TeamBarrier {
 struct Team {
   int thread = 0;
   int threads = 1;
-  TeamBarrier* meeting = nullptr;  // shared by the team; null: OpenMP's barrier
+  TeamBarrier* meeting = nullptr;  // shared by the team; null: OpenMP's barrier, which does not count
   void barrier() const;            // returns when all threads of the team have called it
 };
 

@@ -121,9 +121,13 @@ class CpuExecutor final : public Executor {
   size_t packed_weight_bytes() const override { return weights_ ? weights_->packed_bytes() : 0; }
   size_t replaced_weight_bytes() const override { return weights_ ? weights_->replaced_bytes() : 0; }
 
-  void allocate(const ArenaLayout& arena, size_t scratch_bytes) override {
+  bool overlaps_steps() const override { return threads_ > 1; }
+
+  void allocate(const ArenaLayout& arena, const Schedule& schedule) override {
+    schedule_ = &schedule;
     arena_ = AlignedBytes(arena.bytes);
-    scratch_ = AlignedBytes(scratch_bytes);
+    scratch_ = arena.scratch;
+    barriers_.resize(schedule.groups.size());
     for (size_t i = 0; i < graph_.values.size(); ++i) {
       const ValueRecord& value = graph_.values[i];
       if (value.kind == ValueKind::weight) data_[i] = value.storage->data;
@@ -142,7 +146,7 @@ class CpuExecutor final : public Executor {
       if (value.kind == ValueKind::input) data_[i] = const_cast<void*>(args.inputs[i]);
       if (value.is_cached()) data_[i] = pool->data(static_cast<ValueId>(i));
     }
-    const StepArgs step_args{args.extents, data_.data(), args.pages, scratch_.data()};
+    const StepArgs step_args{args.extents, data_.data(), args.pages};
     // Profiles show what a step takes with all threads.
     if (!is_adaptive_ || profile != nullptr) {
       run_team(step_args, threads_, profile);
@@ -155,6 +159,8 @@ class CpuExecutor final : public Executor {
     ended_ = Clock::now();
     team_size_.ran(std::chrono::duration<double>(ended_ - begin).count());
   }
+
+  std::span<const int64_t> barriers() const override { return barriers_; }
 
   const void* read(ValueId value, size_t) override { return data_[value]; }
 
@@ -180,38 +186,48 @@ class CpuExecutor final : public Executor {
 
   void run_team(const StepArgs& args, int threads, StepInfo* profile) {
     if (threads == 1) {
-      run_steps(args, Team{}, profile);
+      run_groups(args, Team{0, 1, &meeting_}, profile);
       return;
     }
 #pragma omp parallel num_threads(threads)
     {
-      const int started = omp_get_num_threads();
-      run_steps(args, Team{omp_get_thread_num(), started, started > 1 ? &meeting_ : nullptr}, profile);
+      run_groups(args, Team{omp_get_thread_num(), omp_get_num_threads(), &meeting_}, profile);
     }
   }
 
-  void run_steps(StepArgs args, const Team& team, StepInfo* profile) {
+  // Called by every thread of the team. The steps of a group follow each other without a barrier: a thread may begin
+  // the next while others are in the one before. Only a profiled run waits after each, to tell their times apart.
+  void run_groups(StepArgs args, const Team& team, StepInfo* profile) {
     if (profile != nullptr) args.notes = notes_.data();
     const bool timing = profile != nullptr && team.thread == 0;
     auto begin = timing ? Clock::now() : Clock::time_point();
-    for (size_t i = 0; i < kernels_.size(); ++i) {
-      kernels_[i]->run(args, team);
-      team.barrier();
-      if (timing) {
-        const auto end = Clock::now();
-        profile[i].seconds += std::chrono::duration<double>(end - begin).count();
-        profile[i].runs += 1;
-        for (KernelNotes& notes : notes_) {
-          for (const char* name : notes.names) {
-            if (name != nullptr) profile[i].ran.insert(name);
+    for (size_t g = 0; g < schedule_->groups.size(); ++g) {
+      const std::vector<size_t>& steps = schedule_->groups[g].steps;
+      const int64_t met = team.thread == 0 ? meeting_.meetings() : 0;
+      for (const size_t i : steps) {
+        args.scratch = arena_.data() + scratch_[i];
+        kernels_[i]->run(args, team);
+        if (profile == nullptr && i != steps.back()) continue;
+        team.barrier();
+        if (profile == nullptr) continue;
+        if (timing) {
+          profile[i].seconds += std::chrono::duration<double>(Clock::now() - begin).count();
+          profile[i].runs += 1;
+          for (KernelNotes& notes : notes_) {
+            for (const char* name : notes.names) {
+              if (name != nullptr) profile[i].ran.insert(name);
+            }
+            notes = {};
           }
-          notes = {};
         }
-        begin = Clock::now();
+        team.barrier();  // the next step's notes are not written before these have been read
+        if (timing) begin = Clock::now();
       }
+      if (team.thread != 0) continue;
+      barriers_[g] = meeting_.meetings() - met - (profile != nullptr ? 2 * static_cast<int64_t>(steps.size()) - 1 : 0);
       // In the middle of a run all threads of the team are awake, and the reader of this program's output has done
       // its work.
-      if (is_adaptive_ && team.thread == 0 && i == kernels_.size() / 2) {
+      if (is_adaptive_ && g == schedule_->groups.size() / 2) {
         if (const auto now = Clock::now(); now - read_ > kReadingsApart) read_load(now, team.threads, false);
       }
     }
@@ -224,8 +240,11 @@ class CpuExecutor final : public Executor {
   bool is_adaptive_;
   std::optional<PlanWeights> weights_;
   std::vector<std::unique_ptr<CpuKernel>> kernels_;
-  AlignedBytes arena_, scratch_;
-  std::vector<void*> data_;  // by ValueId
+  const Schedule* schedule_ = nullptr;
+  AlignedBytes arena_;
+  std::vector<size_t> scratch_;    // by step: offset in the arena
+  std::vector<int64_t> barriers_;  // by group, of the last run; written by thread 0
+  std::vector<void*> data_;        // by ValueId
   TeamBarrier meeting_;
   TeamSize team_size_;
   ReadyTasks ready_;

@@ -2,18 +2,21 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "core/record/graph.h"
 #include "runtime/plan/device.h"
 #include "runtime/plan/plan.h"
+#include "runtime/plan/schedule.h"
 
 namespace weft {
 
-// Where a plan keeps its intermediate values.
+// Where a plan keeps its intermediate values and the scratch of its steps: in one block.
 struct ArenaLayout {
   static constexpr size_t kNotInArena = static_cast<size_t>(-1);
   std::vector<size_t> offsets;  // by ValueId
+  std::vector<size_t> scratch;  // by step: offset of its scratch
   size_t bytes = 0;
 };
 
@@ -32,9 +35,16 @@ class Executor {
   virtual std::vector<StepInfo> select_kernels(const ExtentTable& limits, const PlanOptions& options) = 0;
   virtual size_t packed_weight_bytes() const = 0;    // of weights in another layout than stored
   virtual size_t replaced_weight_bytes() const = 0;  // as stored, of weights that are not read so any more
-  virtual void allocate(const ArenaLayout& arena, size_t scratch_bytes) = 0;
-  // Allocates nothing on the CPU. Adds each step's time to `profile` unless that is null.
+  // Whether steps of a group may run at the same time, so that each needs scratch of its own.
+  virtual bool overlaps_steps() const = 0;
+  // Steps will run in the order of `schedule`, which must outlive the executor.
+  virtual void allocate(const ArenaLayout& arena, const Schedule& schedule) = 0;
+  // Allocates nothing on the CPU. Adds each step's time to `profile` unless that is null; each step then ends before
+  // the next of its group begins.
   virtual void run(const RunArgs& args, StepInfo* profile) = 0;
+  // By group, after a run: how often the threads met, at its end included; what profiling adds is not counted. Empty
+  // where no threads meet.
+  virtual std::span<const int64_t> barriers() const { return {}; }
   // The first `bytes` of an intermediate value, after a run; valid until the next.
   virtual const void* read(ValueId value, size_t bytes) = 0;
   virtual std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group,

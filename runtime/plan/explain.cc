@@ -8,6 +8,7 @@
 
 #include "core/record/axis_list.h"
 #include "core/record/visit.h"
+#include "runtime/plan/explain_schedule.h"
 #include "runtime/plan/fold_steps.h"
 #include "runtime/plan/plan_state.h"
 
@@ -240,8 +241,9 @@ std::string without_device(const std::string& kernel) {
   return kernel.starts_with(kDevice) ? kernel.substr(kDevice.size()) : kernel;
 }
 
-// A summary of the whole plan and what it needs.
-std::string summary(const PlanState& state, bool folded) {
+// A summary of the whole plan and what it needs. `lines`: equal steps, by their names.
+std::string summary(const PlanState& state, std::span<const EqualSteps> lines, std::span<const ExplainRun> runs,
+                    bool folded) {
   const GraphRecord& graph = *state.graph;
   std::string text = "device     " + state.device.name() + ", precision " + std::string(name(state.options.precision)) +
                      "\n" + "steps      " + std::to_string(graph.steps.size());
@@ -250,11 +252,11 @@ std::string summary(const PlanState& state, bool folded) {
   }
   if (folded) text += "; equal ones share a line, which shows their sums";
   const PlanMemory& memory = state.memory;
-  text += "\nweights    " + byte_text(memory.weights - memory.replaced_weights) + " as stored, " +
+  text += "\n" + schedule_text(state, lines, runs);
+  text += "weights    " + byte_text(memory.weights - memory.replaced_weights) + " as stored, " +
           byte_text(memory.packed_weights) + " packed for kernels";
-  text +=
-      "\narena      " + byte_text(state.memory.arena) + " for " + byte_text(state.memory.intermediates) + " of values";
-  text += "\nscratch    " + byte_text(state.memory.scratch) + "\n";
+  text += "\narena      " + byte_text(memory.arena) + " for " + byte_text(memory.intermediates) + " of values and " +
+          byte_text(memory.scratch) + " of scratch\n";
   return text;
 }
 
@@ -286,18 +288,19 @@ std::string byte_text(size_t bytes) {
 }
 
 std::string Plan::explain(const Limits& at, bool every_step) const {
-  const ExplainRun run{"", at, seconds_per_run(), kernels_that_ran()};
+  const std::span<const int64_t> met = barriers();
+  const ExplainRun run{"", at, seconds_per_run(), kernels_that_ran(), {met.begin(), met.end()}};
   return explain_runs({&run, 1}, every_step);
 }
 
 std::string Plan::explain_runs(std::span<const ExplainRun> runs, bool every_step) const {
   const PlanState& state = this->state();
   const GraphRecord& graph = *state.graph;
-  std::vector<EqualSteps> lines;
+  const std::vector<EqualSteps> equal = fold_steps(graph, kernel_names(state), state.limits.data());
+  std::vector<EqualSteps> lines = equal;
   if (every_step) {
+    lines.clear();
     for (size_t i = 0; i < graph.steps.size(); ++i) lines.push_back({graph.steps[i].name, {i}});
-  } else {
-    lines = fold_steps(graph, kernel_names(state), state.limits.data());
   }
   const bool folded = lines.size() < graph.steps.size();
 
@@ -307,15 +310,19 @@ std::string Plan::explain_runs(std::span<const ExplainRun> runs, bool every_step
   table.head = {{every_step ? "#" : "", true}, {"step"}};
   if (!told) table.head.push_back({"kernel"});
   table.head.push_back({"writes"});
+  if (every_step) table.head.insert(table.head.begin() + 1, {"group", true});
   for (const EqualSteps& line : lines) {
     const size_t first = line.steps.front();
     const std::string number = std::to_string(every_step ? first : line.steps.size());
     table.rows.push_back({(every_step ? "" : "\u00d7") + number, line.name});
     if (!told) table.rows.back().push_back(without_device(state.steps[first].kernel));
     table.rows.back().push_back(writes(state, graph.steps[first], runs));
+    if (!every_step) continue;
+    table.rows.back().insert(table.rows.back().begin() + 1, std::to_string(state.schedule.group_of[first]));
   }
   table.rows.push_back({"", "total", ""});
   if (!told) table.rows.back().push_back("");
+  if (every_step) table.rows.back().insert(table.rows.back().begin(), "");
 
   for (const ExplainRun& run : runs) {
     const Extents extents = chosen_extents(state, run.at);
@@ -355,7 +362,7 @@ std::string Plan::explain_runs(std::span<const ExplainRun> runs, bool every_step
     }
     add(table.rows.back(), total, total_seconds, 1);
   }
-  return summary(state, folded) + table.text();
+  return summary(state, equal, runs, folded) + table.text();
 }
 
 std::string Plan::explain_json(const Limits& at) const {
@@ -373,13 +380,19 @@ std::string Plan::explain_json(const Limits& at) const {
                     {"scratch", state.memory.scratch}};
   json["layers"] = attention_steps(graph);
   json["steps_per_layer"] = steps_per_layer(graph);
+  add_schedule(json, state, barriers());
   json["steps"] = nlohmann::ordered_json::array();
   for (size_t i = 0; i < graph.steps.size(); ++i) {
     const Step& step = graph.steps[i];
     const StepCost cost = step_cost(graph, step, extents);
-    nlohmann::ordered_json item = {
-        {"name", step.name},   {"kind", name(step.kind)}, {"kernel", state.steps[i].kernel},
-        {"flops", cost.flops}, {"bytes", cost.bytes},     {"scratch", state.steps[i].scratch_bytes}};
+    nlohmann::ordered_json item = {{"name", step.name},
+                                   {"kind", name(step.kind)},
+                                   {"kernel", state.steps[i].kernel},
+                                   {"flops", cost.flops},
+                                   {"bytes", cost.bytes},
+                                   {"scratch", state.steps[i].scratch_bytes},
+                                   {"group", state.schedule.group_of[i]},
+                                   {"device", state.schedule.devices[i]}};
     for (const ValueId output : step.outputs) {
       nlohmann::ordered_json axes = nlohmann::ordered_json::array();
       for (const AxisId axis : graph.values[output].axes) {

@@ -94,9 +94,12 @@ class GpuExecutor final : public Executor {
   size_t packed_weight_bytes() const override { return 0; }
   size_t replaced_weight_bytes() const override { return 0; }
 
-  void allocate(const ArenaLayout& arena, size_t scratch_bytes) override {
+  bool overlaps_steps() const override { return false; }  // the queue is in order
+
+  void allocate(const ArenaLayout& arena, const Schedule& schedule) override {
+    schedule_ = &schedule;
+    scratch_ = arena.scratch;
     arena_ = device_->allocate(std::max(arena.bytes, kCacheLine));
-    scratch_ = device_->allocate(std::max(scratch_bytes, kCacheLine));
     for (size_t i = 0; i < graph_.values.size(); ++i) {
       if (arena.offsets[i] != ArenaLayout::kNotInArena) data_[i] = {&arena_, arena.offsets[i]};
       if (graph_.values[i].kind == ValueKind::input) data_[i] = {&inputs_, input_offsets_[i]};
@@ -121,18 +124,21 @@ class GpuExecutor final : public Executor {
       if (value.is_cached()) data_[i] = pool->span(id);
     }
     for (size_t c = 0; c < graph_.caches.size(); ++c) args_pages_[c] = upload_pages(c, args.pages);
-    const GpuArgs gpu_args{args.extents, data_.data(), args_pages_.data(), {&scratch_, 0}};
+    GpuArgs gpu_args{args.extents, data_.data(), args_pages_.data(), {&arena_, 0}};
     if (profile != nullptr) device_->finish();
     auto begin = Clock::now();
-    for (size_t i = 0; i < steps_.size(); ++i) {
-      steps_[i]->run(gpu_args);
-      if (profile == nullptr) continue;
-      device_->finish();
-      const auto end = Clock::now();
-      profile[i].seconds += std::chrono::duration<double>(end - begin).count();
-      profile[i].runs += 1;
-      profile[i].ran.insert(steps_[i]->name());
-      begin = end;
+    for (const StepGroup& group : schedule_->groups) {
+      for (const size_t i : group.steps) {
+        gpu_args.scratch.offset = scratch_[i];
+        steps_[i]->run(gpu_args);
+        if (profile == nullptr) continue;
+        device_->finish();
+        const auto end = Clock::now();
+        profile[i].seconds += std::chrono::duration<double>(end - begin).count();
+        profile[i].runs += 1;
+        profile[i].ran.insert(steps_[i]->name());
+        begin = end;
+      }
     }
   }
 
@@ -191,8 +197,10 @@ class GpuExecutor final : public Executor {
   const GraphRecord& graph_;
   std::shared_ptr<GpuDevice> device_;
   std::vector<std::unique_ptr<GpuStep>> steps_;
+  const Schedule* schedule_ = nullptr;
+  std::vector<size_t> scratch_;  // by step: offset in the arena
   std::map<const Storage*, GpuBuffer> weights_;
-  GpuBuffer arena_, scratch_, inputs_;
+  GpuBuffer arena_, inputs_;
   std::vector<GpuSpan> data_;             // by ValueId
   std::vector<size_t> input_offsets_;     // by ValueId
   std::vector<DeviceTable> tables_;       // by cache

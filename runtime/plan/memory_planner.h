@@ -8,7 +8,8 @@
 
 namespace weft {
 
-// A value from the step that writes it to the last step that reads it, both included.
+// A value from the group of steps that writes it to the last group that reads it, both included; or the scratch of one
+// group.
 struct LiveValue {
   size_t bytes = 0;
   int first = 0;
@@ -22,7 +23,7 @@ struct MemoryPlan {
 
 inline constexpr size_t kArenaAlignment = 64;  // a cache line, and the widest vector
 
-// Values that are live in the same step get disjoint bytes; others may share. Largest first, each at the lowest
+// Values that are live in the same group get disjoint bytes; others may share. Largest first, each at the lowest
 // offset that is free for its whole life.
 MemoryPlan plan_memory(std::span<const LiveValue> values, size_t alignment = kArenaAlignment);
 

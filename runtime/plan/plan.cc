@@ -5,9 +5,9 @@
 #include <iostream>
 #include <set>
 
+#include "core/align.h"
 #include "core/error.h"
 #include "core/record/verify.h"
-#include "core/record/visit.h"
 #include "runtime/plan/available_memory.h"
 #include "runtime/plan/plan_state.h"
 
@@ -55,34 +55,18 @@ void select_kernels(PlanState& state) {
   state.steps = state.executor->select_kernels(state.limits, state.options);
   state.memory.packed_weights = state.executor->packed_weight_bytes();
   state.memory.replaced_weights = state.executor->replaced_weight_bytes();
-  for (const StepInfo& step : state.steps) state.memory.scratch = std::max(state.memory.scratch, step.scratch_bytes);
 }
 
-// A value lives from the step that writes it to the last step that reads it; results live to the end.
+// A value lives from the group that writes it to the last group that reads it; results live to the end.
 void find_lives(PlanState& state) {
   const GraphRecord& graph = *state.graph;
-  const auto steps = static_cast<int>(graph.steps.size());
   std::vector<int> first(graph.values.size(), -1), last(graph.values.size(), -1);
-  const auto read = [&last](ValueId value, int step) {
-    if (value != kNoValue) last[value] = std::max(last[value], step);
-  };
-  for (int s = 0; s < steps; ++s) {
-    const Step& step = graph.steps[static_cast<size_t>(s)];
-    for (const ValueId output : step.outputs) {
-      if (first[output] < 0) first[output] = s;
-      read(output, s);
-    }
-    for_each_operand(step, [&](const Operand& operand) {
-      read(operand.value, s);
-      const int cache = graph.values[operand.value].cache;
-      if (cache >= 0) read(graph.caches[static_cast<size_t>(cache)].seq, s);
-    });
-    if (step.cache >= 0) {
-      const CacheRecord& cache = graph.caches[static_cast<size_t>(step.cache)];
-      for (const ValueId value : {cache.pos_values, cache.slots, cache.seq}) read(value, s);
-    }
+  for (size_t s = 0; s < graph.steps.size(); ++s) {
+    const auto group = static_cast<int>(state.schedule.group_of[s]);
+    for (const ValueId value : graph.steps[s].outputs) first[value] = last[value] = std::max(last[value], group);
+    for (const ValueId value : values_read(graph, graph.steps[s])) last[value] = std::max(last[value], group);
   }
-  for (const ValueId result : graph.results) read(result, steps);
+  for (const ValueId result : graph.results) last[result] = static_cast<int>(state.schedule.groups.size());
   for (size_t i = 0; i < graph.values.size(); ++i) {
     if (graph.values[i].kind != ValueKind::intermediate || first[i] < 0) continue;
     const auto id = static_cast<ValueId>(i);
@@ -91,21 +75,50 @@ void find_lives(PlanState& state) {
   }
 }
 
-void plan_values(PlanState& state) {
+// Whether it has changed the schedule.
+bool limit_scratch(PlanState& state) {
+  if (!state.executor->overlaps_steps()) return false;
+  std::vector<size_t> bytes;
+  for (const StepInfo& step : state.steps) bytes.push_back(step.scratch_bytes);
+  return limit_memory(state.schedule, *state.graph, state.limits.data(), bytes);
+}
+
+// Scratch lives while its group runs: that of its steps side by side, or in the same place if these do not overlap.
+void find_scratch(PlanState& state) {
+  const bool side_by_side = state.executor->overlaps_steps();
+  state.arena.scratch.assign(state.steps.size(), 0);
+  for (size_t g = 0; g < state.schedule.groups.size(); ++g) {
+    size_t at = 0, bytes = 0;
+    for (const size_t step : state.schedule.groups[g].steps) {
+      state.arena.scratch[step] = at;
+      bytes = std::max(bytes, at + align_up(state.steps[step].scratch_bytes));
+      if (side_by_side) at = bytes;
+    }
+    state.lives.push_back({bytes, static_cast<int>(g), static_cast<int>(g)});
+    state.memory.scratch = std::max(state.memory.scratch, bytes);
+  }
+}
+
+void plan_arena(PlanState& state) {
   find_lives(state);
+  find_scratch(state);
   state.memory_plan = plan_memory(state.lives);
   check_memory_plan(state.lives, state.memory_plan);
   state.arena.offsets.assign(state.graph->values.size(), ArenaLayout::kNotInArena);
   state.arena.bytes = state.memory_plan.bytes;
-  for (size_t i = 0; i < state.live_ids.size(); ++i) {
+  const size_t values = state.live_ids.size();
+  for (size_t i = 0; i < values; ++i) {
     state.arena.offsets[state.live_ids[i]] = state.memory_plan.offsets[i];
     state.memory.intermediates += state.lives[i].bytes;
+  }
+  for (size_t s = 0; s < state.steps.size(); ++s) {
+    state.arena.scratch[s] += state.memory_plan.offsets[values + state.schedule.group_of[s]];
   }
   state.memory.arena = state.memory_plan.bytes;
 }
 
 void allocate(PlanState& state) {
-  const size_t wanted = state.memory.arena + state.memory.scratch;
+  const size_t wanted = state.memory.arena;
   PlanMemory taken;
   taken.weights = state.memory.weights;
   const size_t available = std::min(available_memory(state.device, taken), largest_block(state.device));
@@ -115,7 +128,7 @@ void allocate(PlanState& state) {
                 ": steps of fewer tokens (-b, --chunk) take less");
   }
   state.inputs.assign(state.graph->values.size(), nullptr);
-  state.executor->allocate(state.arena, state.memory.scratch);
+  state.executor->allocate(state.arena, state.schedule);
 }
 
 // --- what the passes print ---
@@ -142,6 +155,11 @@ void print_bound(const PlanState& state) {
   }
 }
 
+void print_scheduled(const PlanState& state) {
+  std::cerr << "pass schedule: " << state.schedule.groups.size() << " groups\n"
+            << to_string(*state.graph, state.schedule);
+}
+
 void print_selected(const PlanState& state) {
   std::cerr << "pass select kernels, pack weights: " << state.memory.packed_weights << " bytes packed\n";
   for (size_t i = 0; i < state.steps.size(); ++i) {
@@ -153,9 +171,9 @@ void print_selected(const PlanState& state) {
 void print_memory(const PlanState& state) {
   std::cerr << "pass plan memory: arena of " << state.memory.arena << " bytes for " << state.memory.intermediates
             << " bytes of values, scratch of " << state.memory.scratch << " bytes\n";
-  for (size_t i = 0; i < state.lives.size(); ++i) {
+  for (size_t i = 0; i < state.live_ids.size(); ++i) {
     std::cerr << "  '" << state.graph->values[state.live_ids[i]].name << "' at " << state.memory_plan.offsets[i] << ", "
-              << state.lives[i].bytes << " bytes, steps " << state.lives[i].first << " to " << state.lives[i].last
+              << state.lives[i].bytes << " bytes, groups " << state.lives[i].first << " to " << state.lives[i].last
               << "\n";
   }
 }
@@ -172,9 +190,12 @@ Plan compile(const Device& device, std::shared_ptr<const GraphRecord> graph, con
   if (print) print_verified(*state);
   bind_extents(*state, limits);
   if (print) print_bound(*state);
+  state->schedule = schedule_steps(*state->graph, state->limits.data());
+  if (print) print_scheduled(*state);
   select_kernels(*state);  // requests weights in the layout that each kernel reads, and so packs them
   if (print) print_selected(*state);
-  plan_values(*state);
+  if (limit_scratch(*state) && print) print_scheduled(*state);
+  plan_arena(*state);
   if (print) print_memory(*state);
   allocate(*state);
   return Plan(std::move(state));
@@ -199,6 +220,10 @@ PlanState& Plan::state() const {
 const GraphRecord& Plan::graph() const { return *state().graph; }
 const Device& Plan::device() const { return state().device; }
 const PlanOptions& Plan::options() const { return state().options; }
+const Schedule& Plan::schedule() const { return state().schedule; }
+std::span<const int64_t> Plan::barriers() const {
+  return state().has_run ? state_->executor->barriers() : std::span<const int64_t>();
+}
 const std::vector<StepInfo>& Plan::steps() const { return state().steps; }
 void Plan::clear_profile() {
   for (StepInfo& step : state().steps) {

@@ -1,4 +1,4 @@
-// From graph records to something that runs: verify, bind, select kernels, pack weights, plan memory.
+// From graph records to something that runs: verify, bind, schedule, select kernels, pack weights, plan memory.
 #pragma once
 
 #include <cstddef>
@@ -14,12 +14,13 @@
 #include "ops/step.h"
 #include "runtime/plan/device.h"
 #include "runtime/plan/extents.h"
+#include "runtime/plan/schedule.h"
 
 namespace weft {
 
 struct PlanOptions {
   Precision precision = Precision::fast;
-  bool profile = false;       // measure the time of every step (costs a clock reading per step)
+  bool profile = false;       // measure the time of every step, which takes a barrier after each, and a clock reading
   std::string kernel = {};    // of the CPU's table, to be used wherever it can serve; empty: the preferred ones
   bool print_passes = false;  // each pass prints itself on stderr; so does WEFT_PRINT_PASSES=1
 };
@@ -101,9 +102,9 @@ struct StepInfo {
 };
 
 struct PlanMemory {
-  size_t arena = 0;             // for intermediate values
-  size_t intermediates = 0;     // what they would take without reuse
-  size_t scratch = 0;           // the largest of any step
+  size_t arena = 0;             // for intermediate values and scratch
+  size_t intermediates = 0;     // what the values would take without reuse
+  size_t scratch = 0;           // of the group that needs most
   size_t weights = 0;           // as stored, each once
   size_t packed_weights = 0;    // in another layout
   size_t replaced_weights = 0;  // as stored, of those that are read in another layout alone
@@ -111,10 +112,12 @@ struct PlanMemory {
 
 // One way to run a plan, as Plan::explain_runs shows it.
 struct ExplainRun {
-  std::string title;                  // heading of its columns: "prefill"
-  Limits at;                          // extents of run-time axes to count with (the plan's limits where absent)
-  std::vector<double> seconds;        // Plan::seconds_per_run() after such runs; empty: no times are shown
-  std::vector<std::string> ran = {};  // Plan::kernels_that_ran() after them
+  std::string title;                   // heading of its columns: "prefill"
+  Limits at;                           // extents of run-time axes to count with (the plan's limits where absent)
+  std::vector<double> seconds;         // Plan::seconds_per_run() after such runs; empty: no times are shown
+  std::vector<std::string> ran = {};   // Plan::kernels_that_ran() after them
+  std::vector<int64_t> barriers = {};  // Plan::barriers() after such a run; empty: no barriers are shown
+  std::string unit = {};               // what they are counted per: "decoded token"; empty: "run"
 };
 
 struct PlanState;
@@ -144,6 +147,11 @@ class Plan {
   Output output(ValueId value);
 
   const std::vector<StepInfo>& steps() const;
+  const Schedule& schedule() const;
+  // By group of the schedule: how often the threads of the team met in the last run, at the end of the group
+  // included; with one thread, how often several would have. What profiling adds is left out. Empty before a run,
+  // and on OpenCL.
+  std::span<const int64_t> barriers() const;
   void clear_profile();  // sets the times of all steps to 0
   // By step, over the profiled runs since clear_profile; empty without any.
   std::vector<double> seconds_per_run() const;
@@ -153,9 +161,10 @@ class Plan {
   const ExtentTable& known_extents() const;  // before any run
   const ExtentTable& limits() const;
 
-  // A table of the steps: kernel, shapes, FLOPs, bytes and, after profiled runs, time. `at`: extents of run-time
-  // axes to count with (the limits where absent). Equal steps of different layers share a line, which shows their
-  // number and their sums, unless `every_step` asks for one line each.
+  // A table of the steps: kernel, shapes, FLOPs, bytes and, after profiled runs, time; above it, which steps run
+  // together and what they share and, after a run, its barriers. `at`: extents of run-time axes to count with (the
+  // limits where absent). Equal steps of different layers share a line, which shows their number and their sums, unless
+  // `every_step` asks for one line each, with the number of its group.
   std::string explain(const Limits& at = {}, bool every_step = false) const;
   // The same with columns for several ways to run the plan, side by side; shapes are shortened.
   std::string explain_runs(std::span<const ExplainRun> runs, bool every_step = false) const;

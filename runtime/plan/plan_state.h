@@ -8,6 +8,7 @@
 #include "runtime/plan/executor.h"
 #include "runtime/plan/memory_planner.h"
 #include "runtime/plan/plan.h"
+#include "runtime/plan/schedule.h"
 
 namespace weft {
 
@@ -20,11 +21,12 @@ struct PlanState {
   std::shared_ptr<const GraphRecord> graph;
   ExtentTable known;  // before any run
   ExtentTable limits;
-  ExtentTable current;            // of the last run
-  bool has_run = false;           // the last run succeeded
-  std::vector<bool> used;         // by AxisId
-  std::vector<LiveValue> lives;   // of the intermediate values
-  std::vector<ValueId> live_ids;  // which these are
+  ExtentTable current;     // of the last run
+  bool has_run = false;    // the last run succeeded
+  std::vector<bool> used;  // by AxisId
+  Schedule schedule;
+  std::vector<LiveValue> lives;   // of the intermediate values, then of each group's scratch
+  std::vector<ValueId> live_ids;  // which values these are
   MemoryPlan memory_plan;
   ArenaLayout arena;
   std::vector<StepInfo> steps;

@@ -753,6 +753,18 @@ TEST(Cli, ExplainShowsEqualLayersOnce) {
     EXPECT_EQ(lines_of(folded.out, "\u00d7").size(), kLayerSteps + 3u) << folded.out;
     EXPECT_EQ(steps_of(folded.out), kSteps) << folded.out;
     EXPECT_CONTAINS(folded.out, "\u00d76  blk.0-5.ffn_hidden");
+    EXPECT_CONTAINS(folded.out, "groups     45: 7 per layer");
+    EXPECT_CONTAINS(folded.out, "blk.0-5.q, blk.0-5.kv share blk.0-5.attn_norm, pos\n");
+    // One ends each group, and attention waits within where it divides its keys among the threads.
+    const size_t barriers = folded.out.find("\nbarriers   ");
+    ASSERT_EQ(barriers != std::string::npos, device == "cpu");
+    if (device != "cpu") continue;
+    int total = 0, layer = 0;
+    ASSERT_EQ(
+        std::sscanf(folded.out.c_str() + barriers, "\nbarriers %d per decoded token, %d per layer", &total, &layer), 2);
+    EXPECT_GE(layer, 7);
+    EXPECT_LE(layer, 8);
+    EXPECT_EQ(total, 45 + 6 * (layer - 7));
   }
 
   const Result all = run_weft({"explain", "--all"});
@@ -766,9 +778,16 @@ TEST(Cli, ExplainShowsEqualLayersOnce) {
   const auto json = nlohmann::json::parse(run_weft({"explain", "--json"}).out);
   EXPECT_EQ(json["prefill"]["steps"].size(), size_t{kSteps});
   EXPECT_EQ(json["decode"]["steps"].size(), size_t{kSteps});
+  EXPECT_EQ(json["decode"]["groups"].size(), 45u);
+  EXPECT_GE(json["decode"]["barriers"], 45);
+  EXPECT_FALSE(json["prefill"].contains("barriers"));  // nothing has run
+  EXPECT_CONTAINS(run_weft({"explain", "--records"}).out,
+                  "group 2 on device 0: blk.0.q, blk.0.kv; shared: blk.0.attn_norm, pos\n");
 
   const Result timed = run_weft({"explain", "--profile", "-b", "32", "-t", "1"});
   EXPECT_EQ(steps_of(timed.out), kSteps);
+  EXPECT_CONTAINS(timed.out, " per prefill, ");
+  EXPECT_CONTAINS(timed.out, "; 45 per decoded token, 7 per layer\n");  // one thread does not divide keys
   std::istringstream lines(timed.out);
   for (std::string line; std::getline(lines, line);) {
     EXPECT_LE(std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xc0) != 0x80; }), 120) << line;

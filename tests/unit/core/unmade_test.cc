@@ -257,6 +257,8 @@ TEST(Unmade, Plans) {
                  {"device", [&] { plan.device(); }},
                  {"options", [&] { plan.options(); }},
                  {"steps", [&] { plan.steps(); }},
+                 {"schedule", [&] { plan.schedule(); }},
+                 {"barriers", [&] { plan.barriers(); }},
                  {"memory", [&] { plan.memory(); }},
                  {"limits", [&] { plan.limits(); }},
                  {"extents", [&] { plan.known_extents(); }},
