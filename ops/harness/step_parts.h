@@ -94,7 +94,9 @@ class StepParts {
     const int64_t row = stored.empty() ? 0 : c_.extent(stored.back());
     if (row == 0 || row % 32 != 0 || nonfinite_) return otherwise;
     if (random_.chance(0.3)) return random_.chance(0.5) ? Format::q8_0 : Format::q4_0;
-    const uint32_t block = row % kMaxBlockElements == 0 ? kMaxBlockElements : 32;
+    const uint32_t block = row % kMaxBlockElements == 0           ? kMaxBlockElements
+                           : row % 64 == 0 && random_.chance(0.5) ? 64
+                                                                  : 32;
     std::vector<Format> formats;
     std::ranges::copy_if(kBlockFormats, std::back_inserter(formats),
                          [&](Format format) { return info(format).block_elements == block; });

@@ -16,7 +16,7 @@ namespace weft {
 
 struct EngineOptions {
   Precision precision = Precision::fast;
-  std::string kernel = {};  // as PlanOptions::kernel
+  std::string kernel = {};   // as PlanOptions::kernel
   int32_t context = 0;       // tokens per sequence; 0: the training length of the model, at most 4096
   int32_t sequences = 1;     // at a time
   int64_t cache_tokens = 0;  // of all sequences together; 0: sequences * context

@@ -107,15 +107,20 @@ TEST(QuantizeCommand, TypesOfFourBitsRunOnBothBackends) {
     ASSERT_EQ(run.code, 0) << run.err;
     int scales = 0;
     for (const auto& [tensor, kind] : types_of(out)) {
-      if (tensor.ends_with(".scale")) ++scales;
-      else if (tensor.find("norm") == std::string::npos) EXPECT_EQ(kind, type) << tensor;
+      if (tensor.ends_with(".scale")) {
+        ++scales;
+      } else if (tensor.find("norm") == std::string::npos) {
+        EXPECT_EQ(kind, type) << tensor;
+      }
     }
     EXPECT_EQ(scales > 10, type == "NVFP4");
     const std::vector<float> logits = exact_logits(out, tokens);
     const double error = rms_error(logits, exact);
     std::printf("%s: %.3f\n", type.c_str(), error);
     EXPECT_LT(error, type == "MXFP4" ? 0.2 : 0.15);
-    if (const auto& gpu = opencl_device()) EXPECT_LT(rms_error(exact_logits(out, tokens, *gpu), logits), 1e-4);
+    if (const auto& gpu = opencl_device()) {
+      EXPECT_LT(rms_error(exact_logits(out, tokens, *gpu), logits), 1e-4);
+    }
   }
 }
 

@@ -81,7 +81,7 @@ TEST(WeightLayouts, WhatSomethingElseReadsStaysAsStored) {
   const int w = c.operand(weight);
   ScalarBuilder left, body;
   const int lhs = c.lhs({pos, in}, left.finish(left.load(x)));
-  c.contract(lhs, w, {in});
+  c.contraction(lhs, w, {in});
   c.body({pos, out}, body.finish(body.contraction(0)));
   StepCase step_case = c.build();
   ASSERT_EQ(layouts_of(step_case).size(), 1u);
