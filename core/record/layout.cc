@@ -88,13 +88,44 @@ void Interleaved::for_each_piece(int64_t row_in_group, const Move& move) const {
 void Interleaved::pack_group(const std::byte* stored, int64_t group, std::byte* out) const {
   const size_t row_size = row_bytes(format_, static_cast<size_t>(shape_.k));
   const int64_t slice = group / groups_, first = group % groups_ * layout_.rows;
-  std::memset(out, 0, group_bytes_);
-  for (int64_t r = 0; r < layout_.rows && first + r < shape_.rows; ++r) {
-    const std::byte* row = stored + static_cast<size_t>(slice * shape_.rows + first + r) * row_size;
-    for_each_piece(r, [&](size_t from, size_t to, size_t bytes, uint8_t flip) {
-      copy_flipped(row + from, bytes, flip, out + to);
-    });
+  const std::byte* from = stored + static_cast<size_t>(slice * shape_.rows + first) * row_size;
+  const int64_t rows = std::min<int64_t>(layout_.rows, shape_.rows - first);
+  if (rows < layout_.rows) std::memset(out, 0, group_bytes_);
+  if (pieces_of(format_).scale_bytes > 0 && layout_.run == 4) {
+    pack_blocks(from, rows, row_size, out);
+    return;
   }
+  std::memset(out, 0, group_bytes_);
+  for (int64_t r = 0; r < rows; ++r) {
+    const std::byte* row = from + static_cast<size_t>(r) * row_size;
+    for_each_piece(
+        r, [&](size_t at, size_t to, size_t bytes, uint8_t flip) { copy_flipped(row + at, bytes, flip, out + to); });
+  }
+}
+
+// The same for blocks of bytes in runs of four, which is what large weights are: written from front to back.
+void Interleaved::pack_blocks(const std::byte* from, int64_t row_count, size_t row_size, std::byte* out) const {
+  const FormatInfo& f = info(format_);
+  const Pieces pieces = pieces_of(format_);
+  const auto rows = static_cast<size_t>(layout_.rows), count = static_cast<size_t>(row_count);
+  const size_t blocks = static_cast<size_t>(shape_.k) / f.block_elements, runs = f.block_elements / 4;
+  const uint32_t flip = pieces.flip * 0x01010101u;
+  for (size_t b = 0; b < blocks; ++b) {
+    std::byte* values = out + b * runs * rows * 4;
+    for (size_t r = 0; r < count; ++r) {
+      const std::byte* block = from + r * row_size + b * f.block_bytes;
+      std::memcpy(out + scales_at_ + (b * rows + r) * pieces.scale_bytes, block, pieces.scale_bytes);
+      block += pieces.scale_bytes;
+      for (size_t i = 0; i < runs; ++i) {
+        uint32_t word;
+        std::memcpy(&word, block + 4 * i, 4);
+        word ^= flip;
+        std::memcpy(values + (i * rows + r) * 4, &word, 4);
+      }
+    }
+  }
+  const size_t end = scales_at_ + blocks * rows * pieces.scale_bytes;
+  std::memset(out + end, 0, group_bytes_ - end);
 }
 
 void Interleaved::unpack_row(const std::byte* packed, int64_t row, std::byte* out) const {

@@ -56,6 +56,7 @@ class Interleaved {
   void unpack_row(const std::byte* packed, int64_t row, std::byte* out) const;
 
  private:
+  void pack_blocks(const std::byte* from, int64_t row_count, size_t row_size, std::byte* out) const;
   template <class Move>
   void for_each_piece(int64_t row_in_group, const Move& move) const;
 

@@ -51,6 +51,14 @@ void drop_pages(const std::byte* begin, const std::byte* end) {
   if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 
+// Fewer faults while packing, and fewer misses of address translation while streaming.
+void use_huge_pages(const AlignedBytes& bytes) {
+  constexpr size_t kHugePage = size_t{2} << 20;
+  const size_t first = align_up(reinterpret_cast<size_t>(bytes.data()), kHugePage);
+  const size_t last = (reinterpret_cast<size_t>(bytes.data()) + bytes.size()) / kHugePage * kHugePage;
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+}
+
 void interleave(const Storage& storage, const Interleaved& to, int threads, std::byte* out) {
   // Pages are dropped as they are read, so that no weight is in memory twice.
   const size_t group_stored =
@@ -111,6 +119,7 @@ std::shared_ptr<const PackedWeight> PackedWeights::interleaved(const std::shared
   return find_or_make({storage.get(), layout, shape, {}, {}}, [&] {
     const Interleaved to(storage->format, layout, shape);
     auto weight = new_weight(storage, to.bytes());
+    use_huge_pages(weight->bytes);
     interleave(*storage, to, threads, weight->bytes.data());
     return weight;
   });
