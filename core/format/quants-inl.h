@@ -25,6 +25,8 @@ struct Floats;
 //   kSigned: bytes are int8, else uint8 of at most 127 (at most 63 where pairs of products are summed in 16 bits)
 //   kMinimum: whether there are minimums
 //   scales(block, scale, minimum): writes kElements / kGrain floats to each (minimum only where there are any)
+//   scale_in_lanes(block): the one scale, of formats that have it in a form that vectors read
+//   bytes(block): all bytes, of formats whose blocks hold them as they are
 //   get(block, run, part): bytes [part * kPart, (part + 1) * kPart) of run `run`, in a loop that is unrolled
 template <Format kFormat>
 struct Quants;
@@ -44,6 +46,9 @@ template <Format kFormat>
 struct Scaled32 : Block<kFormat, 32, true, false> {
   static HWY_INLINE void scales(const uint8_t* block, float* scale, float*) {
     scale[0] = scale_at(block + FormatTraits<kFormat>::kScale);
+  }
+  static HWY_INLINE VF scale_in_lanes(const uint8_t* block) {
+    return scale_in_all_lanes(block + FormatTraits<kFormat>::kScale);
   }
 };
 

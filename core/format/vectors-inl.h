@@ -130,9 +130,10 @@ HWY_INLINE V8 looked_up(const int8_t* values, V8 numbers) {
 }
 
 // The f16 scale there.
-HWY_INLINE float scale_at(const uint8_t* from) {
-  return hn::GetLane(half_to_float(hn::Set(DU16(), load_as<uint16_t>(from))));
+HWY_INLINE VF scale_in_all_lanes(const uint8_t* from) {
+  return half_to_float(hn::Set(DU16(), load_as<uint16_t>(from)));
 }
+HWY_INLINE float scale_at(const uint8_t* from) { return hn::GetLane(scale_in_all_lanes(from)); }
 
 // out[i] = factor * bytes[i].
 template <int64_t kCount, class T>

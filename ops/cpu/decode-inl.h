@@ -38,26 +38,53 @@ struct Unit {
   }
 };
 
+using DU8 = hn::Rebind<uint8_t, DF>;
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
+inline constexpr bool kHalvesAreVectors = true;  // a half of 32 bytes becomes one vector of floats
+HWY_INLINE hn::Vec<DU8> half_of(V8 bytes, int64_t half) {
+  return half == 0 ? hn::LowerHalf(DU8(), bytes) : hn::UpperHalf(DU8(), bytes);
+}
+#else
+inline constexpr bool kHalvesAreVectors = false;
+HWY_INLINE hn::Vec<DU8> half_of(V8, int64_t) { return hn::Zero(DU8()); }
+#endif
+
+// The bytes of the block stay in a register where that has a half for each vector; others are read from memory, from
+// where they are in the block if it has them as they are.
 template <Format kFormat>
 struct Unit<kFormat, false> {
   using Q = Quants<kFormat>;
   static_assert(has_unit<kFormat>() && Q::kSigned);
   static constexpr size_t kBytes = Q::kBytes;
+  static constexpr bool kInPlace = requires(const uint8_t* p) { Q::bytes(p); };
+  static constexpr bool kInRegister = !kInPlace && kHalvesAreVectors;
   VF scale;
-  HWY_ALIGN int8_t values[kUnit];
+  const uint8_t* from;
+  V8 whole;
+  HWY_ALIGN uint8_t copy[kUnit];
+
   HWY_INLINE explicit Unit(const uint8_t* p) {
-    float own;
-    Q::scales(p, &own, nullptr);
-    scale = hn::Set(DF(), own);
-    WEFT_UNROLL
-    for (int64_t part = 0; part < kParts; ++part) {
-      hn::Store(Q::get(p, 0, part), D8(), reinterpret_cast<uint8_t*>(values) + part * kPart);
+    if constexpr (requires { Q::scale_in_lanes(p); }) {
+      scale = Q::scale_in_lanes(p);
+    } else {
+      float own;
+      Q::scales(p, &own, nullptr);
+      scale = hn::Set(DF(), own);
+    }
+    if constexpr (kInPlace) {
+      from = Q::bytes(p);
+    } else if constexpr (kInRegister) {
+      whole = Q::get(p, 0, 0);
+    } else {
+      WEFT_UNROLL
+      for (int64_t part = 0; part < kParts; ++part) hn::Store(Q::get(p, 0, part), D8(), copy + part * kPart);
+      from = copy;
     }
   }
   HWY_INLINE VF get(int64_t j) const {
+    const auto bytes = kInRegister ? half_of(whole, j) : hn::LoadU(DU8(), from + j * kLanes);
     const hn::Rebind<int8_t, DF> d8;
-    const auto bytes = hn::LoadU(d8, values + j * kLanes);
-    return hn::Mul(hn::ConvertTo(DF(), hn::PromoteTo(hn::RebindToSigned<DF>(), bytes)), scale);
+    return hn::Mul(hn::ConvertTo(DF(), hn::PromoteTo(hn::RebindToSigned<DF>(), hn::BitCast(d8, bytes))), scale);
   }
 };
 
