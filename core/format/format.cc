@@ -12,13 +12,19 @@ namespace {
 template <Format kFormat>
 constexpr FormatInfo info_of(std::string_view identifier) {
   using Traits = FormatTraits<kFormat>;
-  FormatInfo info{Traits::kName, identifier, Traits::kElements, Traits::kBytes, Traits::kIsFloat, {}, {}, 0};
+  FormatInfo info{Traits::kName, identifier, Traits::kElements, Traits::kBytes, Traits::kIsFloat, {}, {}, 0, {}};
   if constexpr (Traits::kIsFloat) {
     info.gguf_type = Traits::kGgufType;
     info.file_type = Traits::kFileType;
     if constexpr (requires { Traits::kTensorReach; }) info.tensor_reach = Traits::kTensorReach;
   }
   static_assert(kMaxBlockElements % Traits::kElements == 0);
+  if constexpr (Traits::kElements > 1) {
+    info.sections = Traits::kSections;
+    size_t bytes = 0;
+    for (const BlockSection& section : Traits::kSections) bytes += section.bytes;
+    if (bytes != Traits::kBytes) throw "the sections of a block are all of its bytes";
+  }
   return info;
 }
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <iterator>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "core/format/format_list.h"
@@ -33,6 +34,12 @@ inline constexpr Format kFloatFormats[] = {WEFT_FLOAT_FORMATS(WEFT_FORMAT_VALUE)
 #undef WEFT_FORMAT_VALUE
 inline constexpr uint32_t kMaxBlockElements = 256;
 
+// A part of a block whose bytes mean the same: its scales, or the low bits of its elements.
+struct BlockSection {
+  uint16_t at = 0, bytes = 0;
+  uint8_t flip = 0;  // bits of each byte that interleaved layouts turn over: 0x80 makes signed bytes 128 higher
+};
+
 struct FormatInfo {
   std::string_view name;        // as GGUF tools print it: "F32", "Q8_0"
   std::string_view identifier;  // of the enum: "f32", "q8_0"
@@ -43,6 +50,7 @@ struct FormatInfo {
   std::optional<uint32_t> gguf_type, file_type;
   // Not 0: scales reach so little that a tensor has one more of its own, which brings its largest magnitude to this.
   float tensor_reach;
+  std::span<const BlockSection> sections;  // of a block; none for formats without blocks
 };
 
 const FormatInfo& info(Format format);

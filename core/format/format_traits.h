@@ -7,6 +7,9 @@
 //   with
 //                             all matrices in it; nothing where there is none
 //   kTensorReach              (some formats with blocks) FormatInfo::tensor_reach
+//   kSections                 (formats with blocks) the parts of a block, as an interleaved layout takes it apart: all
+//   of
+//                             its bytes, what is read most first
 //   Block                     the plain decoder: Block{bytes}.at(i) is element i of the block at `bytes`
 //   encode(in, blocks, out)   writes so many blocks. Values that go into a block of several elements are finite.
 //   set_scales(value, bytes)  (formats with blocks) gives the floats that scale a block as a whole this value; if they

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/format/format.h"
 
@@ -30,13 +31,16 @@ struct MatrixShape {
   auto operator<=>(const MatrixShape&) const = default;
 };
 
-// Where the elements of such a weight lie in an interleaved layout of n rows and runs of r elements:
+// Where the bytes of such a weight lie in an interleaved layout of n rows and runs of r:
 //
-//   [slice][group of n rows]: values [k / r][n][r], then scales [k / block][n]; to whole cache lines
+//   [slice][group of n rows][section of a block]: [block][bytes of the section / unit][n][unit]
 //
-// The last group of a slice has zeros for rows that are not there. Scales are those of the stored blocks, as they are.
-// Values are those of the stored blocks; those of Q8_0 are stored 128 higher, as unsigned bytes. A last run that the
-// row does not fill has zeros.
+// A format without blocks has one section, [k / r][n][r] elements; a last run that the row does not fill has zeros. The
+// sections of blocks are FormatInfo::sections in their order, their unit is the largest power of two of bytes, up to r,
+// that divides them, and bits are turned over where the section says so: all bytes are those of the stored blocks, so
+// packed weights take what stored ones take. (Q8_0, n 16, r 4: 64 bytes hold 4 elements of 16 rows; their scales follow
+// after all elements of the group.) Groups begin on cache lines; the last one of a slice has zeros for rows that are
+// not there.
 class Interleaved {
  public:
   static bool exists(Format format, const Layout& layout);
@@ -47,7 +51,7 @@ class Interleaved {
   const MatrixShape& shape() const { return shape_; }
   int64_t groups() const { return groups_; }  // of a slice
   size_t group_bytes() const { return group_bytes_; }
-  size_t scales_at() const { return scales_at_; }  // within a group
+  size_t section_at(size_t section) const { return planes_[section].at; }  // within a group
   size_t bytes() const { return static_cast<size_t>(shape_.slices * groups_) * group_bytes_; }
 
   // Group `group` (counted over all slices) from the weight's stored bytes.
@@ -56,15 +60,20 @@ class Interleaved {
   void unpack_row(const std::byte* packed, int64_t row, std::byte* out) const;
 
  private:
-  void pack_blocks(const std::byte* from, int64_t row_count, size_t row_size, std::byte* out) const;
-  template <class Move>
-  void for_each_piece(int64_t row_in_group, const Move& move) const;
+  struct Plane {  // a section of all blocks
+    BlockSection section;
+    size_t unit, at;
+  };
+  // copy(offset in the stored row, offset in the group, bytes, flip) for each piece of a row.
+  template <class Copy>
+  void for_each_piece(int64_t row_in_group, const Copy& copy) const;
 
   Format format_;
   Layout layout_;
   MatrixShape shape_;
   int64_t groups_;
-  size_t scales_at_, group_bytes_;
+  std::vector<Plane> planes_;
+  size_t group_bytes_;
 };
 
 }  // namespace weft

@@ -13,6 +13,8 @@ struct FormatTraits<Format::q4_k> {
   static constexpr bool kIsFloat = true;
   static constexpr std::optional<uint32_t> kGgufType = 12, kFileType = 14;
   static constexpr size_t kLow = SixBitPairs::kBytes;
+  static constexpr BlockSection kSections[] = {
+      {kLow, 128}, {SixBitPairs::kPairs, 12}, {SixBitPairs::kScale, 2}, {SixBitPairs::kMin, 2}};
 
   struct Block {
     const uint8_t* bytes;

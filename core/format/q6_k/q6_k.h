@@ -14,6 +14,7 @@ struct FormatTraits<Format::q6_k> {
   static constexpr bool kIsFloat = true;
   static constexpr std::optional<uint32_t> kGgufType = 14, kFileType = 18;
   static constexpr size_t kLow = 0, kHigh = 128, kScales = 192, kScale = 208;
+  static constexpr BlockSection kSections[] = {{kLow, 128}, {kHigh, 64}, {kScales, 16}, {kScale, 2}};
 
   struct Block {
     const uint8_t* bytes;
