@@ -241,6 +241,21 @@ std::string without_device(const std::string& kernel) {
   return kernel.starts_with(kDevice) ? kernel.substr(kDevice.size()) : kernel;
 }
 
+// What has run of equal steps: one text where all runs agree, else that of each, in their order.
+std::string what_ran(std::span<const ExplainRun> runs, const std::vector<size_t>& steps) {
+  std::string text, last;
+  for (const ExplainRun& run : runs) {
+    if (run.ran.empty()) continue;
+    std::set<std::string> names;  // steps that announce the same may still differ in what they ran
+    for (const size_t step : steps) names.insert(without_device(run.ran[step]));
+    std::string all;
+    for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
+    if (all != last) text += (text.empty() ? "" : " | ") + all;
+    last = all;
+  }
+  return text;
+}
+
 // A summary of the whole plan and what it needs. `lines`: equal steps, by their names.
 std::string summary(const PlanState& state, std::span<const EqualSteps> lines, std::span<const ExplainRun> runs,
                     bool folded) {
@@ -305,40 +320,29 @@ std::string Plan::explain_runs(std::span<const ExplainRun> runs, bool every_step
   const bool folded = lines.size() < graph.steps.size();
 
   Table table;
-  // After profiled runs each shows the kernels that it ran, else what will run is shown.
+  // After profiled runs the kernels that ran are shown, else those that will.
   const bool told = std::ranges::any_of(runs, [](const ExplainRun& run) { return !run.ran.empty(); });
   table.head = {{every_step ? "#" : "", true}, {"step"}};
-  if (!told) table.head.push_back({"kernel"});
+  table.head.push_back({told ? "kernels that ran" : "kernel"});
   table.head.push_back({"writes"});
   if (every_step) table.head.insert(table.head.begin() + 1, {"group", true});
   for (const EqualSteps& line : lines) {
     const size_t first = line.steps.front();
     const std::string number = std::to_string(every_step ? first : line.steps.size());
     table.rows.push_back({(every_step ? "" : "\u00d7") + number, line.name});
-    if (!told) table.rows.back().push_back(without_device(state.steps[first].kernel));
+    table.rows.back().push_back(told ? what_ran(runs, line.steps) : without_device(state.steps[first].kernel));
     table.rows.back().push_back(writes(state, graph.steps[first], runs));
     if (!every_step) continue;
     table.rows.back().insert(table.rows.back().begin() + 1, std::to_string(state.schedule.group_of[first]));
   }
   table.rows.push_back({"", "total", ""});
-  if (!told) table.rows.back().push_back("");
+  table.rows.back().push_back("");
   if (every_step) table.rows.back().insert(table.rows.back().begin(), "");
 
   for (const ExplainRun& run : runs) {
     const Extents extents = chosen_extents(state, run.at);
     const bool timed = !run.seconds.empty();
     if (!run.title.empty()) table.groups.emplace_back(table.head.size(), run.title);
-    if (!run.ran.empty()) {
-      table.head.push_back({"kernels that ran"});
-      for (size_t l = 0; l < lines.size(); ++l) {
-        std::set<std::string> ran;  // steps that announce the same may still differ in what they ran
-        for (const size_t step : lines[l].steps) ran.insert(without_device(run.ran[step]));
-        std::string text;
-        for (const std::string& names : ran) text += (text.empty() ? "" : ", ") + names;
-        table.rows[l].push_back(text);
-      }
-      table.rows.back().push_back("");
-    }
     table.head.insert(table.head.end(), {{"FLOPs", true}, {"bytes", true, 1}});
     if (timed) table.head.push_back({"us/run", true, 1});
     if (timed && folded) table.head.push_back({"each", true, 1});

@@ -772,8 +772,7 @@ TEST(Cli, ExplainShowsEqualLayersOnce) {
     EXPECT_CONTAINS(all.out, "  blk." + layer + ".ffn_hidden  ");
   }
   EXPECT_EQ(steps_of(all.out), 0);
-  EXPECT_EQ(std::count(all.out.begin(), all.out.end(), ']'),
-            kSteps + 2 * 6);  // a shape for each, and the two kernels in the name of an append's
+  EXPECT_EQ(std::count(all.out.begin(), all.out.end(), ']'), kSteps);  // a shape for each
 
   const auto json = nlohmann::json::parse(run_weft({"explain", "--json"}).out);
   EXPECT_EQ(json["prefill"]["steps"].size(), size_t{kSteps});
@@ -786,6 +785,7 @@ TEST(Cli, ExplainShowsEqualLayersOnce) {
 
   const Result timed = run_weft({"explain", "--profile", "-b", "32", "-t", "1"});
   EXPECT_EQ(steps_of(timed.out), kSteps);
+  EXPECT_CONTAINS(timed.out, "kernels that ran");
   EXPECT_CONTAINS(timed.out, " per prefill, ");
   EXPECT_CONTAINS(timed.out, "; 45 per decoded token, 7 per layer\n");  // one thread does not divide keys
   std::istringstream lines(timed.out);
@@ -808,6 +808,21 @@ TEST(Cli, ExplainShowsEqualLayersOnce) {
   EXPECT_NEAR(std::stod(figures[2]), prefill, 0.6 * (kLayerSteps + 4));
   EXPECT_NEAR(std::stod(figures[5]), decode, 0.6 * (kLayerSteps + 4));
   EXPECT_GT(decode, 0);
+}
+
+TEST(Cli, KernelsAreForcedByName) {
+  const Result exact = run_weft({"run", "-n", "8", "--temp", "0", "--precision", "exact"});
+  const Result forced = run_weft({"run", "-n", "8", "--temp", "0", "--precision", "exact", "--kernel", "f32-dot"});
+  ASSERT_EQ(forced.code, 0) << forced.err;
+  EXPECT_EQ(forced.out, exact.out);
+  EXPECT_CONTAINS(run_weft({"explain", "--kernel", "f32-dot"}).out, "Q8_0: f32-dot");
+  EXPECT_CONTAINS(run_weft({"explain", "--kernel", "f32-dot", "--profile", "-b", "32"}).out, "  f32-dot  ");
+  const Result unknown = run_weft({"run", "-n", "1", "--kernel", "f64-dot"});
+  EXPECT_EQ(unknown.code, 1);
+  EXPECT_CONTAINS(unknown.err, "no kernel of contractions is called 'f64-dot': there are ");
+  const Result rounds = run_weft({"run", "-n", "1", "--kernel", "int8-dot", "--precision", "exact"});
+  EXPECT_EQ(rounds.code, 1);
+  EXPECT_CONTAINS(rounds.err, "kernel 'int8-dot' can serve no step of this graph");
 }
 
 TEST(Cli, ItIsInstalledWithItsModelAndItsLicences) {
