@@ -171,7 +171,7 @@ HWY_INLINE void decode_x16(const std::byte* group, size_t scales_at, int64_t row
   }
 }
 
-// `rows` are groups of 16.
+// The panel of interleaved rows.
 HWY_INLINE void fill_panel_x16(RowPointers groups, int64_t columns, int64_t first, int64_t depth, int64_t k,
                                float* panel) {
   const size_t scales_at = static_cast<size_t>(k) * 16;

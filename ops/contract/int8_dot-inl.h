@@ -1,5 +1,5 @@
-// Dot products of right-hand rows with quantized left-hand rows (int8_dot.cc says how those lie), on any of the ways to
-// multiply bytes. To be included within the attributes of the target, in weft::HWY_NAMESPACE: each way compiles it
+// Dot products of right-hand rows with quantized left-hand rows (activations.h says how those lie), on any of the ways
+// to multiply bytes. To be included within the attributes of the target, in weft::HWY_NAMESPACE: each way compiles it
 // for itself, and `Dot` keeps their instances apart.
 //
 //   Dot::add<kSigned>(sums, bytes, values): adds products of `bytes` (int8, or uint8 of at most 63) with int8 values

@@ -7,7 +7,9 @@
 // factor, the product of both scales. What is done for several left-hand rows, or groups of outputs, is independent:
 // there must be enough of it to hide the latency of the products.
 //
-//   Dot::kBias                whether sums start from Int8Tile::bias, for weights that stay 128 higher
+//   Dot::Weights              what weights() gives
+//   Dot::kMostRows            left-hand rows at a time, 6 or 12; kFew, kSome: vectors of outputs with up to 3, or 6, of
+//   them Dot::kBias                whether sums start from Int8Tile::bias, for weights that stay 128 higher
 //   Dot::weights(bytes)       what is multiplied, from 4 weights per lane as they are stored
 //   Dot::add(sums, weights, activations)   adds 4 products to each i32 lane; `activations`: 4 bytes, in every lane
 
@@ -18,7 +20,7 @@ using VXF = hn::Vec<DXF>;
 inline constexpr int64_t kOutputLanes = HWY_MIN(hn::MaxLanes(DX()), size_t{16});
 inline constexpr int64_t kGroupRows = 16;
 
-// kRows left-hand rows of a tile of `stride`, from row `m` on, against kVectors vectors of outputs: vector v is lanes
+// kRows left-hand rows of a tile of `stride`, from row `m` on, against kOutputs vectors of outputs: vector v is lanes
 // [lane[v], ...) of groups[v].
 template <class Dot, int64_t kRows, int64_t kOutputs>
 HWY_INLINE void int8_x16_block_rows(const std::byte* const* groups, const int64_t* lane, const Int8Tile& left,

@@ -94,7 +94,7 @@ void ContractPass::lay_out(const KernelContext& context, int64_t max_column_unit
     zero_bytes = std::max({zero_bytes, static_cast<size_t>(lhs_[static_cast<size_t>(entry.lhs)].max_k) * sizeof(float),
                            entry.rhs.group_bytes()});
   }
-  zero_.resize(zero_bytes);
+  zero_ = AlignedBytes(zero_bytes);
   const auto affordable = static_cast<int64_t>(kTileBytes / sizeof(float) / kTileColumns) / widest / 12 * 12;
   row_chunk_ = std::clamp<int64_t>(affordable, 12, kRowChunk);
   const int64_t chunk = std::min(row_chunk_, std::max<int64_t>(max_rows, 1));

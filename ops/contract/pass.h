@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/aligned_bytes.h"
 #include "ops/contract/lhs_rows.h"
 #include "ops/contract/rhs_rows.h"
 #include "ops/cpu/kernel.h"
@@ -98,7 +99,7 @@ class ContractPass {
   std::vector<Prepared> prepared_;
   int64_t row_chunk_ = 1;
   size_t own_pointers_at_ = 0, own_left_at_ = 0, own_out_at_ = 0, own_kernel_at_ = 0;
-  std::vector<std::byte> zero_;  // a right-hand row of zeros, or a group of them
+  AlignedBytes zero_;  // a right-hand row of zeros, or a group of them
   size_t shared_bytes_ = 0, thread_bytes_ = 0;
 };
 

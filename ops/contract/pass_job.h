@@ -15,7 +15,7 @@ inline constexpr int64_t kFewRows = 24;
 inline constexpr int64_t kOwnElements = 16384;
 // Columns of a tile where rows are many, and the multiple that tiles are stored by.
 inline constexpr int64_t kTileColumns = 64;
-// Rows of a tile at most, a multiple of the kernels' tiles; and the memory that a thread's tiles may take.
+// Rows of a tile at most, a multiple of the built-in kernels' tiles; and the memory that a thread's tiles may take.
 inline constexpr int64_t kRowChunk = 252;
 inline constexpr size_t kTileBytes = size_t{2} << 20;
 

@@ -197,7 +197,8 @@ void ContractPass::run(const StepArgs& args, const Team& team, std::byte* shared
 
   // Tiles: as many column ranges as give each thread equally much, by the unit.
   const int64_t chunks = (job.rows + row_chunk_ - 1) / row_chunk_;
-  const int64_t most_rows = *std::max_element(job.entry_rows.begin(), job.entry_rows.end());
+  // Rows of entries with nothing to sum are filled with zeros all the same.
+  const int64_t most_rows = std::max(job.rows, *std::max_element(job.entry_rows.begin(), job.entry_rows.end()));
   const int64_t widest =
       std::max(column_unit, (most_rows < kFewRows ? kMaxColumns : kTileColumns) / column_unit * column_unit);
   const int64_t parts = (job.columns + widest * team.threads - 1) / (widest * team.threads) * team.threads;

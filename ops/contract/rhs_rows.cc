@@ -37,7 +37,7 @@ bool has_rows_of_blocks(const Operand& operand, std::span<const AxisId> axes, in
   return row % block == 0;
 }
 
-// The view as WeightPacker::pack leaves it: `axes` last.
+// The view as PlanWeights::with_last leaves it: `axes` last.
 Operand reordered(const Operand& operand, std::span<const AxisId> axes) {
   Operand result;
   result.value = operand.value;

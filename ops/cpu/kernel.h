@@ -41,7 +41,7 @@ class CpuKernel {
   // phases; the caller puts one after it. Allocates nothing and does not throw. Notes what it runs in `args`.
   virtual void run(const StepArgs& args, const Team& team) const = 0;
 
-  // kernels() in one line: "contract Q8_0 x16: int8-x16-vnni", "contract Q4_K: int8-dot <=2, f32-dot <=23, f32-panels".
+  // kernels() in one line: "Q8_0 x16: int8-x16-vnni", "Q4_K: int8-dot  ≤2, ...".
   std::string name() const { return kernel_text(kernels()); }
 
   static std::string kernel_text(std::span<const KernelRange> kernels);

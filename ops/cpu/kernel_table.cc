@@ -37,6 +37,9 @@ void KernelTable::add(ProductKernel row) {
   if (row.formats.empty()) refuse("it names no format");
   for (const Format format : row.formats) {
     if (!info(format).is_float) refuse("it names " + std::string(weft::name(format)) + ", which holds no floats");
+    if (row.activations.element == ActivationElement::int8 && info(format).block_elements % 32 != 0) {
+      refuse("blocks of 32 int8 activations do not divide rows of " + std::string(weft::name(format)));
+    }
     if (!row.layout.is_stored() && !Interleaved::exists(format, row.layout)) {
       refuse("format " + std::string(weft::name(format)) + " has no layout " + weft::name(row.layout));
     }
@@ -126,8 +129,18 @@ std::vector<ProductPick> pick_products(const KernelTable& table, Format format, 
 }
 
 Layout preferred_layout(const KernelTable& table, Format format, const ProductKernel* forced) {
-  const std::vector<const ProductKernel*> rows = serving(table, format, forced);
-  return rows.empty() ? kStored : rows.front()->layout;
+  const auto covers_all_rows = [&](const Layout& layout) {
+    try {
+      pick_products(table, format, layout, Precision::exact);
+      return true;
+    } catch (const Error&) {
+      return false;
+    }
+  };
+  for (const ProductKernel* row : serving(table, format, forced)) {
+    if (covers_all_rows(row->layout)) return row->layout;
+  }
+  return kStored;
 }
 
 void add_kernel(std::vector<KernelRange>& all, const KernelRange& kernel) {

@@ -50,9 +50,9 @@ struct ProductArgs {
   const std::byte* const* right = nullptr;  // as stored: each right-hand row; else each group of Layout::rows of them
   int64_t columns = 0;                      // right-hand rows: at least 1; whole groups where they are in groups
   const std::byte* const* left = nullptr;   // each tile of left-hand rows, in the kernel's form
-  int64_t rows = 0;                         // left-hand rows: at least 1
-  float* const* out = nullptr;              // by left-hand row, for [0, columns)
-  std::byte* scratch = nullptr;             // the thread's own, of ProductKernel::scratch_bytes, 64-byte aligned
+  int64_t rows = 0;              // left-hand rows: at least 1; may be a part of a group, so fewer than first_rows
+  float* const* out = nullptr;   // by left-hand row, for [0, columns)
+  std::byte* scratch = nullptr;  // the thread's own, of ProductKernel::scratch_bytes, 64-byte aligned
 };
 
 struct ProductKernel {
@@ -125,7 +125,8 @@ struct ProductPick {
 std::vector<ProductPick> pick_products(const KernelTable& table, Format format, const Layout& layout,
                                        Precision precision, const ProductKernel* forced = nullptr);
 
-// The layout that the preferred kernels for this format read, whatever the precision: a weight is held in one.
+// The layout that the preferred kernels for this format read, of those in which exact ones serve any number of rows: a
+// weight is held in one layout, whatever the precision.
 Layout preferred_layout(const KernelTable& table, Format format, const ProductKernel* forced = nullptr);
 
 // What a step's kernel will run for how many rows of a group; of a whole step, for any number.

@@ -244,16 +244,18 @@ std::string without_device(const std::string& kernel) {
 // What has run of equal steps: one text where all runs agree, else that of each, in their order.
 std::string what_ran(std::span<const ExplainRun> runs, const std::vector<size_t>& steps) {
   std::string text, last;
+  bool agree = true;
   for (const ExplainRun& run : runs) {
     if (run.ran.empty()) continue;
     std::set<std::string> names;  // steps that announce the same may still differ in what they ran
     for (const size_t step : steps) names.insert(without_device(run.ran[step]));
     std::string all;
     for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
-    if (all != last) text += (text.empty() ? "" : " | ") + all;
+    text += (text.empty() ? "" : " | ") + all;
+    agree = agree && (last.empty() || all == last);
     last = all;
   }
-  return text;
+  return agree ? last : text;
 }
 
 // A summary of the whole plan and what it needs. `lines`: equal steps, by their names.

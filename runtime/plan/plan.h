@@ -20,8 +20,8 @@ namespace weft {
 
 struct PlanOptions {
   Precision precision = Precision::fast;
-  bool profile = false;       // measure the time of every step, which takes a barrier after each, and a clock reading
-  std::string kernel = {};    // of the CPU's table, to be used wherever it can serve; empty: the preferred ones
+  bool profile = false;     // measure the time of every step, which takes two barriers after each, and a clock reading
+  std::string kernel = {};  // of the CPU's table, to be used wherever it can serve; empty: the preferred ones
   bool print_passes = false;  // each pass prints itself on stderr; so does WEFT_PRINT_PASSES=1
 };
 
@@ -139,7 +139,7 @@ class Plan {
   std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group) const;
 
   // Checks the bindings (extents that disagree, limits, pages and slots out of range: Error) and runs all steps.
-  // Allocates nothing.
+  // Allocates nothing, unless it is profiled.
   void run(const Bindings& bindings);
 
   // A result of the last run; valid until the next. Throws Error for a value that is not among the graph's

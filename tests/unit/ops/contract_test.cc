@@ -76,6 +76,25 @@ TEST(Contract, FastQuantizesWhatMeetsEveryBlockFormat) {
   EXPECT_TRUE(quantized_activations(linear_case(1, 5, 512, Format::f16)).empty());
 }
 
+// Many rows of which each chooses no expert at all: zeros, and nothing is written beyond the tiles.
+TEST(Contract, SumsOverNoExperts) {
+  for (const Format format : {Format::f32, Format::q8_0}) {
+    CaseBuilder c(StepKind::contract, "no experts");
+    const AxisId pos = c.axis("pos", 100), choice = c.axis("choice", 0), expert = c.axis("expert", 3),
+                 out = c.axis("out", 700), in = c.axis("in", 32);
+    const int ids = c.operand(c.ids("ids", {pos, choice}, 0, 3));
+    const int lhs = c.lhs(c.operand(c.input("x", {pos, choice, in})));
+    const int w = c.operand(c.weight("w", {expert, out, in}, format), {gathered(expert, ids), whole(out), whole(in)});
+    ScalarBuilder body;
+    c.contraction(lhs, w, {choice, in});
+    c.body({pos, out}, body.finish(body.contraction(0)));
+    const StepCase step_case = c.build();
+    for (const int threads : {1, 2}) {
+      EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::exact, threads), run_reference(step_case), {}), "");
+    }
+  }
+}
+
 // Each row of the table that this machine can run, chosen or not, over the whole case table.
 TEST(Contract, EveryKernelOfTheTableAgreesWithReference) {
   std::map<std::string, size_t> served;
