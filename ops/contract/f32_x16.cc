@@ -10,50 +10,33 @@
 #define HWY_TARGET_INCLUDE "ops/contract/f32_x16.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/cpu/decode-inl.h"
+#include "ops/contract/x16-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {
 namespace HWY_NAMESPACE {
-
-constexpr int64_t kGroupRows = 16;
-constexpr int64_t kBlock = 32;
 
 // kRows of the `stride` left-hand rows of a tile against the outputs of lanes [lane, lane + kLanes) of a group.
 template <int64_t kRows>
 HWY_INLINE void x16_lanes(const std::byte* group, int64_t lane, const float* left, int64_t stride, int64_t k,
                           float* const* out, int64_t column) {
   const DF df;
-  const hn::RebindToSigned<DF> di;
-  const hn::RebindToUnsigned<DF> du;
-  // Elements of k take turns with two sums, so that a few rows have enough of them to hide the latency of the
+  // Elements of a run take turns with the sums, so that a few rows have enough of them to hide the latency of the
   // additions.
-  constexpr int64_t kSums = kRows < 4 ? 4 : 1;
+  constexpr int64_t kSums = kRows < 4 ? kGroupRun : 1;
   VF sum[kRows][kSums];
   WEFT_UNROLL
   for (int64_t m = 0; m < kRows; ++m) {
     WEFT_UNROLL
     for (int64_t s = 0; s < kSums; ++s) sum[m][s] = hn::Zero(df);
   }
-  const std::byte* scales = group + static_cast<size_t>(k * kGroupRows) + static_cast<size_t>(lane) * 2;
-  const std::byte* values = group + static_cast<size_t>(lane) * 4;
-  for (int64_t i = 0; i < k; i += kBlock, scales += kGroupRows * 2) {
-    const VF scale = half_to_float(hn::LoadU(DU16(), reinterpret_cast<const uint16_t*>(scales)));
-    for (int64_t j = i; j < i + kBlock; j += 4, values += kGroupRows * 4) {
-      const auto bytes = hn::Xor(hn::LoadU(du, reinterpret_cast<const uint32_t*>(values)), hn::Set(du, 0x80808080u));
-      const auto add = [&](hn::Vec<decltype(du)> top, int64_t at, int64_t s) HWY_ATTR {
-        const VF weight = hn::Mul(hn::ConvertTo(df, hn::ShiftRight<24>(hn::BitCast(di, top))), scale);
-        const float* by = left + (j + at) * stride;
-        WEFT_UNROLL
-        for (int64_t m = 0; m < kRows; ++m)
-          sum[m][s % kSums] = hn::MulAdd(weight, hn::Set(df, by[m]), sum[m][s % kSums]);
-      };
-      add(hn::ShiftLeft<24>(bytes), 0, 0);
-      add(hn::ShiftLeft<16>(bytes), 1, 1);
-      add(hn::ShiftLeft<8>(bytes), 2, 2);
-      add(bytes, 3, 3);
+  decode_group(group, k, lane, 0, k, [&](int64_t i, int64_t at, VF weight) HWY_ATTR {
+    const float* by = left + (i + at) * stride;
+    WEFT_UNROLL
+    for (int64_t m = 0; m < kRows; ++m) {
+      sum[m][at % kSums] = hn::MulAdd(weight, hn::Set(df, by[m]), sum[m][at % kSums]);
     }
-  }
+  });
   WEFT_UNROLL
   for (int64_t m = 0; m < kRows; ++m) {
     VF total = sum[m][0];
@@ -120,11 +103,8 @@ const char* run_f32_x16(const ProductArgs& args) {
 }  // namespace
 
 void add_f32_x16(KernelTable& table) {
-  ProductKernel row;
+  ProductKernel row = x16_row(ActivationElement::floats);
   row.name = kName;
-  row.formats = {Format::q8_0};
-  row.layout = kRows16;
-  row.activations = {ActivationElement::floats, kRowTile};
   row.run = run_f32_x16;
   table.add(std::move(row));
 }

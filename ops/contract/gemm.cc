@@ -14,7 +14,7 @@
 #define HWY_TARGET_INCLUDE "ops/contract/gemm.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/cpu/decode-inl.h"
+#include "ops/contract/x16-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {
@@ -145,42 +145,18 @@ HWY_INLINE void fill_panel(Format format, RowPointers rows, int64_t columns, int
   }
 }
 
-// Strip of 16 interleaved rows of Q8_0, from element `first` of k on, whole blocks: strip[i * kStripColumns + j] for
-// the kLanes-wide parts of the group from row `row` on.
-HWY_INLINE void decode_x16(const std::byte* group, size_t scales_at, int64_t row, int64_t first, int64_t depth,
-                           float* HWY_RESTRICT strip) {
-  const DF df;
-  const hn::RebindToSigned<DF> di;
-  const hn::RebindToUnsigned<DF> du;
-  for (int64_t i = 0; i < depth; i += 32) {
-    const std::byte* scales = group + scales_at + static_cast<size_t>((first + i) / 32 * 16 + row) * 2;
-    const VF scale = half_to_float(hn::LoadU(DU16(), reinterpret_cast<const uint16_t*>(scales)));
-    for (int64_t step = 0; step < 8; ++step) {
-      const std::byte* at = group + static_cast<size_t>((first + i) / 4 + step) * 64 + static_cast<size_t>(row) * 4;
-      const auto bytes = hn::Xor(hn::LoadU(du, reinterpret_cast<const uint32_t*>(at)), hn::Set(du, 0x80808080u));
-      float* to = strip + (i + step * 4) * kStripColumns;
-      const auto store = [&](hn::Vec<decltype(du)> top, int64_t j) HWY_ATTR {
-        const auto value = hn::ShiftRight<24>(hn::BitCast(di, top));
-        hn::StoreU(hn::Mul(hn::ConvertTo(df, value), scale), df, to + j * kStripColumns);
-      };
-      store(hn::ShiftLeft<24>(bytes), 0);
-      store(hn::ShiftLeft<16>(bytes), 1);
-      store(hn::ShiftLeft<8>(bytes), 2);
-      store(bytes, 3);
-    }
-  }
-}
-
 // The panel of interleaved rows.
 HWY_INLINE void fill_panel_x16(RowPointers groups, int64_t columns, int64_t first, int64_t depth, int64_t k,
                                float* panel) {
-  const size_t scales_at = static_cast<size_t>(k) * 16;
+  const DF df;
   for (int64_t j = 0; j < align_up(columns, kStripColumns); j += kLanes) {
     float* to = panel + j / kStripColumns * kStripColumns * depth + j % kStripColumns;
     if (j < columns) {
-      decode_x16(groups[j / 16], scales_at, j % 16, first, depth, to);
+      decode_group(groups[j / kGroupRows], k, j % kGroupRows, first, depth,
+                   [&](int64_t i, int64_t at, VF weight)
+                       HWY_ATTR { hn::StoreU(weight, df, to + (i + at) * kStripColumns); });
     } else {
-      for (int64_t i = 0; i < depth; ++i) hn::StoreU(hn::Zero(DF()), DF(), to + i * kStripColumns);
+      for (int64_t i = 0; i < depth; ++i) hn::StoreU(hn::Zero(df), df, to + i * kStripColumns);
     }
   }
 }
@@ -264,31 +240,25 @@ const char* run_f32_x16_panels(const ProductArgs& args) {
   return kX16Name;
 }
 
-ProductKernel panels_row() {
-  ProductKernel row;
-  row.activations = {ActivationElement::floats, kRowTile};
+void add_panels(KernelTable& table, ProductKernel row, const char* name, const char* (*run)(const ProductArgs&)) {
+  row.name = name;
   row.first_rows = kPanelRows;
   row.scratch_bytes = kPanelBytes;
   row.preference = 10;
-  return row;
+  row.run = run;
+  table.add(std::move(row));
 }
 }  // namespace
 
 void add_f32_panels(KernelTable& table) {
-  ProductKernel row = panels_row();
-  row.name = kName;
+  ProductKernel row;
   row.formats.assign(std::begin(kFloatFormats), std::end(kFloatFormats));
-  row.run = run_f32_panels;
-  table.add(std::move(row));
+  row.activations = {ActivationElement::floats, kRowTile};
+  add_panels(table, std::move(row), kName, run_f32_panels);
 }
 
 void add_f32_x16_panels(KernelTable& table) {
-  ProductKernel row = panels_row();
-  row.name = kX16Name;
-  row.formats = {Format::q8_0};
-  row.layout = kRows16;
-  row.run = run_f32_x16_panels;
-  table.add(std::move(row));
+  add_panels(table, x16_row(ActivationElement::floats), kX16Name, run_f32_x16_panels);
 }
 
 }  // namespace weft

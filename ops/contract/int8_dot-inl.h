@@ -32,10 +32,10 @@ struct Int8Dot {
 
   VS sum[2][kLhs];
   float least[kLhs];  // products with minimums, where a block has one
-  const QuantizedRow* lhs;
+  const Int8Tile* lhs;
 
   // g++ compiles implicit constructors without the target's attributes.
-  HWY_INLINE explicit Int8Dot(const QuantizedRow* rows) : lhs(rows) {}
+  HWY_INLINE explicit Int8Dot(const Int8Tile* rows) : lhs(rows) {}
 
   HWY_INLINE void block(const uint8_t* at, int64_t b, int64_t turn) {
     const DS d;
@@ -106,22 +106,20 @@ struct Int8Dot {
 };
 
 template <class Dot, Format kFormat, int64_t kLhs>
-HWY_NOINLINE void dot_int8_format(RowPointers rows, int64_t count, const QuantizedRow* lhs, int64_t k,
-                                  float* const* out) {
+HWY_NOINLINE void dot_int8_format(RowPointers rows, int64_t count, const Int8Tile* lhs, int64_t k, float* const* out) {
   Int8Dot<Dot, kFormat, kLhs> dot(lhs);
   for (int64_t j = 0; j < count; ++j) dot.row(reinterpret_cast<const uint8_t*>(rows[j]), k, out, j);
 }
 
 template <class Dot, Format kFormat>
-void dot_int8_lhs(RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows, int64_t k,
-                  float* const* out) {
+void dot_int8_lhs(RowPointers rows, int64_t count, const Int8Tile* lhs, int lhs_rows, int64_t k, float* const* out) {
   static_assert(kInt8Rows == 2);
   if (lhs_rows == 1) return dot_int8_format<Dot, kFormat, 1>(rows, count, lhs, k, out);
   dot_int8_format<Dot, kFormat, 2>(rows, count, lhs, k, out);
 }
 
 template <class Dot>
-void dot_int8_with(Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows, int64_t k,
+void dot_int8_with(Format format, RowPointers rows, int64_t count, const Int8Tile* lhs, int lhs_rows, int64_t k,
                    float* const* out) {
   const auto dot = visit_block_format(format, []<Format kFormat>() { return &dot_int8_lhs<Dot, kFormat>; });
   dot(rows, count, lhs, lhs_rows, k, out);

@@ -2,6 +2,7 @@
 #include "ops/contract/int8_dot.h"
 
 #include <iterator>
+#include <utility>
 
 #include "ops/contract/products.h"
 
@@ -44,7 +45,7 @@ struct Pairs {
   }
 };
 
-void dot_int8_highway(Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows, int64_t k,
+void dot_int8_highway(Format format, RowPointers rows, int64_t count, const Int8Tile* lhs, int lhs_rows, int64_t k,
                       float* const* out) {
   dot_int8_with<Pairs>(format, rows, count, lhs, lhs_rows, k, out);
 }
@@ -61,8 +62,8 @@ namespace {
 constexpr const char* kName = "int8-dot";
 
 const char* run_int8_dot(const ProductArgs& args) {
-  dot_int8_rows(args, [](Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows,
-                         int64_t k, float* const* out) {
+  dot_int8_rows(args, [](Format format, RowPointers rows, int64_t count, const Int8Tile* lhs, int lhs_rows, int64_t k,
+                         float* const* out) {
     HWY_DYNAMIC_DISPATCH(dot_int8_highway)(format, rows, count, lhs, lhs_rows, k, out);
   });
   return kName;
@@ -70,17 +71,21 @@ const char* run_int8_dot(const ProductArgs& args) {
 }  // namespace
 
 void dot_int8_rows(const ProductArgs& args, Int8DotFunction* dot) {
-  const QuantizedRow rows[kInt8Rows] = {quantized_row(args.left[0], args.k),
-                                        quantized_row(args.left[args.rows - 1], args.k)};
+  const Int8Tile rows[kInt8Rows] = {Int8Tile(args.left[0], 1, args.k), Int8Tile(args.left[args.rows - 1], 1, args.k)};
   dot(args.format, args.right, args.columns, rows, static_cast<int>(args.rows), args.k, args.out);
 }
 
-void add_int8_dot(KernelTable& table) {
+ProductKernel int8_dot_row() {
   ProductKernel row;
-  row.name = kName;
   row.formats.assign(std::begin(kBlockFormats), std::end(kBlockFormats));
   row.activations = {ActivationElement::int8, 1};
   row.last_rows = kInt8Rows;
+  return row;
+}
+
+void add_int8_dot(KernelTable& table) {
+  ProductKernel row = int8_dot_row();
+  row.name = kName;
   row.preference = 20;
   row.run = run_int8_dot;
   table.add(std::move(row));

@@ -1,6 +1,6 @@
 // Byte products by VNNI, for which the packaged Highway has no operation: a separate target on top of Highway's
 // AVX-512. int8_dot.cc is the fallback, and the cross-check.
-#include <iterator>
+#include <utility>
 
 #include "ops/contract/int8_dot.h"
 #include "ops/contract/products.h"
@@ -32,7 +32,7 @@ struct Vnni {
 
 }  // namespace HWY_NAMESPACE
 
-void dot_int8_vnni(Format format, RowPointers rows, int64_t count, const QuantizedRow* lhs, int lhs_rows, int64_t k,
+void dot_int8_vnni(Format format, RowPointers rows, int64_t count, const Int8Tile* lhs, int lhs_rows, int64_t k,
                    float* const* out) {
   HWY_NAMESPACE::dot_int8_with<HWY_NAMESPACE::Vnni>(format, rows, count, lhs, lhs_rows, k, out);
 }
@@ -57,11 +57,8 @@ const char* run_int8_dot_vnni(const ProductArgs& args) {
 }  // namespace
 
 void add_int8_dot_vnni(KernelTable& table) {
-  ProductKernel row;
+  ProductKernel row = int8_dot_row();
   row.name = kName;
-  row.formats.assign(std::begin(kBlockFormats), std::end(kBlockFormats));
-  row.activations = {ActivationElement::int8, 1};
-  row.last_rows = kInt8Rows;
   row.preference = 21;
   row.features = "avx512_vnni";
   row.available = has_avx512_vnni;

@@ -18,7 +18,6 @@ using DXF = hn::RebindToFloat<DX>;
 using VX = hn::Vec<DX>;
 using VXF = hn::Vec<DXF>;
 inline constexpr int64_t kOutputLanes = HWY_MIN(hn::MaxLanes(DX()), size_t{16});
-inline constexpr int64_t kGroupRows = 16;
 
 // kRows left-hand rows of a tile of `stride`, from row `m` on, against kOutputs vectors of outputs: vector v is lanes
 // [lane[v], ...) of groups[v].

@@ -10,7 +10,7 @@
 #define HWY_TARGET_INCLUDE "ops/contract/int8_x16.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/cpu/decode-inl.h"
+#include "ops/contract/x16-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {
@@ -90,11 +90,8 @@ const char* run_int8_x16(const ProductArgs& args) {
 }  // namespace
 
 void add_int8_x16(KernelTable& table) {
-  ProductKernel row;
+  ProductKernel row = x16_row(ActivationElement::int8);
   row.name = kName;
-  row.formats = {Format::q8_0};
-  row.layout = kRows16;
-  row.activations = {ActivationElement::int8, kRowTile};
   row.preference = 30;
   row.run = run_int8_x16;
   table.add(std::move(row));

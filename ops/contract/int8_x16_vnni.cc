@@ -12,7 +12,7 @@
 #define HWY_TARGET_INCLUDE "ops/contract/int8_x16_vnni.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/cpu/decode-inl.h"
+#include "ops/contract/x16-inl.h"
 
 #if HWY_ARCH_X86 && HWY_TARGET == HWY_AVX3
 
@@ -56,11 +56,8 @@ const char* run_int8_x16_vnni(const ProductArgs& args) {
 }  // namespace
 
 void add_int8_x16_vnni(KernelTable& table) {
-  ProductKernel row;
+  ProductKernel row = x16_row(ActivationElement::int8);
   row.name = kName;
-  row.formats = {Format::q8_0};
-  row.layout = kRows16;
-  row.activations = {ActivationElement::int8, kRowTile};
   row.preference = 31;
   row.features = "avx512_vnni";
   row.available = has_avx512_vnni;

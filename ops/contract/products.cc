@@ -1,5 +1,6 @@
 #include "ops/contract/products.h"
 
+#include "ops/contract/kernels.h"
 #include "ops/cpu/kernel.h"
 
 namespace weft {
@@ -13,6 +14,14 @@ void add_product_kernels(KernelTable& table) {
   add_f32_x16_panels(table);
   add_int8_x16(table);
   add_int8_x16_vnni(table);
+}
+
+ProductKernel x16_row(ActivationElement element) {
+  ProductKernel row;
+  row.formats = {Format::q8_0};
+  row.layout = kRows16;
+  row.activations = {element, kRowTile};
+  return row;
 }
 
 }  // namespace weft

@@ -18,4 +18,7 @@ void add_f32_x16_panels(KernelTable& table);  // gemm.cc
 void add_int8_x16(KernelTable& table);        // int8_x16.cc, by Highway's operations
 void add_int8_x16_vnni(KernelTable& table);   // int8_x16_vnni.cc
 
+// What the rows for interleaved weights have in common: formats, layout, and tiles of such activations.
+ProductKernel x16_row(ActivationElement element);
+
 }  // namespace weft
