@@ -67,54 +67,34 @@ void ContractPass::bring_into_form(Job& job) const {
     const int64_t k = job.lhs[lhs].k(), rows = job.lhs[lhs].rows();
     const size_t row_bytes = activation_row_bytes(p.form.element, k);
     std::byte* to = job.prepared(p);
-    int64_t tile = 0;
-    // Tiles of rows [first, last) of an order, in turns.
-    const auto prepare_group = [&](const RowOrder* order, int64_t first, int64_t last) {
-      for (int64_t r = first; r < last; r += p.form.tile, ++tile) {
-        if (!job.alone && tile % job.team.threads != job.team.thread) continue;
-        const int64_t count = std::min(p.form.tile, last - r);
-        const float* left[kMostTileRows];
-        for (int64_t m = 0; m < count; ++m) left[m] = job.left(lhs, order != nullptr ? order[r + m].row : r + m);
-        prepare_activations(p.form.element, left, count, k, to + static_cast<size_t>(r) * row_bytes);
-      }
-    };
-    const auto is_for = [&](const Entry& entry, int64_t group) {
-      const Pick& pick = entry.pick(group);
+    const RowOrder* order = p.order < 0 ? nullptr : job.order[static_cast<size_t>(p.order)];
+    const auto is_it = [&](const Pick& pick) {
       return pick.prepared >= 0 && &prepared_[static_cast<size_t>(pick.prepared)] == &p;
     };
-    // The first entry that wants them decides, with all that form the same groups.
-    bool any = false;
-    for (size_t i = 0; i < entries_.size() && !any; ++i) {
-      const Entry& entry = entries_[i];
-      if (static_cast<size_t>(entry.lhs) != lhs || job.entry_rows[i] == 0) continue;
-      const RowOrder* order = p.order < 0 ? nullptr : job.order[i];
-      if (p.order >= 0 && entry.order != p.order) continue;
-      if (!entry.rhs.varies()) {
-        any = is_for(entry, rows);
-      } else if (order == nullptr) {  // tiles of one row serve groups of any order
-        any = std::any_of(entry.picks.begin(), entry.picks.end(), [&](const Pick& pick) {
-          return pick.prepared >= 0 && &prepared_[static_cast<size_t>(pick.prepared)] == &p;
-        });
-      }
-      if (any) {
-        for (int64_t c = 0, chunk = row_chunk_ * (rows / job.rows); c < rows; c += chunk) {
-          prepare_group(nullptr, c, std::min(c + chunk, rows));
+    // Whether a contraction wants a group of so many rows in this form. Tiles of one row, which follow no order, serve
+    // groups of any.
+    const auto wants = [&](const Entry& entry, int64_t group) {
+      if (entry.lhs != p.lhs) return false;
+      if (p.order < 0 && entry.rhs.varies()) return std::any_of(entry.picks.begin(), entry.picks.end(), is_it);
+      return (p.order < 0 || entry.order == p.order) && is_it(entry.pick(group));
+    };
+    int64_t tile = 0;
+    for (int64_t c = 0, chunk = row_chunk_ * (rows / job.rows); c < rows; c += chunk) {
+      for_groups(order, c, std::min(c + chunk, rows), [&](int64_t first, int64_t last) {
+        // One group without an order goes on beyond this chunk.
+        const int64_t group = order != nullptr ? last - first : rows;
+        if (std::none_of(entries_.begin(), entries_.end(), [&](const Entry& entry) { return wants(entry, group); }))
+          return;
+        waits = waits || !job.alone;
+        for (int64_t r = first; r < last; r += p.form.tile, ++tile) {
+          if (!job.alone && tile % job.team.threads != job.team.thread) continue;
+          const int64_t count = std::min(p.form.tile, last - r);
+          const float* left[kMostTileRows];
+          for (int64_t m = 0; m < count; ++m) left[m] = job.left(lhs, order != nullptr ? order[r + m].row : r + m);
+          prepare_activations(p.form.element, left, count, k, to + static_cast<size_t>(r) * row_bytes);
         }
-      } else if (order != nullptr) {
-        any = true;
-        const auto wanted = [&](int64_t group) {
-          return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& other) {
-            return static_cast<size_t>(other.lhs) == lhs && other.order == p.order && is_for(other, group);
-          });
-        };
-        for (int64_t c = 0, chunk = row_chunk_ * (rows / job.rows); c < rows; c += chunk) {
-          for_groups(order, c, std::min(c + chunk, rows), [&](int64_t first, int64_t last) {
-            if (wanted(last - first)) prepare_group(order, first, last);
-          });
-        }
-      }
+      });
     }
-    waits = waits || (any && !job.alone);
   }
   if (waits) job.team.barrier();
 }

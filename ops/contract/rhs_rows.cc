@@ -135,9 +135,7 @@ RhsRows::RhsRows(const KernelContext& context, const Region& region, int operand
   const bool quantized = info(format_).block_elements > 1;
   const ChosenLayout* chosen = value.kind == ValueKind::weight ? context.weights->layout_of(operand_.value) : nullptr;
   if (chosen != nullptr) {
-    layout_ = chosen->layout;
-    shape_ = chosen->shape;
-    group_bytes_ = Interleaved(format_, layout_, shape_).group_bytes();
+    interleaved_.emplace(format_, chosen->layout, chosen->shape);
     packed_ = context.weights->interleaved(operand_.value);
     return;
   }
@@ -219,16 +217,17 @@ RhsRun RhsRows::bind(const StepArgs& args, const float* copy) const {
   strides(n_axes_, run.n_stride_);
   const ResolvedView view = strides(row_axes_, run.row_stride_);
   const auto* data = packed_ != nullptr ? packed_ : static_cast<const std::byte*>(args.data[operand_.value]);
-  if (layout_.is_stored()) {
+  if (!interleaved_) {
     run.base_ = data + row_bytes(format_, static_cast<size_t>(view.offset));
   } else {
     run.base_ = data;
     run.offset_ = view.offset;
-    run.group_rows_ = layout_.rows;
-    run.matrix_elements_ = shape_.rows * shape_.k;
-    run.first_row_ = view.offset % run.matrix_elements_ / shape_.k;
-    run.groups_ = (shape_.rows + layout_.rows - 1) / layout_.rows;
-    run.group_bytes_ = static_cast<int64_t>(group_bytes_);
+    const MatrixShape& shape = interleaved_->shape();
+    run.group_rows_ = interleaved_->layout().rows;
+    run.matrix_elements_ = shape.rows * shape.k;
+    run.first_row_ = view.offset % run.matrix_elements_ / shape.k;
+    run.groups_ = interleaved_->groups();
+    run.group_bytes_ = static_cast<int64_t>(interleaved_->group_bytes());
   }
   run.gathers_ = view.gather_count;
   for (int g = 0; g < view.gather_count; ++g) {

@@ -39,12 +39,12 @@ class RhsRows {
 
   ValueId value() const { return operand_.value; }
   Format format() const { return format_; }
-  const Layout& layout() const { return layout_; }
+  Layout layout() const { return interleaved_ ? interleaved_->layout() : kStored; }
   bool varies() const { return varies_; }  // with the left-hand row
   bool copied() const { return copied_; }
-  size_t group_bytes() const { return group_bytes_; }          // of an interleaved layout
-  size_t copy_bytes() const { return copy_bytes_; }            // at the limits
-  size_t workspace_bytes() const { return workspace_bytes_; }  // per thread, for the copy
+  size_t group_bytes() const { return interleaved_ ? interleaved_->group_bytes() : 0; }  // of an interleaved layout
+  size_t copy_bytes() const { return copy_bytes_; }                                      // at the limits
+  size_t workspace_bytes() const { return workspace_bytes_; }                            // per thread, for the copy
   // True where rows of the two are chosen alike, so that left-hand rows form the same groups.
   bool same_choice(const RhsRows& other) const;
 
@@ -57,9 +57,7 @@ class RhsRows {
   const Region* region_;
   Operand operand_;  // its view in the order in which the data lie
   Format format_ = Format::f32;
-  Layout layout_;
-  MatrixShape shape_;       // of an interleaved layout
-  size_t group_bytes_ = 0;  // the same
+  std::optional<Interleaved> interleaved_;  // else as stored
   const std::byte* packed_ = nullptr;
   std::vector<AxisId> row_axes_, n_axes_, k_axes_;
   bool varies_ = false, copied_ = false;

@@ -100,10 +100,9 @@ std::vector<const ProductKernel*> serving(const KernelTable& table, Format forma
   return rows;
 }
 
-}  // namespace
-
-std::vector<ProductPick> pick_products(const KernelTable& table, Format format, const Layout& layout,
-                                       Precision precision, const ProductKernel* forced) {
+// The picks for 1, 2, ... rows, up to the first number of rows that nothing serves.
+std::vector<ProductPick> picks_from_one(const KernelTable& table, Format format, const Layout& layout,
+                                        Precision precision, const ProductKernel* forced) {
   std::vector<const ProductKernel*> rows = serving(table, format, forced);
   std::erase_if(rows, [&](const ProductKernel* row) { return row->layout != layout || !row->serves(precision); });
   std::vector<ProductPick> picks;
@@ -111,11 +110,7 @@ std::vector<ProductPick> pick_products(const KernelTable& table, Format format, 
     const auto best = std::find_if(rows.begin(), rows.end(), [&](const ProductKernel* row) {
       return row->first_rows <= first && first <= row->last_rows;
     });
-    if (best == rows.end()) {
-      throw Error("no kernel computes products of " + std::to_string(first) + " rows with " +
-                  std::string(name(format)) + " in layout " + name(layout) + ", precision " +
-                  std::string(name(precision)));
-    }
+    if (best == rows.end()) return picks;
     // Up to where a preferred one begins.
     int64_t last = (*best)->last_rows;
     for (auto preferred = rows.begin(); preferred != best; ++preferred) {
@@ -128,17 +123,25 @@ std::vector<ProductPick> pick_products(const KernelTable& table, Format format, 
   }
 }
 
+int64_t last_rows(const std::vector<ProductPick>& picks) { return picks.empty() ? 0 : picks.back().last_rows; }
+
+}  // namespace
+
+std::vector<ProductPick> pick_products(const KernelTable& table, Format format, const Layout& layout,
+                                       Precision precision, const ProductKernel* forced) {
+  std::vector<ProductPick> picks = picks_from_one(table, format, layout, precision, forced);
+  if (last_rows(picks) < kAnyRows) {
+    throw Error("no kernel computes products of " + std::to_string(last_rows(picks) + 1) + " rows with " +
+                std::string(name(format)) + " in layout " + name(layout) + ", precision " +
+                std::string(name(precision)));
+  }
+  return picks;
+}
+
 Layout preferred_layout(const KernelTable& table, Format format, const ProductKernel* forced) {
-  const auto covers_all_rows = [&](const Layout& layout) {
-    try {
-      pick_products(table, format, layout, Precision::exact);
-      return true;
-    } catch (const Error&) {
-      return false;
-    }
-  };
   for (const ProductKernel* row : serving(table, format, forced)) {
-    if (covers_all_rows(row->layout)) return row->layout;
+    const auto exact = picks_from_one(table, format, row->layout, Precision::exact, nullptr);
+    if (last_rows(exact) == kAnyRows) return row->layout;
   }
   return kStored;
 }
