@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <vector>
 
+#include "core/comma_list.h"
 #include "core/utf8.h"
 #include "runtime/files/checkpoint.h"
 
@@ -71,15 +72,9 @@ bool is_on(const Json& object, std::string_view key) {
   return flag != nullptr && flag->is_boolean() && flag->get<bool>();
 }
 
-std::string joined(const std::vector<std::string>& parts) {
-  std::string text;
-  for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
-  return text;
-}
-
 std::string with_details(const std::string& name, const std::vector<std::string>& details) {
   if (details.empty()) return name;
-  return name + (name.empty() ? "(" : " (") + joined(details) + ")";
+  return name + (name.empty() ? "(" : " (") + comma_list(details) + ")";
 }
 
 // "4 bits", "groups of 64".
@@ -163,7 +158,7 @@ std::optional<std::string> stated_quantization(std::string_view key, const Json&
   const Json* group = find_deep(object, {"group_size", "q_group_size", "in_group_size"}, is_number);
   // MLX has an object that names no method.
   if (name.empty() && key == "quantization" && bits != nullptr) name = "MLX";
-  add_sizes(bits != nullptr ? number_text(*bits) : bits_in_name(name + " " + joined(details)),
+  add_sizes(bits != nullptr ? number_text(*bits) : bits_in_name(name + " " + comma_list(details)),
             group != nullptr && (group->get<double>() > 0 || *group == -1) ? number_text(*group) : "", details);
   if (const Json* codebook = find_deep(object, {"nbits_per_codebook"}, is_number)) {
     details.push_back("codebooks of " + number_text(*codebook) + " bits");

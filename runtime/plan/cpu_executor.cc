@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "core/aligned_bytes.h"
+#include "core/comma_list.h"
 #include "core/error.h"
 #include "ops/cpu/kernel.h"
 #include "runtime/plan/cpus.h"
@@ -77,11 +78,10 @@ const ProductKernel* forced_kernel(const std::string& name) {
 }
 
 std::string cannot_serve(const ProductKernel& kernel, Precision precision) {
-  std::string text = "kernel '" + kernel.name + "' can serve no step of this graph: it multiplies ";
-  for (size_t i = 0; i < kernel.formats.size(); ++i) {
-    text += (i == 0 ? "" : ", ") + std::string(name(kernel.formats[i]));
-  }
-  text += " weights in layout " + name(kernel.layout);
+  std::vector<std::string_view> formats;
+  for (const Format format : kernel.formats) formats.push_back(name(format));
+  std::string text = "kernel '" + kernel.name + "' can serve no step of this graph: it multiplies " +
+                     comma_list(formats) + " weights in layout " + name(kernel.layout);
   if (!kernel.serves(precision)) text += " with precision fast";
   return text;
 }

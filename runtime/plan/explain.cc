@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "core/comma_list.h"
 #include "core/record/axis_list.h"
 #include "core/record/visit.h"
 #include "runtime/plan/explain_schedule.h"
@@ -249,8 +250,7 @@ std::string what_ran(std::span<const ExplainRun> runs, const std::vector<size_t>
     if (run.ran.empty()) continue;
     std::set<std::string> names;  // steps that announce the same may still differ in what they ran
     for (const size_t step : steps) names.insert(without_device(run.ran[step]));
-    std::string all;
-    for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
+    const std::string all = comma_list(names);
     text += (text.empty() ? "" : " | ") + all;
     agree = agree && (last.empty() || all == last);
     last = all;
@@ -324,21 +324,18 @@ std::string Plan::explain_runs(std::span<const ExplainRun> runs, bool every_step
   Table table;
   // After profiled runs the kernels that ran are shown, else those that will.
   const bool told = std::ranges::any_of(runs, [](const ExplainRun& run) { return !run.ran.empty(); });
-  table.head = {{every_step ? "#" : "", true}, {"step"}};
-  table.head.push_back({told ? "kernels that ran" : "kernel"});
-  table.head.push_back({"writes"});
+  table.head = {{every_step ? "#" : "", true}, {"step"}, {told ? "kernels that ran" : "kernel"}, {"writes"}};
   if (every_step) table.head.insert(table.head.begin() + 1, {"group", true});
   for (const EqualSteps& line : lines) {
     const size_t first = line.steps.front();
     const std::string number = std::to_string(every_step ? first : line.steps.size());
-    table.rows.push_back({(every_step ? "" : "\u00d7") + number, line.name});
-    table.rows.back().push_back(told ? what_ran(runs, line.steps) : without_device(state.steps[first].kernel));
-    table.rows.back().push_back(writes(state, graph.steps[first], runs));
+    table.rows.push_back({(every_step ? "" : "\u00d7") + number, line.name,
+                          told ? what_ran(runs, line.steps) : without_device(state.steps[first].kernel),
+                          writes(state, graph.steps[first], runs)});
     if (!every_step) continue;
     table.rows.back().insert(table.rows.back().begin() + 1, std::to_string(state.schedule.group_of[first]));
   }
-  table.rows.push_back({"", "total", ""});
-  table.rows.back().push_back("");
+  table.rows.push_back({"", "total", "", ""});
   if (every_step) table.rows.back().insert(table.rows.back().begin(), "");
 
   for (const ExplainRun& run : runs) {

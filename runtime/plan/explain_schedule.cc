@@ -7,15 +7,11 @@
 #include <optional>
 #include <set>
 
+#include "core/comma_list.h"
+
 namespace weft {
 
 namespace {
-
-std::string joined(const std::vector<std::string>& items) {
-  std::string text;
-  for (const std::string& item : items) text += (text.empty() ? "" : ", ") + item;
-  return text;
-}
 
 // Sums of what is counted by group, from one layer to the next: from the end of the first attention's group to that of
 // the last, divided by the layers between. Nothing where layers differ in their steps.
@@ -73,8 +69,8 @@ std::string schedule_text(const PlanState& state, std::span<const EqualSteps> li
     if (!said.insert(members).second) continue;
     std::vector<std::string> steps;
     for (const size_t line : members) steps.push_back(lines[line].name);
-    text += "           " + joined(steps) + " share " +
-            joined(shared_inputs(graph, group, [&names](ValueId value) { return names[value]; })) + "\n";
+    text += "           " + comma_list(steps) + " share " +
+            comma_list(shared_inputs(graph, group, [&names](ValueId value) { return names[value]; })) + "\n";
   }
 
   std::string barriers;

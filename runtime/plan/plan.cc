@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/align.h"
+#include "core/comma_list.h"
 #include "core/error.h"
 #include "core/record/verify.h"
 #include "runtime/plan/available_memory.h"
@@ -202,9 +203,9 @@ Plan compile(const Device& device, std::shared_ptr<const GraphRecord> graph, con
 }
 
 std::string product_kernel_names() {
-  std::string names;
-  for (const ProductKernel* row : kernel_table().products()) names += (names.empty() ? "" : ", ") + row->name;
-  return names;
+  std::vector<std::string> names;
+  for (const ProductKernel* row : kernel_table().products()) names.push_back(row->name);
+  return comma_list(names);
 }
 
 Plan::Plan(std::unique_ptr<PlanState> state) : state_(std::move(state)) {}
@@ -241,9 +242,7 @@ std::vector<double> Plan::seconds_per_run() const {
 std::vector<std::string> Plan::kernels_that_ran() const {
   std::vector<std::string> names;
   for (const StepInfo& step : state().steps) {
-    if (step.runs == 0) continue;
-    std::string& text = names.emplace_back();
-    for (const std::string& name : step.ran) text += (text.empty() ? "" : ", ") + name;
+    if (step.runs > 0) names.push_back(comma_list(step.ran));
   }
   return names;
 }
