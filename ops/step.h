@@ -46,6 +46,7 @@ struct StepArgs {
   void* const* data = nullptr;       // by ValueId: first byte of the value (cache fields: of slot 0 of the pool)
   const PageTable* pages = nullptr;  // by index into GraphRecord::caches
   std::byte* scratch = nullptr;      // as many bytes as its kernel asks for, 64-byte aligned, shared by the team
+  std::byte* group = nullptr;        // the same for GroupRows, shared by the steps of a group
   KernelNotes* notes = nullptr;      // by thread; null where they are not wanted
 
   void ran(int thread, const char* kernel) const {

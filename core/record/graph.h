@@ -121,6 +121,12 @@ struct Contraction {
   bool operator==(const Contraction&) const = default;
 };
 
+// A contraction of a graph: its index in its region.
+struct ContractionRef {
+  size_t step = 0, region = 0, contraction = 0;
+  bool operator==(const ContractionRef&) const = default;
+};
+
 enum class RopePairs : uint8_t { half_split, interleaved };  // (i, i + d/2) or (2i, 2i + 1)
 
 // Rotary embedding along `axis` (Su et al. 2021, arXiv:2104.09864): pair i of the first 2*frequencies.size() elements

@@ -16,7 +16,7 @@ using namespace contract_pass;
 
 ContractPass::ContractPass(const KernelContext& context, const Region& region, std::vector<int> contractions,
                            int64_t max_column_unit)
-    : region_(&region) {
+    : region_(&region), group_(context.group), contractions_(contractions) {
   if (contractions.size() > kMaxContractions) {
     throw Error("step '" + context.step.name + "': more than 8 contractions");
   }
@@ -37,13 +37,13 @@ ContractPass::ContractPass(const KernelContext& context, const Region& region, s
       const Source& source = region.lhs[static_cast<size_t>(contraction.lhs)];
       lhs_.push_back({.source = contraction.lhs,
                       .summed = axes.summed,
+                      .row_axes = row_axes,
                       .k = axes.k,
                       .rows = LhsRows(context, region, source, row_axes, axes.k),
                       .max_rows = element_count(row_axes, context.max_extents),
                       .max_k = element_count(axes.k, context.max_extents),
                       .workspace_at = 0,
-                      .matrix_at = 0,
-                      .own_matrix_at = 0});
+                      .matrix = {}});
     }
     int order = static_cast<int>(entries_.size());
     for (size_t i = 0; i < entries_.size() && order == static_cast<int>(entries_.size()); ++i) {
@@ -79,8 +79,45 @@ int ContractPass::prepared_for(int lhs, int order, const ActivationForm& form) {
     const Prepared& known = prepared_[i];
     if (known.lhs == lhs && known.order == order && known.form == form) return static_cast<int>(i);
   }
-  prepared_.push_back({.lhs = lhs, .order = order, .form = form, .at = 0, .own_at = 0});
+  prepared_.push_back({.lhs = lhs, .order = order, .form = form, .place = {}});
   return static_cast<int>(prepared_.size()) - 1;
+}
+
+// The list of equal rows of the group to which all contractions belong. Nothing where one of them would prepare its
+// rows in another way than the others of the list: by its groups, or by all threads where others have each thread do
+// it.
+std::optional<size_t> ContractPass::shared_list(const KernelContext& context) const {
+  if (context.group == nullptr || lhs_.size() != 1) return std::nullopt;
+  for (const Entry& entry : entries_) {
+    if (entry.rhs.varies() || entry.rhs.copied()) return std::nullopt;
+  }
+  const auto step = static_cast<size_t>(&context.step - context.graph.steps.data());
+  const auto region = static_cast<size_t>(region_ - context.step.regions.data());
+  return context.group->list_of({step, region, static_cast<size_t>(contractions_.front())});
+}
+
+RowsUse ContractPass::use_of(const Prepared& prepared, size_t list) const {
+  const Lhs& lhs = lhs_[static_cast<size_t>(prepared.lhs)];
+  RowsUse use{.list = list, .row_axes = lhs.row_axes, .k_axes = lhs.k, .form = prepared.form, .wanted = {}};
+  if (row_chunk_ % prepared.form.tile != 0) use.chunk = row_chunk_;
+  for (const Entry& entry : entries_) {
+    int64_t first = 1;
+    for (const Pick& pick : entry.picks) {
+      if (pick.prepared >= 0 && &prepared_[static_cast<size_t>(pick.prepared)] == &prepared) {
+        use.wanted.emplace_back(first, pick.last_rows);
+      }
+      if (pick.last_rows != kAnyRows) first = pick.last_rows + 1;
+    }
+  }
+  std::sort(use.wanted.begin(), use.wanted.end());
+  use.wanted.erase(std::unique(use.wanted.begin(), use.wanted.end()), use.wanted.end());
+  return use;
+}
+
+bool ContractPass::prepares_for_others() const {
+  const auto does = [](const RowsPlace& place) { return place.in_group && place.is_first; };
+  return std::any_of(lhs_.begin(), lhs_.end(), [&](const Lhs& lhs) { return does(lhs.matrix); }) ||
+         std::any_of(prepared_.begin(), prepared_.end(), [&](const Prepared& p) { return does(p.place); });
 }
 
 void ContractPass::lay_out(const KernelContext& context, int64_t max_column_unit) {
@@ -99,19 +136,25 @@ void ContractPass::lay_out(const KernelContext& context, int64_t max_column_unit
   row_chunk_ = std::clamp<int64_t>(affordable, 12, kRowChunk);
   const int64_t chunk = std::min(row_chunk_, std::max<int64_t>(max_rows, 1));
 
+  const std::optional<size_t> list = shared_list(context);
+  const auto place = [&](const RowsUse& use, size_t bytes, size_t own_bytes) {
+    if (list) return context.group->place(use, bytes, own_bytes);
+    return RowsPlace{.at = shared(bytes), .own_at = own(own_bytes)};
+  };
   for (Lhs& lhs : lhs_) {
     lhs.workspace_at = own(lhs.rows.workspace_bytes());
     if (lhs.rows.in_place()) continue;
     const auto elements = static_cast<size_t>(lhs.max_rows * lhs.max_k);
-    lhs.matrix_at = shared(elements * sizeof(float));
-    lhs.own_matrix_at = own(std::min<size_t>(elements, kOwnElements) * sizeof(float));
+    const RowsUse use{.list = list.value_or(0), .row_axes = lhs.row_axes, .k_axes = lhs.k, .form = {}, .wanted = {}};
+    lhs.matrix = place(use, elements * sizeof(float), std::min<size_t>(elements, kOwnElements) * sizeof(float));
   }
   for (Prepared& p : prepared_) {
     const Lhs& lhs = lhs_[static_cast<size_t>(p.lhs)];
-    p.at = shared(static_cast<size_t>(lhs.max_rows) * activation_row_bytes(p.form.element, lhs.max_k));
     // Rows of any length that have so many elements together; forms are linear in both.
     const int64_t own_elements = std::min(lhs.max_rows * lhs.max_k, kOwnElements);
-    p.own_at = own(activation_row_bytes(p.form.element, align_up(own_elements, kActivationBlock)));
+    p.place = place(use_of(p, list.value_or(0)),
+                    static_cast<size_t>(lhs.max_rows) * activation_row_bytes(p.form.element, lhs.max_k),
+                    activation_row_bytes(p.form.element, align_up(own_elements, kActivationBlock)));
   }
   int64_t longest = 1, widest_group = 1;
   size_t kernel_bytes = 0;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -49,18 +50,18 @@ class ContractPass {
  private:
   struct Lhs {  // rows that contractions share
     int source;
-    std::vector<AxisId> summed, k;
+    std::vector<AxisId> summed, row_axes, k;
     LhsRows rows;
     int64_t max_rows, max_k;
-    size_t workspace_at;              // in a thread's scratch
-    size_t matrix_at, own_matrix_at;  // computed rows: shared, or of a thread
+    size_t workspace_at;  // in a thread's scratch
+    RowsPlace matrix;     // of computed rows
   };
   // Left-hand rows in the form of some kernels. Tiles of several rows follow the order of the groups.
   struct Prepared {
     int lhs;
     int order;  // entry whose order it follows; -1: that of the rows
     ActivationForm form;
-    size_t at, own_at;  // shared, or of a thread
+    RowsPlace place;
   };
   struct Pick {  // of kernels, by rising numbers of rows of a group
     int64_t last_rows;
@@ -85,6 +86,9 @@ class ContractPass {
   };
   struct Job;
   void lay_out(const KernelContext& context, int64_t max_column_unit);
+  std::optional<size_t> shared_list(const KernelContext& context) const;
+  RowsUse use_of(const Prepared& prepared, size_t list) const;
+  bool prepares_for_others() const;
   int prepared_for(int lhs, int order, const ActivationForm& form);
   void prepare(Job& job) const;
   void bring_into_form(Job& job) const;
@@ -93,6 +97,8 @@ class ContractPass {
                   int64_t column_last, int64_t stride) const;
 
   const Region* region_;
+  const GroupRows* group_ = nullptr;
+  std::vector<int> contractions_;
   std::vector<AxisId> rows_, columns_;
   std::vector<Lhs> lhs_;
   std::vector<Entry> entries_;

@@ -43,7 +43,10 @@ struct ContractPass::Job {
   const float* left(size_t index, int64_t row) const {
     return matrix[index] != nullptr ? matrix[index] + row * lhs[index].k() : lhs[index].row(row);
   }
-  std::byte* prepared(const Prepared& p) const { return alone ? own + p.own_at : shared + p.at; }
+  std::byte* rows_at(const RowsPlace& place, const GroupRows* group) const {
+    if (!place.in_group) return alone ? own + place.own_at : shared + place.at;
+    return args.group + (alone ? group->own_at(team.thread) + place.own_at : place.at);
+  }
 };
 
 // Calls group(first, last): rows [first, last) of the order meet the same right-hand rows.

@@ -24,14 +24,13 @@ void ContractPass::prepare(Job& job) const {
   }
   for (size_t i = 0; i < lhs_.size(); ++i) {
     if (lhs_[i].rows.in_place()) continue;
+    auto* matrix = reinterpret_cast<float*>(job.rows_at(lhs_[i].matrix, group_));
+    job.matrix[i] = matrix;
+    if (!lhs_[i].matrix.is_first) continue;
     if (job.alone) {
-      auto* matrix = reinterpret_cast<float*>(job.own + lhs_[i].own_matrix_at);
       job.lhs[i].evaluate(0, job.lhs[i].rows(), matrix);
-      job.matrix[i] = matrix;
     } else {
-      auto* matrix = reinterpret_cast<float*>(job.shared + lhs_[i].matrix_at);
       job.lhs[i].evaluate_share(job.team, matrix);
-      job.matrix[i] = matrix;
       waits = true;
     }
   }
@@ -63,10 +62,11 @@ void ContractPass::prepare(Job& job) const {
 void ContractPass::bring_into_form(Job& job) const {
   bool waits = false;
   for (const Prepared& p : prepared_) {
+    if (!p.place.is_first) continue;
     const auto lhs = static_cast<size_t>(p.lhs);
     const int64_t k = job.lhs[lhs].k(), rows = job.lhs[lhs].rows();
     const size_t row_bytes = activation_row_bytes(p.form.element, k);
-    std::byte* to = job.prepared(p);
+    std::byte* to = job.rows_at(p.place, group_);
     const RowOrder* order = p.order < 0 ? nullptr : job.order[static_cast<size_t>(p.order)];
     const auto is_it = [&](const Pick& pick) {
       return pick.prepared >= 0 && &prepared_[static_cast<size_t>(pick.prepared)] == &p;
@@ -134,7 +134,7 @@ int64_t ContractPass::compute(Job& job, size_t index, int64_t row_first, int64_t
       }
     } else {
       const Prepared& p = prepared_[static_cast<size_t>(pick.prepared)];
-      const std::byte* rows = job.prepared(p);
+      const std::byte* rows = job.rows_at(p.place, group_);
       const size_t row_bytes = activation_row_bytes(p.form.element, k);
       for (int64_t i = first, tile = 0; i < last; i += p.form.tile, ++tile) {
         left[tile] = rows + static_cast<size_t>(p.form.tile == 1 ? row_at(i) : i) * row_bytes;
@@ -159,7 +159,7 @@ void ContractPass::run(const StepArgs& args, const Team& team, std::byte* shared
   Job job{args, team, shared, own};
   job.rows = element_count(rows_, args.extents);
   job.columns = element_count(columns_, args.extents);
-  if (job.rows == 0 || job.columns == 0) return;
+  if (job.rows == 0 || (job.columns == 0 && !prepares_for_others())) return;
   int64_t elements = 0;
   bool few = true;
   for (size_t i = 0; i < lhs_.size(); ++i) {
@@ -174,6 +174,7 @@ void ContractPass::run(const StepArgs& args, const Team& team, std::byte* shared
   job.alone = few && elements <= kOwnElements;
   prepare(job);
   bring_into_form(job);
+  if (job.columns == 0) return;
 
   // Tiles: as many column ranges as give each thread equally much, by the unit.
   const int64_t chunks = (job.rows + row_chunk_ - 1) / row_chunk_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/record/graph.h"
+#include "ops/cpu/group_rows.h"
 #include "ops/cpu/kernel_table.h"
 #include "ops/cpu/packed_weights.h"
 #include "ops/cpu/team.h"
@@ -28,6 +29,7 @@ struct KernelContext {
   int threads = 1;
   PlanWeights* weights = nullptr;
   const ProductKernel* forced = nullptr;  // to be used where it can serve; null: none
+  GroupRows* group = nullptr;             // of the group that the step, one of graph.steps, runs in; null: none
 };
 
 // A step made ready to run for any extents within the limits. Immutable: what a run writes lies in its StepArgs.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <deque>
 #include <optional>
 
 #include "core/aligned_bytes.h"
@@ -99,20 +100,25 @@ class CpuExecutor final : public Executor {
         team_size_(threads_, online_cpus()),
         notes_(static_cast<size_t>(threads_)) {}
 
-  std::vector<StepInfo> select_kernels(const ExtentTable& limits, const PlanOptions& options) override {
+  std::vector<StepInfo> select_kernels(const ExtentTable& limits, const PlanOptions& options,
+                                       const Schedule& schedule) override {
     const ProductKernel* forced = forced_kernel(options.kernel);
     weights_.emplace(graph_, limits.data(), choose_weight_layouts(graph_, limits.data(), forced), *device_weights_,
                      threads_);
-    std::vector<StepInfo> chosen;
+    std::vector<StepInfo> chosen(graph_.steps.size());
+    kernels_.resize(graph_.steps.size());
     bool serves = false;
-    for (const Step& step : graph_.steps) {
-      const KernelContext context{graph_, step, limits.data(), options.precision, threads_, &*weights_, forced};
-      std::unique_ptr<CpuKernel> kernel = select_cpu_kernel(context);
-      chosen.push_back(
-          {.kernel = kernel->name(), .kernels = kernel->kernels(), .scratch_bytes = kernel->scratch_bytes()});
-      serves = serves || std::ranges::any_of(chosen.back().kernels,
-                                             [&](const KernelRange& range) { return range.name == options.kernel; });
-      kernels_.push_back(std::move(kernel));
+    for (const StepGroup& group : schedule.groups) {
+      groups_.push_back({GroupRows(group.shared_rows), group.steps});
+      for (const size_t i : group.steps) {
+        const KernelContext context{graph_,   graph_.steps[i], limits.data(), options.precision,
+                                    threads_, &*weights_,      forced,        &groups_.back().rows};
+        kernels_[i] = select_cpu_kernel(context);
+        const CpuKernel& kernel = *kernels_[i];
+        chosen[i] = {.kernel = kernel.name(), .kernels = kernel.kernels(), .scratch_bytes = kernel.scratch_bytes()};
+        serves = serves || std::ranges::any_of(chosen[i].kernels,
+                                               [&](const KernelRange& range) { return range.name == options.kernel; });
+      }
     }
     if (forced != nullptr && !serves) throw Error(cannot_serve(*forced, options.precision));
     return chosen;
@@ -121,12 +127,21 @@ class CpuExecutor final : public Executor {
   size_t packed_weight_bytes() const override { return weights_ ? weights_->packed_bytes() : 0; }
   size_t replaced_weight_bytes() const override { return weights_ ? weights_->replaced_bytes() : 0; }
 
+  std::vector<GroupScratch> group_scratch() const override {
+    std::vector<GroupScratch> all;
+    for (const Group& group : groups_) {
+      if (group.rows.bytes(threads_) != 0) all.push_back({group.rows.bytes(threads_), group.steps});
+    }
+    return all;
+  }
+
   bool overlaps_steps() const override { return threads_ > 1; }
 
   void allocate(const ArenaLayout& arena, const Schedule& schedule) override {
     schedule_ = &schedule;
     arena_ = AlignedBytes(arena.bytes);
     scratch_ = arena.scratch;
+    group_ = arena.group;
     barriers_.resize(schedule.groups.size());
     for (size_t i = 0; i < graph_.values.size(); ++i) {
       const ValueRecord& value = graph_.values[i];
@@ -206,6 +221,7 @@ class CpuExecutor final : public Executor {
       const int64_t met = team.thread == 0 ? meeting_.meetings() : 0;
       for (const size_t i : steps) {
         args.scratch = arena_.data() + scratch_[i];
+        args.group = group_[i] == ArenaLayout::kNotInArena ? nullptr : arena_.data() + group_[i];
         kernels_[i]->run(args, team);
         if (profile == nullptr && i != steps.back()) continue;
         team.barrier();
@@ -239,10 +255,16 @@ class CpuExecutor final : public Executor {
   int threads_;
   bool is_adaptive_;
   std::optional<PlanWeights> weights_;
+  struct Group {  // of the schedule that kernels were selected for
+    GroupRows rows;
+    std::vector<size_t> steps;
+  };
+  std::deque<Group> groups_;  // kernels refer to their group's rows
   std::vector<std::unique_ptr<CpuKernel>> kernels_;
   const Schedule* schedule_ = nullptr;
   AlignedBytes arena_;
   std::vector<size_t> scratch_;    // by step: offset in the arena
+  std::vector<size_t> group_;      // the same of what its group shares
   std::vector<int64_t> barriers_;  // by group, of the last run; written by thread 0
   std::vector<void*> data_;        // by ValueId
   TeamBarrier meeting_;

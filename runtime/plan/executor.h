@@ -17,7 +17,14 @@ struct ArenaLayout {
   static constexpr size_t kNotInArena = static_cast<size_t>(-1);
   std::vector<size_t> offsets;  // by ValueId
   std::vector<size_t> scratch;  // by step: offset of its scratch
+  std::vector<size_t> group;    // by step: offset of the memory that its group shares; kNotInArena: none
   size_t bytes = 0;
+};
+
+// Memory that steps of a group share while they run.
+struct GroupScratch {
+  size_t bytes = 0;
+  std::vector<size_t> steps;  // in the order in which they run
 };
 
 // A run whose bindings have been checked.
@@ -31,10 +38,14 @@ struct RunArgs {
 class Executor {
  public:
   virtual ~Executor() = default;
-  // Makes every step ready to run, including its weights. Returns what was chosen for each step.
-  virtual std::vector<StepInfo> select_kernels(const ExtentTable& limits, const PlanOptions& options) = 0;
+  // Makes every step ready to run, including its weights. Returns what was chosen for each step. Groups of `schedule`
+  // may be divided later; the order of its steps stays.
+  virtual std::vector<StepInfo> select_kernels(const ExtentTable& limits, const PlanOptions& options,
+                                               const Schedule& schedule) = 0;
   virtual size_t packed_weight_bytes() const = 0;    // of weights in another layout than stored
   virtual size_t replaced_weight_bytes() const = 0;  // as stored, of weights that are not read so any more
+  // Beside the scratch of each step.
+  virtual std::vector<GroupScratch> group_scratch() const { return {}; }
   // Whether steps of a group may run at the same time, so that each needs scratch of its own.
   virtual bool overlaps_steps() const = 0;
   // Steps will run in the order of `schedule`, which must outlive the executor.

@@ -70,7 +70,8 @@ class GpuExecutor final : public Executor {
         data_(graph_.values.size()),
         input_offsets_(graph_.values.size()) {}
 
-  std::vector<StepInfo> select_kernels(const ExtentTable& limits, const PlanOptions& options) override {
+  std::vector<StepInfo> select_kernels(const ExtentTable& limits, const PlanOptions& options,
+                                       const Schedule&) override {
     if (!options.kernel.empty()) {
       throw Error("kernel '" + options.kernel + "' is of the CPU's table; this plan is for OpenCL");
     }

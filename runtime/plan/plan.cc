@@ -53,7 +53,7 @@ void select_kernels(PlanState& state) {
   } else {
     state.executor = make_gpu_executor(state.graph, state.device.gpu());
   }
-  state.steps = state.executor->select_kernels(state.limits, state.options);
+  state.steps = state.executor->select_kernels(state.limits, state.options, state.schedule);
   state.memory.packed_weights = state.executor->packed_weight_bytes();
   state.memory.replaced_weights = state.executor->replaced_weight_bytes();
 }
@@ -88,6 +88,7 @@ bool limit_scratch(PlanState& state) {
 void find_scratch(PlanState& state) {
   const bool side_by_side = state.executor->overlaps_steps();
   state.arena.scratch.assign(state.steps.size(), 0);
+  std::vector<size_t> needed(state.schedule.groups.size());  // by group
   for (size_t g = 0; g < state.schedule.groups.size(); ++g) {
     size_t at = 0, bytes = 0;
     for (const size_t step : state.schedule.groups[g].steps) {
@@ -96,8 +97,15 @@ void find_scratch(PlanState& state) {
       if (side_by_side) at = bytes;
     }
     state.lives.push_back({bytes, static_cast<int>(g), static_cast<int>(g)});
-    state.memory.scratch = std::max(state.memory.scratch, bytes);
+    needed[g] = bytes;
   }
+  for (const GroupScratch& scratch : state.executor->group_scratch()) {
+    const size_t first = state.schedule.group_of[scratch.steps.front()];
+    const size_t last = state.schedule.group_of[scratch.steps.back()];
+    state.lives.push_back({scratch.bytes, static_cast<int>(first), static_cast<int>(last)});
+    for (size_t g = first; g <= last; ++g) needed[g] += scratch.bytes;
+  }
+  for (const size_t bytes : needed) state.memory.scratch = std::max(state.memory.scratch, bytes);
 }
 
 void plan_arena(PlanState& state) {
@@ -114,6 +122,12 @@ void plan_arena(PlanState& state) {
   }
   for (size_t s = 0; s < state.steps.size(); ++s) {
     state.arena.scratch[s] += state.memory_plan.offsets[values + state.schedule.group_of[s]];
+  }
+  state.arena.group.assign(state.steps.size(), ArenaLayout::kNotInArena);
+  size_t life = values + state.schedule.groups.size();
+  for (const GroupScratch& scratch : state.executor->group_scratch()) {
+    for (const size_t step : scratch.steps) state.arena.group[step] = state.memory_plan.offsets[life];
+    ++life;
   }
   state.memory.arena = state.memory_plan.bytes;
 }

@@ -18,20 +18,14 @@ namespace weft {
 
 using DeviceIndex = uint32_t;  // into the devices of a plan, of which there is one today
 
-// A contraction of a step: its index in its region.
-struct ContractionRef {
-  size_t step = 0, region = 0, contraction = 0;
-  bool operator==(const ContractionRef&) const = default;
-};
-
 struct StepGroup {
   DeviceIndex device = 0;
   std::vector<size_t> steps;  // indices in the graph, ascending; they run in this order
   // Inputs and intermediate values that several of the steps read.
   std::vector<ValueId> shared;
   // Contractions with equal left-hand rows: the same source of the same operands, contracted over the same axes in the
-  // same order. Each list has at least two, which may belong to one step. What one of them needs done to the rows
-  // (evaluated, rounded, packed) serves all; kernels do not make use of this yet.
+  // same order. Each list has at least two, which may belong to one step. On the CPU, what one of them needs done to
+  // the rows (evaluated, quantized, brought into tiles) is done once for all (ops/cpu/group_rows.h).
   std::vector<std::vector<ContractionRef>> shared_rows;
 };
 

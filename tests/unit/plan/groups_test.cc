@@ -21,6 +21,14 @@ namespace {
 
 using test::RecordBuilder;
 
+// RMS norm of operand 0 along `axis`.
+void add_norm(Source& source, AxisId axis) {
+  ScalarBuilder r, s;
+  source.reduced = axis;
+  source.reductions = {{ReduceOp::mean, r.finish(r.load(0) * r.load(0))}};
+  source.program = s.finish(s.load(0) / sqrt(s.reduction(0) + 1e-5f));
+}
+
 // A graph of projections, norms, maps and reductions of what came before, many of which are independent.
 struct RandomGraph {
   RecordBuilder b;
@@ -55,7 +63,7 @@ struct RandomGraph {
     const AxisId out = b.axis(name + ".out", 48);
     const ValueId w = b.random_weight(name + ".w", {out, embed}, {48, 48}, 0.2f);
     Region region = b.contraction(from, w, {embed});
-    if (normed) add_norm(region.lhs[0], 0);
+    if (normed) add_norm(region.lhs[0], embed);
     const ValueId raw = b.step(StepKind::contract, name + ".raw", std::move(region));
     Region renamed;  // back to the axis `embed`
     renamed.axes = {pos, embed};
@@ -70,15 +78,8 @@ struct RandomGraph {
     region.axes = {pos, embed};
     region.operands = {b.whole(from)};
     region.body.axes = region.axes;
-    add_norm(region.body, 0);
+    add_norm(region.body, embed);
     return b.step(StepKind::reduce, name, std::move(region));
-  }
-
-  void add_norm(Source& source, int operand) const {
-    ScalarBuilder r, s;
-    source.reduced = embed;
-    source.reductions = {{ReduceOp::mean, r.finish(r.load(operand) * r.load(operand))}};
-    source.program = s.finish(s.load(operand) / sqrt(s.reduction(0) + 1e-5f));
   }
 };
 
@@ -249,8 +250,45 @@ TEST(TeamGroups, ScratchLiesSideBySideOnlyWhereStepsOverlap) {
     ASSERT_EQ(plan.schedule().groups.size(), 1u);
     const size_t one = align_up(plan.steps()[0].scratch_bytes), other = align_up(plan.steps()[1].scratch_bytes);
     ASSERT_GT(std::min(one, other), 0u);
-    EXPECT_EQ(plan.memory().scratch, threads == 1 ? std::max(one, other) : one + other);
+    // The rows of x in tiles, those of a thread alone included, are there once.
+    const size_t shared = 64 * 64 * sizeof(float) * static_cast<size_t>(1 + threads);
+    EXPECT_EQ(plan.memory().scratch, (threads == 1 ? std::max(one, other) : one + other) + shared);
     EXPECT_EQ(plan.memory().arena, plan.memory().scratch + plan.memory().intermediates);
+  }
+}
+
+// Steps that multiply the same rows prepare them once: all threads meet after that, and at the end of the group.
+TEST(TeamGroups, RowsArePreparedOnceForAGroup) {
+  for (const bool normed : {false, true}) {
+    RecordBuilder b;
+    const AxisId pos = b.axis("pos"), embed = b.axis("embed", 48);
+    const ValueId x = b.input("x", {pos, embed});
+    std::vector<ValueId> results;
+    for (const char* name : {"q", "k", "v"}) {
+      const AxisId out = b.axis(name, 48);
+      Region region = b.contraction(x, b.random_weight(name, {out, embed}, {48, 48}), {embed});
+      if (normed) add_norm(region.lhs[0], embed);
+      results.push_back(b.step(StepKind::contract, name, std::move(region)));
+    }
+    const auto graph = b.build(results);
+    Plan plan = compile(Device::cpu(2), graph, Limits().set(pos, 100), {.precision = Precision::exact});
+    ASSERT_EQ(plan.schedule().groups.size(), 1u);
+    Bindings bindings = plan.bindings();
+    std::mt19937 numbers(3);
+    std::uniform_real_distribution<float> uniform(-1, 1);
+    for (const int64_t rows : {100, 1, 37}) {
+      std::vector<float> elements(static_cast<size_t>(rows) * 48);
+      for (float& element : elements) element = uniform(numbers);
+      bindings.input(x, elements.data(), {rows, 48});
+      plan.run(bindings);
+      // Many rows are evaluated, then brought into tiles; of a few, each thread does both for itself.
+      EXPECT_EQ(plan.barriers()[0], rows == 1 ? 1 : normed ? 3 : 2) << rows << " rows, normed: " << normed;
+      const auto expected = reference_results(*graph, pos, rows, elements);
+      for (size_t i = 0; i < results.size(); ++i) {
+        const std::span<const float> got = plan.output(results[i]).floats();
+        for (size_t j = 0; j < got.size(); ++j) ASSERT_NEAR(got[j], expected[i][j], 1e-4) << i << ", " << j;
+      }
+    }
   }
 }
 
