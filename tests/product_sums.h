@@ -1,5 +1,5 @@
 // The products of one row of the kernel table against plain scalar forms of the same: elements that decode_row gives,
-// times activations as they are or quantized as ops/contract/reference.h says, summed in double.
+// times activations, as the kernel reads them (ops/contract/reference.h), summed in double.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -26,8 +26,13 @@ struct Sums {
 
 inline bool is_int8(const ProductKernel& kernel) { return kernel.activations.element == ActivationElement::int8; }
 
+inline bool is_bf16(const ProductKernel& kernel) { return kernel.activations.element == ActivationElement::bf16; }
+
 inline std::vector<double> as_read(const ProductKernel& kernel, const std::vector<float>& row) {
-  return is_int8(kernel) ? reference::quantized(row) : std::vector<double>(row.begin(), row.end());
+  if (is_int8(kernel)) return reference::quantized(row);
+  std::vector<double> read(row.begin(), row.end());
+  if (is_bf16(kernel)) std::transform(read.begin(), read.end(), read.begin(), reference::to_bf16);
+  return read;
 }
 
 inline Sums scalar_sums(const ProductKernel& kernel, Format format, const std::vector<std::byte>& weights,
@@ -36,6 +41,8 @@ inline Sums scalar_sums(const ProductKernel& kernel, Format format, const std::v
   std::vector<std::vector<float>> rows(outputs, std::vector<float>(k));
   for (size_t j = 0; j < outputs; ++j) {
     decode_row(format, weights.data() + j * row_bytes(format, k), k, rows[j].data());
+    if (!is_bf16(kernel)) continue;
+    for (float& element : rows[j]) element = static_cast<float>(reference::to_bf16(static_cast<double>(element)));
   }
   Sums result;
   for (const std::vector<float>& row : x) {
@@ -114,7 +121,7 @@ inline std::vector<std::vector<float>> kernel_sums(const ProductKernel& kernel, 
 // Numbers of left-hand rows within the kernel's range: those up to its tiles' ends, and more.
 inline std::vector<size_t> row_counts(const ProductKernel& kernel) {
   std::vector<size_t> counts;
-  for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 18, 23, 24, 25, 36, 41}) {
+  for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 16, 17, 18, 23, 24, 25, 32, 33, 36, 41, 70}) {
     if (rows >= kernel.first_rows && rows <= kernel.last_rows) counts.push_back(static_cast<size_t>(rows));
   }
   return counts;

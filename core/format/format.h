@@ -38,6 +38,8 @@ inline constexpr uint32_t kMaxBlockElements = 256;
 struct BlockSection {
   uint16_t at = 0, bytes = 0;
   uint8_t flip = 0;  // bits of each byte that interleaved layouts turn over: 0x80 makes signed bytes 128 higher
+  // A bit for each of 32 elements: interleaved layouts have those of elements j, 4 + j, 8 + j, ... in byte j.
+  bool by_fours = false;
 };
 
 struct FormatInfo {

@@ -27,7 +27,9 @@ struct Floats;
 //   scales(block, scale, minimum): writes kElements / kGrain floats to each (minimum only where there are any)
 //   scale_in_lanes(block): the one scale, of formats that have it in a form that vectors read
 //   bytes(block): all bytes, of formats whose blocks hold them as they are
-//   get(block, run, part): bytes [part * kPart, (part + 1) * kPart) of run `run`, in a loop that is unrolled
+//   get(run, i): bytes of run i, in a loop that is unrolled: a part of quants::StoredRun, or four bytes of each of
+//     several rows that are interleaved (ops/contract/x16-inl.h)
+//   scales_of_rows(rows, scale, minimum): what scales() gives, for such rows: kElements / kGrain vectors each
 template <Format kFormat>
 struct Quants;
 
@@ -50,6 +52,10 @@ struct Scaled32 : Block<kFormat, 32, true, false> {
   static HWY_INLINE VF scale_in_lanes(const uint8_t* block) {
     return scale_in_all_lanes(block + FormatTraits<kFormat>::kScale);
   }
+  template <class Rows>
+  static HWY_INLINE void scales_of_rows(const Rows& rows, VF* scale, VF*) {
+    scale[0] = rows.halves(FormatTraits<kFormat>::kScale);
+  }
 };
 
 // One scale and an offset, f16.
@@ -58,6 +64,11 @@ struct Offset32 : Block<kFormat, 32, false, true> {
   static HWY_INLINE void scales(const uint8_t* block, float* scale, float* minimum) {
     scale[0] = scale_at(block + FormatTraits<kFormat>::kScale);
     minimum[0] = -scale_at(block + FormatTraits<kFormat>::kOffset);
+  }
+  template <class Rows>
+  static HWY_INLINE void scales_of_rows(const Rows& rows, VF* scale, VF* minimum) {
+    scale[0] = rows.halves(FormatTraits<kFormat>::kScale);
+    minimum[0] = hn::Neg(rows.halves(FormatTraits<kFormat>::kOffset));
   }
 };
 
@@ -69,6 +80,24 @@ struct SixBit256 : Block<kFormat, 32, false, true> {
     unpack_6_bit_pairs(block + SixBitPairs::kPairs, packed_scales, packed_minimums);
     scaled<8>(packed_scales, scale_at(block + SixBitPairs::kScale), scale);
     scaled<8>(packed_minimums, scale_at(block + SixBitPairs::kMin), minimum);
+  }
+  template <class Rows>
+  static HWY_INLINE void scales_of_rows(const Rows& rows, VF* scale, VF* minimum) {
+    const hn::RebindToUnsigned<DF> du;
+    const VF by = rows.halves(SixBitPairs::kScale), least = rows.halves(SixBitPairs::kMin);
+    const auto a = rows.words(SixBitPairs::kPairs, 0), b = rows.words(SixBitPairs::kPairs, 4),
+               c = rows.words(SixBitPairs::kPairs, 8);
+    const auto six = hn::Set(du, 0x3f3f3f3fu), low = hn::Set(du, 0x0f0f0f0fu), top = hn::Set(du, 0x30303030u);
+    // As unpack_6_bit_pairs has them.
+    const hn::Vec<decltype(du)> scales[2] = {hn::And(a, six),
+                                             hn::Or(hn::And(c, low), hn::And(hn::ShiftRight<2>(a), top))};
+    const hn::Vec<decltype(du)> minimums[2] = {
+        hn::And(b, six), hn::Or(hn::And(hn::ShiftRight<4>(c), low), hn::And(hn::ShiftRight<2>(b), top))};
+    WEFT_UNROLL
+    for (int64_t i = 0; i < 8; ++i) {
+      scale[i] = hn::Mul(by, byte_of(scales[i / 4], i % 4));
+      minimum[i] = hn::Mul(least, byte_of(minimums[i / 4], i % 4));
+    }
   }
 };
 

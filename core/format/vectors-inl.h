@@ -60,9 +60,10 @@ static_assert(kPart == 16 || kPart == 32);
 namespace quants {
 
 // Bits of each byte moved up by n, or down by -n; what comes from a neighbour is left in, for the mask that follows.
-HWY_INLINE V8 shift(V8 bytes, int64_t n) {
-  const D8 d;
-  const hn::Repartition<uint16_t, D8> d16;
+template <class V>
+HWY_INLINE V shift(V bytes, int64_t n) {
+  const hn::DFromV<V> d;
+  const hn::Repartition<uint16_t, decltype(d)> d16;
   const auto v = hn::BitCast(d16, bytes);
   switch (n) {
     case -6: return hn::BitCast(d, hn::ShiftRight<6>(v));
@@ -80,9 +81,20 @@ HWY_INLINE V8 shift(V8 bytes, int64_t n) {
 }
 
 // The bits of `mask`, after the shift.
-HWY_INLINE V8 bits(const uint8_t* from, int64_t part, int64_t n, uint8_t mask) {
-  const D8 d;
-  return hn::And(shift(hn::LoadU(d, from + part * kPart), n), hn::Set(d, mask));
+template <class V>
+HWY_INLINE V bits(V bytes, int64_t n, uint8_t mask) {
+  return hn::And(shift(bytes, n), hn::Set(hn::DFromV<V>(), mask));
+}
+
+template <class V>
+HWY_INLINE V minus(V bytes, int8_t less) {
+  return hn::Sub(bytes, hn::Set(hn::DFromV<V>(), static_cast<uint8_t>(less)));
+}
+
+// What numbers below 16 stand for.
+template <class V>
+HWY_INLINE V looked_up(const int8_t* values, V numbers) {
+  return hn::TableLookupBytes(hn::LoadDup128(hn::DFromV<V>(), reinterpret_cast<const uint8_t*>(values)), numbers);
 }
 
 using D16 = hn::FixedTag<uint8_t, 16>;
@@ -103,30 +115,72 @@ HWY_INLINE V16 high_nibbles(V16 bytes) {
   return hn::BitCast(D16(), hn::ShiftRight<4>(hn::BitCast(hn::Repartition<uint16_t, D16>(), bytes)));
 }
 
-// 16 bytes whose low four bits are elements 0..15 and whose high ones 16..31.
-HWY_INLINE V8 nibbles(const uint8_t* packed, int64_t part) {
-  const auto both = hn::LoadU(D16(), packed);
-  return hn::And(part_of(both, high_nibbles(both), part), hn::Set(D8(), 15));
+// A run of 32 elements of a block as it is stored, of which a vector holds one part. `section`: where the bytes that
+// are meant begin in the block; `offset`: the run's place among them.
+struct StoredRun {
+  const uint8_t* block;
+  int64_t part;
+
+  HWY_INLINE V8 bytes(size_t section, int64_t offset) const {
+    return hn::LoadU(D8(), block + section + offset + part * kPart);
+  }
+  // Bits of `mask`, after a shift up by n, of 32 bytes.
+  HWY_INLINE V8 bits(size_t section, int64_t offset, int64_t n, uint8_t mask) const {
+    return quants::bits(bytes(section, offset), n, mask);
+  }
+  // Of 16 bytes, whose low four bits are elements 0..15 and whose high ones 16..31.
+  HWY_INLINE V8 nibbles(size_t section, int64_t offset) const {
+    const auto both = hn::LoadU(D16(), block + section + offset);
+    return hn::And(part_of(both, high_nibbles(both), part), hn::Set(D8(), 15));
+  }
+  // The same by 8 bytes, each of which holds 16 elements.
+  HWY_INLINE V8 nibbles_by_8(size_t section, int64_t offset) const {
+    const hn::Repartition<uint64_t, D16> eight;
+    const auto both = hn::LoadU(D16(), block + section + offset);
+    const auto low = hn::BitCast(eight, both), high = hn::BitCast(eight, high_nibbles(both));
+    const auto first = hn::BitCast(D16(), hn::InterleaveLower(eight, low, high));
+    const auto second = hn::BitCast(D16(), hn::InterleaveUpper(eight, low, high));
+    return hn::And(part_of(first, second, part), hn::Set(D8(), 15));
+  }
+  // 16 for the elements whose bit of 32 is set.
+  HWY_INLINE V8 fifth_bits(size_t section) const {
+    const D8 d;
+    const hn::Repartition<uint32_t, D8> d32;
+    alignas(32) static constexpr uint8_t kByte[32] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1,
+                                                      2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3};
+    alignas(16) static constexpr uint8_t kBit[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    const auto packed = load_as<uint32_t>(block + section);
+    const auto spread = hn::TableLookupBytes(hn::BitCast(d, hn::Set(d32, packed)), hn::Load(d, kByte + part * kPart));
+    const auto bit = hn::LoadDup128(d, kBit);
+    return hn::And(hn::VecFromMask(d, hn::Eq(hn::And(spread, bit), bit)), hn::Set(d, 16));
+  }
+};
+
+// Byte `at` of each lane's four.
+template <class V>
+HWY_INLINE VF byte_of(V words, int64_t at) {
+  const hn::DFromV<V> d;
+  const auto by = [&](auto moved) HWY_ATTR {
+    return hn::ConvertTo(DF(), hn::BitCast(hn::RebindToSigned<DF>(), hn::And(moved, hn::Set(d, 255))));
+  };
+  switch (at) {
+    case 0: return by(words);
+    case 1: return by(hn::ShiftRight<8>(words));
+    case 2: return by(hn::ShiftRight<16>(words));
+    default: return by(hn::ShiftRight<24>(words));
+  }
 }
-
-// 16 in the bytes whose bit of 32 is set.
-HWY_INLINE V8 fifth_bits(const uint8_t* from, int64_t part) {
-  const D8 d;
-  const hn::Repartition<uint32_t, D8> d32;
-  alignas(32) static constexpr uint8_t kByte[32] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1,
-                                                    2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3};
-  alignas(16) static constexpr uint8_t kBit[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
-  const auto packed = load_as<uint32_t>(from);
-  const auto spread = hn::TableLookupBytes(hn::BitCast(d, hn::Set(d32, packed)), hn::Load(d, kByte + part * kPart));
-  const auto bit = hn::LoadDup128(d, kBit);
-  return hn::And(hn::VecFromMask(d, hn::Eq(hn::And(spread, bit), bit)), hn::Set(d, 16));
-}
-
-HWY_INLINE V8 minus(V8 bytes, int8_t less) { return hn::Sub(bytes, hn::Set(D8(), static_cast<uint8_t>(less))); }
-
-// What numbers below 16 stand for.
-HWY_INLINE V8 looked_up(const int8_t* values, V8 numbers) {
-  return hn::TableLookupBytes(hn::LoadDup128(D8(), reinterpret_cast<const uint8_t*>(values)), numbers);
+template <class V>
+HWY_INLINE VF signed_byte_of(V words, int64_t at) {
+  const auto by = [&](auto moved) HWY_ATTR {
+    return hn::ConvertTo(DF(), hn::ShiftRight<24>(hn::BitCast(hn::RebindToSigned<DF>(), moved)));
+  };
+  switch (at) {
+    case 0: return by(hn::ShiftLeft<24>(words));
+    case 1: return by(hn::ShiftLeft<16>(words));
+    case 2: return by(hn::ShiftLeft<8>(words));
+    default: return by(words);
+  }
 }
 
 // The f16 scale there.

@@ -9,6 +9,26 @@
 namespace weft {
 namespace {
 
+// Bit 4 u + j of the word to bit u of byte j.
+uint32_t by_fours(uint32_t bits) {
+  uint32_t to = 0;
+  for (int i = 0; i < 32; ++i) to |= (bits >> i & 1u) << (i % 4 * 8 + i / 4);
+  return to;
+}
+uint32_t in_order(uint32_t by_fours) {
+  uint32_t to = 0;
+  for (int i = 0; i < 32; ++i) to |= (by_fours >> (i % 4 * 8 + i / 4) & 1u) << i;
+  return to;
+}
+
+template <class Change>
+void change_word(std::byte* at, const Change& change) {
+  uint32_t word;
+  std::memcpy(&word, at, 4);
+  word = change(word);
+  std::memcpy(at, &word, 4);
+}
+
 // Most pieces are runs of four bytes.
 inline void copy_flipped(const std::byte* from, size_t bytes, uint8_t flip, std::byte* to) {
   if (bytes == 4) {
@@ -19,12 +39,6 @@ inline void copy_flipped(const std::byte* from, size_t bytes, uint8_t flip, std:
     return;
   }
   for (size_t i = 0; i < bytes; ++i) to[i] = from[i] ^ static_cast<std::byte>(flip);
-}
-
-size_t unit_of(size_t bytes, size_t most) {
-  size_t unit = 1;
-  while (2 * unit <= most && bytes % (2 * unit) == 0) unit *= 2;
-  return unit;
 }
 
 }  // namespace
@@ -55,7 +69,7 @@ Interleaved::Interleaved(Format format, const Layout& layout, const MatrixShape&
     add_plane({}, run, align_up(static_cast<size_t>(shape.k) * f.block_bytes, run));
   }
   for (const BlockSection& section : f.sections) {
-    add_plane(section, unit_of(section.bytes, layout.run),
+    add_plane(section, unit(section, layout),
               static_cast<size_t>(shape.k / f.block_elements) * section.bytes);
   }
   group_bytes_ = align_up(row * layout.rows);
@@ -69,18 +83,17 @@ void Interleaved::for_each_piece(int64_t row_in_group, const Copy& copy) const {
     const Plane& plane = planes_.front();
     const size_t bytes = static_cast<size_t>(shape_.k) * f.block_bytes;
     for (size_t from = 0; from < bytes; from += plane.unit) {
-      copy(from, from * rows + row * plane.unit, std::min(plane.unit, bytes - from), uint8_t{0});
+      copy(from, from * rows + row * plane.unit, std::min(plane.unit, bytes - from), BlockSection{});
     }
     return;
   }
   const size_t blocks = static_cast<size_t>(shape_.k) / f.block_elements;
   for (const Plane& plane : planes_) {
     const size_t bytes = plane.section.bytes, unit = plane.unit, step = rows * unit;
-    const uint8_t flip = plane.section.flip;
     size_t to = plane.at + row * unit;
     for (size_t b = 0; b < blocks; ++b) {
       const size_t from = b * f.block_bytes + plane.section.at;
-      for (size_t i = 0; i < bytes; i += unit, to += step) copy(from + i, to, unit, flip);
+      for (size_t i = 0; i < bytes; i += unit, to += step) copy(from + i, to, unit, plane.section);
     }
   }
 }
@@ -93,8 +106,10 @@ void Interleaved::pack_group(const std::byte* stored, int64_t group, std::byte* 
   std::memset(out, 0, group_bytes_);
   for (int64_t r = 0; r < rows; ++r) {
     const std::byte* row = from + static_cast<size_t>(r) * row_size;
-    for_each_piece(
-        r, [&](size_t at, size_t to, size_t bytes, uint8_t flip) { copy_flipped(row + at, bytes, flip, out + to); });
+    for_each_piece(r, [&](size_t at, size_t to, size_t bytes, const BlockSection& section) {
+      copy_flipped(row + at, bytes, section.flip, out + to);
+      if (section.by_fours && bytes == 4) change_word(out + to, by_fours);
+    });
   }
 }
 
@@ -102,8 +117,9 @@ void Interleaved::unpack_row(const std::byte* packed, int64_t row, std::byte* ou
   const int64_t in_slice = row % shape_.rows;
   const int64_t group = row / shape_.rows * groups_ + in_slice / layout_.rows;
   const std::byte* from_group = packed + static_cast<size_t>(group) * group_bytes_;
-  for_each_piece(in_slice % layout_.rows, [&](size_t to, size_t from, size_t bytes, uint8_t flip) {
-    copy_flipped(from_group + from, bytes, flip, out + to);
+  for_each_piece(in_slice % layout_.rows, [&](size_t to, size_t from, size_t bytes, const BlockSection& section) {
+    copy_flipped(from_group + from, bytes, section.flip, out + to);
+    if (section.by_fours && bytes == 4) change_word(out + to, in_order);
   });
 }
 

@@ -37,13 +37,19 @@ struct MatrixShape {
 //
 // A format without blocks has one section, [k / r][n][r] elements; a last run that the row does not fill has zeros. The
 // sections of blocks are FormatInfo::sections in their order, their unit is the largest power of two of bytes, up to r,
-// that divides them, and bits are turned over where the section says so: all bytes are those of the stored blocks, so
-// packed weights take what stored ones take. (Q8_0, n 16, r 4: 64 bytes hold 4 elements of 16 rows; their scales follow
+// that divides them, and bits are turned over or moved where the section says so: all bits are those of the stored
+// blocks, so packed weights take what stored ones take. (Q8_0, n 16, r 4: 64 bytes hold 4 elements of 16 rows; their scales follow
 // after all elements of the group.) Groups begin on cache lines; the last one of a slice has zeros for rows that are
 // not there.
 class Interleaved {
  public:
   static bool exists(Format format, const Layout& layout);
+  // Consecutive bytes of a section that lie side by side.
+  static constexpr size_t unit(const BlockSection& section, const Layout& layout) {
+    size_t unit = 1;
+    while (2 * unit <= layout.run && section.bytes % (2 * unit) == 0) unit *= 2;
+    return unit;
+  }
   // Throws Error where the format has no such layout, or a row is not of whole blocks.
   Interleaved(Format format, const Layout& layout, const MatrixShape& shape);
 
@@ -64,7 +70,7 @@ class Interleaved {
     BlockSection section;
     size_t unit, at;
   };
-  // copy(offset in the stored row, offset in the group, bytes, flip) for each piece of a row.
+  // copy(offset in the stored row, offset in the group, bytes, section) for each piece of a row.
   template <class Copy>
   void for_each_piece(int64_t row_in_group, const Copy& copy) const;
 

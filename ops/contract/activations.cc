@@ -26,6 +26,7 @@ void quantize_row(const float* row, int64_t k, int64_t m, int64_t rows, std::byt
   auto* sums_32 = const_cast<float*>(to.sums_32);
   auto* sums_16 = const_cast<float*>(to.sums_16);
   auto* bias = const_cast<int32_t*>(to.bias);
+  auto* bias_16 = const_cast<int32_t*>(to.bias_16);
   for (int64_t block = 0; block < k / kActivationBlock; ++block) {
     const float* from = row + block * kActivationBlock;
     int8_t* out = values + (block * rows + m) * kActivationBlock;
@@ -62,6 +63,28 @@ void quantize_row(const float* row, int64_t k, int64_t m, int64_t rows, std::byt
     sums_16[2 * block * rows + m] = scale * static_cast<float>(sums[0]);
     sums_16[(2 * block + 1) * rows + m] = scale * static_cast<float>(sums[1]);
     bias[block * rows + m] = -128 * (sums[0] + sums[1]);
+    bias_16[2 * block * rows + m] = -128 * sums[0];
+    bias_16[(2 * block + 1) * rows + m] = -128 * sums[1];
+  }
+}
+
+// The upper halves of f32, rounded to the nearest, ties to even; a NaN stays one.
+void round_row(const float* row, int64_t k, int64_t m, int64_t rows, std::byte* tile) {
+  const DF df;
+  const hn::RebindToSigned<DF> di;
+  const hn::Rebind<uint16_t, DF> d16;
+  auto* to = reinterpret_cast<uint16_t*>(tile) + m * kActivationBlock;
+  for (int64_t block = 0; block < k; block += kActivationBlock, to += rows * kActivationBlock) {
+    for (int64_t j = 0; j < kActivationBlock; j += kLanes) {
+      const VF value = hn::LoadU(df, row + block + j);
+      const hn::RebindToUnsigned<DF> du;
+      const auto bits = hn::BitCast(du, value);
+      const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
+      const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7fff))));
+      const auto nan = hn::Or(hn::ShiftRight<16>(bits), hn::Set(du, 0x40));
+      const auto result = hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(value)), nan, rounded);
+      hn::StoreU(hn::DemoteTo(d16, hn::BitCast(di, result)), d16, to + j);
+    }
   }
 }
 
@@ -72,6 +95,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace weft {
 HWY_EXPORT(quantize_row);
+HWY_EXPORT(round_row);
 
 Int8Tile::Int8Tile(const std::byte* tile, int64_t rows, int64_t k) {
   const int64_t blocks = k / kActivationBlock * rows;
@@ -80,11 +104,17 @@ Int8Tile::Int8Tile(const std::byte* tile, int64_t rows, int64_t k) {
   sums_32 = scales + blocks;
   sums_16 = sums_32 + blocks;
   bias = reinterpret_cast<const int32_t*>(sums_16 + 2 * blocks);
+  bias_16 = bias + blocks;
 }
 
 size_t activation_row_bytes(ActivationElement element, int64_t k) {
   const auto elements = static_cast<size_t>(k);
-  return element == ActivationElement::floats ? elements * sizeof(float) : elements + elements / 32 * 5 * sizeof(float);
+  switch (element) {
+    case ActivationElement::floats: return elements * sizeof(float);
+    case ActivationElement::int8: return elements + elements / 32 * 7 * sizeof(float);
+    case ActivationElement::bf16: break;
+  }
+  return elements * 2;
 }
 
 void prepare_activations(ActivationElement element, const float* const* from, int64_t rows, int64_t k,
@@ -93,7 +123,10 @@ void prepare_activations(ActivationElement element, const float* const* from, in
     gemm_pack(from, rows, k, reinterpret_cast<float*>(tile));
     return;
   }
-  for (int64_t m = 0; m < rows; ++m) HWY_DYNAMIC_DISPATCH(quantize_row)(from[m], k, m, rows, tile);
+  for (int64_t m = 0; m < rows; ++m) {
+    if (element == ActivationElement::int8) HWY_DYNAMIC_DISPATCH(quantize_row)(from[m], k, m, rows, tile);
+    else HWY_DYNAMIC_DISPATCH(round_row)(from[m], k, m, rows, tile);
+  }
 }
 
 }  // namespace weft

@@ -1,87 +1,108 @@
-// Products of f32 activations with Q8_0 rows that are interleaved by 16: a few left-hand rows, for which weights are
-// decoded in registers. Lanes are outputs.
-#include <cstring>
+// Products of a few left-hand rows of f32 with rows that are interleaved by 16: panels of these are decoded as they are
+// needed. Lanes are outputs.
+#include <type_traits>
 #include <utility>
 
+#include "core/record/layout.h"
 #include "ops/contract/kernels.h"
 #include "ops/contract/products.h"
+#include "ops/contract/x16_panels.h"
+
+#ifndef WEFT_CONTRACT_F32_X16
+#define WEFT_CONTRACT_F32_X16
+namespace weft {
+constexpr int64_t kPanelElements = 256;
+constexpr int64_t kPanelRows = kRows16.rows;
+}  // namespace weft
+#endif
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/contract/f32_x16.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/contract/x16-inl.h"
+#include "ops/cpu/decode-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {
 namespace HWY_NAMESPACE {
 
-// kRows of the `stride` left-hand rows of a tile against the outputs of lanes [lane, lane + kLanes) of a group.
+// kRows of the `stride` left-hand rows of a tile, from element `first` on, against a panel; sums of earlier elements
+// are in `out`.
 template <int64_t kRows>
-HWY_INLINE void x16_lanes(const std::byte* group, int64_t lane, const float* left, int64_t stride, int64_t k,
-                          float* const* out, int64_t column) {
+HWY_NOINLINE void x16_rows(const float* panel, const float* left, int64_t stride, int64_t first, int64_t depth,
+                           float* const* out, int64_t column) {
   const DF df;
-  // Elements of a run take turns with the sums, so that a few rows have enough of them to hide the latency of the
+  // Vectors of outputs, and elements that take turns: so that a few rows have enough sums to hide the latency of the
   // additions.
-  constexpr int64_t kSums = kRows < 4 ? kGroupRun : 1;
-  VF sum[kRows][kSums];
-  WEFT_UNROLL
-  for (int64_t m = 0; m < kRows; ++m) {
-    WEFT_UNROLL
-    for (int64_t s = 0; s < kSums; ++s) sum[m][s] = hn::Zero(df);
-  }
-  decode_group(group, k, lane, 0, k, [&](int64_t i, int64_t at, VF weight) HWY_ATTR {
-    const float* by = left + (i + at) * stride;
+  constexpr int64_t kVectorsOfOutputs = kPanelRows / kLanes;
+  constexpr int64_t kOutputs = HWY_MIN(kVectorsOfOutputs, 2);
+  constexpr int64_t kSums = kRows * kOutputs < 4 ? 4 : kRows * kOutputs < 8 ? 2 : 1;
+  left += first * stride;
+  for (int64_t j = 0; j < kPanelRows; j += kOutputs * kLanes) {
+    VF sum[kRows][kOutputs][kSums];
     WEFT_UNROLL
     for (int64_t m = 0; m < kRows; ++m) {
-      sum[m][at % kSums] = hn::MulAdd(weight, hn::Set(df, by[m]), sum[m][at % kSums]);
+      WEFT_UNROLL
+      for (int64_t v = 0; v < kOutputs; ++v) {
+        WEFT_UNROLL
+        for (int64_t s = 0; s < kSums; ++s) sum[m][v][s] = hn::Zero(df);
+        if (first != 0) sum[m][v][0] = hn::LoadU(df, out[m] + column + j + v * kLanes);
+      }
     }
-  });
-  WEFT_UNROLL
-  for (int64_t m = 0; m < kRows; ++m) {
-    VF total = sum[m][0];
+    for (int64_t i = 0; i < depth; i += kSums) {
+      WEFT_UNROLL
+      for (int64_t s = 0; s < kSums; ++s) {
+        WEFT_UNROLL
+        for (int64_t v = 0; v < kOutputs; ++v) {
+          const VF weight = hn::LoadU(df, panel + (i + s) * kPanelRows + j + v * kLanes);
+          WEFT_UNROLL
+          for (int64_t m = 0; m < kRows; ++m) {
+            sum[m][v][s] = hn::MulAdd(weight, hn::Set(df, left[(i + s) * stride + m]), sum[m][v][s]);
+          }
+        }
+      }
+    }
     WEFT_UNROLL
-    for (int64_t s = 1; s < kSums; ++s) total = hn::Add(total, sum[m][s]);
-    hn::StoreU(total, df, out[m] + column);
-  }
-}
-
-template <int64_t kRows>
-HWY_NOINLINE void x16_rows(const ProductArgs& args, const float* left, int64_t stride, float* const* out) {
-  for (int64_t j = 0; j < args.columns; j += kLanes) {
-    x16_lanes<kRows>(args.right[j / kGroupRows], j % kGroupRows, left, stride, args.k, out, j);
+    for (int64_t m = 0; m < kRows; ++m) {
+      WEFT_UNROLL
+      for (int64_t v = 0; v < kOutputs; ++v) {
+        VF total = sum[m][v][0];
+        WEFT_UNROLL
+        for (int64_t s = 1; s < kSums; ++s) total = hn::Add(total, sum[m][v][s]);
+        hn::StoreU(total, df, out[m] + column + j + v * kLanes);
+      }
+    }
   }
 }
 
 void f32_x16_products(const ProductArgs& args) {
-  constexpr int64_t kMostRows = HWY_TARGET <= HWY_AVX3 ? 12 : 6;
-  for (int64_t first = 0; first < args.rows; first += kRowTile) {
-    const int64_t stride = HWY_MIN(kRowTile, args.rows - first);
-    const auto* tile = reinterpret_cast<const float*>(args.left[first / kRowTile]);
-    for (int64_t m = 0; m < stride;) {
-      const int64_t rows = HWY_MIN(kMostRows, stride - m);
-      const float* left = tile + m;
-      float* const* out = args.out + first + m;
-      switch (rows) {
-        case 1: x16_rows<1>(args, left, stride, out); break;
-        case 2: x16_rows<2>(args, left, stride, out); break;
-        case 3: x16_rows<3>(args, left, stride, out); break;
-        case 4: x16_rows<4>(args, left, stride, out); break;
-        case 5: x16_rows<5>(args, left, stride, out); break;
-        case 6: x16_rows<6>(args, left, stride, out); break;
-#if HWY_TARGET <= HWY_AVX3
-        case 7: x16_rows<7>(args, left, stride, out); break;
-        case 8: x16_rows<8>(args, left, stride, out); break;
-        case 9: x16_rows<9>(args, left, stride, out); break;
-        case 10: x16_rows<10>(args, left, stride, out); break;
-        case 11: x16_rows<11>(args, left, stride, out); break;
-        default: x16_rows<12>(args, left, stride, out); break;
-#else
-        default: break;
-#endif
+  constexpr bool kManyRegisters = HWY_TARGET <= HWY_AVX3;
+  auto* panel = reinterpret_cast<float*>(args.scratch);
+  for (int64_t j = 0; j < args.columns; j += kPanelRows) {
+    int64_t first = 0;
+    do {  // once for k = 0: the sums are 0
+      const int64_t depth = HWY_MIN(kPanelElements, args.k - first);
+      float_panel(args.format, args.right[j / kPanelRows], args.k, first, depth, 0, kPanelRows, panel, kPanelRows);
+      for (int64_t tile = 0; tile < args.rows; tile += kRowTile) {
+        const int64_t stride = HWY_MIN(kRowTile, args.rows - tile);
+        const auto* of_tile = reinterpret_cast<const float*>(args.left[tile / kRowTile]);
+        for (int64_t m = 0; m < stride;) {
+          const int64_t rows = stride - m;
+          const auto with = [&](auto some) {
+            constexpr int64_t kRows = decltype(some)::value;
+            x16_rows<kRows>(panel, of_tile + m, stride, first, depth, args.out + tile + m, j);
+            m += kRows;
+          };
+          if (kManyRegisters && rows >= 12) with(std::integral_constant<int64_t, 12>());
+          else if (kManyRegisters && rows >= 8) with(std::integral_constant<int64_t, 8>());
+          else if (rows >= 4) with(std::integral_constant<int64_t, 4>());
+          else if (rows == 3) with(std::integral_constant<int64_t, 3>());
+          else if (rows == 2) with(std::integral_constant<int64_t, 2>());
+          else with(std::integral_constant<int64_t, 1>());
+        }
       }
-      m += rows;
-    }
+      first += depth;
+    } while (first < args.k);
   }
 }
 
@@ -105,6 +126,7 @@ const char* run_f32_x16(const ProductArgs& args) {
 void add_f32_x16(KernelTable& table) {
   ProductKernel row = x16_row(ActivationElement::floats);
   row.name = kName;
+  row.scratch_bytes = kPanelElements * kPanelRows * sizeof(float);
   row.run = run_f32_x16;
   table.add(std::move(row));
 }

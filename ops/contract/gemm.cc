@@ -8,13 +8,14 @@
 #include "core/align.h"
 #include "ops/contract/kernels.h"
 #include "ops/contract/products.h"
+#include "ops/contract/x16_panels.h"
 #include "ops/cpu/decode_tile.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/contract/gemm.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/contract/x16-inl.h"
+#include "ops/cpu/decode-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {
@@ -146,15 +147,13 @@ HWY_INLINE void fill_panel(Format format, RowPointers rows, int64_t columns, int
 }
 
 // The panel of interleaved rows.
-HWY_INLINE void fill_panel_x16(RowPointers groups, int64_t columns, int64_t first, int64_t depth, int64_t k,
-                               float* panel) {
+HWY_INLINE void fill_panel_x16(Format format, RowPointers groups, int64_t columns, int64_t first, int64_t depth,
+                               int64_t k, float* panel) {
   const DF df;
   for (int64_t j = 0; j < align_up(columns, kStripColumns); j += kLanes) {
     float* to = panel + j / kStripColumns * kStripColumns * depth + j % kStripColumns;
     if (j < columns) {
-      decode_group(groups[j / kGroupRows], k, j % kGroupRows, first, depth,
-                   [&](int64_t i, int64_t at, VF weight)
-                       HWY_ATTR { hn::StoreU(weight, df, to + (i + at) * kStripColumns); });
+      float_panel(format, groups[j / kRows16.rows], k, first, depth, j % kRows16.rows, kLanes, to, kStripColumns);
     } else {
       for (int64_t i = 0; i < depth; ++i) hn::StoreU(hn::Zero(df), df, to + i * kStripColumns);
     }
@@ -187,10 +186,10 @@ void multiply(Format format, RowPointers rows, int64_t columns, const float* con
   multiply_filled(fill, columns, tiles, lhs_rows, k, panel, out, column);
 }
 
-void multiply_x16(Format, RowPointers groups, int64_t columns, const float* const* tiles, int64_t lhs_rows, int64_t k,
-                  float* panel, float* const* out, int64_t column) {
+void multiply_x16(Format format, RowPointers groups, int64_t columns, const float* const* tiles, int64_t lhs_rows,
+                  int64_t k, float* panel, float* const* out, int64_t column) {
   const auto fill = [&](int64_t first, int64_t depth)
-                        HWY_ATTR { fill_panel_x16(groups, columns, first, depth, k, panel); };
+                        HWY_ATTR { fill_panel_x16(format, groups, columns, first, depth, k, panel); };
   multiply_filled(fill, columns, tiles, lhs_rows, k, panel, out, column);
 }
 

@@ -49,7 +49,7 @@ struct Int8Dot {
       for (int64_t m = 0; m < kLhs; ++m) dots[m] = hn::Zero(DI());
       WEFT_UNROLL
       for (int64_t part = 0; part < kParts; ++part) {
-        const V8 bytes = Q::get(at, run, part);
+        const V8 bytes = Q::get(quants::StoredRun{at, part}, run);
         WEFT_UNROLL
         for (int64_t m = 0; m < kLhs; ++m) {
           const auto values =

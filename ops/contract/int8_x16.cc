@@ -5,6 +5,7 @@
 #include "ops/contract/activations.h"
 #include "ops/contract/kernels.h"
 #include "ops/contract/products.h"
+#include "ops/contract/x16_panels.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/contract/int8_x16.cc"
@@ -29,34 +30,39 @@ struct SignedPairs {
   struct Weights {
     VX magnitude, sign;
   };
-  static HWY_INLINE Weights weights(VX stored) {
-    const VX value = hn::Xor(stored, hn::Set(DX(), static_cast<int32_t>(0x80808080u)));
+  template <bool kSigned>
+  static HWY_INLINE Weights weights(VX bytes) {
+    if constexpr (!kSigned) return {bytes, bytes};
+    const VX value = hn::Xor(bytes, hn::Set(DX(), static_cast<int32_t>(0x80808080u)));
     return {hn::BitCast(DX(), hn::Abs(hn::BitCast(Bytes(), value))), value};
   }
+  template <bool kSigned>
   static HWY_INLINE VX add(VX sums, const Weights& weights, VX activations) {
 #if HWY_TARGET <= HWY_AVX3
     // AVX-512 has no instruction that copies signs: activations are negated where the weight is negative.
     const auto negative = hn::Lt(hn::BitCast(Bytes(), weights.sign), hn::Zero(Bytes()));
     const auto by = hn::BitCast(Bytes(), activations);
-    const auto right = hn::IfThenElse(negative, hn::Neg(by), by);
+    const auto right = kSigned ? hn::IfThenElse(negative, hn::Neg(by), by) : by;
     const auto pairs = _mm512_maddubs_epi16(weights.magnitude.raw, right.raw);
     return hn::Add(sums, VX{_mm512_madd_epi16(pairs, _mm512_set1_epi16(1))});
 #elif HWY_TARGET <= HWY_AVX2
-    const auto right = _mm256_sign_epi8(activations.raw, weights.sign.raw);
+    const auto right = kSigned ? _mm256_sign_epi8(activations.raw, weights.sign.raw) : activations.raw;
     const auto pairs = _mm256_maddubs_epi16(weights.magnitude.raw, right);
     return hn::Add(sums, VX{_mm256_madd_epi16(pairs, _mm256_set1_epi16(1))});
 #else
-    const auto right = _mm_sign_epi8(activations.raw, weights.sign.raw);
+    const auto right = kSigned ? _mm_sign_epi8(activations.raw, weights.sign.raw) : activations.raw;
     const auto pairs = _mm_maddubs_epi16(weights.magnitude.raw, right);
     return hn::Add(sums, VX{_mm_madd_epi16(pairs, _mm_set1_epi16(1))});
 #endif
   }
 #else
   using Weights = VX;
-  static HWY_INLINE Weights weights(VX stored) {
-    return hn::Xor(stored, hn::Set(DX(), static_cast<int32_t>(0x80808080u)));
+  template <bool kSigned>
+  static HWY_INLINE Weights weights(VX bytes) {
+    return kSigned ? hn::Xor(bytes, hn::Set(DX(), static_cast<int32_t>(0x80808080u))) : bytes;
   }
-  // The four bytes of a lane, each as an i32.
+  // The four bytes of a lane, each as an i32; those without a sign are at most 127.
+  template <bool kSigned>
   static HWY_INLINE VX add(VX sums, Weights weights, VX activations) {
     const DX d;
     const auto byte = [&](VX of, auto shift)
@@ -94,6 +100,7 @@ void add_int8_x16(KernelTable& table) {
   row.name = kName;
   row.preference = 30;
   row.run = run_int8_x16;
+  row.scratch_bytes = kBytePanels * kBytePanelBytes;
   table.add(std::move(row));
 }
 

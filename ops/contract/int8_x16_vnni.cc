@@ -1,11 +1,13 @@
-// Products of quantized activations with interleaved Q8_0 by VNNI, for which the packaged Highway has no operation: a
+// Products of quantized activations with interleaved rows by VNNI, for which the packaged Highway has no operation: a
 // separate target on top of Highway's AVX-512. int8_x16.cc is the fallback, and the cross-check.
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "ops/contract/activations.h"
 #include "ops/contract/kernels.h"
 #include "ops/contract/products.h"
+#include "ops/contract/x16_panels.h"
 #include "ops/cpu/cpu_target.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -26,7 +28,11 @@ struct Vnni {
   static constexpr bool kBias = true;
   static constexpr int64_t kMostRows = 12, kFew = 4, kSome = 2;
   using Weights = VX;
-  static HWY_INLINE Weights weights(VX stored) { return stored; }
+  template <bool kSigned>
+  static HWY_INLINE Weights weights(VX bytes) {
+    return bytes;
+  }
+  template <bool kSigned>
   static HWY_INLINE VX add(VX sums, Weights weights, VX activations) {
     return VX{_mm512_dpbusd_epi32(sums.raw, weights.raw, activations.raw)};
   }
@@ -62,6 +68,7 @@ void add_int8_x16_vnni(KernelTable& table) {
   row.features = "avx512_vnni";
   row.available = has_avx512_vnni;
   row.run = run_int8_x16_vnni;
+  row.scratch_bytes = kBytePanels * kBytePanelBytes;
   table.add(std::move(row));
 }
 

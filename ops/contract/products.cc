@@ -1,5 +1,7 @@
 #include "ops/contract/products.h"
 
+#include <iterator>
+
 #include "ops/contract/kernels.h"
 #include "ops/cpu/kernel.h"
 
@@ -18,7 +20,7 @@ void add_product_kernels(KernelTable& table) {
 
 ProductKernel x16_row(ActivationElement element) {
   ProductKernel row;
-  row.formats = {Format::q8_0};
+  row.formats.assign(std::begin(kBlockFormats), std::end(kBlockFormats));
   row.layout = kRows16;
   row.activations = {element, kRowTile};
   return row;

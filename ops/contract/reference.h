@@ -1,5 +1,5 @@
-// sum over `over` of lhs * rhs, with a prologue on the lhs and any view on the rhs; and activations as int8 kernels
-// read them.
+// sum over `over` of lhs * rhs, with a prologue on the lhs and any view on the rhs; and the same of what kernels that
+// round read.
 #pragma once
 
 #include <algorithm>
@@ -12,20 +12,27 @@
 
 namespace weft::reference {
 
-// Over contraction_axes(). `absolute` sums |lhs * rhs| instead.
-inline Table<double> contract(StepScope& scope, const Table<ScalarValue>& lhs, const Contraction& contraction,
-                              bool absolute) {
+// Over contraction_axes(). `absolute` sums |lhs * rhs| instead. `read_rhs` gives what rhs is at the scope's
+// coordinates.
+template <class ReadRhs>
+Table<double> contract(StepScope& scope, const Table<ScalarValue>& lhs, const Contraction& contraction, bool absolute,
+                       const ReadRhs& read_rhs) {
   const std::vector<AxisId> axes = contraction_axes(scope.region, contraction);
   Table<double> result(scope, axes);
   for_each(scope, axes, [&] {
     double sum = 0;
     for_each(scope, contraction.over, [&] {
-      const double product = lhs.at(scope).f * read_operand(scope, contraction.rhs).f;
+      const double product = lhs.at(scope).f * read_rhs();
       sum += absolute ? std::fabs(product) : product;
     });
     result.at(scope) = sum;
   });
   return result;
+}
+
+inline Table<double> contract(StepScope& scope, const Table<ScalarValue>& lhs, const Contraction& contraction,
+                              bool absolute) {
+  return contract(scope, lhs, contraction, absolute, [&] { return read_operand(scope, contraction.rhs).f; });
 }
 
 // A row of activations in int8: in runs of 32, each element is the nearest (ties to even) of the whole multiples, -127
@@ -51,9 +58,20 @@ inline std::vector<double> quantized(const std::vector<float>& row) {
   return result;
 }
 
-// `lhs` with those rows quantized of which at most `most_rows` meet the same right-hand rows.
-inline Table<ScalarValue> quantized_rows(StepScope& scope, const Table<ScalarValue>& lhs,
-                                         const Contraction& contraction, int64_t most_rows) {
+inline double to_bf16(double value) { return static_cast<double>(bf16_to_f32(f32_to_bf16(static_cast<float>(value)))); }
+
+// What kernels round: left-hand rows to int8 as above, or both sides to bf16.
+enum class Rounding : uint8_t { none, int8, bf16 };
+// By the number of left-hand rows that meet the same right-hand rows, ascending.
+struct RoundedRows {
+  int64_t last_rows;
+  Rounding rounding;
+  bool operator==(const RoundedRows&) const = default;
+};
+
+// contract() of what such kernels read.
+inline Table<double> contract_rounded(StepScope& scope, const Table<ScalarValue>& lhs, const Contraction& contraction,
+                                      bool absolute, const std::vector<RoundedRows>& rounded) {
   // Where ids along a contracted axis choose the right-hand rows, each coordinate on it is a row of lhs.
   AxisList chosen_by;
   for (const ViewAxis& axis : scope.region.operands[static_cast<size_t>(contraction.rhs)].view) {
@@ -63,16 +81,27 @@ inline Table<ScalarValue> quantized_rows(StepScope& scope, const Table<ScalarVal
   const AxisList k = without(contraction.over, chosen_by), rows = without(lhs.axes, k);
   std::map<std::optional<int64_t>, int64_t> count;  // of rows, by where the right-hand rows begin that they meet
   for_each(scope, rows, [&] { ++count[offset_of(scope, contraction.rhs)]; });
-  Table<ScalarValue> result = lhs;
+  Table<Rounding> rounding(scope, rows);
+  Table<ScalarValue> left = lhs;
   for_each(scope, rows, [&] {
-    if (count[offset_of(scope, contraction.rhs)] > most_rows) return;
+    const int64_t rows_of_group = count[offset_of(scope, contraction.rhs)];
+    const auto at = std::find_if(rounded.begin(), rounded.end(),
+                                 [&](const RoundedRows& range) { return rows_of_group <= range.last_rows; });
+    const Rounding of_row = at == rounded.end() ? Rounding::none : at->rounding;
+    rounding.at(scope) = of_row;
+    if (of_row == Rounding::none) return;
     std::vector<float> row;
     for_each(scope, k, [&] { row.push_back(static_cast<float>(lhs.at(scope).f)); });
-    const std::vector<double> in_int8 = quantized(row);
+    std::vector<double> read(row.begin(), row.end());
+    if (of_row == Rounding::int8) read = quantized(row);
+    else std::transform(read.begin(), read.end(), read.begin(), to_bf16);
     size_t i = 0;
-    for_each(scope, k, [&] { result.at(scope).f = in_int8[i++]; });
+    for_each(scope, k, [&] { left.at(scope).f = read[i++]; });
   });
-  return result;
+  return contract(scope, left, contraction, absolute, [&] {
+    const double right = read_operand(scope, contraction.rhs).f;
+    return rounding.at(scope) == Rounding::bf16 ? to_bf16(right) : right;
+  });
 }
 
 }  // namespace weft::reference

@@ -1,4 +1,4 @@
-// Rows of Q8_0 that are interleaved by 16 (core/record/layout.h), as vectors of f32 whose lanes are outputs.
+// Rows of blocks that are interleaved by 16 (core/record/layout.h), as vectors whose lanes are rows.
 
 #if defined(WEFT_CONTRACT_X16_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_CONTRACT_X16_INL_H_
@@ -6,6 +6,8 @@
 #else
 #define WEFT_CONTRACT_X16_INL_H_
 #endif
+
+#include <utility>
 
 #include "core/record/layout.h"
 #include "ops/cpu/decode-inl.h"
@@ -16,34 +18,90 @@ namespace HWY_NAMESPACE {
 
 inline constexpr int64_t kGroupRows = kRows16.rows;
 inline constexpr int64_t kGroupRun = kRows16.run;
-inline constexpr int64_t kGroupBlock = 32;  // elements that share a scale
 static_assert(kGroupRun == 4);
 
-// Calls use(i, j, weights) with elements first + i + j of rows [lane, lane + kLanes) of a group whose rows have `k`
-// elements, for i + j < depth: i counts runs, j is the place in one. `first` and `depth`: whole blocks.
-template <class Use>
-HWY_INLINE void decode_group(const std::byte* group, int64_t k, int64_t lane, int64_t first, int64_t depth,
-                             const Use& use) {
-  const DF df;
-  const hn::RebindToSigned<DF> di;
-  const hn::RebindToUnsigned<DF> du;
-  const std::byte* values = group + static_cast<size_t>(first * kGroupRows + lane * kGroupRun);
-  const std::byte* scales = group + static_cast<size_t>(k * kGroupRows + (first / kGroupBlock * kGroupRows + lane) * 2);
-  for (int64_t block = 0; block < depth; block += kGroupBlock, scales += kGroupRows * 2) {
-    const VF scale = half_to_float(hn::LoadU(DU16(), reinterpret_cast<const uint16_t*>(scales)));
-    for (int64_t i = block; i < block + kGroupBlock; i += kGroupRun, values += kGroupRows * kGroupRun) {
-      // Stored 128 higher.
-      const auto bytes = hn::Xor(hn::LoadU(du, reinterpret_cast<const uint32_t*>(values)), hn::Set(du, 0x80808080u));
-      const auto weights = [&](hn::Vec<decltype(du)> top) HWY_ATTR {
-        return hn::Mul(hn::ConvertTo(df, hn::ShiftRight<24>(hn::BitCast(di, top))), scale);
-      };
-      use(i, 0, weights(hn::ShiftLeft<24>(bytes)));
-      use(i, 1, weights(hn::ShiftLeft<16>(bytes)));
-      use(i, 2, weights(hn::ShiftLeft<8>(bytes)));
-      use(i, 3, weights(bytes));
+using DWords = hn::RebindToUnsigned<DF>;      // a lane has four bytes of a row
+using DBytes = hn::Repartition<uint8_t, DF>;  // the same
+using VWords = hn::Vec<DWords>;
+using VBytes = hn::Vec<DBytes>;
+
+// A block of each of kLanes rows of a group.
+template <Format kFormat>
+class BlockOfRows {
+  static constexpr const auto& kSections = FormatTraits<kFormat>::kSections;
+  static constexpr size_t kCount = std::size(kSections);
+  static constexpr int64_t unit(const BlockSection& section) {
+    return static_cast<int64_t>(Interleaved::unit(section, kRows16));
+  }
+
+ public:
+  // `lane`: the first of the rows. `blocks`: of a row.
+  HWY_INLINE BlockOfRows(const std::byte* group, int64_t blocks, int64_t block, int64_t lane) {
+    const auto* at = reinterpret_cast<const uint8_t*>(group);
+    WEFT_UNROLL
+    for (size_t i = 0; i < kCount; ++i) {
+      section_[i] = at + block * kSections[i].bytes * kGroupRows + lane * unit(kSections[i]);
+      at += blocks * kSections[i].bytes * kGroupRows;
     }
   }
-}
+
+  // Four bytes of each row, `offset` bytes into the section that a stored block has at `section`; f16 numbers; those
+  // and single bytes as integers.
+  HWY_INLINE VWords words(size_t section, int64_t offset) const {
+    return hn::LoadU(DWords(), reinterpret_cast<const uint32_t*>(at(section) + offset * kGroupRows));
+  }
+  HWY_INLINE VF halves(size_t section) const {
+    return half_to_float(hn::LoadU(DU16(), reinterpret_cast<const uint16_t*>(at(section))));
+  }
+  HWY_INLINE VWords wide_halves(size_t section) const {
+    return hn::PromoteTo(DWords(), hn::LoadU(DU16(), reinterpret_cast<const uint16_t*>(at(section))));
+  }
+  HWY_INLINE VWords wide_bytes(size_t section) const {
+    return hn::PromoteTo(DWords(), hn::LoadU(hn::Rebind<uint8_t, DF>(), at(section)));
+  }
+
+  static constexpr uint8_t flip(size_t section) {
+    uint8_t flip = 0;
+    for (const BlockSection& s : kSections) flip = s.at == section ? s.flip : flip;
+    return flip;
+  }
+
+ private:
+  template <size_t... kIndex>
+  HWY_INLINE const uint8_t* find(size_t section, std::index_sequence<kIndex...>) const {
+    const uint8_t* found = nullptr;
+    ((found = kSections[kIndex].at == section ? section_[kIndex] : found), ...);
+    return found;
+  }
+  HWY_INLINE const uint8_t* at(size_t section) const { return find(section, std::make_index_sequence<kCount>()); }
+
+  const uint8_t* section_[kCount];
+};
+
+// Elements 4 * unit ... of a run of 32, of each row: what Quants::get reads.
+template <Format kFormat>
+struct RunOfRows {
+  const BlockOfRows<kFormat>& block;
+  int64_t unit;
+
+  HWY_INLINE VBytes four(size_t section, int64_t offset) const {
+    return hn::BitCast(DBytes(), block.words(section, offset));
+  }
+  HWY_INLINE VBytes bytes(size_t section, int64_t offset) const {
+    return hn::Xor(four(section, offset + 4 * unit), hn::Set(DBytes(), BlockOfRows<kFormat>::flip(section)));
+  }
+  HWY_INLINE VBytes bits(size_t section, int64_t offset, int64_t n, uint8_t mask) const {
+    return quants::bits(four(section, offset + 4 * unit), n, mask);
+  }
+  HWY_INLINE VBytes nibbles(size_t section, int64_t offset) const {
+    return quants::bits(four(section, offset + unit % 4 * 4), unit / 4 * -4, 15);
+  }
+  HWY_INLINE VBytes nibbles_by_8(size_t section, int64_t offset) const {
+    return quants::bits(four(section, offset + unit / 4 * 8 + unit % 2 * 4), unit / 2 % 2 * -4, 15);
+  }
+  // BlockSection::by_fours: bit `unit` of byte j is that of element 4 * unit + j.
+  HWY_INLINE VBytes fifth_bits(size_t section) const { return quants::bits(four(section, 0), 4 - unit, 16); }
+};
 
 }  // namespace HWY_NAMESPACE
 }  // namespace weft

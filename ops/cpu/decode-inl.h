@@ -74,10 +74,11 @@ struct Unit<kFormat, false> {
     if constexpr (kInPlace) {
       from = Q::bytes(p);
     } else if constexpr (kInRegister) {
-      whole = Q::get(p, 0, 0);
+      whole = Q::get(quants::StoredRun{p, 0}, 0);
     } else {
       WEFT_UNROLL
-      for (int64_t part = 0; part < kParts; ++part) hn::Store(Q::get(p, 0, part), D8(), copy + part * kPart);
+      for (int64_t part = 0; part < kParts; ++part)
+        hn::Store(Q::get(quants::StoredRun{p, part}, 0), D8(), copy + part * kPart);
       from = copy;
     }
   }

@@ -29,7 +29,7 @@ HWY_INLINE void decode_block(const uint8_t* block, float* out) {
   for (int64_t run = 0; run < Q::kElements / kRun; ++run) {
     WEFT_UNROLL
     for (int64_t part = 0; part < kParts; ++part) {
-      hn::Store(Q::get(block, run, part), D8(), bytes + run * kRun + part * kPart);
+      hn::Store(Q::get(quants::StoredRun{block, part}, run), D8(), bytes + run * kRun + part * kPart);
     }
   }
   for (int64_t i = 0; i < Q::kElements; i += kLanes) {

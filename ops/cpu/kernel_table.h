@@ -32,7 +32,8 @@ inline constexpr int64_t kAnyRows = std::numeric_limits<int64_t>::max();
 // How a kernel takes activations, the left-hand rows of k elements.
 enum class ActivationElement : uint8_t {
   floats,  // as they are
-  int8     // quantized in blocks of 32 (ops/contract/activations.h)
+  int8,    // quantized in blocks of 32 (ops/contract/activations.h)
+  bf16     // rounded to it, like the decoded weights that they are multiplied by
 };
 inline constexpr int64_t kMostTileRows = 32;
 // Rows come in tiles of at most kMostTileRows, which lie so that a kernel reads them from front to back.

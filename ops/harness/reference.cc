@@ -80,7 +80,7 @@ Table<ScalarValue> evaluate_source(StepScope& scope, const Source& source, Resul
 }
 
 std::vector<Table<double>> contractions(StepScope& scope, bool absolute, const Parts& parts = {},
-                                        const QuantizedActivations& quantized = {}) {
+                                        const RoundedProducts& rounded = {}) {
   std::vector<Table<ScalarValue>> lhs;
   Results results;
   for (size_t i = 0; i < scope.region.lhs.size(); ++i) {
@@ -94,21 +94,19 @@ std::vector<Table<double>> contractions(StepScope& scope, bool absolute, const P
     const Contraction& contraction = scope.region.contractions[i];
     const Table<ScalarValue>& left = lhs[static_cast<size_t>(contraction.lhs)];
     const Operand& rhs = scope.region.operands[static_cast<size_t>(contraction.rhs)];
-    const auto in_int8 = quantized.find(rhs.value);
-    tables.push_back(
-        contract(scope, in_int8 == quantized.end() ? left : quantized_rows(scope, left, contraction, in_int8->second),
-                 contraction, absolute));
+    const auto at = rounded.find(rhs.value);
+    tables.push_back(at == rounded.end() ? contract(scope, left, contraction, absolute)
+                                         : contract_rounded(scope, left, contraction, absolute, at->second));
     parts("contraction." + std::to_string(i), tables.back());
   }
   return tables;
 }
 
 // The region's result before selection, over region.axes in that order.
-Table<ScalarValue> evaluate_region(StepScope& scope, const Parts& parts = {},
-                                   const QuantizedActivations& quantized = {}) {
+Table<ScalarValue> evaluate_region(StepScope& scope, const Parts& parts = {}, const RoundedProducts& rounded = {}) {
   const Region& region = scope.region;
   Results results;
-  results.contractions = contractions(scope, false, parts, quantized);
+  results.contractions = contractions(scope, false, parts, rounded);
   Table<ScalarValue> result = evaluate_source(scope, region.body, results, parts, "");
   const bool ends_here = !region.attention && !region.rotation && !region.selection;
   if (!ends_here) {
@@ -140,10 +138,10 @@ void store(const GraphRecord& graph, const StepArgs& args, ValueId value, const 
 }
 
 void run(const GraphRecord& graph, const Step& step, const StepArgs& args, const VisitPart& visit,
-         const QuantizedActivations& quantized) {
+         const RoundedProducts& rounded) {
   for (size_t i = 0; i < step.regions.size(); ++i) {
     StepScope scope(graph, step.regions[i], args);
-    const Table<ScalarValue> result = evaluate_region(scope, Parts(step.outputs[i], visit), quantized);
+    const Table<ScalarValue> result = evaluate_region(scope, Parts(step.outputs[i], visit), rounded);
     if (step.kind == StepKind::append) {
       append_rows(scope, graph.caches[static_cast<size_t>(step.cache)], result, step.outputs[i]);
     } else if (scope.region.selection) {
@@ -186,11 +184,11 @@ std::vector<StepPart> parts_of(const GraphRecord& graph, const Step& step) {
   return parts;
 }
 
-Outputs run_reference(const StepCase& step_case) { return run_reference(step_case, QuantizedActivations{}); }
+Outputs run_reference(const StepCase& step_case) { return run_reference(step_case, RoundedProducts{}); }
 
-Outputs run_reference(const StepCase& step_case, const QuantizedActivations& quantized) {
+Outputs run_reference(const StepCase& step_case, const RoundedProducts& rounded) {
   step_case.reset();
-  run(step_case.graph, step_case.step(), step_case.args(), {}, quantized);
+  run(step_case.graph, step_case.step(), step_case.args(), {}, rounded);
   return step_case.outputs();
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/record/graph.h"
+#include "ops/contract/reference.h"
 #include "ops/harness/case.h"
 #include "ops/step.h"
 
@@ -37,10 +38,9 @@ std::vector<StepPart> parts_of(const GraphRecord& graph, const Step& step);
 // reset(), run_reference, outputs().
 Outputs run_reference(const StepCase& step_case);
 
-// What kernels of Precision::fast do to activations: contractions with one of these on the right read left-hand rows in
-// int8 (ops/contract/reference.h says how) where at most so many of them meet the same right-hand rows.
-using QuantizedActivations = std::map<ValueId, int64_t>;
-Outputs run_reference(const StepCase& step_case, const QuantizedActivations& quantized);
+// What kernels of Precision::fast round, by what is on the right of a contraction.
+using RoundedProducts = std::map<ValueId, std::vector<reference::RoundedRows>>;
+Outputs run_reference(const StepCase& step_case, const RoundedProducts& rounded);
 
 // The largest sum of absolute products among the elements of the step's contractions (and 1 at least): the scale
 // of the rounding errors that a correct kernel may make, however far the sums cancel.

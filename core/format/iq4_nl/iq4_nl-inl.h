@@ -2,7 +2,8 @@
 
 template <>
 struct Quants<Format::iq4_nl> : quants::Scaled32<Format::iq4_nl> {
-  static HWY_INLINE V8 get(const uint8_t* block, int64_t, int64_t part) {
-    return quants::looked_up(kIq4Values, quants::nibbles(block + kValues, part));
+  template <class Run>
+  static HWY_INLINE auto get(const Run& run, int64_t) {
+    return quants::looked_up(kIq4Values, run.nibbles(kValues, 0));
   }
 };

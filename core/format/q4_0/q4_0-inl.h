@@ -2,7 +2,8 @@
 
 template <>
 struct Quants<Format::q4_0> : quants::Scaled32<Format::q4_0> {
-  static HWY_INLINE V8 get(const uint8_t* block, int64_t, int64_t part) {
-    return quants::minus(quants::nibbles(block + kValues, part), 8);
+  template <class Run>
+  static HWY_INLINE auto get(const Run& run, int64_t) {
+    return quants::minus(run.nibbles(kValues, 0), 8);
   }
 };

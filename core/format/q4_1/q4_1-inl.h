@@ -2,7 +2,8 @@
 
 template <>
 struct Quants<Format::q4_1> : quants::Offset32<Format::q4_1> {
-  static HWY_INLINE V8 get(const uint8_t* block, int64_t, int64_t part) {
-    return quants::nibbles(block + kValues, part);
+  template <class Run>
+  static HWY_INLINE auto get(const Run& run, int64_t) {
+    return run.nibbles(kValues, 0);
   }
 };

@@ -2,7 +2,8 @@
 
 template <>
 struct Quants<Format::q4_k> : quants::SixBit256<Format::q4_k> {
-  static HWY_INLINE V8 get(const uint8_t* block, int64_t run, int64_t part) {
-    return quants::bits(block + kLow + run / 2 * 32, part, -(run % 2 * 4), 15);
+  template <class Run>
+  static HWY_INLINE auto get(const Run& run, int64_t i) {
+    return run.bits(kLow, i / 2 * 32, -(i % 2 * 4), 15);
   }
 };

@@ -2,7 +2,8 @@
 
 template <>
 struct Quants<Format::q5_0> : quants::Scaled32<Format::q5_0> {
-  static HWY_INLINE V8 get(const uint8_t* block, int64_t, int64_t part) {
-    return quants::minus(hn::Or(quants::nibbles(block + kValues, part), quants::fifth_bits(block + kFifth, part)), 16);
+  template <class Run>
+  static HWY_INLINE auto get(const Run& run, int64_t) {
+    return quants::minus(hn::Or(run.nibbles(kValues, 0), run.fifth_bits(kFifth)), 16);
   }
 };

@@ -2,8 +2,9 @@
 
 template <>
 struct Quants<Format::q5_k> : quants::SixBit256<Format::q5_k> {
-  static HWY_INLINE V8 get(const uint8_t* block, int64_t run, int64_t part) {
-    const auto low = quants::bits(block + kLow + run / 2 * 32, part, -(run % 2 * 4), 15);
-    return hn::Or(low, quants::bits(block + kHigh, part, 4 - run, 16));
+  template <class Run>
+  static HWY_INLINE auto get(const Run& run, int64_t i) {
+    const auto low = run.bits(kLow, i / 2 * 32, -(i % 2 * 4), 15);
+    return hn::Or(low, run.bits(kHigh, 0, 4 - i, 16));
   }
 };

@@ -3,7 +3,8 @@
 template <>
 struct Quants<Format::q8_0> : quants::Scaled32<Format::q8_0> {
   static HWY_INLINE const uint8_t* bytes(const uint8_t* block) { return block + kValues; }
-  static HWY_INLINE V8 get(const uint8_t* block, int64_t, int64_t part) {
-    return hn::LoadU(D8(), bytes(block) + part * kPart);
+  template <class Run>
+  static HWY_INLINE auto get(const Run& run, int64_t) {
+    return run.bytes(kValues, 0);
   }
 };

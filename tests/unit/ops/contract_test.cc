@@ -32,25 +32,33 @@ TEST(Contract, AgreesWithReference) {
   }
 }
 
-// Against a reference that quantizes activations too, with the bounds of exact kernels: the integers are the very same.
-// (Where a norm comes before, f32 rounding may move an element over a tie, by one step of 1/127 in one of k products.)
-// And against the exact one: an error of half a step of 1/127 of a block's largest element, in each of k products.
-TEST(Contract, FastAgreesWithQuantizedReference) {
-  size_t quantized = 0;
+// Against a reference that rounds as kernels do, with the bounds of exact kernels: the rounded numbers are the very
+// same. (Where a norm comes before, f32 rounding may move an element over a tie, by one step of 1/127 in one of k
+// products.) And against the exact one: an error of half a step of 1/127 of a block's largest element, in each of k
+// products.
+TEST(Contract, FastAgreesWithRoundedReference) {
+  size_t rounded = 0;
   for (const StepCase& step_case : contract_case_table()) {
     if (step_case.name().starts_with("nonfinite weight")) continue;  // see below
     SCOPED_TRACE(step_case.name());
     const Region& region = step_case.step().regions[0];
-    const Outputs exact = run_reference(step_case), want = run_fast_reference(step_case);
-    quantized += want != exact;
+    const Outputs exact = run_reference(step_case);
+    RoundedProducts products = rounded_products(step_case);
+    Outputs want = run_reference(step_case, products);
+    rounded += want != exact;
     const double magnitude = absolute_sum(step_case);
     const Tolerance tight{.absolute = region.lhs[0].reductions.empty() ? 2e-6 : 1e-3, .magnitude = magnitude};
     const Tolerance loose{.absolute = 0.01, .relative = 0.02, .magnitude = magnitude};
-    const auto* sums = reinterpret_cast<const float*>(want[0].data());
-    const bool finite =
-        std::none_of(sums, sums + want[0].size() / sizeof(float), [](float x) { return std::isnan(x); });
     const bool chooses = region.selection || region.body.program.type() != Element::f32;
     const auto check = [&](int threads) {
+      // Kernels that round in another way may be picked for this target.
+      if (RoundedProducts now = rounded_products(step_case); now != products) {
+        want = run_reference(step_case, now);
+        products = std::move(now);
+      }
+      const auto* sums = reinterpret_cast<const float*>(want[0].data());
+      const bool finite =
+          std::none_of(sums, sums + want[0].size() / sizeof(float), [](float x) { return std::isnan(x); });
       const Outputs got = run_cpu(step_case, Precision::fast, threads);
       EXPECT_EQ(compare(step_case, got, want, tight), "");
       if (chooses || !finite) return;  // a block of activations that holds an infinity is NaN
@@ -59,21 +67,21 @@ TEST(Contract, FastAgreesWithQuantizedReference) {
     on_every_target([&] { check(1); });
     check(2);
   }
-  EXPECT_GT(quantized, 100u);
+  EXPECT_GT(rounded, 100u);
 }
 
-// Blocks have a kernel that quantizes the activations that meet them, for so many rows as it announces.
-TEST(Contract, FastQuantizesWhatMeetsEveryBlockFormat) {
+// The kernels for blocks quantize the activations of a few rows, and round something of any number.
+TEST(Contract, FastRoundsWhatMeetsEveryBlockFormat) {
   for (const Format format : kBlockFormats) {
-    for (const int64_t rows : {1, 2, 3}) {
+    for (const int64_t rows : {1, 2, 3, 40}) {
       const StepCase step_case = linear_case(rows, 5, 512, format);
-      const QuantizedActivations quantized = quantized_activations(step_case);
-      ASSERT_EQ(quantized.size(), 1u) << name(format);
-      EXPECT_EQ(run_fast_reference(step_case) != run_reference(step_case), rows <= quantized.begin()->second)
-          << name(format) << " " << rows;
+      const RoundedProducts rounded = rounded_products(step_case);
+      ASSERT_EQ(rounded.size(), 1u) << name(format);
+      EXPECT_EQ(rounded.begin()->second.front().rounding, reference::Rounding::int8) << name(format);
+      EXPECT_NE(run_fast_reference(step_case), run_reference(step_case)) << name(format) << " " << rows;
     }
   }
-  EXPECT_TRUE(quantized_activations(linear_case(1, 5, 512, Format::f16)).empty());
+  EXPECT_TRUE(rounded_products(linear_case(1, 5, 512, Format::f16)).empty());
 }
 
 // Many rows of which each chooses no expert at all: zeros, and nothing is written beyond the tiles.
@@ -107,13 +115,13 @@ TEST(Contract, EveryKernelOfTheTableAgreesWithReference) {
     for (const ProductKernel* kernel : kernel_table().products()) {
       if (!kernel->is_available()) continue;
       SCOPED_TRACE(kernel->name);
-      const bool in_int8 = kernel->activations.element == ActivationElement::int8;
-      const Precision precision = in_int8 ? Precision::fast : Precision::exact;
+      const bool rounds = kernel->activations.element != ActivationElement::floats;
+      const Precision precision = rounds ? Precision::fast : Precision::exact;
       const auto announced = cpu_kernels(step_case, precision, kernel);
       if (std::ranges::none_of(announced, [&](const KernelRange& range) { return range.name == kernel->name; }))
         continue;
-      const Outputs want = in_int8 ? run_fast_reference(step_case, kernel) : exact;
-      const Tolerance tolerance{.absolute = in_int8 && has_norm ? 1e-3 : 2e-6, .magnitude = magnitude};
+      const Outputs want = rounds ? run_fast_reference(step_case, kernel) : exact;
+      const Tolerance tolerance{.absolute = rounds && has_norm ? 1e-3 : 2e-6, .magnitude = magnitude};
       std::set<std::string> ran;
       EXPECT_EQ(compare(step_case, run_cpu(step_case, precision, 2, kernel, &ran), want, tolerance), "");
       served[kernel->name] += ran.contains(kernel->name);

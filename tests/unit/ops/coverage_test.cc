@@ -29,7 +29,7 @@ void expect_all(const std::set<Format>& formats, const std::string& where) {
 }
 
 TEST(CaseTables, ContractEveryFormat) {
-  std::set<Format> dense, chosen, transposed, one_by_one, quantized;
+  std::set<Format> dense, chosen, transposed, one_by_one, rounded;
   for (const StepCase& step_case : contract_case_table()) {
     const Region& region = step_case.step().regions[0];
     for (const Contraction& contraction : region.contractions) {
@@ -44,15 +44,15 @@ TEST(CaseTables, ContractEveryFormat) {
       if (elements == 1) one_by_one.insert(value.format);
     }
     if (region.axes.empty()) continue;
-    for (const auto& [value, rows] : quantized_activations(step_case)) {
-      quantized.insert(step_case.graph.values[value].format);
+    for (const auto& [value, ranges] : rounded_products(step_case)) {
+      rounded.insert(step_case.graph.values[value].format);
     }
   }
   expect_all(dense, "contracts");
   expect_all(chosen, "contracts chosen matrices of");
   expect_all(transposed, "contracts transposed weights of");
   expect_all(one_by_one, "has a single result of");
-  EXPECT_EQ(quantized, std::set<Format>(std::begin(kBlockFormats), std::end(kBlockFormats)));
+  EXPECT_EQ(rounded, std::set<Format>(std::begin(kBlockFormats), std::end(kBlockFormats)));
 }
 
 TEST(CaseTables, ReadEveryFormatInMaps) {

@@ -1,0 +1,142 @@
+#include "ops/contract/x16_panels.h"
+
+#include "core/format/formats.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/contract/x16_panels.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "ops/contract/x16-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace weft {
+namespace HWY_NAMESPACE {
+
+template <Format kFormat>
+inline constexpr int64_t kScalesOf = Quants<kFormat>::kElements / Quants<kFormat>::kGrain;
+
+// Calls use(block, rows, scale, minimum) for each block of the elements.
+template <Format kFormat, class Use>
+HWY_INLINE void for_blocks(const std::byte* group, int64_t k, int64_t first, int64_t depth, int64_t lane,
+                           const Use& use) {
+  using Q = Quants<kFormat>;
+  for (int64_t b = 0; b < depth / Q::kElements; ++b) {
+    const BlockOfRows<kFormat> rows(group, k / Q::kElements, first / Q::kElements + b, lane);
+    VF scale[kScalesOf<kFormat>], minimum[kScalesOf<kFormat>];
+    Q::scales_of_rows(rows, scale, minimum);
+    use(b, rows, scale, minimum);
+  }
+}
+
+template <Format kFormat>
+void bytes_of(const std::byte* group, int64_t k, int64_t first, int64_t depth, uint8_t* values, float* scales,
+              float* minimums) {
+  using Q = Quants<kFormat>;
+  constexpr int64_t kRuns = Q::kElements / kRun;
+  for (int64_t lane = 0; lane < kGroupRows; lane += kLanes) {
+    for_blocks<kFormat>(group, k, first, depth, lane,
+                        [&](int64_t b, const BlockOfRows<kFormat>& rows, const VF* scale, const VF* minimum) HWY_ATTR {
+                          WEFT_UNROLL
+                          for (int64_t i = 0; i < kScalesOf<kFormat>; ++i) {
+                            const int64_t at = (b * kScalesOf<kFormat> + i) * kGroupRows + lane;
+                            hn::StoreU(scale[i], DF(), scales + at);
+                            if (Q::kMinimum) hn::StoreU(minimum[i], DF(), minimums + at);
+                          }
+                          if (values == nullptr) return;
+                          uint8_t* to = values + b * Q::kElements * kGroupRows + lane * kGroupRun;
+                          WEFT_UNROLL
+                          for (int64_t run = 0; run < kRuns; ++run) {
+                            WEFT_UNROLL
+                            for (int64_t unit = 0; unit < kRun / kGroupRun; ++unit) {
+                              const VBytes bytes = Q::get(RunOfRows<kFormat>{rows, unit}, run);
+                              hn::StoreU(hn::Xor(bytes, hn::Set(DBytes(), Q::kSigned ? 0x80 : 0)), DBytes(),
+                                         to + (run * kRun + unit * kGroupRun) * kGroupRows);
+                            }
+                          }
+                        });
+  }
+}
+
+template <Format kFormat>
+void floats_of(const std::byte* group, int64_t k, int64_t first, int64_t depth, int64_t row, int64_t rows_wanted,
+               float* out, int64_t stride) {
+  using Q = Quants<kFormat>;
+  constexpr int64_t kRuns = Q::kElements / kRun;
+  for (int64_t lane = 0; lane < rows_wanted; lane += kLanes) {
+    for_blocks<kFormat>(
+        group, k, first, depth, row + lane,
+        [&](int64_t b, const BlockOfRows<kFormat>& rows, const VF* scale, const VF* minimum) HWY_ATTR {
+          WEFT_UNROLL
+          for (int64_t run = 0; run < kRuns; ++run) {
+            WEFT_UNROLL
+            for (int64_t unit = 0; unit < kRun / kGroupRun; ++unit) {
+              const int64_t element = run * kRun + unit * kGroupRun;
+              const VF by = scale[element / Q::kGrain];
+              const VWords bytes = hn::BitCast(DWords(), Q::get(RunOfRows<kFormat>{rows, unit}, run));
+              float* to = out + (b * Q::kElements + element) * stride + lane;
+              WEFT_UNROLL
+              for (int64_t j = 0; j < kGroupRun; ++j) {
+                const VF value = Q::kSigned ? quants::signed_byte_of(bytes, j) : quants::byte_of(bytes, j);
+                if constexpr (Q::kMinimum) {
+                  hn::StoreU(hn::MulSub(value, by, minimum[element / Q::kGrain]), DF(), to + j * stride);
+                } else {
+                  hn::StoreU(hn::Mul(value, by), DF(), to + j * stride);
+                }
+              }
+            }
+          }
+        });
+  }
+}
+
+void bytes_of_any(Format format, const std::byte* group, int64_t k, int64_t first, int64_t depth, uint8_t* values,
+                  float* scales, float* minimums) {
+  const auto of = visit_block_format(format, []<Format kFormat>() { return &bytes_of<kFormat>; });
+  of(group, k, first, depth, values, scales, minimums);
+}
+
+void floats_of_any(Format format, const std::byte* group, int64_t k, int64_t first, int64_t depth, int64_t row,
+                   int64_t rows, float* out, int64_t stride) {
+  const auto of = visit_block_format(format, []<Format kFormat>() { return &floats_of<kFormat>; });
+  of(group, k, first, depth, row, rows, out, stride);
+}
+
+BytePanelForm form_of(Format format) {
+  return visit_block_format(format, []<Format kFormat>() {
+    using Q = Quants<kFormat>;
+    return BytePanelForm{Q::kGrain, Q::kSigned, Q::kMinimum};
+  });
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace weft
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace weft {
+HWY_EXPORT(bytes_of_any);
+HWY_EXPORT(floats_of_any);
+HWY_EXPORT(form_of);
+
+BytePanelForm byte_panel_form(Format format) { return HWY_DYNAMIC_DISPATCH(form_of)(format); }
+
+BytePanel byte_panel(Format format, const std::byte* group, int64_t k, int64_t first, int64_t depth,
+                     std::byte* scratch) {
+  constexpr int64_t kRows = kRows16.rows;
+  auto* scales = reinterpret_cast<float*>(scratch);
+  float* minimums = scales + kBytePanelDepth / 16 * kRows;
+  auto* values = reinterpret_cast<uint8_t*>(minimums + kBytePanelDepth / 16 * kRows);
+  // Q8_0's bytes lie so already.
+  const bool in_place = format == Format::q8_0;
+  HWY_DYNAMIC_DISPATCH(bytes_of_any)(format, group, k, first, depth, in_place ? nullptr : values, scales, minimums);
+  if (in_place) return {reinterpret_cast<const uint8_t*>(group) + first * kRows, scales, minimums};
+  return {values, scales, minimums};
+}
+
+void float_panel(Format format, const std::byte* group, int64_t k, int64_t first, int64_t depth, int64_t row,
+                 int64_t rows, float* out, int64_t stride) {
+  HWY_DYNAMIC_DISPATCH(floats_of_any)(format, group, k, first, depth, row, rows, out, stride);
+}
+
+}  // namespace weft
+#endif

@@ -1,0 +1,39 @@
+// Panels: a part of a group of 16 interleaved rows (core/record/layout.h), decoded for the kernels that multiply it.
+// All formats with blocks have them, so that kernels need not know one from another.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/format/format.h"
+
+namespace weft {
+
+// Bytes q of elements, each of which is scale * q - minimum.
+struct BytePanel {
+  const uint8_t* values;  // [run of 32][8][16 rows][4]; 128 higher than q where is_signed
+  const float* scales;    // [run][32 / grain][16 rows]
+  const float* minimums;  // the same; what the format does not have is not written
+};
+struct BytePanelForm {
+  int64_t grain;  // elements that share a scale: 16 or 32
+  bool is_signed;
+  bool has_minimum;
+};
+BytePanelForm byte_panel_form(Format format);
+inline constexpr int64_t kBytePanelDepth = 512;  // elements of k, at most
+inline constexpr size_t kBytePanelBytes = kBytePanelDepth * 16 + 2 * (kBytePanelDepth / 16 * 16 * sizeof(float));
+
+inline constexpr int64_t kBytePanels = 4;  // that a kernel multiplies at a time
+
+// Elements [first, first + depth) of a group whose rows have k elements: whole blocks, at most kBytePanelDepth.
+// `scratch`: kBytePanelBytes, 64-byte aligned. The values of a group that has them so are read where they are.
+BytePanel byte_panel(Format format, const std::byte* group, int64_t k, int64_t first, int64_t depth,
+                     std::byte* scratch);
+
+// The same as f32, of rows [row, row + rows), whole vectors of the target: element first + i of row row + r is
+// out[i * stride + r].
+void float_panel(Format format, const std::byte* group, int64_t k, int64_t first, int64_t depth, int64_t row,
+                 int64_t rows, float* out, int64_t stride);
+
+}  // namespace weft
