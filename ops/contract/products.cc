@@ -16,6 +16,7 @@ void add_product_kernels(KernelTable& table) {
   add_f32_x16_panels(table);
   add_int8_x16(table);
   add_int8_x16_vnni(table);
+  add_bf16_amx(table);
 }
 
 ProductKernel x16_row(ActivationElement element) {

@@ -10,5 +10,7 @@ const char* cpu_target();
 // Whether kernels that add instructions to Highway's AVX-512 can run: processor and operating system have them, and
 // that target is the one that dispatches take.
 bool has_avx512_vnni();
+// Asks the operating system for the tile registers, which it gives to programs that do.
+bool has_amx_bf16();
 
 }  // namespace weft

@@ -1,0 +1,260 @@
+// Products of activations and weights rounded to bf16, summed in f32 by AMX tiles, for which Highway has no operations:
+// a target on top of Highway's AVX-512. Panels of interleaved rows are decoded to bf16 once for all left-hand rows.
+//
+// A tile register holds 16 rows of 64 bytes. One instruction adds, to 16 x 16 sums, the products of 16 left-hand rows
+// of 32 elements with 16 outputs, whose elements lie in pairs: [16 pairs][16 outputs][2]. Two by two of these share
+// their operands.
+#include <cstring>
+#include <utility>
+
+#include "ops/contract/activations.h"
+#include "ops/contract/kernels.h"
+#include "ops/contract/products.h"
+#include "ops/cpu/cpu_target.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/contract/bf16_amx.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "ops/contract/x16-inl.h"
+
+#ifndef WEFT_CONTRACT_BF16_AMX
+#define WEFT_CONTRACT_BF16_AMX
+namespace weft {
+constexpr int64_t kAmxRows = 16;            // of a tile register
+constexpr int64_t kAmxElements = 32;        // of a row of it
+constexpr int64_t kAmxGroups = 4;           // of 16 outputs, decoded at a time
+constexpr int64_t kAmxDepth = 1024;         // elements of k, decoded at a time
+constexpr int64_t kAmxTile = 2 * kAmxRows;  // left-hand rows of a tile
+constexpr int64_t kAmxSums = kAmxRows * kAmxRows;
+constexpr size_t kAmxPanelBytes = kAmxGroups * kAmxDepth * kRows16.rows * 2;
+constexpr size_t kAmxScratch = kAmxPanelBytes + 4 * kAmxSums * sizeof(float);
+}  // namespace weft
+#endif
+
+#if HWY_ARCH_X86_64 && HWY_TARGET == HWY_AVX3
+
+HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512bf16,amx-tile,amx-bf16")
+namespace weft {
+namespace HWY_NAMESPACE {
+
+// Two vectors of f32, elements i and i + 1 of 16 outputs, as pairs of bf16.
+HWY_INLINE __m512i pairs_of(VF first, VF second) {
+  const auto low = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(first.raw));
+  const auto high = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(second.raw));
+  return _mm512_or_si512(_mm512_cvtepu16_epi32(low), _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
+}
+
+// Elements [first, first + depth) of a group: panel[depth / 2][16][2].
+template <Format kFormat>
+void pairs_of_group(const std::byte* group, int64_t k, int64_t first, int64_t depth, uint8_t* panel) {
+  using Q = Quants<kFormat>;
+  constexpr int64_t kScales = Q::kElements / Q::kGrain;
+  for (int64_t b = 0; b < depth / Q::kElements; ++b) {
+    const BlockOfRows<kFormat> rows(group, k / Q::kElements, first / Q::kElements + b, 0);
+    VF scale[kScales], minimum[kScales];
+    Q::scales_of_rows(rows, scale, minimum);
+    WEFT_UNROLL
+    for (int64_t run = 0; run < Q::kElements / kRun; ++run) {
+      WEFT_UNROLL
+      for (int64_t unit = 0; unit < kRun / kGroupRun; ++unit) {
+        const int64_t element = run * kRun + unit * kGroupRun, grain = element / Q::kGrain;
+        const VWords bytes = hn::BitCast(DWords(), Q::get(RunOfRows<kFormat>{rows, unit}, run));
+        const auto value = [&](int64_t j) HWY_ATTR {
+          const VF q = Q::kSigned ? quants::signed_byte_of(bytes, j) : quants::byte_of(bytes, j);
+          if constexpr (Q::kMinimum) return hn::MulSub(q, scale[grain], minimum[grain]);
+          else return hn::Mul(q, scale[grain]);
+        };
+        uint8_t* to = panel + (b * Q::kElements + element) / 2 * 64;
+        _mm512_store_si512(to, pairs_of(value(0), value(1)));
+        _mm512_store_si512(to + 64, pairs_of(value(2), value(3)));
+      }
+    }
+  }
+}
+
+struct alignas(64) TileShapes {
+  uint8_t palette = 1, first_row = 0, reserved[14] = {};
+  uint16_t row_bytes[16] = {};
+  uint8_t rows[16] = {};
+};
+
+// Registers 0 to 3: sums, of the first and the second left-hand rows, with the first and the second outputs; 4, 5:
+// left-hand rows; 6, 7: right-hand ones.
+HWY_INLINE void set_shapes(int64_t rows) {
+  TileShapes shapes;
+  const auto set = [&](int i, int64_t of) {
+    shapes.row_bytes[i] = of > 0 ? 64 : 0;
+    shapes.rows[i] = static_cast<uint8_t>(of);
+  };
+  const int64_t second = HWY_MAX(rows - kAmxRows, 0), first = rows - second;
+  for (const int i : {0, 1, 4}) set(i, first);
+  for (const int i : {2, 3, 5}) set(i, second);
+  for (const int i : {6, 7}) set(i, kAmxRows);
+  // g++ 12 takes _tile_loadconfig's operand for 8 bytes.
+  asm volatile("ldtilecfg %0" : : "m"(shapes));
+}
+
+// Where sums lie: rows of 64 bytes.
+struct SumsAt {
+  float* at;
+  int64_t row_bytes;
+};
+
+// `steps` of 32 elements. `left`: [step][rows][32]; `right`: [step][16][32], of two groups that lie `apart`.
+template <bool kTwoRows, bool kTwoGroups>
+HWY_NOINLINE void amx_tile(const uint8_t* left, int64_t left_rows, const uint8_t* right, int64_t apart, int64_t steps,
+                           bool add, const SumsAt* sums) {
+  if (add) {
+    _tile_loadd(0, sums[0].at, sums[0].row_bytes);
+    if (kTwoGroups) _tile_loadd(1, sums[1].at, sums[1].row_bytes);
+    if (kTwoRows) _tile_loadd(2, sums[2].at, sums[2].row_bytes);
+    if (kTwoRows && kTwoGroups) _tile_loadd(3, sums[3].at, sums[3].row_bytes);
+  } else {
+    _tile_zero(0);
+    if (kTwoGroups) _tile_zero(1);
+    if (kTwoRows) _tile_zero(2);
+    if (kTwoRows && kTwoGroups) _tile_zero(3);
+  }
+  for (int64_t s = 0; s < steps; ++s, left += left_rows * 64, right += 1024) {
+    _tile_loadd(4, left, 64);
+    _tile_loadd(6, right, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    if (kTwoGroups) {
+      _tile_loadd(7, right + apart, 64);
+      _tile_dpbf16ps(1, 4, 7);
+    }
+    if (kTwoRows) {
+      _tile_loadd(5, left + 1024, 64);
+      _tile_dpbf16ps(2, 5, 6);
+    }
+    if (kTwoRows && kTwoGroups) _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_stored(0, sums[0].at, sums[0].row_bytes);
+  if (kTwoGroups) _tile_stored(1, sums[1].at, sums[1].row_bytes);
+  if (kTwoRows) _tile_stored(2, sums[2].at, sums[2].row_bytes);
+  if (kTwoRows && kTwoGroups) _tile_stored(3, sums[3].at, sums[3].row_bytes);
+}
+
+// Rows that lie equally far apart hold their sums themselves; others by way of `own`.
+class TileSums {
+ public:
+  TileSums(float* const* out, int64_t rows, float* own) : out_(out), rows_(rows), own_(own) {
+    apart_ = rows > 1 ? out[1] - out[0] : kAmxRows;
+    for (int64_t m = 1; m < rows; ++m) in_place_ = in_place_ && out[m] - out[m - 1] == apart_;
+  }
+  SumsAt at(int64_t row, int64_t group, int64_t column) const {
+    if (in_place_) return {out_[row] + column, apart_ * int64_t{sizeof(float)}};
+    return {own_ + (row / kAmxRows * 2 + group) * kAmxSums, 64};
+  }
+  void load(int64_t groups, int64_t column) const {
+    copy(groups, column, [](float* out, float* own) { std::memcpy(own, out, 64); });
+  }
+  void store(int64_t groups, int64_t column) const {
+    copy(groups, column, [](float* out, float* own) { std::memcpy(out, own, 64); });
+  }
+
+ private:
+  template <class Copy>
+  void copy(int64_t groups, int64_t column, const Copy& copy) const {
+    if (in_place_) return;
+    for (int64_t m = 0; m < rows_; ++m) {
+      for (int64_t g = 0; g < groups; ++g) {
+        const SumsAt sums = at(m / kAmxRows * kAmxRows, g, column);
+        copy(out_[m] + column + g * kAmxRows, sums.at + m % kAmxRows * kAmxRows);
+      }
+    }
+  }
+
+  float* const* out_;
+  int64_t rows_;
+  float* own_;
+  int64_t apart_;
+  bool in_place_ = true;
+};
+
+void amx_products(const ProductArgs& args) {
+  const auto fill = visit_block_format(args.format, []<Format kFormat>() { return &pairs_of_group<kFormat>; });
+  auto* panel = reinterpret_cast<uint8_t*>(args.scratch);
+  auto* own = reinterpret_cast<float*>(args.scratch + kAmxPanelBytes);
+  int64_t shaped = 0;
+  for (int64_t column = 0; column < args.columns; column += kAmxGroups * kGroupRows) {
+    const int64_t groups = HWY_MIN(kAmxGroups, (args.columns - column) / kGroupRows);
+    int64_t first = 0;
+    do {  // once for k = 0: the sums are 0
+      const int64_t depth = HWY_MIN(kAmxDepth, args.k - first), apart = depth * kGroupRows * 2;
+      for (int64_t g = 0; g < groups; ++g) {
+        fill(args.right[column / kGroupRows + g], args.k, first, depth, panel + g * apart);
+      }
+      for (int64_t r = 0; r < args.rows; r += kAmxTile) {
+        const int64_t rows = HWY_MIN(kAmxTile, args.rows - r);
+        if (rows != shaped) set_shapes(shaped = rows);
+        const auto* left = reinterpret_cast<const uint8_t*>(args.left[r / kAmxTile]) + first * rows * 2;
+        const TileSums sums(args.out + r, rows, own);
+        for (int64_t g = 0; g < groups; g += 2) {
+          const int64_t at = column + g * kGroupRows, two = HWY_MIN(groups - g, 2);
+          const SumsAt to[4] = {sums.at(0, 0, at), sums.at(0, 1, at + kGroupRows),
+                                rows > kAmxRows ? sums.at(kAmxRows, 0, at) : SumsAt{},
+                                rows > kAmxRows ? sums.at(kAmxRows, 1, at + kGroupRows) : SumsAt{}};
+          if (first > 0) sums.load(two, at);
+          // Tile instructions do not tell the compiler what memory they read and write.
+          asm volatile("" : : : "memory");
+          const auto run = [&](auto* tile) {
+            tile(left, rows, panel + g * apart, apart, depth / kAmxElements, first > 0, to);
+          };
+          if (rows > kAmxRows) run(two == 2 ? amx_tile<true, true> : amx_tile<true, false>);
+          else run(two == 2 ? amx_tile<false, true> : amx_tile<false, false>);
+          asm volatile("" : : : "memory");
+          sums.store(two, at);
+        }
+      }
+      first += depth;
+    } while (first < args.k);
+  }
+  _tile_release();
+}
+
+}  // namespace HWY_NAMESPACE
+
+void bf16_products_by_amx(const ProductArgs& args) { HWY_NAMESPACE::amx_products(args); }
+
+}  // namespace weft
+HWY_POP_ATTRIBUTES
+
+#endif
+
+#if HWY_ONCE
+namespace weft {
+
+#if HWY_ARCH_X86_64 && (HWY_TARGETS & HWY_AVX3)
+
+namespace {
+constexpr const char* kName = "bf16-x16-amx";
+
+const char* run_bf16_amx(const ProductArgs& args) {
+  bf16_products_by_amx(args);
+  return kName;
+}
+}  // namespace
+
+void add_bf16_amx(KernelTable& table) {
+  ProductKernel row = x16_row(ActivationElement::bf16);
+  row.name = kName;
+  row.activations.tile = kAmxTile;
+  row.first_rows = 16;
+  row.preference = 40;
+  row.features = "amx_bf16, avx512_bf16";
+  row.available = has_amx_bf16;
+  row.scratch_bytes = kAmxScratch;
+  row.run = run_bf16_amx;
+  table.add(std::move(row));
+}
+
+#else
+
+void add_bf16_amx(KernelTable&) {}
+
+#endif
+
+}  // namespace weft
+#endif
