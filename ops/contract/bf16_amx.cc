@@ -23,8 +23,8 @@
 namespace weft {
 constexpr int64_t kAmxRows = 16;            // of a tile register
 constexpr int64_t kAmxElements = 32;        // of a row of it
-constexpr int64_t kAmxGroups = 4;           // of 16 outputs, decoded at a time
-constexpr int64_t kAmxDepth = 1024;         // elements of k, decoded at a time
+constexpr int64_t kAmxGroups = 8;           // of 16 outputs, decoded at a time
+constexpr int64_t kAmxDepth = 512;          // elements of k, decoded at a time
 constexpr int64_t kAmxTile = 2 * kAmxRows;  // left-hand rows of a tile
 constexpr int64_t kAmxSums = kAmxRows * kAmxRows;
 constexpr size_t kAmxPanelBytes = kAmxGroups * kAmxDepth * kRows16.rows * 2;
@@ -101,6 +101,7 @@ struct SumsAt {
   int64_t row_bytes;
 };
 
+// Left-hand rows pass by, and are not to drive the right-hand ones out of the first cache: they are loaded as a stream.
 // `steps` of 32 elements. `left`: [step][rows][32]; `right`: [step][16][32], of two groups that lie `apart`.
 template <bool kTwoRows, bool kTwoGroups>
 HWY_NOINLINE void amx_tile(const uint8_t* left, int64_t left_rows, const uint8_t* right, int64_t apart, int64_t steps,
@@ -117,7 +118,7 @@ HWY_NOINLINE void amx_tile(const uint8_t* left, int64_t left_rows, const uint8_t
     if (kTwoRows && kTwoGroups) _tile_zero(3);
   }
   for (int64_t s = 0; s < steps; ++s, left += left_rows * 64, right += 1024) {
-    _tile_loadd(4, left, 64);
+    _tile_stream_loadd(4, left, 64);
     _tile_loadd(6, right, 64);
     _tile_dpbf16ps(0, 4, 6);
     if (kTwoGroups) {
@@ -125,7 +126,7 @@ HWY_NOINLINE void amx_tile(const uint8_t* left, int64_t left_rows, const uint8_t
       _tile_dpbf16ps(1, 4, 7);
     }
     if (kTwoRows) {
-      _tile_loadd(5, left + 1024, 64);
+      _tile_stream_loadd(5, left + 1024, 64);
       _tile_dpbf16ps(2, 5, 6);
     }
     if (kTwoRows && kTwoGroups) _tile_dpbf16ps(3, 5, 7);
@@ -186,12 +187,13 @@ void amx_products(const ProductArgs& args) {
       for (int64_t g = 0; g < groups; ++g) {
         fill(args.right[column / kGroupRows + g], args.k, first, depth, panel + g * apart);
       }
-      for (int64_t r = 0; r < args.rows; r += kAmxTile) {
-        const int64_t rows = HWY_MIN(kAmxTile, args.rows - r);
-        if (rows != shaped) set_shapes(shaped = rows);
-        const auto* left = reinterpret_cast<const uint8_t*>(args.left[r / kAmxTile]) + first * rows * 2;
-        const TileSums sums(args.out + r, rows, own);
-        for (int64_t g = 0; g < groups; g += 2) {
+      // Two groups stay in the first cache while all left-hand rows pass by.
+      for (int64_t g = 0; g < groups; g += 2) {
+        for (int64_t r = 0; r < args.rows; r += kAmxTile) {
+          const int64_t rows = HWY_MIN(kAmxTile, args.rows - r);
+          if (rows != shaped) set_shapes(shaped = rows);
+          const auto* left = reinterpret_cast<const uint8_t*>(args.left[r / kAmxTile]) + first * rows * 2;
+          const TileSums sums(args.out + r, rows, own);
           const int64_t at = column + g * kGroupRows, two = HWY_MIN(groups - g, 2);
           const SumsAt to[4] = {sums.at(0, 0, at), sums.at(0, 1, at + kGroupRows),
                                 rows > kAmxRows ? sums.at(kAmxRows, 0, at) : SumsAt{},

@@ -20,10 +20,10 @@ using VX = hn::Vec<DX>;
 using VXF = hn::Vec<DXF>;
 inline constexpr int64_t kOutputLanes = HWY_MIN(hn::MaxLanes(DX()), size_t{16});
 
-template <int64_t kElements, bool kIsSigned, bool kHasMinimum>
+template <int64_t kElements, bool kIsSigned, bool kHasMinimum, bool kHasHalves = false>
 struct PanelForm {
   static constexpr int64_t kGrain = kElements;
-  static constexpr bool kSigned = kIsSigned, kMinimum = kHasMinimum;
+  static constexpr bool kSigned = kIsSigned, kMinimum = kHasMinimum, kHalves = kHasHalves;
 };
 
 // kRows left-hand rows of a tile of `stride`, from row `m` on, against kOutputs vectors of outputs: vector v is lanes
@@ -82,7 +82,10 @@ HWY_INLINE void int8_x16_tile(const BytePanel* panels, const int64_t* lane, cons
       WEFT_UNROLL
       for (int64_t v = 0; v < kOutputs; ++v) {
         const int64_t at = (b * kGrains + g) * kGroupRows + lane[v];
-        const VXF scale = hn::LoadU(df, panels[v].scales + at);
+        VXF scale;
+        if constexpr (Form::kHalves)
+          scale = half_to_float(hn::LoadU(hn::Rebind<uint16_t, DX>(), panels[v].halves + at));
+        else scale = hn::LoadU(df, panels[v].scales + at);
         WEFT_UNROLL
         for (int64_t r = 0; r < kRows; ++r) {
           const VXF factor = hn::Mul(scale, hn::Set(df, left.scales[left_run + r]));
@@ -169,8 +172,9 @@ void int8_x16_form(const BytePanel* panels, int64_t columns, const ProductArgs& 
 template <class Dot>
 void int8_x16_products(const ProductArgs& args) {
   const BytePanelForm form = byte_panel_form(args.format);
-  // A few rows wait for the weights: what has come is used while it is near.
-  const int64_t depth = args.rows < kRowTile ? kBytePanelDepth / 2 : kBytePanelDepth;
+  // A few rows wait for the weights: what has been decoded is used while it is near.
+  const int64_t most = args.rows < kRowTile ? kBytePanelDepth / 2 : kBytePanelDepth;
+  const int64_t depth = form.is_in_place ? args.k : most;
   for (int64_t column = 0; column < args.columns; column += kBytePanels * kGroupRows) {
     const int64_t columns = HWY_MIN(kBytePanels * kGroupRows, args.columns - column);
     int64_t first = 0;
@@ -185,7 +189,9 @@ void int8_x16_products(const ProductArgs& args) {
         int8_x16_form<Dot, decltype(of)>(panels, columns, args, first / kActivationBlock, elements / kActivationBlock,
                                          column);
       };
-      if (form.has_minimum) {
+      if (form.is_in_place) {
+        multiply(PanelForm<32, true, false, true>());
+      } else if (form.has_minimum) {
         if (form.grain == 16) multiply(PanelForm<16, false, true>());
         else multiply(PanelForm<32, false, true>());
       } else if (form.grain == 16) {

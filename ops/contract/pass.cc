@@ -132,7 +132,7 @@ void ContractPass::lay_out(const KernelContext& context, int64_t max_column_unit
                            entry.rhs.group_bytes()});
   }
   zero_ = AlignedBytes(zero_bytes);
-  const auto affordable = static_cast<int64_t>(kTileBytes / sizeof(float) / kTileColumns) / widest / 12 * 12;
+  const auto affordable = static_cast<int64_t>(kTileBytes / sizeof(float) / kWideColumns) / widest / 12 * 12;
   row_chunk_ = std::clamp<int64_t>(affordable, 12, kRowChunk);
   const int64_t chunk = std::min(row_chunk_, std::max<int64_t>(max_rows, 1));
 
@@ -171,7 +171,7 @@ void ContractPass::lay_out(const KernelContext& context, int64_t max_column_unit
     }
   }
   // Tiles are wide where rows are few; see run(). Groups may begin before them and end after them.
-  const int64_t width = align_up(std::max(max_column_unit, kTileColumns) + 2 * (widest_group - 1), kTileColumns);
+  const int64_t width = align_up(std::max(max_column_unit, kWideColumns) + 2 * (widest_group - 1), kTileColumns);
   const int64_t most = align_up(kMaxColumns + 2 * (widest_group - 1), kTileColumns);
   for (Entry& entry : entries_) {
     const int64_t rows = chunk * std::max<int64_t>(element_count(entry.summed, context.max_extents), 1);

@@ -181,7 +181,7 @@ void ContractPass::run(const StepArgs& args, const Team& team, std::byte* shared
   // Rows of entries with nothing to sum are filled with zeros all the same.
   const int64_t most_rows = std::max(job.rows, *std::max_element(job.entry_rows.begin(), job.entry_rows.end()));
   const int64_t widest =
-      std::max(column_unit, (most_rows < kFewRows ? kMaxColumns : kTileColumns) / column_unit * column_unit);
+      std::max(column_unit, (most_rows < kFewRows ? kMaxColumns : kWideColumns) / column_unit * column_unit);
   const int64_t parts = (job.columns + widest * team.threads - 1) / (widest * team.threads) * team.threads;
   const int64_t even = (job.columns + parts - 1) / parts;
   const int64_t width = std::min(widest, (even + column_unit - 1) / column_unit * column_unit);

@@ -45,7 +45,9 @@ class BlockOfRows {
     }
   }
 
-  // Four bytes of each row, `offset` bytes into the section that a stored block has at `section`; f16 numbers; those
+  // Where the section begins that a stored block has at `section`.
+  HWY_INLINE const uint8_t* at(size_t section) const { return find(section, std::make_index_sequence<kCount>()); }
+  // Four bytes of each row, `offset` bytes into it; f16 numbers; those
   // and single bytes as integers.
   HWY_INLINE VWords words(size_t section, int64_t offset) const {
     return hn::LoadU(DWords(), reinterpret_cast<const uint32_t*>(at(section) + offset * kGroupRows));
@@ -73,8 +75,6 @@ class BlockOfRows {
     ((found = kSections[kIndex].at == section ? section_[kIndex] : found), ...);
     return found;
   }
-  HWY_INLINE const uint8_t* at(size_t section) const { return find(section, std::make_index_sequence<kCount>()); }
-
   const uint8_t* section_[kCount];
 };
 

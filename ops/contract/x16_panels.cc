@@ -1,5 +1,7 @@
 #include "ops/contract/x16_panels.h"
 
+#include <hwy/cache_control.h>
+
 #include "core/format/formats.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -28,6 +30,17 @@ HWY_INLINE void for_blocks(const std::byte* group, int64_t k, int64_t first, int
   }
 }
 
+// The largest section of a block, as far ahead as the elements that are decoded now: they come next, but for the end of
+// a row, where other rows follow. The hardware sees several streams at a time, and begins anew with each page.
+template <Format kFormat>
+HWY_INLINE void prefetch_ahead(const BlockOfRows<kFormat>& rows, int64_t depth) {
+  constexpr BlockSection kLargest = FormatTraits<kFormat>::kSections[0];
+  constexpr int64_t kBytes = kLargest.bytes * kGroupRows;
+  const uint8_t* next = rows.at(kLargest.at) + depth / Quants<kFormat>::kElements * kBytes;
+  WEFT_UNROLL
+  for (int64_t i = 0; i < kBytes; i += 64) hwy::Prefetch(next + i);
+}
+
 template <Format kFormat>
 void bytes_of(const std::byte* group, int64_t k, int64_t first, int64_t depth, uint8_t* values, float* scales,
               float* minimums) {
@@ -42,7 +55,7 @@ void bytes_of(const std::byte* group, int64_t k, int64_t first, int64_t depth, u
                             hn::StoreU(scale[i], DF(), scales + at);
                             if (Q::kMinimum) hn::StoreU(minimum[i], DF(), minimums + at);
                           }
-                          if (values == nullptr) return;
+                          prefetch_ahead(rows, depth);
                           uint8_t* to = values + b * Q::kElements * kGroupRows + lane * kGroupRun;
                           WEFT_UNROLL
                           for (int64_t run = 0; run < kRuns; ++run) {
@@ -104,7 +117,7 @@ void floats_of_any(Format format, const std::byte* group, int64_t k, int64_t fir
 BytePanelForm form_of(Format format) {
   return visit_block_format(format, []<Format kFormat>() {
     using Q = Quants<kFormat>;
-    return BytePanelForm{Q::kGrain, Q::kSigned, Q::kMinimum};
+    return BytePanelForm{Q::kGrain, Q::kSigned, Q::kMinimum, false};
   });
 }
 
@@ -118,18 +131,32 @@ HWY_EXPORT(bytes_of_any);
 HWY_EXPORT(floats_of_any);
 HWY_EXPORT(form_of);
 
-BytePanelForm byte_panel_form(Format format) { return HWY_DYNAMIC_DISPATCH(form_of)(format); }
+namespace {
+
+// Q8_0 has a byte for each element and an f16 scale for 32 of them, in this order.
+constexpr int64_t kRun8 = FormatTraits<Format::q8_0>::kElements;
+bool is_in_place(Format format) { return format == Format::q8_0; }
+
+}  // namespace
+
+BytePanelForm byte_panel_form(Format format) {
+  BytePanelForm form = HWY_DYNAMIC_DISPATCH(form_of)(format);
+  form.is_in_place = is_in_place(format);
+  return form;
+}
 
 BytePanel byte_panel(Format format, const std::byte* group, int64_t k, int64_t first, int64_t depth,
                      std::byte* scratch) {
   constexpr int64_t kRows = kRows16.rows;
+  if (is_in_place(format)) {
+    const auto* stored = reinterpret_cast<const uint8_t*>(group);
+    const uint8_t* halves = stored + k * kRows + first / kRun8 * kRows * 2;
+    return {stored + first * kRows, nullptr, nullptr, reinterpret_cast<const uint16_t*>(halves)};
+  }
   auto* scales = reinterpret_cast<float*>(scratch);
   float* minimums = scales + kBytePanelDepth / 16 * kRows;
   auto* values = reinterpret_cast<uint8_t*>(minimums + kBytePanelDepth / 16 * kRows);
-  // Q8_0's bytes lie so already.
-  const bool in_place = format == Format::q8_0;
-  HWY_DYNAMIC_DISPATCH(bytes_of_any)(format, group, k, first, depth, in_place ? nullptr : values, scales, minimums);
-  if (in_place) return {reinterpret_cast<const uint8_t*>(group) + first * kRows, scales, minimums};
+  HWY_DYNAMIC_DISPATCH(bytes_of_any)(format, group, k, first, depth, values, scales, minimums);
   return {values, scales, minimums};
 }
 

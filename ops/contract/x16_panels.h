@@ -11,14 +11,16 @@ namespace weft {
 
 // Bytes q of elements, each of which is scale * q - minimum.
 struct BytePanel {
-  const uint8_t* values;  // [run of 32][8][16 rows][4]; 128 higher than q where is_signed
-  const float* scales;    // [run][32 / grain][16 rows]
-  const float* minimums;  // the same; what the format does not have is not written
+  const uint8_t* values;        // [run of 32][8][16 rows][4]; 128 higher than q where is_signed
+  const float* scales;          // [run][32 / grain][16 rows]
+  const float* minimums;        // the same; what the format does not have is not written
+  const uint16_t* halves = {};  // in place of scales, as f16, where is_in_place
 };
 struct BytePanelForm {
   int64_t grain;  // elements that share a scale: 16 or 32
   bool is_signed;
   bool has_minimum;
+  bool is_in_place;  // the group has it so: nothing is decoded, and depth may be anything
 };
 BytePanelForm byte_panel_form(Format format);
 inline constexpr int64_t kBytePanelDepth = 512;  // elements of k, at most
@@ -27,7 +29,7 @@ inline constexpr size_t kBytePanelBytes = kBytePanelDepth * 16 + 2 * (kBytePanel
 inline constexpr int64_t kBytePanels = 4;  // that a kernel multiplies at a time
 
 // Elements [first, first + depth) of a group whose rows have k elements: whole blocks, at most kBytePanelDepth.
-// `scratch`: kBytePanelBytes, 64-byte aligned. The values of a group that has them so are read where they are.
+// `scratch`: kBytePanelBytes, 64-byte aligned.
 BytePanel byte_panel(Format format, const std::byte* group, int64_t k, int64_t first, int64_t depth,
                      std::byte* scratch);
 
