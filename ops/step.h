@@ -11,7 +11,7 @@
 namespace weft {
 
 // exact: products of the decoded weight and the f32 activation, f32 (or better) accumulation.
-// fast:  a kernel may round activations to bf16 or to int8 blocks.
+// fast:  a kernel may round activations to int8 blocks, or activations and decoded weights to bf16.
 enum class Precision : uint8_t { exact, fast };
 std::string_view name(Precision precision);
 

@@ -21,6 +21,8 @@
 #ifndef WEFT_CONTRACT_BF16_AMX
 #define WEFT_CONTRACT_BF16_AMX
 namespace weft {
+// From so many left-hand rows on, decoding right-hand ones pays off.
+constexpr int64_t kAmxFirstRows = 48;
 constexpr int64_t kAmxRows = 16;            // of a tile register
 constexpr int64_t kAmxElements = 32;        // of a row of it
 constexpr int64_t kAmxGroups = 8;           // of 16 outputs, decoded at a time
@@ -40,9 +42,10 @@ namespace HWY_NAMESPACE {
 
 // Two vectors of f32, elements i and i + 1 of 16 outputs, as pairs of bf16.
 HWY_INLINE __m512i pairs_of(VF first, VF second) {
-  const auto low = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(first.raw));
-  const auto high = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(second.raw));
-  return _mm512_or_si512(_mm512_cvtepu16_epi32(low), _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
+  alignas(64) static constexpr uint16_t kTurns[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                                      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  const auto halves = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second.raw, first.raw));
+  return _mm512_permutexvar_epi16(_mm512_load_si512(kTurns), halves);
 }
 
 // Elements [first, first + depth) of a group: panel[depth / 2][16][2].
@@ -243,7 +246,7 @@ void add_bf16_amx(KernelTable& table) {
   ProductKernel row = x16_row(ActivationElement::bf16);
   row.name = kName;
   row.activations.tile = kAmxTile;
-  row.first_rows = 16;
+  row.first_rows = kAmxFirstRows;
   row.preference = 40;
   row.features = "amx_bf16, avx512_bf16";
   row.available = has_amx_bf16;
