@@ -52,71 +52,7 @@ Operand reordered(const Operand& operand, std::span<const AxisId> axes) {
   return result;
 }
 
-// Ids that differ by output, ids along contracted elements, and rows that would cut a block are for the copy.
-bool is_chosen_by_rows(const Region& region, const Operand& operand, std::span<const AxisId> row_axes) {
-  for (const ViewAxis& axis : operand.view) {
-    if (axis.gather < 0) continue;
-    const Operand& ids = region.operands[static_cast<size_t>(axis.gather)];
-    for (const AxisId along : loop_axes(region, ids)) {
-      if (!contains(row_axes, along)) return false;
-    }
-    for (const ViewAxis& id_axis : ids.view) {
-      if (id_axis.gather >= 0) return false;
-    }
-  }
-  return true;
-}
-
 }  // namespace
-
-ContractionAxes axes_of(const Region& region, const Contraction& contraction) {
-  ContractionAxes axes;
-  const std::vector<AxisId>& lhs = region.lhs[static_cast<size_t>(contraction.lhs)].axes;
-  const Operand& rhs = region.operands[static_cast<size_t>(contraction.rhs)];
-  axes.rows = without(lhs, contraction.over);
-  axes.columns = without(without(loop_axes(region, rhs), contraction.over), lhs);
-  std::vector<AxisId> chosen;
-  for (const ViewAxis& axis : rhs.view) {
-    if (axis.gather >= 0) add_axes(chosen, loop_axes(region, region.operands[static_cast<size_t>(axis.gather)]));
-  }
-  for (const AxisId axis : contraction.over) (contains(chosen, axis) ? axes.summed : axes.k).push_back(axis);
-  if (axes.k.empty()) std::swap(axes.k, axes.summed);  // rows of one element are worse than a copy
-  return axes;
-}
-
-std::optional<MatrixShape> matrix_of_rows(const GraphRecord& graph, const Region& region,
-                                          const Contraction& contraction, const int64_t* extents) {
-  const Operand& rhs = region.operands[static_cast<size_t>(contraction.rhs)];
-  const ValueRecord& value = graph.values[rhs.value];
-  if (value.kind != ValueKind::weight) return std::nullopt;
-  const ContractionAxes axes = axes_of(region, contraction);
-  const std::vector<AxisId> row_axes = joined(axes.rows, axes.summed);
-  if (axes.k.empty() || axes.columns.empty() || !is_chosen_by_rows(region, rhs, row_axes)) return std::nullopt;
-  // From the fastest axis on: contracted ones, then outputs, both in order; then those that choose a matrix.
-  MatrixShape shape{1, 1, 1};
-  size_t at = rhs.view.size();
-  for (size_t i = axes.k.size(); i-- > 0;) {
-    if (at == 0) return std::nullopt;
-    const ViewAxis& axis = rhs.view[--at];
-    if (axis.gather >= 0 || axis.axis != axes.k[i] || extents[axis.stored] != extents[axis.axis]) return std::nullopt;
-    shape.k *= extents[axis.stored];
-  }
-  for (size_t i = axes.columns.size(); i-- > 0;) {
-    if (at == 0) return std::nullopt;
-    const ViewAxis& axis = rhs.view[--at];
-    if (axis.gather >= 0 || axis.axis != axes.columns[i]) return std::nullopt;
-    // Only the slowest one may be a part of its axis: else rows are left out between others.
-    if (i > 0 && extents[axis.stored] != extents[axis.axis]) return std::nullopt;
-    shape.rows *= extents[axis.stored];
-  }
-  for (; at > 0; --at) {
-    const ViewAxis& axis = rhs.view[at - 1];
-    if (axis.gather < 0 && !contains(row_axes, axis.axis)) return std::nullopt;
-    shape.slices *= extents[axis.stored];
-  }
-  if (shape.k % info(value.format).block_elements != 0) return std::nullopt;
-  return shape;
-}
 
 RhsRows::RhsRows(const KernelContext& context, const Region& region, int operand, std::vector<AxisId> row_axes,
                  std::vector<AxisId> n_axes, std::vector<AxisId> k_axes)

@@ -13,19 +13,11 @@
 #include "ops/contract/kernels.h"
 #include "ops/cpu/kernel.h"
 #include "ops/cpu/source_eval.h"
+#include "ops/matrices.h"
 
 namespace weft {
 
 class RhsRun;
-
-// The axes of a contraction's result.
-struct ContractionAxes {
-  std::vector<AxisId> rows;     // what remains of lhs, in its order
-  std::vector<AxisId> columns;  // what rhs has beyond that, in its order
-  std::vector<AxisId> summed;   // contracted axes along which ids choose other rhs rows: summed up last
-  std::vector<AxisId> k;        // the other contracted axes
-};
-ContractionAxes axes_of(const Region& region, const Contraction& contraction);
 
 // Where a right-hand operand is laid out like that, or is a weight that has been packed so, it is read in place; else
 // it is copied to f32 on each run (values that are not weights and whose contracted axes are not their last ones).

@@ -4,8 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +13,7 @@
 #include "ops/cpu/packed_weights.h"
 #include "ops/cpu/team.h"
 #include "ops/step.h"
+#include "ops/weight_layouts.h"
 
 namespace weft {
 
@@ -43,10 +42,7 @@ class CpuKernel {
   // phases; the caller puts one after it. Allocates nothing and does not throw. Notes what it runs in `args`.
   virtual void run(const StepArgs& args, const Team& team) const = 0;
 
-  // kernels() in one line: "Q8_0 x16: int8-x16-vnni", "Q4_K: int8-dot  ≤2, ...".
-  std::string name() const { return kernel_text(kernels()); }
-
-  static std::string kernel_text(std::span<const KernelRange> kernels);
+  std::string name() const { return kernel_text(kernels()); }  // in one line
 };
 
 // The kernel for a verified step: that of the preferred row of the table which takes it. Throws Error where none does.
@@ -67,15 +63,5 @@ std::unique_ptr<CpuKernel> make_reduce_kernel(const KernelContext& context);    
 std::unique_ptr<CpuKernel> make_contract_kernel(const KernelContext& context);   // ops/contract
 std::unique_ptr<CpuKernel> make_attention_kernel(const KernelContext& context);  // ops/attention
 std::unique_ptr<CpuKernel> make_append_kernel(const KernelContext& context);     // ops/append: wraps a kernel per field
-
-// The shape in which the weight on the right of a contraction can be packed: its storage is matrices whose rows are the
-// outputs, in their order, and whose columns are the contracted elements; what chooses a matrix comes before. Null
-// where it is not laid out so. `extents`: by AxisId, those of weights are known.
-std::optional<MatrixShape> matrix_of_rows(const GraphRecord& graph, const Region& region,
-                                          const Contraction& contraction, const int64_t* extents);
-
-// The operand of a region from which rows are gathered, whole ones, and nothing else is done; null where the step is no
-// such gather.
-const Operand* gathered_table(const GraphRecord& graph, const Step& step);
 
 }  // namespace weft

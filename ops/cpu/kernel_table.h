@@ -5,12 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <initializer_list>
-#include <limits>
 #include <memory>
 #include <mutex>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +14,7 @@
 #include "core/format/format.h"
 #include "core/record/graph.h"
 #include "core/record/layout.h"
+#include "ops/kernel_row.h"
 #include "ops/step.h"
 
 namespace weft {
@@ -25,23 +22,7 @@ namespace weft {
 class CpuKernel;
 struct KernelContext;
 
-inline constexpr int64_t kAnyRows = std::numeric_limits<int64_t>::max();
-
 // --- Rows that compute the products of one contraction.
-
-// How a kernel takes activations, the left-hand rows of k elements.
-enum class ActivationElement : uint8_t {
-  floats,  // as they are
-  int8,    // quantized in blocks of 32 (ops/contract/activations.h)
-  bf16     // rounded to it, like the decoded weights that they are multiplied by
-};
-inline constexpr int64_t kMostTileRows = 32;
-// Rows come in tiles of at most kMostTileRows, which lie so that a kernel reads them from front to back.
-struct ActivationForm {
-  ActivationElement element = ActivationElement::floats;
-  int64_t tile = 1;  // rows of one tile; the last tile of a group may have fewer
-  bool operator==(const ActivationForm&) const = default;
-};
 
 // out[m][j] = sum over i < k of left[m][i] * right[j][i], for the rows of one group, which all meet the same right-hand
 // rows.
@@ -56,25 +37,13 @@ struct ProductArgs {
   std::byte* scratch = nullptr;  // the thread's own, of ProductKernel::scratch_bytes, 64-byte aligned
 };
 
-struct ProductKernel {
-  std::string name;             // unique in the table
-  std::vector<Format> formats;  // of right-hand rows
-  Layout layout;                // of right-hand rows
-  ActivationForm activations;
-  int64_t first_rows = 1;  // the number of rows of a group that it is for
-  int64_t last_rows = kAnyRows;
-  int preference = 0;             // of the rows that can serve, the plan picks the one that prefers most
+struct ProductKernel : ProductRow {
   std::string features;           // of the CPU that it needs, as lscpu calls them: for people
   bool (*available)() = nullptr;  // whether this machine has them; null: any has
   size_t scratch_bytes = 0;       // of each thread
   // Computes, and returns the name of the kernel that did it: what a profile shows.
   const char* (*run)(const ProductArgs&) = nullptr;
 
-  // Rounding activations is for Precision::fast alone.
-  bool serves(Precision precision) const {
-    return precision == Precision::fast || activations.element == ActivationElement::floats;
-  }
-  bool takes(Format format) const;
   bool is_available() const { return available == nullptr || available(); }
 };
 
@@ -107,11 +76,9 @@ class KernelTable {
   bool has(std::string_view name) const;
 
  private:
-  void check_name(const std::string& name) const;
-
-  mutable std::mutex mutex_;
-  std::deque<ProductKernel> products_;
-  std::deque<StepKernel> steps_;
+  std::mutex adding_;  // names are unique among rows of both kinds
+  KernelRows<ProductKernel> products_;
+  KernelRows<StepKernel> steps_;
 };
 
 // The one that plans use, with the built-in rows.
@@ -119,27 +86,12 @@ KernelTable& kernel_table();
 
 // The kernels that a plan of `precision` runs for right-hand rows of `format` in `layout`: ranges of rows without gaps,
 // from 1 on. `forced`: this one where it can serve. Throws Error where nothing serves.
-struct ProductPick {
-  int64_t last_rows;
-  const ProductKernel* kernel;
-};
+using ProductPick = RowPick<ProductKernel>;
 std::vector<ProductPick> pick_products(const KernelTable& table, Format format, const Layout& layout,
                                        Precision precision, const ProductKernel* forced = nullptr);
 
 // The layout that the preferred kernels for this format read, of those in which exact ones serve any number of rows: a
 // weight is held in one layout, whatever the precision.
 Layout preferred_layout(const KernelTable& table, Format format, const ProductKernel* forced = nullptr);
-
-// What a step's kernel will run for how many rows of a group; of a whole step, for any number.
-struct KernelRange {
-  std::string name;
-  int64_t first_rows = 1, last_rows = kAnyRows;
-  ValueId right = kNoValue;     // whose rows these products are with; kNoValue: it computes the whole step
-  Format format = Format::f32;  // of the right-hand rows
-  Layout layout = kStored;      // of these
-  ActivationElement activations = ActivationElement::floats;
-  bool operator==(const KernelRange&) const = default;
-};
-void add_kernel(std::vector<KernelRange>& all, const KernelRange& kernel);  // unless `all` has it
 
 }  // namespace weft

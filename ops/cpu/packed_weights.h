@@ -12,6 +12,7 @@
 #include "core/aligned_bytes.h"
 #include "core/record/graph.h"
 #include "core/record/layout.h"
+#include "ops/weight_layouts.h"
 
 namespace weft {
 
@@ -45,15 +46,6 @@ class PackedWeights {
   std::mutex mutex_;
   std::map<Key, std::weak_ptr<const PackedWeight>> weights_;
 };
-
-// How the weights of a graph are to be held: in an interleaved layout where everything that reads them can read it, so
-// that none is held twice; the others as stored.
-struct ChosenLayout {
-  Layout layout;
-  MatrixShape shape;
-  bool operator==(const ChosenLayout&) const = default;
-};
-using WeightLayouts = std::map<const Storage*, ChosenLayout>;  // without those that stay as stored
 
 // The weights of one plan.
 class PlanWeights {

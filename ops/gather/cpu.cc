@@ -6,51 +6,16 @@
 #include "core/record/view.h"
 #include "ops/cpu/decode_tile.h"
 #include "ops/cpu/kernel.h"
+#include "ops/matrices.h"
 
 namespace weft {
-namespace {
-
-// The program loads one operand and does nothing to it.
-const Operand* only_load(const Region& region) {
-  const std::vector<ScalarInstr>& code = region.body.program.code;
-  if (code.size() != 1 || code[0].op != ScalarOp::load || code[0].type != Element::f32) return nullptr;
-  return &region.operands[static_cast<size_t>(code[0].imm)];
-}
-
-bool is_whole(const ViewAxis& axis) { return axis.gather < 0 && axis.axis == axis.stored && axis.begin == 0; }
-
-// The table's view is [gathered][row axes], the ids' is whole, and the result is [ids' axes][row axes].
-bool is_gather_of_rows(const GraphRecord& graph, const Region& region) {
-  const Operand* table = only_load(region);
-  if (table == nullptr || table->view.size() < 2 || table->view[0].gather < 0 || table->view[0].begin != 0)
-    return false;
-  const Operand& ids = region.operands[static_cast<size_t>(table->view[0].gather)];
-  std::vector<AxisId> axes;
-  for (const ViewAxis& axis : ids.view) {
-    if (!is_whole(axis)) return false;
-    axes.push_back(axis.axis);
-  }
-  for (size_t i = 1; i < table->view.size(); ++i) {
-    if (!is_whole(table->view[i])) return false;
-    axes.push_back(table->view[i].axis);
-  }
-  return axes == region.axes && info(graph.values[table->value].format).is_float;
-}
-
-}  // namespace
-
-const Operand* gathered_table(const GraphRecord& graph, const Step& step) {
-  if (step.kind != StepKind::map || !is_gather_of_rows(graph, step.regions[0])) return nullptr;
-  return only_load(step.regions[0]);
-}
-
 namespace {
 
 class GatherKernel : public CpuKernel {
  public:
   explicit GatherKernel(const KernelContext& context) : output_(context.step.outputs[0]) {
     const Region& region = context.step.regions[0];
-    const Operand& table = *only_load(region);
+    const Operand& table = *gathered_table(context.graph, context.step);
     const Operand& ids = region.operands[static_cast<size_t>(table.view[0].gather)];
     table_ = table.value;
     ids_ = ids.value;
