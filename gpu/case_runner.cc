@@ -7,14 +7,31 @@ namespace {
 
 constexpr std::byte kGuard{0xff};
 
+std::vector<std::byte> interleaved(const Storage& storage, const ChosenLayout& chosen) {
+  const Interleaved to(storage.format, chosen.layout, chosen.shape);
+  std::vector<std::byte> packed(to.bytes());
+  for (int64_t g = 0; g < chosen.shape.slices * to.groups(); ++g) {
+    to.pack_group(storage.data, g, packed.data() + static_cast<size_t>(g) * to.group_bytes());
+  }
+  return packed;
+}
+
 // The values of a case on a device, during one run.
 class DeviceCase {
  public:
-  DeviceCase(GpuDevice& device, const StepCase& step_case, const GpuStep& step, bool guarded)
+  DeviceCase(GpuDevice& device, const StepCase& step_case, const GpuStep& step, const WeightLayouts& layouts,
+             bool guarded)
       : device_(device), case_(step_case), guarded_(guarded) {
     step_case.reset();
     for (size_t v = 0; v < step_case.bytes.size(); ++v) {
-      data_.push_back(upload(step_case.bytes[v].data(), step_case.bytes[v].size(), step_case.graph.values[v].name));
+      const ValueRecord& value = step_case.graph.values[v];
+      const auto chosen = layouts.find(value.storage.get());
+      if (chosen != layouts.end()) {
+        const std::vector<std::byte> packed = interleaved(*value.storage, chosen->second);
+        data_.push_back(upload(packed.data(), packed.size(), value.name));
+      } else {
+        data_.push_back(upload(step_case.bytes[v].data(), step_case.bytes[v].size(), value.name));
+      }
     }
     for (const PageTable& table : step_case.pages) {
       const size_t sequences = static_cast<size_t>(table.sequences);
@@ -29,7 +46,9 @@ class DeviceCase {
     scratch_ = upload(scratch.data(), scratch.size(), "scratch");
   }
 
-  GpuArgs args() const { return {case_.extents.data(), data_.data(), pages_.data(), scratch_}; }
+  GpuArgs args(KernelNotes& notes) const {
+    return {case_.extents.data(), data_.data(), pages_.data(), scratch_, &notes};
+  }
 
   Outputs outputs() const {
     if (guarded_) check_guards();
@@ -91,17 +110,29 @@ Outputs run_gpu(GpuDevice& device, const StepCase& step_case, bool guarded) {
   return std::move(run_gpu(device, std::span(&step_case, 1), guarded).front());
 }
 
-std::vector<Outputs> run_gpu(GpuDevice& device, std::span<const StepCase> cases, bool guarded) {
-  std::vector<GpuStepRequest> requests;
+std::vector<Outputs> run_gpu(GpuDevice& device, std::span<const StepCase> cases, bool guarded, std::string_view kernel,
+                             std::vector<std::set<std::string>>* ran) {
+  std::vector<WeightLayouts> layouts;
   for (const StepCase& step_case : cases) {
-    requests.push_back({&step_case.graph, &step_case.step(), step_case.max_extents.data()});
+    step_case.reset();
+    layouts.push_back(device.choose_layouts(step_case.graph, step_case.max_extents.data(), kernel));
+  }
+  std::vector<GpuStepRequest> requests;
+  for (size_t i = 0; i < cases.size(); ++i) {
+    requests.push_back({&cases[i].graph, &cases[i].step(), cases[i].max_extents.data(), &layouts[i], kernel});
   }
   const auto steps = device.prepare_batch(requests, Precision::exact);
   std::vector<Outputs> outputs;
   for (size_t i = 0; i < cases.size(); ++i) {
-    const DeviceCase on_device(device, cases[i], *steps[i], guarded);
-    steps[i]->run(on_device.args());
+    const DeviceCase on_device(device, cases[i], *steps[i], layouts[i], guarded);
+    KernelNotes notes;
+    steps[i]->run(on_device.args(notes));
     outputs.push_back(on_device.outputs());
+    if (ran == nullptr) continue;
+    std::set<std::string>& names = ran->emplace_back();
+    for (const char* name : notes.names) {
+      if (name != nullptr) names.insert(name);
+    }
   }
   return outputs;
 }

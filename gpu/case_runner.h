@@ -1,7 +1,10 @@
 // Runs a case on a device, as ops/harness/run_cpu.h does on the CPU: for tests, benchmarks and replay.
 #pragma once
 
+#include <set>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "gpu/device.h"
@@ -15,7 +18,9 @@ namespace weft {
 // Throws weft::Error.
 Outputs run_gpu(GpuDevice& device, const StepCase& step_case, bool guarded = true);
 
-// The same for many cases, whose programs are built together.
-std::vector<Outputs> run_gpu(GpuDevice& device, std::span<const StepCase> cases, bool guarded = true);
+// The same for many cases, whose programs are built together. `kernel`: the one of contractions to be used where it can
+// serve. `ran`: gets the names of the kernels that were launched, by case.
+std::vector<Outputs> run_gpu(GpuDevice& device, std::span<const StepCase> cases, bool guarded = true,
+                             std::string_view kernel = {}, std::vector<std::set<std::string>>* ran = nullptr);
 
 }  // namespace weft

@@ -66,17 +66,19 @@ static inline float weft_sum16(float16 v) {
 // ---- over the lanes of a team; every lane gets the result
 
 #if WEFT_LANES > 1
-static inline float weft_lanes_sum_f32(float x, __local float* shared) {
+// Over the lanes whose numbers are the same modulo `columns`, a power of two.
+static inline float weft_columns_sum_f32(float x, int columns, __local float* shared) {
   shared[weft_lane] = x;
   WEFT_BARRIER;
-  for (int half_size = WEFT_LANES / 2; half_size > 0; half_size /= 2) {
+  for (int half_size = WEFT_LANES / 2; half_size >= columns; half_size /= 2) {
     if (weft_lane < half_size) shared[weft_lane] += shared[weft_lane + half_size];
     WEFT_BARRIER;
   }
-  const float sum = shared[0];
+  const float sum = shared[weft_lane % columns];
   WEFT_BARRIER;
   return sum;
 }
+#define weft_lanes_sum_f32(x, shared) weft_columns_sum_f32(x, 1, shared)
 static inline int weft_lanes_sum_i32(int x, __local int* shared) {
   shared[weft_lane] = x;
   WEFT_BARRIER;
@@ -117,6 +119,7 @@ WEFT_LANES_MAX(int, weft_lanes_max_i32)
 WEFT_LANES_ARGMAX(float, weft_lanes_argmax_f32)
 WEFT_LANES_ARGMAX(int, weft_lanes_argmax_i32)
 #else
+#define weft_columns_sum_f32(x, columns, shared) (x)
 #define weft_lanes_sum_f32(x, shared) (x)
 #define weft_lanes_sum_i32(x, shared) (x)
 #define weft_lanes_max_f32(x, shared) (x)

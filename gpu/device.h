@@ -16,11 +16,14 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "core/record/graph.h"
+#include "ops/kernel_row.h"
 #include "ops/step.h"
+#include "ops/weight_layouts.h"
 
 namespace weft {
 
@@ -93,13 +96,15 @@ struct GpuArgs {
   const GpuSpan* data = nullptr;        // by ValueId; cache fields and positions: slot 0 of the pool
   const GpuPageTable* pages = nullptr;  // by index into GraphRecord::caches
   GpuSpan scratch;                      // at least scratch_bytes() of the step; steps may share it
+  KernelNotes* notes = nullptr;  // gets the names of the kernels that are launched; null where they are not wanted
 };
 
 // A step prepared to run for any extents within the limits that it was prepared for.
 class GpuStep {
  public:
   virtual ~GpuStep() = default;
-  virtual std::string name() const = 0;       // as `explain` shows it: "opencl contract/q8_0"
+  // What it will run for how many rows, as `explain` shows it.
+  virtual const std::vector<KernelRange>& kernels() const = 0;
   virtual size_t scratch_bytes() const = 0;   // at the limits; 0 if it needs none
   virtual int launches() const = 0;           // kernels that a run enqueues
   virtual void run(const GpuArgs& args) = 0;  // enqueues; throws weft::Error where the driver refuses
@@ -113,12 +118,22 @@ struct GpuProgramStats {
   double build_seconds = 0;
 };
 
+// A weight on a device.
+struct GpuWeight {
+  std::shared_ptr<const Storage> storage;  // which is thus not freed while this can be found by its address
+  GpuBuffer buffer;
+};
+
 // A step to be prepared.
 struct GpuStepRequest {
   const GraphRecord* graph = nullptr;
   const Step* step = nullptr;
   // By AxisId, the plan's limits; static axes have their extent, key axes of caches the longest sequence.
   const int64_t* max_extents = nullptr;
+  // Of the weights that GpuArgs::data has in another layout than stored; null: none.
+  const WeightLayouts* layouts = nullptr;
+  // The kernel of contractions to be used wherever it can serve, by name; empty: the preferred ones.
+  std::string_view kernel = {};
 };
 
 class GpuDevice {
@@ -128,6 +143,8 @@ class GpuDevice {
   static std::unique_ptr<GpuDevice> create(const GpuOptions& options = {});
   // All devices of all platforms. Throws as `create` does, except that the list is empty if there is no device.
   static std::vector<GpuDeviceInfo> list();
+  // The kernels of contractions that there are, of which a device may prefer others; none in a build without OpenCL.
+  static std::vector<const ProductRow*> kernels();
 
   virtual ~GpuDevice() = default;
   virtual const GpuDeviceInfo& info() const = 0;
@@ -142,22 +159,25 @@ class GpuDevice {
   virtual void download(const GpuBuffer& from, size_t offset, void* to, size_t bytes) = 0;
   virtual void finish() = 0;
 
+  // How the weights of a graph are to be held for the kernels that this device prefers, or for `kernel`, as in a
+  // request. `extents`: by AxisId.
+  virtual WeightLayouts choose_layouts(const GraphRecord& graph, const int64_t* extents,
+                                       std::string_view kernel = {}) const = 0;
+  // A weight in that layout (null: as stored). It is uploaded once, shared by all who ask for it, and freed with the
+  // last of them.
+  virtual std::shared_ptr<const GpuWeight> weight(const std::shared_ptr<const Storage>& storage,
+                                                  const ChosenLayout* chosen) = 0;
+
   // Prepares steps, in their order. `precision` is only noted: products and sums are f32 here in both. Steps of
   // the same structure share one program; missing programs are built together, which costs less than one by one.
-  // Throws weft::Error naming the step that cannot run here, or with the build log where a build fails.
+  // Throws weft::Error naming the step that cannot run here, the kernel that there is not, or with the build log where
+  // a build fails.
   virtual std::vector<std::unique_ptr<GpuStep>> prepare_batch(std::span<const GpuStepRequest> requests,
                                                               Precision precision) = 0;
   std::unique_ptr<GpuStep> prepare(const GraphRecord& graph, const Step& step, const int64_t* max_extents,
                                    Precision precision) {
     const GpuStepRequest request{&graph, &step, max_extents};
     return std::move(prepare_batch({&request, 1}, precision).front());
-  }
-  // All steps of a graph.
-  std::vector<std::unique_ptr<GpuStep>> prepare_all(const GraphRecord& graph, const int64_t* max_extents,
-                                                    Precision precision) {
-    std::vector<GpuStepRequest> requests;
-    for (const Step& step : graph.steps) requests.push_back({&graph, &step, max_extents});
-    return prepare_batch(requests, precision);
   }
   virtual GpuProgramStats program_stats() const = 0;
 };

@@ -21,5 +21,6 @@ namespace {
 
 std::unique_ptr<GpuDevice> GpuDevice::create(const GpuOptions&) { refuse(); }
 std::vector<GpuDeviceInfo> GpuDevice::list() { refuse(); }
+std::vector<const ProductRow*> GpuDevice::kernels() { return {}; }
 
 }  // namespace weft

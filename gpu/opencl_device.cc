@@ -7,6 +7,7 @@
 #include "gpu/lower/lower.h"
 #include "gpu/opencl_step.h"
 #include "gpu/program_cache.h"
+#include "gpu/weights.h"
 
 namespace weft {
 
@@ -171,11 +172,24 @@ class OpenClDevice : public GpuDevice {
 
   void finish() override { opencl_check(cl().Finish(queue()), "clFinish"); }
 
+  WeightLayouts choose_layouts(const GraphRecord& graph, const int64_t* extents,
+                               std::string_view kernel) const override {
+    const OpenClKernel* forced = kernel_of(kernel);
+    return choose_weight_layouts(graph, extents,
+                                 [&](Format format) { return preferred_layout(shape_, format, forced); });
+  }
+
+  std::shared_ptr<const GpuWeight> weight(const std::shared_ptr<const Storage>& storage,
+                                          const ChosenLayout* chosen) override {
+    return weights_.get(*this, storage, chosen);
+  }
+
   std::vector<std::unique_ptr<GpuStep>> prepare_batch(std::span<const GpuStepRequest> requests, Precision) override {
     std::vector<StepPlan> plans;
     std::vector<std::string> units;
     for (const GpuStepRequest& request : requests) {
-      plans.push_back(lower_step(*request.graph, *request.step, request.max_extents, shape_));
+      plans.push_back(lower_step(*request.graph, *request.step, request.max_extents, shape_,
+                                 {.layouts = request.layouts, .forced = kernel_of(request.kernel)}));
       units.push_back(plans.back().source());
     }
     programs_->build_missing(units);
@@ -192,6 +206,14 @@ class OpenClDevice : public GpuDevice {
  private:
   cl_command_queue queue() const { return state_->queue.get(); }
 
+  // Null for an empty name.
+  static const OpenClKernel* kernel_of(std::string_view name) {
+    if (name.empty()) return nullptr;
+    const OpenClKernel* kernel = opencl_kernel_table().find(name);
+    if (kernel == nullptr) throw Error("OpenCL has no kernel of contractions '" + std::string(name) + "'");
+    return kernel;
+  }
+
   static cl_mem memory(const GpuBuffer& buffer, size_t offset, size_t bytes) {
     if (offset > buffer.bytes() || bytes > buffer.bytes() - offset) {
       throw Error("access to bytes " + std::to_string(offset) + " to " + std::to_string(offset + bytes) +
@@ -204,6 +226,7 @@ class OpenClDevice : public GpuDevice {
   std::shared_ptr<OpenClState> state_;
   GpuShape shape_;
   std::unique_ptr<ProgramCache> programs_;
+  GpuWeights weights_;
 };
 
 }  // namespace
@@ -216,6 +239,11 @@ std::vector<GpuDeviceInfo> GpuDevice::list() {
   std::vector<GpuDeviceInfo> infos;
   for (FoundDevice& device : find_devices()) infos.push_back(std::move(device.info));
   return infos;
+}
+
+std::vector<const ProductRow*> GpuDevice::kernels() {
+  const std::vector<const OpenClKernel*> rows = opencl_kernel_table().all();
+  return {rows.begin(), rows.end()};
 }
 
 }  // namespace weft

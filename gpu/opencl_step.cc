@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/comma_list.h"
 #include "core/error.h"
 #include "ops/rope/frequencies.h"
 
@@ -143,8 +144,11 @@ void OpenClStep::launch(const KernelPlan& plan, Kernel& kernel, const GpuArgs& a
   const cl_int error = cl().EnqueueNDRangeKernel(state_->queue.get(), kernel.kernel.get(), units_y > 1 ? 2 : 1, nullptr,
                                                  global_size, local_size, 0, nullptr, nullptr);
   if (error != CL_SUCCESS) {
-    throw Error("step '" + step_name_ + "' (" + plan_.kernels +
+    throw Error("step '" + step_name_ + "' (" + comma_list(plan.ran) +
                 "): clEnqueueNDRangeKernel: " + opencl_error_name(error));
+  }
+  for (const std::string& name : plan.ran) {
+    if (args.notes != nullptr) args.notes->add(name.c_str());
   }
 }
 

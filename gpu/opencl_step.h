@@ -29,7 +29,7 @@ class OpenClStep : public GpuStep {
   OpenClStep(std::shared_ptr<OpenClState> state, GpuShape shape, std::string step_name, StepPlan plan,
              const BuiltUnit& built);
 
-  std::string name() const override { return "opencl " + plan_.kernels; }
+  const std::vector<KernelRange>& kernels() const override { return plan_.kernels; }
   size_t scratch_bytes() const override { return plan_.scratch_bytes; }
   int launches() const override { return static_cast<int>(plan_.stages.size()); }
   void run(const GpuArgs& args) override;

@@ -67,9 +67,9 @@ void add_device_flags(CLI::App& app, ModelFlags& flags) {
 }
 
 void add_kernel_flag(CLI::App& app, ModelFlags& flags) {
-  app.add_option("--kernel", flags.kernel,
-                 "Use this kernel of contractions on the CPU wherever it can serve: " + product_kernel_names() +
-                     ". `weft explain` shows which ones are used without this")
+  std::string help = "Use this kernel of contractions wherever it can serve: on the CPU " + cpu_kernel_names();
+  if (const std::string opencl = opencl_kernel_names(); !opencl.empty()) help += "; on OpenCL " + opencl;
+  app.add_option("--kernel", flags.kernel, help + ". `weft explain` shows which ones are used without this")
       ->type_name("NAME");
 }
 

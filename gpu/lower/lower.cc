@@ -26,7 +26,8 @@ std::string program_head(const GpuShape& shape) {
          "\n" + std::string(opencl_text("common")) + std::string(opencl_text("formats"));
 }
 
-StepPlan lower_step(const GraphRecord& graph, const Step& step, const int64_t* max_extents, const GpuShape& shape) {
+StepPlan lower_step(const GraphRecord& graph, const Step& step, const int64_t* max_extents, const GpuShape& shape,
+                    const LowerOptions& options) {
   StepPlan plan;
   for (size_t i = 0; i < step.regions.size(); ++i) {
     const Region& region = step.regions[i];
@@ -48,7 +49,7 @@ StepPlan lower_step(const GraphRecord& graph, const Step& step, const int64_t* m
         throw Error("step '" + step.name + "': OpenCL kernels do not write " + std::string(name(target.format)));
       }
     }
-    RegionLowering(graph, step, region, max_extents, shape, plan).run(targets);
+    RegionLowering(graph, step, region, max_extents, shape, options, plan).run(targets);
   }
   if (step.kind == StepKind::append) {
     lower_positions(graph, graph.caches[static_cast<size_t>(step.cache)], shape, plan);
@@ -151,7 +152,7 @@ bool RegionLowering::is_flat(const Leaf& leaf, const AxisList& over, const Regio
 Leaf RegionLowering::lhs_leaf(int lhs, const AxisList& over) {
   const Source& source = region_.lhs[static_cast<size_t>(lhs)];
   if (source.reductions.empty() && source.program.code.size() == 1 && source.program.code[0].op == ScalarOp::load) {
-    const Leaf leaf = operand_leaf(graph_, region_, source.program.code[0].imm);
+    const Leaf leaf = leaf_of(source.program.code[0].imm);
     const auto gathers = [](const ViewAxis& axis) { return axis.gather >= 0; };
     const bool gathered = std::any_of(leaf.view.begin(), leaf.view.end(), gathers);
     if (leaf.paged) return leaf;
@@ -184,20 +185,16 @@ KernelPlan finish_kernel(KernelBuilder& builder, KernelPlan plan, const char* op
   return plan;
 }
 
-KernelPlan RegionLowering::finish(KernelBuilder& builder, KernelPlan plan, const char* op,
-                                  std::initializer_list<OpenClValue> values) {
-  plan_.kernels += (plan_.kernels.empty() ? "" : " + ") + std::string(op);
-  return finish_kernel(builder, std::move(plan), op, "kernel", kernels_++, shape_, values);
-}
-
 void RegionLowering::add(KernelBuilder& builder, KernelPlan plan, const char* op,
                          std::initializer_list<OpenClValue> values) {
+  plan.ran = {op};
+  add_kernel(plan_.kernels, {.name = op});
   plan_.stages.emplace_back();
-  plan_.stages.back().push_back(finish(builder, std::move(plan), op, values));
+  plan_.stages.back().push_back(finish_kernel(builder, std::move(plan), op, "kernel", kernels_++, shape_, values));
 }
 
 void lower_positions(const GraphRecord& graph, const CacheRecord& cache, const GpuShape& shape, StepPlan& plan) {
-  KernelBuilder builder(graph, nullptr);
+  KernelBuilder builder(graph, nullptr, nullptr);
   KernelPlan kernel;
   kernel.grid = LaunchGrid::items;
   kernel.units = count_of({cache.pos});
@@ -206,7 +203,8 @@ void lower_positions(const GraphRecord& graph, const CacheRecord& cache, const G
   const std::string slots = memory(cache.slots), positions = memory(cache.positions), values = memory(cache.pos_values);
   int number = 0;
   for (const auto& stage : plan.stages) number += static_cast<int>(stage.size());
-  plan.kernels += " + positions";
+  kernel.ran = {"positions"};
+  add_kernel(plan.kernels, {.name = "positions"});
   plan.stages.emplace_back();
   plan.stages.back().push_back(finish_kernel(builder, std::move(kernel), "append", "positions", number, shape,
                                              {{"slots", slots}, {"positions", positions}, {"values", values}}));

@@ -17,17 +17,12 @@
 #include <vector>
 
 #include "gpu/device.h"
+#include "gpu/lower/gpu_shape.h"
+#include "gpu/lower/kernel_table.h"
 #include "gpu/lower/render.h"
+#include "ops/weight_layouts.h"
 
 namespace weft {
-
-// What a device's work-groups look like. Part of every program's text.
-struct GpuShape {
-  int lanes = 1;  // work-items that share the sum of one output
-  int group = 8;  // work-items per group where they do not work together
-  size_t max_argument_bytes = 1024;
-  size_t local_bytes = 32768;
-};
 
 // How the work-items of a launch are counted.
 enum class LaunchGrid : uint8_t {
@@ -40,6 +35,8 @@ enum class LaunchGrid : uint8_t {
 struct KernelPlan {
   std::string name;    // within the program's text, in which "@" is replaced by the program's id
   std::string source;  // the same
+  std::vector<std::string>
+      ran;  // what a profile shows of a launch: rows of the table of kernels, or "map", "reduce" ...
   LaunchGrid grid = LaunchGrid::items;
   std::vector<MemoryRef> memory;  // one pointer argument each; their offsets are the first params
   std::vector<KernelParam> params;
@@ -60,15 +57,22 @@ struct StepConstants {
 };
 
 struct StepPlan {
-  std::string kernels;                          // "map", "reduce + contract/q8_0": for `explain`
+  std::vector<KernelRange> kernels;             // what will run for how many rows: for `explain`
   std::vector<std::vector<KernelPlan>> stages;  // in this order; of each, the first that applies
   std::vector<StepConstants> constants;
   size_t scratch_bytes = 0;
   std::string source() const;  // of all kernels
 };
 
+// What a plan has decided for all of its steps.
+struct LowerOptions {
+  const WeightLayouts* layouts = nullptr;  // of the weights that are not as stored; null: all are
+  const OpenClKernel* forced = nullptr;    // to be used wherever it can serve; null: the preferred ones
+};
+
 // Throws weft::Error naming the step for what has no kernel here.
-StepPlan lower_step(const GraphRecord& graph, const Step& step, const int64_t* max_extents, const GpuShape& shape);
+StepPlan lower_step(const GraphRecord& graph, const Step& step, const int64_t* max_extents, const GpuShape& shape,
+                    const LowerOptions& options = {});
 
 // Text that every program begins with.
 std::string program_head(const GpuShape& shape);

@@ -1,5 +1,6 @@
 // Kernels of contractions and attention: ops/contract, ops/attention.
 #include <algorithm>
+#include <iterator>
 
 #include "gpu/lower/lower_parts.h"
 #include "gpu/lower/opencl_text.h"
@@ -14,67 +15,129 @@ void depth_coordinates(KernelBuilder& builder, CodeScope& scope, const AxisList&
   builder.coordinates(scope, "k", over);
 }
 
+std::vector<OpenClPick>::const_iterator pick_for(const std::vector<OpenClPick>& picks, int64_t rows) {
+  return std::find_if(picks.begin(), picks.end(), [&](const OpenClPick& pick) { return rows <= pick.last_rows; });
+}
+const OpenClKernel& kernel_for(const std::vector<OpenClPick>& picks, int64_t rows) {
+  return *pick_for(picks, rows)->kernel;
+}
+
+// Whether the kernels of such picks can be one kernel, whatever the number of rows.
+bool share_a_kernel(const std::vector<std::vector<OpenClPick>>& all) {
+  for (const std::vector<OpenClPick>& picks : all) {
+    for (const OpenClPick& pick : picks) {
+      const OpenClKernel& other = kernel_for(all.front(), pick.last_rows);
+      if (other.columns != pick.kernel->columns || other.activations.tile != pick.kernel->activations.tile)
+        return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
+
+std::vector<OpenClPick> RegionLowering::picks_for(int contraction) {
+  const Contraction& record = region_.contractions[static_cast<size_t>(contraction)];
+  const Leaf rhs = leaf_of(record.rhs);
+  const Leaf lhs = lhs_leaf(record.lhs, record.over);
+  if (lhs.paged || rhs.paged) {
+    const ValueId value = region_.operands[static_cast<size_t>(record.rhs)].value;
+    fail("operand '" + graph_.values[value].name + "': only attention reads a paged cache");
+  }
+  const bool is_contiguous = is_flat(rhs, record.over, region_) && is_flat(lhs, record.over, region_);
+  const Layout layout = rhs.packed != nullptr ? rhs.packed->layout : kStored;
+  return pick_opencl_kernels(shape_, rhs.format, layout, is_contiguous, options_.forced);
+}
 
 void RegionLowering::lower_contractions(const Target& target) {
   bool fused = region_.body.reductions.empty();
-  for (const Contraction& contraction : region_.contractions) {
-    fused = fused && same_set(contraction_axes(region_, contraction), region_.body.axes);
+  std::vector<int> all;
+  std::vector<std::vector<OpenClPick>> picks;
+  for (size_t i = 0; i < region_.contractions.size(); ++i) {
+    fused = fused && same_set(contraction_axes(region_, region_.contractions[i]), region_.body.axes);
+    all.push_back(static_cast<int>(i));
+    picks.push_back(picks_for(all.back()));
   }
-  if (fused) {
-    std::vector<int> all;
-    for (size_t i = 0; i < region_.contractions.size(); ++i) all.push_back(static_cast<int>(i));
+  if (fused && share_a_kernel(picks)) {
     lower_contract_kernel(all, &region_.body, target);
     return;
   }
   std::vector<Leaf> results;
-  for (size_t i = 0; i < region_.contractions.size(); ++i) {
-    const Target result = scratch_target(contraction_axes(region_, region_.contractions[i]), Element::f32);
-    lower_contract_kernel({static_cast<int>(i)}, nullptr, result);
+  for (const int i : all) {
+    const Target result =
+        scratch_target(contraction_axes(region_, region_.contractions[static_cast<size_t>(i)]), Element::f32);
+    lower_contract_kernel({i}, nullptr, result);
     results.push_back(scratch_leaf(result.memory.index, Format::f32, result.axes));
   }
   lower_source(region_.body, target, results);
 }
 
-void RegionLowering::lower_contract_kernel(const std::vector<int>& contractions, const Source* body,
-                                           const Target& target) {
-  // Rows: the axes with which no rhs varies. A team sums several of them against one row of each rhs.
+AxisList RegionLowering::rows_of(const std::vector<int>& contractions, const Target& target) const {
   AxisList rows = target.axes;
   for (const int i : contractions) {
-    const Contraction& contraction = region_.contractions[static_cast<size_t>(i)];
-    const Operand& rhs = region_.operands[static_cast<size_t>(contraction.rhs)];
-    rows = without(rows, loop_axes(region_, rhs));
-    // Prologues run before; from here on lhs_leaf() only finds them.
-    if (lhs_leaf(contraction.lhs, contraction.over).paged || operand_leaf(graph_, region_, contraction.rhs).paged) {
-      fail("operand '" + graph_.values[rhs.value].name + "': only attention reads a paged cache");
+    const Contraction& record = region_.contractions[static_cast<size_t>(i)];
+    rows = without(rows, loop_axes(region_, region_.operands[static_cast<size_t>(record.rhs)]));
+  }
+  return rows;
+}
+
+// A stage with a variant for each range of rows for which other kernels are picked.
+void RegionLowering::lower_contract_kernel(const std::vector<int>& contractions, const Source* body,
+                                           const Target& target) {
+  const AxisList rows = rows_of(contractions, target);
+  std::vector<std::vector<OpenClPick>> picks;
+  for (const int i : contractions) {
+    picks.push_back(picks_for(i));
+    // Where each result has a right-hand row of its own, groups have one row, whatever they are in other kernels.
+    if (rows.empty()) picks.back() = {{kAnyRows, picks.back().front().kernel}};
+    const Leaf rhs = leaf_of(region_.contractions[static_cast<size_t>(i)].rhs);
+    int64_t first = 1;
+    for (const OpenClPick& pick : picks.back()) {
+      add_kernel(plan_.kernels, {.name = pick.kernel->name,
+                                 .first_rows = first,
+                                 .last_rows = pick.last_rows,
+                                 .right = static_cast<ValueId>(rhs.memory.index),
+                                 .format = rhs.format,
+                                 .layout = pick.kernel->layout});
+      first = pick.last_rows == kAnyRows ? kAnyRows : pick.last_rows + 1;
     }
   }
-  const std::string before = plan_.kernels;
-  constexpr int kRowTile = 4;
-  KernelPlan one = contract_kernel(contractions, body, target, rows, 1);
   plan_.stages.emplace_back();
-  if (rows.empty()) {
-    plan_.stages.back().push_back(std::move(one));
-  } else {
-    one.applies = [count = count_of(rows)](const GpuArgs& args) { return count(args) <= 1; };
-    plan_.stages.back().push_back(std::move(one));
-    plan_.stages.back().push_back(contract_kernel(contractions, body, target, rows, kRowTile));
-  }
-  plan_.kernels = before + (before.empty() ? "contract" : " + contract");
-  for (const int i : contractions) {
-    const int rhs = region_.contractions[static_cast<size_t>(i)].rhs;
-    plan_.kernels += (i == contractions.front() ? "/" : ",") + format_suffix(operand_leaf(graph_, region_, rhs).format);
+  for (int64_t first = 1;;) {
+    std::vector<const OpenClKernel*> kernels;
+    int64_t last = kAnyRows;
+    for (const std::vector<OpenClPick>& of_one : picks) {
+      const auto at = pick_for(of_one, first);
+      kernels.push_back(at->kernel);
+      last = std::min(last, at->last_rows);
+    }
+    KernelPlan variant = contract_kernel(contractions, kernels, body, target, rows);
+    if (last != kAnyRows) {
+      variant.applies = [count = count_of(rows), last](const GpuArgs& args) { return count(args) <= last; };
+    }
+    plan_.stages.back().push_back(std::move(variant));
+    if (last == kAnyRows) return;
+    first = last + 1;
   }
 }
 
+// The sums of one contraction: the kernel's text with
+//   n, rows, columns, parts   its number; rows of a tile; columns that a team sums at once; lanes that share one of
+//   them lhs, lhs_rows             left-hand memory; declares the offset of each row of the tile, lhs[${rows}] rhs,
+//   format               right-hand memory; suffix of the functions of core/format/NAME/NAME.cl
+// and, where contracted elements must be contiguous,
+//   rhs_code, rhs_offset, valid   declares the right-hand row's first element; false where an id is out of range
+//   matrix_rows               of a packed weight: the rows of one of its matrices
+// else
+//   depth_code, value         of the right-hand element at contracted coordinates k; declared by depth_code
+//   lhs_step                  where the left-hand element lies behind the row's first
 std::string RegionLowering::contract_part(KernelBuilder& builder, const CodeScope& columns, int contraction,
-                                          const AxisList& rows, int row_tile) {
+                                          const OpenClKernel& kernel, const AxisList& rows) {
   const Contraction& record = region_.contractions[static_cast<size_t>(contraction)];
-  const Leaf rhs = operand_leaf(graph_, region_, record.rhs);
+  const Leaf rhs = leaf_of(record.rhs);
   const Leaf lhs = lhs_leaf(record.lhs, record.over);
-  const std::string n = std::to_string(contraction);
+  const std::string n = std::to_string(contraction), tile = std::to_string(kernel.activations.tile);
   builder.param("depth" + n, depth_of(record.over));
-  const std::string tile = std::to_string(row_tile);
   const std::string lhs_memory = builder.memory(lhs.memory), rhs_memory = builder.memory(rhs.memory);
 
   CodeScope row = columns.inner(4);
@@ -86,49 +149,61 @@ std::string RegionLowering::contract_part(KernelBuilder& builder, const CodeScop
   const std::string offset = builder.partial_offset(row, lhs, outer, true);
   const std::string lhs_rows =
       expand_opencl("contract", "lhs_row", {{"rows", tile}, {"row_code", row.code}, {"offset", offset}});
-  if (is_flat(rhs, record.over, region_) && is_flat(lhs, record.over, region_)) {
+  const int team_columns = kernel.columns_on(shape_);
+  const std::string column_count = std::to_string(team_columns), parts = std::to_string(shape_.lanes / team_columns);
+  const std::string format = format_suffix(rhs), what = "kernel '" + kernel.name + "'";
+  std::vector<OpenClValue> values = {{"n", n},
+                                     {"rows", tile},
+                                     {"columns", column_count},
+                                     {"parts", parts},
+                                     {"lhs", lhs_memory},
+                                     {"lhs_rows", lhs_rows},
+                                     {"rhs", rhs_memory},
+                                     {"format", format}};
+  if (kernel.needs_contiguous) {
     CodeScope code = columns.inner(2);
     const KernelBuilder::Place at = builder.place(code, rhs);
-    return expand_opencl("contract", "flat",
-                         {{"n", n},
-                          {"rows", tile},
-                          {"lhs", lhs_memory},
-                          {"lhs_rows", lhs_rows},
-                          {"rhs", rhs_memory},
-                          {"rhs_code", code.code},
-                          {"rhs_offset", at.offset},
-                          {"valid", at.valid},
-                          {"format", format_suffix(rhs.format)}});
+    const std::string matrix_rows = rhs.packed != nullptr ? builder.matrix_rows(rhs) : "";
+    const OpenClValue more[] = {
+        {"rhs_code", code.code}, {"rhs_offset", at.offset}, {"valid", at.valid}, {"matrix_rows", matrix_rows}};
+    values.insert(values.end(), std::begin(more), std::end(more));
+    return expand_text(kernel.text, what, values);
   }
   CodeScope code = columns.inner(6);
   depth_coordinates(builder, code, record.over);
   const std::string value = builder.load(code, rhs);
-  return expand_opencl("contract", "general",
-                       {{"n", n},
-                        {"rows", tile},
-                        {"lhs", lhs_memory},
-                        {"lhs_rows", lhs_rows},
-                        {"depth_code", code.code},
-                        {"value", value},
-                        {"lhs_step", builder.partial_offset(code, lhs, record.over, false)}});
+  const std::string lhs_step = builder.partial_offset(code, lhs, record.over, false);
+  const OpenClValue more[] = {{"depth_code", code.code}, {"value", value}, {"lhs_step", lhs_step}};
+  values.insert(values.end(), std::begin(more), std::end(more));
+  return expand_text(kernel.text, what, values);
 }
 
-KernelPlan RegionLowering::contract_kernel(const std::vector<int>& contractions, const Source* body,
-                                           const Target& target, const AxisList& rows, int row_tile) {
-  KernelBuilder builder(graph_, &region_);
+// `kernels`: by contraction; alike in what they must agree on.
+KernelPlan RegionLowering::contract_kernel(const std::vector<int>& contractions,
+                                           const std::vector<const OpenClKernel*>& kernels, const Source* body,
+                                           const Target& target, const AxisList& rows) {
+  KernelBuilder builder(graph_, &region_, options_.layouts);
   const AxisList column_axes = without(target.axes, rows);
+  const int64_t tile = kernels.front()->activations.tile, team_columns = kernels.front()->columns_on(shape_);
   KernelPlan plan;
   plan.grid = LaunchGrid::teams;
-  plan.units = [columns = count_of(column_axes), row_count = count_of(rows), row_tile](const GpuArgs& args) {
-    return columns(args) * ((row_count(args) + row_tile - 1) / row_tile);
+  const ParamFunction column_tiles = [columns = count_of(column_axes), team_columns](const GpuArgs& args) {
+    return (columns(args) + team_columns - 1) / team_columns;
+  };
+  plan.units = [column_tiles, row_count = count_of(rows), tile](const GpuArgs& args) {
+    return column_tiles(args) * ((row_count(args) + tile - 1) / tile);
   };
   builder.param("units", plan.units);
   builder.param("columns", count_of(column_axes));
+  builder.param("column_tiles", column_tiles);
   builder.param("rows", count_of(rows));
   CodeScope columns;
   builder.coordinates(columns, "column", column_axes);
   std::string parts;
-  for (const int i : contractions) parts += contract_part(builder, columns, i, rows, row_tile);
+  for (size_t i = 0; i < contractions.size(); ++i) {
+    parts += contract_part(builder, columns, contractions[i], *kernels[i], rows);
+    plan.ran.push_back(kernels[i]->name);
+  }
   CodeScope epilogue = columns.inner(4);
   builder.coordinates(epilogue, "row", rows);
   std::string value;
@@ -138,16 +213,17 @@ KernelPlan RegionLowering::contract_kernel(const std::vector<int>& contractions,
   }
   if (body != nullptr) value = builder.program(epilogue, body->program);
   builder.store(epilogue, target, value);
-  return finish(builder, std::move(plan), "contract",
-                {{"rows", std::to_string(row_tile)},
-                 {"column_coordinates", columns.code},
-                 {"contractions", parts},
-                 {"epilogue", epilogue.code}});
+  return finish_kernel(builder, std::move(plan), "contract", "kernel", kernels_++, shape_,
+                       {{"rows", std::to_string(tile)},
+                        {"columns", std::to_string(team_columns)},
+                        {"column_coordinates", columns.code},
+                        {"contractions", parts},
+                        {"epilogue", epilogue.code}});
 }
 
 std::string RegionLowering::score_part(KernelBuilder& builder, CodeScope& scope, int contraction) {
   const Contraction& record = region_.contractions[static_cast<size_t>(contraction)];
-  const Leaf rhs = operand_leaf(graph_, region_, record.rhs);
+  const Leaf rhs = leaf_of(record.rhs);
   const Leaf lhs = lhs_leaf(record.lhs, record.over);
   const std::string n = std::to_string(contraction);
   builder.param("depth" + n, depth_of(record.over));
@@ -174,12 +250,12 @@ std::string RegionLowering::score_part(KernelBuilder& builder, CodeScope& scope,
 void RegionLowering::lower_attention(const Target& target) {
   const KeyAttention& attention = *region_.attention;
   const AxisList query = without(region_.body.axes, attention.key);
-  const Leaf value = operand_leaf(graph_, region_, attention.value);
+  const Leaf value = leaf_of(attention.value);
   if (!region_.body.reductions.empty()) fail("a score with a reduction of its own");
   const int cache = cache_of(graph_, region_);
   for (const Contraction& contraction : region_.contractions) lhs_leaf(contraction.lhs, contraction.over);
 
-  KernelBuilder builder(graph_, &region_);
+  KernelBuilder builder(graph_, &region_, options_.layouts);
   const AxisList own = without(target.axes, query);
   const int64_t most = static_cast<int64_t>(shape_.local_bytes) / 8 - 64;
   const auto slice = [width = count_of(own), most](const GpuArgs& args) {

@@ -20,8 +20,14 @@ std::function<int64_t(const GpuArgs&)> count_of(const AxisList& axes);  // produ
 class RegionLowering {
  public:
   RegionLowering(const GraphRecord& graph, const Step& step, const Region& region, const int64_t* max_extents,
-                 const GpuShape& shape, StepPlan& plan)
-      : graph_(graph), step_(step), region_(region), max_extents_(max_extents), shape_(shape), plan_(plan) {}
+                 const GpuShape& shape, const LowerOptions& options, StepPlan& plan)
+      : graph_(graph),
+        step_(step),
+        region_(region),
+        max_extents_(max_extents),
+        shape_(shape),
+        options_(options),
+        plan_(plan) {}
 
   // `outputs`: the result; or values and ids, or ids only, with a selection.
   void run(const std::vector<Target>& outputs);
@@ -32,11 +38,14 @@ class RegionLowering {
   void lower_reduce(const Source& source, const Target& target, const std::vector<Leaf>& contractions);
   // ops/contract.
   void lower_contractions(const Target& target);
+  std::vector<OpenClPick> picks_for(int contraction);
+  // The axes of a result with which no rhs of the contractions varies.
+  AxisList rows_of(const std::vector<int>& contractions, const Target& target) const;
   void lower_contract_kernel(const std::vector<int>& contractions, const Source* body, const Target& target);
-  KernelPlan contract_kernel(const std::vector<int>& contractions, const Source* body, const Target& target,
-                             const AxisList& rows, int row_tile);
-  std::string contract_part(KernelBuilder& builder, const CodeScope& columns, int contraction, const AxisList& rows,
-                            int row_tile);
+  KernelPlan contract_kernel(const std::vector<int>& contractions, const std::vector<const OpenClKernel*>& kernels,
+                             const Source* body, const Target& target, const AxisList& rows);
+  std::string contract_part(KernelBuilder& builder, const CodeScope& columns, int contraction,
+                            const OpenClKernel& kernel, const AxisList& rows);
   // ops/attention.
   void lower_attention(const Target& target);
   std::string score_part(KernelBuilder& builder, CodeScope& scope, int contraction);
@@ -44,6 +53,7 @@ class RegionLowering {
   void lower_rotation(const Leaf& from, const Target& target);
   void lower_selection(const Leaf& from, const std::vector<Target>& outputs);
 
+  Leaf leaf_of(int operand) const { return operand_leaf(graph_, region_, operand, options_.layouts); }
   // The lhs of a contraction over `over`: the operand itself where it is a plain f32 one, else a copy in scratch
   // that an earlier kernel of this step computes, contracted axes last.
   Leaf lhs_leaf(int lhs, const AxisList& over);
@@ -52,7 +62,6 @@ class RegionLowering {
   Target scratch_target(const AxisList& axes, Element element);
   // A kernel of section "kernel" of the op's text; add() makes it the next stage.
   void add(KernelBuilder& builder, KernelPlan plan, const char* op, std::initializer_list<OpenClValue> values);
-  KernelPlan finish(KernelBuilder& builder, KernelPlan plan, const char* op, std::initializer_list<OpenClValue> values);
   void check_blocks() const;
   [[noreturn]] void fail(const std::string& what) const;
 
@@ -61,6 +70,7 @@ class RegionLowering {
   const Region& region_;
   const int64_t* max_extents_;
   const GpuShape& shape_;
+  const LowerOptions& options_;
   StepPlan& plan_;
   std::vector<std::pair<std::pair<int, AxisList>, Leaf>> staged_;  // lhs already computed
   int kernels_ = 0;

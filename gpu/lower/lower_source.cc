@@ -60,7 +60,7 @@ std::string reduction_text(KernelBuilder& builder, CodeScope& scope, const Sourc
 
 void RegionLowering::lower_source(const Source& source, const Target& target, const std::vector<Leaf>& contractions) {
   if (!source.reductions.empty()) return lower_reduce(source, target, contractions);
-  KernelBuilder builder(graph_, &region_);
+  KernelBuilder builder(graph_, &region_, options_.layouts);
   KernelPlan plan;
   plan.grid = LaunchGrid::items;
   plan.units = count_of(target.axes);
@@ -74,7 +74,7 @@ void RegionLowering::lower_source(const Source& source, const Target& target, co
 }
 
 void RegionLowering::lower_reduce(const Source& source, const Target& target, const std::vector<Leaf>& contractions) {
-  KernelBuilder builder(graph_, &region_);
+  KernelBuilder builder(graph_, &region_, options_.layouts);
   const bool along = contains(target.axes, source.reduced);
   const AxisList rows = without(target.axes, source.reduced);
   KernelPlan plan;
@@ -103,7 +103,7 @@ void RegionLowering::lower_reduce(const Source& source, const Target& target, co
 }
 
 void RegionLowering::lower_rotation(const Leaf& from, const Target& target) {
-  KernelBuilder builder(graph_, &region_);
+  KernelBuilder builder(graph_, &region_, options_.layouts);
   KernelPlan plan;
   plan.grid = LaunchGrid::items;
   plan.units = count_of(region_.axes);
@@ -134,7 +134,7 @@ void RegionLowering::lower_rotation(const Leaf& from, const Target& target) {
     CodeScope other = scope.inner(2);
     other.coordinate[rotation.axis] = "other_at";
     const std::string other_value = builder.load(other, from);
-    const std::string position = builder.load(other, operand_leaf(graph_, region_, rotation.position));
+    const std::string position = builder.load(other, leaf_of(rotation.position));
     char scale[40];
     std::snprintf(scale, sizeof scale, " * %af", static_cast<double>(rotation.scale));
     rotate = expand_opencl("rope", "rotate",
@@ -159,7 +159,7 @@ void RegionLowering::lower_rotation(const Leaf& from, const Target& target) {
 }
 
 void RegionLowering::lower_selection(const Leaf& from, const std::vector<Target>& outputs) {
-  KernelBuilder builder(graph_, &region_);
+  KernelBuilder builder(graph_, &region_, options_.layouts);
   const Selection& selection = *region_.selection;
   const AxisList rows = without(region_.axes, selection.axis);
   KernelPlan plan;

@@ -7,7 +7,9 @@ namespace {
 
 constexpr std::string_view kSection = "// @section ";
 
-std::string_view find_section(std::string_view name, std::string_view section) {
+}  // namespace
+
+std::string_view opencl_section(std::string_view name, std::string_view section) {
   const std::string_view text = opencl_text(name);
   const std::string head = std::string(kSection) + std::string(section) + "\n";
   const size_t at = text.find(head);
@@ -19,8 +21,6 @@ std::string_view find_section(std::string_view name, std::string_view section) {
   return text.substr(begin, end == std::string_view::npos ? end : end - begin);
 }
 
-}  // namespace
-
 std::string_view opencl_text(std::string_view name) {
   for (const OpenClText& text : opencl_texts()) {
     if (text.name == name) return text.text;
@@ -28,8 +28,8 @@ std::string_view opencl_text(std::string_view name) {
   throw Error("no OpenCL text '" + std::string(name) + "' in this build");
 }
 
-std::string expand_opencl(std::string_view name, std::string_view section, std::span<const OpenClValue> values) {
-  std::string_view rest = find_section(name, section);
+std::string expand_text(std::string_view text, const std::string& what, std::span<const OpenClValue> values) {
+  std::string_view rest = text;
   std::string result;
   while (true) {
     const size_t at = rest.find("${");
@@ -41,8 +41,7 @@ std::string expand_opencl(std::string_view name, std::string_view section, std::
       if (value.first == key) found = &value;
     }
     if (found == nullptr) {
-      throw Error("ops/" + std::string(name) + "/opencl.cl, section '" + std::string(section) +
-                  "': nothing given for '" + std::string(key) + "'");
+      throw Error(what + ": nothing given for '" + std::string(key) + "'");
     }
     result.append(rest.substr(0, at)).append(found->second);
     rest.remove_prefix(end + 1);
@@ -54,6 +53,11 @@ std::string expand_opencl(std::string_view name, std::string_view section, std::
       rest.remove_prefix(1);
     }
   }
+}
+
+std::string expand_opencl(std::string_view name, std::string_view section, std::span<const OpenClValue> values) {
+  const std::string what = "ops/" + std::string(name) + "/opencl.cl, section '" + std::string(section) + "'";
+  return expand_text(opencl_section(name, section), what, values);
 }
 
 }  // namespace weft

@@ -22,9 +22,15 @@ std::span<const OpenClText> opencl_texts();  // generated
 // The whole text of `name`; throws weft::Error if there is none.
 std::string_view opencl_text(std::string_view name);
 
-// Section `section` of the text `name` with each ${key} replaced by its value; values may not contain further
-// keys. Throws weft::Error for a missing section, and for a key that has no value.
+// Its section `section` as it stands; throws weft::Error if there is none.
+std::string_view opencl_section(std::string_view name, std::string_view section);
+
+// A template with each ${key} replaced by its value; values may not contain further keys. Throws weft::Error for a key
+// that has no value, naming `what`.
 using OpenClValue = std::pair<std::string_view, std::string_view>;
+std::string expand_text(std::string_view text, const std::string& what, std::span<const OpenClValue> values);
+
+// A section, expanded.
 std::string expand_opencl(std::string_view name, std::string_view section, std::span<const OpenClValue> values);
 inline std::string expand_opencl(std::string_view name, std::string_view section,
                                  std::initializer_list<OpenClValue> values) {

@@ -37,9 +37,13 @@ size_t index_of(int32_t value) { return static_cast<size_t>(value); }
 
 std::string format_suffix(Format format) { return std::string(info(format).identifier); }
 
+std::string format_suffix(const Leaf& leaf) {
+  return format_suffix(leaf.format) + (leaf.packed == nullptr ? "" : "_" + name(leaf.packed->layout));
+}
+
 const char* c_type(Element element) { return element == Element::f32 ? "float" : "int"; }
 
-Leaf operand_leaf(const GraphRecord& graph, const Region& region, int operand) {
+Leaf operand_leaf(const GraphRecord& graph, const Region& region, int operand, const WeightLayouts* layouts) {
   const Operand& record = region.operands[index_of(operand)];
   const ValueRecord& value = graph.values[record.value];
   Leaf leaf;
@@ -47,6 +51,9 @@ Leaf operand_leaf(const GraphRecord& graph, const Region& region, int operand) {
   leaf.format = value.format;
   leaf.view = record.view;
   leaf.paged = value.is_cached();
+  if (layouts != nullptr && value.kind == ValueKind::weight) {
+    if (const auto at = layouts->find(value.storage.get()); at != layouts->end()) leaf.packed = &at->second;
+  }
   leaf.key = "operand " + std::to_string(operand);
   return leaf;
 }
@@ -146,7 +153,7 @@ KernelBuilder::Place KernelBuilder::place(CodeScope& scope, const Leaf& leaf) {
     const ViewAxis& axis = leaf.view[i];
     std::string coordinate;
     if (axis.gather >= 0) {
-      coordinate = load(scope, operand_leaf(graph_, *region_, axis.gather));
+      coordinate = load(scope, operand_leaf(graph_, *region_, axis.gather, layouts_));
       const std::string limit = param(leaf_name(leaf) + "_limit" + std::to_string(i),
                                       [stored = axis.stored](const GpuArgs& args) { return args.extents[stored]; });
       const std::string valid = temporary("ok");
@@ -179,11 +186,20 @@ std::string KernelBuilder::partial_offset(CodeScope& scope, const Leaf& leaf, co
   return offset;
 }
 
+std::string KernelBuilder::matrix_rows(const Leaf& leaf) {
+  return "(int)" + param(leaf_name(leaf) + "_rows", [rows = leaf.packed->shape.rows](const GpuArgs&) { return rows; });
+}
+
+std::string KernelBuilder::matrix_k(const Leaf& leaf) {
+  return "(int)" + param(leaf_name(leaf) + "_k", [k = leaf.packed->shape.k](const GpuArgs&) { return k; });
+}
+
 std::string KernelBuilder::load(CodeScope& scope, const Leaf& leaf) {
   const Place at = place(scope, leaf);
   const std::string name = temporary("v");
+  const std::string shape = leaf.packed == nullptr ? "" : ", " + matrix_k(leaf) + ", " + matrix_rows(leaf);
   const std::string read =
-      "weft_load_" + format_suffix(leaf.format) + "(" + memory(leaf.memory) + ", " + at.offset + ")";
+      "weft_load_" + format_suffix(leaf) + "(" + memory(leaf.memory) + ", " + at.offset + shape + ")";
   const Element element = read_as(leaf.format);
   const std::string value =
       at.valid == "true" ? read : at.valid + " ? " + read + (element == Element::f32 ? " : 0.0f" : " : 0");
@@ -202,7 +218,7 @@ std::string KernelBuilder::instruction(CodeScope& scope, const ScalarProgram& pr
   const auto call = [&](const char* function) { return std::string(function) + "(" + a + ")"; };
   switch (instr.op) {
     case ScalarOp::constant: return instr.type == Element::f32 ? float_literal(instr.imm_f) : int_literal(instr.imm);
-    case ScalarOp::load: return load(scope, operand_leaf(graph_, *region_, instr.imm));
+    case ScalarOp::load: return load(scope, operand_leaf(graph_, *region_, instr.imm, layouts_));
     case ScalarOp::index: return scope.coordinate.at(static_cast<AxisId>(instr.imm));
     case ScalarOp::reduction: return scope.reduction.at(instr.imm);
     case ScalarOp::contraction: return scope.contraction.at(instr.imm);

@@ -14,6 +14,7 @@
 
 #include "core/record/graph.h"
 #include "gpu/device.h"
+#include "ops/weight_layouts.h"
 
 namespace weft {
 
@@ -44,11 +45,13 @@ struct Leaf {
   MemoryRef memory;
   Format format = Format::f32;
   std::vector<ViewAxis> view;
-  bool paged = false;  // view[0] is the key axis of a cache: its coordinate is a slot
-  std::string key;     // unique within the step
+  bool paged = false;                    // view[0] is the key axis of a cache: its coordinate is a slot
+  const ChosenLayout* packed = nullptr;  // the layout of a weight that is not as stored
+  std::string key;                       // unique within the step
 };
 
-Leaf operand_leaf(const GraphRecord& graph, const Region& region, int operand);
+// `layouts`: of the weights that are not as stored; may be null.
+Leaf operand_leaf(const GraphRecord& graph, const Region& region, int operand, const WeightLayouts* layouts);
 // A value of `axes` in scratch, contiguous.
 Leaf scratch_leaf(size_t offset, Format format, const std::vector<AxisId>& axes);
 
@@ -78,7 +81,8 @@ struct CodeScope {
 // The arguments and names of one kernel while its text is written.
 class KernelBuilder {
  public:
-  KernelBuilder(const GraphRecord& graph, const Region* region) : graph_(graph), region_(region) {}
+  KernelBuilder(const GraphRecord& graph, const Region* region, const WeightLayouts* layouts)
+      : graph_(graph), region_(region), layouts_(layouts) {}
 
   // An expression for a long argument. Equal names are one argument.
   std::string param(const std::string& name, ParamFunction value);
@@ -97,6 +101,9 @@ class KernelBuilder {
   Place place(CodeScope& scope, const Leaf& leaf);
   // The part of the offset that `axes` contribute (leaves without gathers only); with the base offset or without.
   std::string partial_offset(CodeScope& scope, const Leaf& leaf, const std::vector<AxisId>& axes, bool base);
+  // Expressions for the extents of a packed leaf's matrices.
+  std::string matrix_rows(const Leaf& leaf);
+  std::string matrix_k(const Leaf& leaf);
   // Declares the leaf's element (float or int), and returns its name.
   std::string load(CodeScope& scope, const Leaf& leaf);
 
@@ -125,6 +132,7 @@ class KernelBuilder {
 
   const GraphRecord& graph_;
   const Region* region_;
+  const WeightLayouts* layouts_;
   std::vector<KernelParam> params_;
   std::vector<MemoryRef> memory_;
   std::vector<AxisId> axes_;
@@ -132,8 +140,9 @@ class KernelBuilder {
   int temporaries_ = 0;
 };
 
-// "f32", "q8_0" ...: as the functions of core/format/NAME/NAME.cl are named.
+// "f32", "q8_0", "q8_0_x16" ...: as the functions of core/format/NAME/NAME.cl are named.
 std::string format_suffix(Format format);
+std::string format_suffix(const Leaf& leaf);
 const char* c_type(Element element);  // "float" or "int"
 
 }  // namespace weft

@@ -1,18 +1,20 @@
-// Contractions with one result per team of lanes and row: each team sums a few rows of lhs against one row of rhs,
-// which is read in place, in its storage format, and decoded in registers.
+// Contractions: each team of lanes sums a few rows of lhs against one row of rhs, or against a few neighbouring ones,
+// which are read in place, in their storage format, and decoded in registers. What follows "lhs_row" are texts of rows of
+// the table of kernels (gpu/lower/kernel_table.h); gpu/lower/lower_contract.cc says what they are given.
 // @section kernel
 WEFT_TEAM_KERNEL ${kernel}(${arguments}) {
 ${prologue}
   __local float shared_f32[WEFT_LANES];
   WEFT_UNIT(unit, p.units);
-  const uint column = unit % (uint)p.columns;
-  const int first_row = (int)(unit / (uint)p.columns) * ${rows};
+  const uint own_column = unit % (uint)p.column_tiles * ${columns} + (uint)weft_lane % ${columns};
+  const uint column = min(own_column, (uint)p.columns - 1);
+  const int first_row = (int)(unit / (uint)p.column_tiles) * ${rows};
 ${column_coordinates}
 ${contractions}
 #pragma unroll
   for (int t = 0; t < ${rows}; ++t) {
     const int row = first_row + t;
-    if (weft_lane == 0 && row < (int)p.rows) {
+    if (weft_lane < ${columns} && own_column == column && row < (int)p.rows) {
 ${epilogue}
     }
   }
@@ -24,8 +26,8 @@ ${epilogue}
 ${row_code}
       lhs[t] = ${offset};
     }
-// @section flat
-  // The contracted axes are contiguous on both sides.
+// @section dot
+  // Runs of 32 elements, decoded at once.
   float sum${n}[${rows}];
   {
     const int depth = (int)p.depth${n};
@@ -55,7 +57,7 @@ ${rhs_code}
       sum${n}[t] = weft_lanes_sum_f32(sum, shared_f32);
     }
   }
-// @section general
+// @section strided
   // Any strides, any gathers: element by element, in runs of 32.
   float sum${n}[${rows}];
   {
@@ -82,4 +84,39 @@ ${depth_code}
     }
 #pragma unroll
     for (int t = 0; t < ${rows}; ++t) sum${n}[t] = weft_lanes_sum_f32(acc[t], shared_f32);
+  }
+// @section interleaved
+  // Rows of rhs are interleaved in groups of 16: neighbouring lanes read neighbouring runs, each of a row of its own.
+  float sum${n}[${rows}];
+  {
+    const int depth = (int)p.depth${n};
+    long lhs[${rows}];
+${lhs_rows}
+${rhs_code}
+    float acc[${rows}];
+#pragma unroll
+    for (int t = 0; t < ${rows}; ++t) acc[t] = 0.0f;
+    if (${valid}) {
+      const long rhs_row = ${rhs_offset} / depth;
+      const int in_group = (int)(rhs_row % ${matrix_rows}) % 16;
+      const weft_bytes group = weft_group_${format}(${rhs}, rhs_row, depth, ${matrix_rows});
+      for (int block = weft_lane / ${columns}; block < depth / 32; block += ${parts}) {
+        const float scale = weft_scale_${format}(group, in_group, block, depth);
+        float4 run[${rows}];
+#pragma unroll
+        for (int t = 0; t < ${rows}; ++t) run[t] = (float4)(0.0f);
+#pragma unroll
+        for (int i = 8 * block; i < 8 * block + 8; ++i) {
+          const float4 w = weft_run_${format}(group, in_group, i) * scale;
+#pragma unroll
+          for (int t = 0; t < ${rows}; ++t) {
+            run[t] = weft_fma(w, vload4(i, (__global const float*)${lhs} + lhs[t]), run[t]);
+          }
+        }
+#pragma unroll
+        for (int t = 0; t < ${rows}; ++t) acc[t] += (run[t].x + run[t].y) + (run[t].z + run[t].w);
+      }
+    }
+#pragma unroll
+    for (int t = 0; t < ${rows}; ++t) sum${n}[t] = weft_columns_sum_f32(acc[t], ${columns}, shared_f32);
   }

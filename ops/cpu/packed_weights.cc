@@ -86,22 +86,6 @@ void interleave(const Storage& storage, const Interleaved& to, int threads, std:
   if (storage.is_mapped) drop_pages(storage.data, storage.data + storage.bytes());
 }
 
-}  // namespace
-
-template <class Make>
-std::shared_ptr<const PackedWeight> PackedWeights::find_or_make(const Key& key, const Make& make) {
-  const std::lock_guard lock(mutex_);
-  if (const auto at = weights_.find(key); at != weights_.end()) {
-    if (std::shared_ptr<const PackedWeight> weight = at->second.lock()) return weight;
-  }
-  std::erase_if(weights_, [](const auto& entry) { return entry.second.expired(); });
-  std::shared_ptr<const PackedWeight> weight = make();
-  weights_[key] = weight;
-  return weight;
-}
-
-namespace {
-
 std::shared_ptr<PackedWeight> new_weight(const std::shared_ptr<const Storage>& storage, size_t bytes) {
   try {
     return std::make_shared<PackedWeight>(PackedWeight{storage, AlignedBytes(bytes)});
@@ -116,7 +100,7 @@ std::shared_ptr<PackedWeight> new_weight(const std::shared_ptr<const Storage>& s
 std::shared_ptr<const PackedWeight> PackedWeights::interleaved(const std::shared_ptr<const Storage>& storage,
                                                                const Layout& layout, const MatrixShape& shape,
                                                                int threads) {
-  return find_or_make({storage.get(), layout, shape, {}, {}}, [&] {
+  return weights_.find_or_make({storage.get(), layout, shape, {}, {}}, [&] {
     const Interleaved to(storage->format, layout, shape);
     auto weight = new_weight(storage, to.bytes());
     use_huge_pages(weight->bytes);
@@ -128,7 +112,7 @@ std::shared_ptr<const PackedWeight> PackedWeights::interleaved(const std::shared
 std::shared_ptr<const PackedWeight> PackedWeights::transposed(const std::shared_ptr<const Storage>& storage,
                                                               const std::vector<int64_t>& extents,
                                                               const std::vector<size_t>& order) {
-  return find_or_make({storage.get(), {}, {}, extents, order}, [&] {
+  return weights_.find_or_make({storage.get(), {}, {}, extents, order}, [&] {
     int64_t elements = 1;
     for (const int64_t extent : extents) elements *= extent;
     auto weight = new_weight(storage, static_cast<size_t>(elements) * sizeof(float));

@@ -2,9 +2,7 @@
 #pragma once
 
 #include <cstddef>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <tuple>
 #include <vector>
@@ -12,6 +10,7 @@
 #include "core/aligned_bytes.h"
 #include "core/record/graph.h"
 #include "core/record/layout.h"
+#include "core/weak_map.h"
 #include "ops/weight_layouts.h"
 
 namespace weft {
@@ -39,12 +38,9 @@ class PackedWeights {
                                                  const std::vector<int64_t>& extents, const std::vector<size_t>& order);
 
  private:
-  using Key = std::tuple<const Storage*, Layout, MatrixShape, std::vector<int64_t>, std::vector<size_t>>;
-  template <class Make>
-  std::shared_ptr<const PackedWeight> find_or_make(const Key& key, const Make& make);
-
-  std::mutex mutex_;
-  std::map<Key, std::weak_ptr<const PackedWeight>> weights_;
+  // Storage; layout and shape; extents and order.
+  WeakMap<std::tuple<const Storage*, Layout, MatrixShape, std::vector<int64_t>, std::vector<size_t>>, PackedWeight>
+      weights_;
 };
 
 // The weights of one plan.

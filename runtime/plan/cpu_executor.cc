@@ -8,7 +8,6 @@
 #include <optional>
 
 #include "core/aligned_bytes.h"
-#include "core/comma_list.h"
 #include "core/error.h"
 #include "ops/cpu/kernel.h"
 #include "runtime/plan/cpus.h"
@@ -70,21 +69,12 @@ const ProductKernel* forced_kernel(const std::string& name) {
   if (name.empty()) return nullptr;
   const ProductKernel* kernel = kernel_table().find_product(name);
   if (kernel == nullptr) {
-    throw Error("no kernel of contractions is called '" + name + "': there are " + product_kernel_names());
+    throw Error("no kernel of contractions is called '" + name + "' on the CPU: there are " + cpu_kernel_names());
   }
   if (!kernel->is_available()) {
     throw Error("kernel '" + name + "' needs a CPU with " + kernel->features + ", which this one lacks");
   }
   return kernel;
-}
-
-std::string cannot_serve(const ProductKernel& kernel, Precision precision) {
-  std::vector<std::string_view> formats;
-  for (const Format format : kernel.formats) formats.push_back(name(format));
-  std::string text = "kernel '" + kernel.name + "' can serve no step of this graph: it multiplies " +
-                     comma_list(formats) + " weights in layout " + name(kernel.layout);
-  if (!kernel.serves(precision)) text += " with precision fast";
-  return text;
 }
 
 class CpuExecutor final : public Executor {

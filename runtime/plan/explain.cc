@@ -236,12 +236,6 @@ std::vector<std::string> kernel_names(const PlanState& state) {
   return names;
 }
 
-// The device's line shows it already.
-std::string without_device(const std::string& kernel) {
-  constexpr std::string_view kDevice = "opencl ";
-  return kernel.starts_with(kDevice) ? kernel.substr(kDevice.size()) : kernel;
-}
-
 // What has run of equal steps: one text where all runs agree, else that of each, in their order.
 std::string what_ran(std::span<const ExplainRun> runs, const std::vector<size_t>& steps) {
   std::string text, last;
@@ -249,7 +243,7 @@ std::string what_ran(std::span<const ExplainRun> runs, const std::vector<size_t>
   for (const ExplainRun& run : runs) {
     if (run.ran.empty()) continue;
     std::set<std::string> names;  // steps that announce the same may still differ in what they ran
-    for (const size_t step : steps) names.insert(without_device(run.ran[step]));
+    for (const size_t step : steps) names.insert(run.ran[step]);
     const std::string all = comma_list(names);
     text += (text.empty() ? "" : " | ") + all;
     agree = agree && (last.empty() || all == last);
@@ -330,7 +324,7 @@ std::string Plan::explain_runs(std::span<const ExplainRun> runs, bool every_step
     const size_t first = line.steps.front();
     const std::string number = std::to_string(every_step ? first : line.steps.size());
     table.rows.push_back({(every_step ? "" : "\u00d7") + number, line.name,
-                          told ? what_ran(runs, line.steps) : without_device(state.steps[first].kernel),
+                          told ? what_ran(runs, line.steps) : state.steps[first].kernel,
                           writes(state, graph.steps[first], runs)});
     if (!every_step) continue;
     table.rows.back().insert(table.rows.back().begin() + 1, std::to_string(state.schedule.group_of[first]));

@@ -1,4 +1,5 @@
 // Runs a plan's steps on a GpuDevice: weights are uploaded once, inputs and page tables for each run.
+#include <algorithm>
 #include <chrono>
 #include <map>
 
@@ -61,6 +62,15 @@ class GpuCachePool final : public CachePool {
   std::vector<size_t> row_bytes_;  // by ValueId
 };
 
+// Null where none is asked for. Throws Error for a name that the table does not have.
+const ProductRow* forced_kernel(const std::string& name) {
+  if (name.empty()) return nullptr;
+  for (const ProductRow* row : GpuDevice::kernels()) {
+    if (row->name == name) return row;
+  }
+  throw Error("no kernel of contractions is called '" + name + "' on OpenCL: there are " + opencl_kernel_names());
+}
+
 class GpuExecutor final : public Executor {
  public:
   GpuExecutor(std::shared_ptr<const GraphRecord> records, std::shared_ptr<GpuDevice> device)
@@ -72,16 +82,21 @@ class GpuExecutor final : public Executor {
 
   std::vector<StepInfo> select_kernels(const ExtentTable& limits, const PlanOptions& options,
                                        const Schedule&) override {
-    if (!options.kernel.empty()) {
-      throw Error("kernel '" + options.kernel + "' is of the CPU's table; this plan is for OpenCL");
-    }
-    steps_ = device_->prepare_all(graph_, limits.data(), options.precision);
+    const ProductRow* forced = forced_kernel(options.kernel);
+    const WeightLayouts layouts = device_->choose_layouts(graph_, limits.data(), options.kernel);
+    std::vector<GpuStepRequest> requests;
+    for (const Step& step : graph_.steps) requests.push_back({&graph_, &step, limits.data(), &layouts, options.kernel});
+    steps_ = device_->prepare_batch(requests, options.precision);
     std::vector<StepInfo> chosen;
+    bool serves = false;
     for (const auto& step : steps_) {
-      chosen.push_back(
-          {.kernel = step->name(), .kernels = {{.name = step->name()}}, .scratch_bytes = step->scratch_bytes()});
+      const std::vector<KernelRange>& kernels = step->kernels();
+      chosen.push_back({.kernel = kernel_text(kernels), .kernels = kernels, .scratch_bytes = step->scratch_bytes()});
+      serves = serves ||
+               std::ranges::any_of(kernels, [&](const KernelRange& range) { return range.name == options.kernel; });
     }
-    upload_weights();
+    if (forced != nullptr && !serves) throw Error(cannot_serve(*forced, options.precision));
+    upload_weights(layouts);
     size_t bytes = 0;
     for (size_t i = 0; i < graph_.values.size(); ++i) {
       if (graph_.values[i].kind != ValueKind::input) continue;
@@ -92,8 +107,8 @@ class GpuExecutor final : public Executor {
     return chosen;
   }
 
-  size_t packed_weight_bytes() const override { return 0; }
-  size_t replaced_weight_bytes() const override { return 0; }
+  size_t packed_weight_bytes() const override { return packed_bytes_; }
+  size_t replaced_weight_bytes() const override { return replaced_bytes_; }
 
   bool overlaps_steps() const override { return false; }  // the queue is in order
 
@@ -125,7 +140,8 @@ class GpuExecutor final : public Executor {
       if (value.is_cached()) data_[i] = pool->span(id);
     }
     for (size_t c = 0; c < graph_.caches.size(); ++c) args_pages_[c] = upload_pages(c, args.pages);
-    GpuArgs gpu_args{args.extents, data_.data(), args_pages_.data(), {&arena_, 0}};
+    KernelNotes notes;
+    GpuArgs gpu_args{args.extents, data_.data(), args_pages_.data(), {&arena_, 0}, profile ? &notes : nullptr};
     if (profile != nullptr) device_->finish();
     auto begin = Clock::now();
     for (const StepGroup& group : schedule_->groups) {
@@ -137,7 +153,10 @@ class GpuExecutor final : public Executor {
         const auto end = Clock::now();
         profile[i].seconds += std::chrono::duration<double>(end - begin).count();
         profile[i].runs += 1;
-        profile[i].ran.insert(steps_[i]->name());
+        for (const char* name : notes.names) {
+          if (name != nullptr) profile[i].ran.insert(name);
+        }
+        notes = {};
         begin = end;
       }
     }
@@ -159,17 +178,20 @@ class GpuExecutor final : public Executor {
     GpuBuffer pages, length, first;
   };
 
-  void upload_weights() {
+  void upload_weights(const WeightLayouts& layouts) {
     for (size_t i = 0; i < graph_.values.size(); ++i) {
       const ValueRecord& value = graph_.values[i];
       if (value.kind != ValueKind::weight) continue;
-      GpuBuffer& buffer = weights_[value.storage.get()];
-      const size_t bytes = value.storage->bytes();
-      if (buffer.bytes() == 0) {
-        buffer = device_->allocate(std::max(bytes, kCacheLine));
-        if (bytes != 0) device_->upload(buffer, 0, value.storage->data, bytes);
+      std::shared_ptr<const GpuWeight>& weight = weights_[value.storage.get()];
+      if (weight == nullptr) {
+        const auto chosen = layouts.find(value.storage.get());
+        weight = device_->weight(value.storage, chosen == layouts.end() ? nullptr : &chosen->second);
+        if (chosen != layouts.end()) {
+          packed_bytes_ += weight->buffer.bytes();
+          replaced_bytes_ += value.storage->bytes();
+        }
       }
-      data_[i] = {&buffer, 0};
+      data_[i] = {&weight->buffer, 0};
     }
   }
 
@@ -200,7 +222,8 @@ class GpuExecutor final : public Executor {
   std::vector<std::unique_ptr<GpuStep>> steps_;
   const Schedule* schedule_ = nullptr;
   std::vector<size_t> scratch_;  // by step: offset in the arena
-  std::map<const Storage*, GpuBuffer> weights_;
+  std::map<const Storage*, std::shared_ptr<const GpuWeight>> weights_;
+  size_t packed_bytes_ = 0, replaced_bytes_ = 0;
   GpuBuffer arena_, inputs_;
   std::vector<GpuSpan> data_;             // by ValueId
   std::vector<size_t> input_offsets_;     // by ValueId

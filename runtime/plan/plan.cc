@@ -9,6 +9,7 @@
 #include "core/comma_list.h"
 #include "core/error.h"
 #include "core/record/verify.h"
+#include "gpu/device.h"
 #include "runtime/plan/available_memory.h"
 #include "runtime/plan/plan_state.h"
 
@@ -216,11 +217,19 @@ Plan compile(const Device& device, std::shared_ptr<const GraphRecord> graph, con
   return Plan(std::move(state));
 }
 
-std::string product_kernel_names() {
+namespace {
+
+template <class Rows>
+std::string names_of(const Rows& rows) {
   std::vector<std::string> names;
-  for (const ProductKernel* row : kernel_table().products()) names.push_back(row->name);
+  for (const ProductRow* row : rows) names.push_back(row->name);
   return comma_list(names);
 }
+
+}  // namespace
+
+std::string cpu_kernel_names() { return names_of(kernel_table().products()); }
+std::string opencl_kernel_names() { return names_of(GpuDevice::kernels()); }
 
 Plan::Plan(std::unique_ptr<PlanState> state) : state_(std::move(state)) {}
 Plan::Plan(Plan&&) noexcept = default;

@@ -21,7 +21,7 @@ namespace weft {
 struct PlanOptions {
   Precision precision = Precision::fast;
   bool profile = false;     // measure the time of every step, which takes two barriers after each, and a clock reading
-  std::string kernel = {};  // of the CPU's table, to be used wherever it can serve; empty: the preferred ones
+  std::string kernel = {};  // of the device's table, to be used wherever it can serve; empty: the preferred ones
   bool print_passes = false;  // each pass prints itself on stderr; so does WEFT_PRINT_PASSES=1
 };
 
@@ -43,7 +43,8 @@ class CachePool {
 };
 
 // The kernels that PlanOptions::kernel may name, whether this machine can run them or not: "f32-dot, f32-panels, ...".
-std::string product_kernel_names();
+std::string cpu_kernel_names();
+std::string opencl_kernel_names();  // empty in a build without OpenCL
 
 // What one run reads: inputs, and pages of caches. Made by Plan::bindings and kept between runs, so that binding
 // allocates nothing. Data must stay valid and unchanged until the run has returned. For one thread at a time.

@@ -819,7 +819,7 @@ TEST(Cli, KernelsAreForcedByName) {
   EXPECT_CONTAINS(run_weft({"explain", "--kernel", "f32-dot", "--profile", "-b", "32"}).out, "  f32-dot  ");
   const Result unknown = run_weft({"run", "-n", "1", "--kernel", "f64-dot"});
   EXPECT_EQ(unknown.code, 1);
-  EXPECT_CONTAINS(unknown.err, "no kernel of contractions is called 'f64-dot': there are ");
+  EXPECT_CONTAINS(unknown.err, "no kernel of contractions is called 'f64-dot' on the CPU: there are ");
   const Result rounds = run_weft({"run", "-n", "1", "--kernel", "int8-dot", "--precision", "exact"});
   EXPECT_EQ(rounds.code, 1);
   EXPECT_CONTAINS(rounds.err, "kernel 'int8-dot' can serve no step of this graph");
