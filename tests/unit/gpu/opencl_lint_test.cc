@@ -32,12 +32,18 @@ class Units {
  public:
   explicit Units(const GpuShape& shape) : shape_(shape), source_(program_head(shape)) {}
 
-  void add(const StepCase& step_case) {
-    const StepPlan plan = lower_step(step_case.graph, step_case.step(), step_case.max_extents.data(), shape_);
+  // `kernel`: of contractions, to be used where it can serve.
+  void add(const StepCase& step_case, const OpenClKernel* kernel = nullptr) {
+    step_case.reset();
+    const int64_t* extents = step_case.max_extents.data();
+    const WeightLayouts layouts = choose_weight_layouts(
+        step_case.graph, extents, [&](Format format) { return preferred_layout(shape_, format, kernel); });
+    const StepPlan plan =
+        lower_step(step_case.graph, step_case.step(), extents, shape_, {.layouts = &layouts, .forced = kernel});
     if (seen_.insert(plan.source()).second) source_ += numbered(plan.source(), seen_.size());
   }
-  void add(const std::vector<StepCase>& cases) {
-    for (const StepCase& step_case : cases) add(step_case);
+  void add(const std::vector<StepCase>& cases, const OpenClKernel* kernel = nullptr) {
+    for (const StepCase& step_case : cases) add(step_case, kernel);
   }
   const std::string& source() const { return source_; }
   size_t count() const { return seen_.size(); }
@@ -61,6 +67,7 @@ void lint(const GpuShape& shape) {
   units.add(rotation_cases());
   units.add(selection_cases());
   units.add(contract_case_table());
+  for (const OpenClKernel* kernel : opencl_kernel_table().all()) units.add(contract_case_table(), kernel);
   units.add(attention_case_table());
   for (uint64_t seed = 1; seed <= 100; ++seed) units.add(random_step(seed).step_case);
   EXPECT_GT(units.count(), 150u);
