@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "runtime/plan/cpus.h"
+#include "runtime/plan/plan.h"
 #include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/gguf_writer.h"
@@ -823,6 +824,26 @@ TEST(Cli, KernelsAreForcedByName) {
   const Result rounds = run_weft({"run", "-n", "1", "--kernel", "int8-dot", "--precision", "exact"});
   EXPECT_EQ(rounds.code, 1);
   EXPECT_CONTAINS(rounds.err, "kernel 'int8-dot' can serve no step of this graph");
+}
+
+TEST(Cli, KernelsOfOpenClAreForcedByName) {
+  if (!test::opencl_device()) GTEST_SKIP() << "no OpenCL device on this machine";
+  const auto run_opencl = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--device", "opencl"});
+    return run_weft(arguments);
+  };
+  const Result plain = run_opencl({"run", "-n", "8", "--temp", "0"});
+  const Result forced = run_opencl({"run", "-n", "8", "--temp", "0", "--kernel", "cl-x16"});
+  ASSERT_EQ(forced.code, 0) << forced.err;
+  EXPECT_EQ(forced.out, plain.out);
+  EXPECT_CONTAINS(run_opencl({"explain"}).out, "Q8_0: cl-dot \u22641, cl-dot-4");
+  EXPECT_CONTAINS(run_opencl({"explain", "--kernel", "cl-x16"}).out, "Q8_0 x16: cl-x16");
+  EXPECT_CONTAINS(run_opencl({"explain", "--kernel", "cl-x16", "--profile", "-b", "32"}).out, "  cl-x16  ");
+  const Result of_cpu = run_opencl({"run", "-n", "1", "--kernel", "f32-dot"});
+  EXPECT_EQ(of_cpu.code, 1);
+  EXPECT_CONTAINS(of_cpu.err,
+                  "no kernel of contractions is called 'f32-dot' on OpenCL: there are " + opencl_kernel_names());
+  EXPECT_CONTAINS(run_weft({"run", "--help"}).out, "on OpenCL cl-");
 }
 
 TEST(Cli, ItIsInstalledWithItsModelAndItsLicences) {
