@@ -1,4 +1,4 @@
-// Kernels of contractions and attention: ops/contract, ops/attention.
+// Kernels of contractions: ops/contract.
 #include <algorithm>
 #include <iterator>
 
@@ -8,30 +8,36 @@
 namespace weft::gpu_lowering {
 namespace {
 
-ParamFunction depth_of(const AxisList& over) { return count_of(over); }
-
-// Contracted axes' coordinates from the linear index `k`, in a scope that may also need them for gathers.
-void depth_coordinates(KernelBuilder& builder, CodeScope& scope, const AxisList& over) {
-  builder.coordinates(scope, "k", over);
-}
-
 std::vector<OpenClPick>::const_iterator pick_for(const std::vector<OpenClPick>& picks, int64_t rows) {
   return std::find_if(picks.begin(), picks.end(), [&](const OpenClPick& pick) { return rows <= pick.last_rows; });
 }
-const OpenClKernel& kernel_for(const std::vector<OpenClPick>& picks, int64_t rows) {
-  return *pick_for(picks, rows)->kernel;
+
+// What contractions run for a range of rows, by contraction.
+struct Variant {
+  int64_t last_rows = kAnyRows;
+  std::vector<const OpenClKernel*> kernels;
+};
+
+std::vector<Variant> variants_of(const std::vector<std::vector<OpenClPick>>& picks) {
+  std::vector<Variant> variants;
+  for (int64_t first = 1;;) {
+    Variant& variant = variants.emplace_back();
+    for (const std::vector<OpenClPick>& of_one : picks) {
+      const auto at = pick_for(of_one, first);
+      variant.kernels.push_back(at->kernel);
+      variant.last_rows = std::min(variant.last_rows, at->last_rows);
+    }
+    if (variant.last_rows == kAnyRows) return variants;
+    first = variant.last_rows + 1;
+  }
 }
 
-// Whether the kernels of such picks can be one kernel, whatever the number of rows.
-bool share_a_kernel(const std::vector<std::vector<OpenClPick>>& all) {
-  for (const std::vector<OpenClPick>& picks : all) {
-    for (const OpenClPick& pick : picks) {
-      const OpenClKernel& other = kernel_for(all.front(), pick.last_rows);
-      if (other.columns != pick.kernel->columns || other.activations.tile != pick.kernel->activations.tile)
-        return false;
-    }
-  }
-  return true;
+// Whether one kernel can compute what these rows do.
+bool can_be_one(const std::vector<const OpenClKernel*>& kernels, const GpuShape& shape) {
+  return std::all_of(kernels.begin(), kernels.end(), [&](const OpenClKernel* kernel) {
+    return kernel->columns_on(shape) == kernels.front()->columns_on(shape) &&
+           kernel->activations.tile == kernels.front()->activations.tile;
+  });
 }
 
 }  // namespace
@@ -58,7 +64,8 @@ void RegionLowering::lower_contractions(const Target& target) {
     all.push_back(static_cast<int>(i));
     picks.push_back(picks_for(all.back()));
   }
-  if (fused && share_a_kernel(picks)) {
+  for (const Variant& variant : variants_of(picks)) fused = fused && can_be_one(variant.kernels, shape_);
+  if (fused) {
     lower_contract_kernel(all, &region_.body, target);
     return;
   }
@@ -103,41 +110,42 @@ void RegionLowering::lower_contract_kernel(const std::vector<int>& contractions,
     }
   }
   plan_.stages.emplace_back();
-  for (int64_t first = 1;;) {
-    std::vector<const OpenClKernel*> kernels;
-    int64_t last = kAnyRows;
-    for (const std::vector<OpenClPick>& of_one : picks) {
-      const auto at = pick_for(of_one, first);
-      kernels.push_back(at->kernel);
-      last = std::min(last, at->last_rows);
+  for (const Variant& variant : variants_of(picks)) {
+    KernelPlan kernel = contract_kernel(contractions, variant.kernels, body, target, rows);
+    if (variant.last_rows != kAnyRows) {
+      kernel.applies = [count = count_of(rows), last = variant.last_rows](const GpuArgs& args) {
+        return count(args) <= last;
+      };
     }
-    KernelPlan variant = contract_kernel(contractions, kernels, body, target, rows);
-    if (last != kAnyRows) {
-      variant.applies = [count = count_of(rows), last](const GpuArgs& args) { return count(args) <= last; };
-    }
-    plan_.stages.back().push_back(std::move(variant));
-    if (last == kAnyRows) return;
-    first = last + 1;
+    plan_.stages.back().push_back(std::move(kernel));
   }
 }
 
-// The sums of one contraction: the kernel's text with
-//   n, rows, columns, parts   its number; rows of a tile; columns that a team sums at once; lanes that share one of
-//   them lhs, lhs_rows             left-hand memory; declares the offset of each row of the tile, lhs[${rows}] rhs,
-//   format               right-hand memory; suffix of the functions of core/format/NAME/NAME.cl
-// and, where contracted elements must be contiguous,
-//   rhs_code, rhs_offset, valid   declares the right-hand row's first element; false where an id is out of range
-//   matrix_rows               of a packed weight: the rows of one of its matrices
-// else
-//   depth_code, value         of the right-hand element at contracted coordinates k; declared by depth_code
-//   lhs_step                  where the left-hand element lies behind the row's first
+// The sums of one contraction. What a kernel's text is given:
+//
+// n, rows             the contraction's number; rows of a tile
+// columns, parts      columns that a team sums at once; lanes that share each of them
+// lhs, rhs            memory of both sides
+// format              suffix of the functions that load from rhs: core/format/NAME/NAME.cl
+// lhs_rows            declares where each row of the tile begins: lhs[${rows}]
+//
+// where contracted elements must be contiguous
+//
+// rhs_offset, valid   the first element of the right-hand row; false where an id is out of range
+// rhs_code            declares what these need
+// matrix_rows         of a packed weight: the rows of one of its matrices
+//
+// and else, for contracted coordinates `k`
+//
+// value, lhs_step     the right-hand element; where the left-hand one lies behind the first of its row
+// depth_code          declares what these need
 std::string RegionLowering::contract_part(KernelBuilder& builder, const CodeScope& columns, int contraction,
                                           const OpenClKernel& kernel, const AxisList& rows) {
   const Contraction& record = region_.contractions[static_cast<size_t>(contraction)];
   const Leaf rhs = leaf_of(record.rhs);
   const Leaf lhs = lhs_leaf(record.lhs, record.over);
   const std::string n = std::to_string(contraction), tile = std::to_string(kernel.activations.tile);
-  builder.param("depth" + n, depth_of(record.over));
+  builder.param("depth" + n, count_of(record.over));
   const std::string lhs_memory = builder.memory(lhs.memory), rhs_memory = builder.memory(rhs.memory);
 
   CodeScope row = columns.inner(4);
@@ -170,7 +178,7 @@ std::string RegionLowering::contract_part(KernelBuilder& builder, const CodeScop
     return expand_text(kernel.text, what, values);
   }
   CodeScope code = columns.inner(6);
-  depth_coordinates(builder, code, record.over);
+  builder.coordinates(code, "k", record.over);
   const std::string value = builder.load(code, rhs);
   const std::string lhs_step = builder.partial_offset(code, lhs, record.over, false);
   const OpenClValue more[] = {{"depth_code", code.code}, {"value", value}, {"lhs_step", lhs_step}};
@@ -219,109 +227,6 @@ KernelPlan RegionLowering::contract_kernel(const std::vector<int>& contractions,
                         {"column_coordinates", columns.code},
                         {"contractions", parts},
                         {"epilogue", epilogue.code}});
-}
-
-std::string RegionLowering::score_part(KernelBuilder& builder, CodeScope& scope, int contraction) {
-  const Contraction& record = region_.contractions[static_cast<size_t>(contraction)];
-  const Leaf rhs = leaf_of(record.rhs);
-  const Leaf lhs = lhs_leaf(record.lhs, record.over);
-  const std::string n = std::to_string(contraction);
-  builder.param("depth" + n, depth_of(record.over));
-  scope.contraction[contraction] = "con" + n;
-  if (!lhs.paged && is_flat(lhs, record.over, region_) && is_flat(rhs, record.over, region_)) {
-    const KernelBuilder::Place at = builder.place(scope, rhs);
-    const KernelBuilder::Place from = builder.place(scope, lhs);
-    return expand_opencl("attention", "flat",
-                         {{"n", n},
-                          {"lhs", builder.memory(lhs.memory)},
-                          {"rhs", builder.memory(rhs.memory)},
-                          {"lhs_offset", from.offset},
-                          {"rhs_offset", at.offset},
-                          {"valid", at.valid},
-                          {"format", format_suffix(rhs.format)}});
-  }
-  CodeScope code = scope.inner(4);
-  depth_coordinates(builder, code, record.over);
-  const std::string a = builder.load(code, lhs);
-  const std::string b = builder.load(code, rhs);
-  return expand_opencl("attention", "general", {{"n", n}, {"depth_code", code.code}, {"lhs_value", a}, {"value", b}});
-}
-
-void RegionLowering::lower_attention(const Target& target) {
-  const KeyAttention& attention = *region_.attention;
-  const AxisList query = without(region_.body.axes, attention.key);
-  const Leaf value = leaf_of(attention.value);
-  if (!region_.body.reductions.empty()) fail("a score with a reduction of its own");
-  const int cache = cache_of(graph_, region_);
-  for (const Contraction& contraction : region_.contractions) lhs_leaf(contraction.lhs, contraction.over);
-
-  KernelBuilder builder(graph_, &region_, options_.layouts);
-  const AxisList own = without(target.axes, query);
-  const int64_t most = static_cast<int64_t>(shape_.local_bytes) / 8 - 64;
-  const auto slice = [width = count_of(own), most](const GpuArgs& args) {
-    return std::max<int64_t>(1, std::min<int64_t>({width(args), 1024, most}));
-  };
-  KernelPlan plan;
-  plan.grid = LaunchGrid::groups;
-  plan.units = count_of(query);
-  plan.units_y = [width = count_of(own), slice](const GpuArgs& args) {
-    return (width(args) + slice(args) - 1) / slice(args);
-  };
-  plan.local_bytes = [slice](const GpuArgs& args) { return slice(args) * 4; };
-  builder.param("width", count_of(own));
-  builder.param("slice", slice);
-
-  CodeScope scope;
-  builder.coordinates(scope, "query", query);
-  std::string first_key = "0";
-  if (cache < 0) {
-    scope.line("const int keys = " + builder.extent(attention.key) + ";");
-  } else {
-    const auto c = static_cast<size_t>(cache);
-    const CacheRecord& record = graph_.caches[c];
-    if (!contains(query, record.pos)) fail("the query lacks axis '" + graph_.axes[record.pos].name + "'");
-    const std::string sequences =
-        builder.param("sequences", [c](const GpuArgs& args) { return args.pages[c].sequences; });
-    builder.param("max_pages", [c](const GpuArgs& args) { return args.pages[c].max_pages; });
-    builder.param("page_size", [c](const GpuArgs& args) { return args.pages[c].page_size; });
-    scope.line("const int seq = weft_load_i32(" + builder.memory({MemoryRef::Kind::value, record.seq}) + ", " +
-               scope.coordinate.at(record.pos) + ");");
-    scope.line("const int keys = seq >= 0 && seq < (int)" + sequences + " ? weft_load_i32(" +
-               builder.memory({MemoryRef::Kind::lengths, c}) + ", seq) : 0;");
-    first_key = "(keys > 0 ? weft_load_i32(" + builder.memory({MemoryRef::Kind::first_keys, c}) + ", seq) : 0)";
-  }
-  CodeScope score = scope.inner(4);
-  score.coordinate[attention.key] = "key";
-  if (cache >= 0) {
-    score.line("const int page = weft_load_i32(" +
-               builder.memory({MemoryRef::Kind::pages, static_cast<size_t>(cache)}) +
-               ", seq * p.max_pages + key / (int)p.page_size);");
-    score.line("const long slot = (long)page * p.page_size + key % (int)p.page_size;");
-    score.slot = "slot";
-  }
-  for (size_t i = 0; i < region_.contractions.size(); ++i) {
-    const std::string part = score_part(builder, score, static_cast<int>(i));
-    score.code += part;
-  }
-  const std::string result = builder.program(score, region_.body.program);
-  const KernelBuilder::Place row = builder.place(score, value);
-
-  CodeScope width = scope.inner(6);
-  CodeScope output = scope.inner(2);
-  builder.coordinates(width, "(uint)(first + d)", own);
-  builder.coordinates(output, "(uint)(first + d)", own);
-  const std::string element = "weft_load_" + format_suffix(value.format) + "(" + builder.memory(value.memory) +
-                              ", row_offset + " + builder.partial_offset(width, value, own, false) + ")";
-  builder.store(output, target, "result");
-  add(builder, std::move(plan), "attention",
-      {{"query_code", scope.code},
-       {"first_key", first_key},
-       {"score_code", score.code},
-       {"score", result},
-       {"value_row", row.valid == "true" ? row.offset : row.valid + " ? " + row.offset + " : -1"},
-       {"width_code", width.code},
-       {"value", row.valid == "true" ? element : "(row_offset < 0 ? 0.0f : " + element + ")"},
-       {"result_code", output.code}});
 }
 
 }  // namespace weft::gpu_lowering

@@ -19,8 +19,9 @@
 namespace weft {
 namespace {
 
-// Its differences from the built-in row of that text are found: see below.
-constexpr const char* kWrong = "test-forgets-a-run";
+// Rows that tests add, which plans do not pick unless they are told to.
+constexpr const char* kWrong = "test-forgets-a-block";
+constexpr const char* kPairs = "test-pairs";
 
 GpuDevice* device(int lanes) {
   static std::unique_ptr<GpuDevice> devices[65];
@@ -92,7 +93,7 @@ class OpenClKernels : public testing::TestWithParam<int> {
 TEST_P(OpenClKernels, EachRowOfTheTableAgreesWithReference) {
   const int lanes = GetParam();
   for (const OpenClKernel* row : opencl_kernel_table().all()) {
-    if (row->name == kWrong) continue;
+    if (row->name == kWrong || row->name == kPairs) continue;
     std::vector<StepCase> cases;
     size_t served = 0;
     for (StepCase& step_case : contract_case_table()) {
@@ -174,6 +175,25 @@ TEST_P(OpenClKernels, ContractionsShareAKernelWhereTheirRowsDo) {
   EXPECT_EQ(lowered(same, lanes).stages.size(), 1u);
   const StepCase mixed = contract_cases::gated(5, 50, 64, Format::q8_0, Format::f16);
   EXPECT_EQ(lowered(mixed, lanes).stages.size(), lanes > 1 ? 3u : 1u);
+
+  // Tiles of two rows for any number of them, and for one format alone.
+  if (opencl_kernel_table().find(kPairs) == nullptr) {
+    OpenClKernel pairs = *opencl_kernel_table().find("cl-dot");
+    pairs.name = kPairs;
+    pairs.preference = -1;
+    pairs.formats = {Format::f16};
+    pairs.activations.tile = 2;
+    opencl_kernel_table().add(pairs);
+  }
+  const StepCase floats = contract_cases::gated(5, 50, 64, Format::f16, Format::bf16);
+  EXPECT_EQ(lowered(floats, lanes).stages.size(), 1u);
+  EXPECT_EQ(lowered(floats, lanes, opencl_kernel_table().find(kPairs)).stages.size(), 3u);
+  for (const int64_t rows : {1, 5}) {
+    size_t served = 0;
+    const StepCase step_case = contract_cases::gated(rows, 50, 64, Format::f16, Format::bf16);
+    EXPECT_EQ(differences({step_case}, lanes, kPairs, served).front(), "");
+    EXPECT_EQ(served, 1u);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Lanes, OpenClKernels, testing::Values(1, 64));
