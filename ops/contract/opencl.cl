@@ -1,6 +1,6 @@
 // Contractions: each team of lanes sums a few rows of lhs against one row of rhs, or against a few neighbouring ones,
-// which are read in place, in their storage format, and decoded in registers. What follows "lhs_row" are texts of rows of
-// the table of kernels (gpu/lower/kernel_table.h); gpu/lower/lower_contract.cc says what they are given.
+// which are read in place, in their storage format, and decoded in registers. What follows "lhs_row" are texts of rows
+// of the table of kernels (gpu/lower/kernel_table.h); gpu/lower/lower_contract.cc says what they are given.
 // @section kernel
 WEFT_TEAM_KERNEL ${kernel}(${arguments}) {
 ${prologue}

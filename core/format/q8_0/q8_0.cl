@@ -9,8 +9,8 @@ static inline void weft_load32_q8_0(weft_bytes m, long e, float16* lo, float16* 
   *hi = convert_float16(vload16(1, (__global const char*)(block + 2))) * scale;
 }
 
-// As matrices of `rows` rows of k elements whose rows are interleaved by 16, in runs of four (core/record/layout.h): the
-// group that holds a row, counted over all matrices; of row r of a group, its run i, and the scale of a block.
+// As matrices of `rows` rows of k elements whose rows are interleaved by 16, in runs of four (core/record/layout.h):
+// the group that holds a row, counted over all matrices; of row r of a group, its run i, and the scale of a block.
 static inline weft_bytes weft_group_q8_0_x16(weft_bytes m, long row, int k, int rows) {
   const long matrix = row / rows, group = matrix * ((rows + 15) / 16) + row % rows / 16;
   return m + group * ((17L * k + 63) / 64 * 64);
