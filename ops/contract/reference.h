@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 
+#include "ops/contract/rounding.h"
 #include "ops/reduce/reference.h"
 
 namespace weft::reference {
@@ -59,15 +60,6 @@ inline std::vector<double> quantized(const std::vector<float>& row) {
 }
 
 inline double to_bf16(double value) { return static_cast<double>(bf16_to_f32(f32_to_bf16(static_cast<float>(value)))); }
-
-// What kernels round: left-hand rows to int8 as above, or both sides to bf16.
-enum class Rounding : uint8_t { none, int8, bf16 };
-// By the number of left-hand rows that meet the same right-hand rows, ascending.
-struct RoundedRows {
-  int64_t last_rows;
-  Rounding rounding;
-  bool operator==(const RoundedRows&) const = default;
-};
 
 // contract() of what such kernels read.
 inline Table<double> contract_rounded(StepScope& scope, const Table<ScalarValue>& lhs, const Contraction& contraction,

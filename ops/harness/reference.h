@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/record/graph.h"
-#include "ops/contract/reference.h"
+#include "ops/contract/rounding.h"
 #include "ops/harness/case.h"
 #include "ops/step.h"
 
