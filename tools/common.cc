@@ -59,8 +59,9 @@ void add_device_flags(CLI::App& app, ModelFlags& flags) {
                    : "no device '" + name + "': there are cpu, opencl and opencl:NAME";
       })
       ->type_name("DEVICE");
-  app.add_option("--precision", flags.precision,
-                 "exact: no rounding of activations; fast: activations may be rounded to bf16 or int8")
+  app.add_option(
+         "--precision", flags.precision,
+         "exact: no rounding of activations; fast: activations may be rounded to int8, or they and weights to bf16")
       ->capture_default_str()
       ->check(CLI::IsMember({"exact", "fast"}))
       ->type_name("P");
