@@ -152,8 +152,11 @@ void ContractPass::lay_out(const KernelContext& context, int64_t max_column_unit
     const Lhs& lhs = lhs_[static_cast<size_t>(p.lhs)];
     // Rows of any length that have so many elements together; forms are linear in both.
     const int64_t own_elements = std::min(lhs.max_rows * lhs.max_k, kOwnElements);
-    p.place = place(use_of(p, list.value_or(0)),
-                    static_cast<size_t>(lhs.max_rows) * activation_row_bytes(p.form.element, lhs.max_k),
+    const RowsUse use = use_of(p, list.value_or(0));
+    // One group has all rows, and is in this form only if it has so many.
+    const bool in_groups = std::any_of(entries_.begin(), entries_.end(), [](const auto& e) { return e.rhs.varies(); });
+    const int64_t rows = in_groups ? lhs.max_rows : std::min(lhs.max_rows, use.wanted.back().second);
+    p.place = place(use, static_cast<size_t>(rows) * activation_row_bytes(p.form.element, lhs.max_k),
                     activation_row_bytes(p.form.element, align_up(own_elements, kActivationBlock)));
   }
   int64_t longest = 1, widest_group = 1;

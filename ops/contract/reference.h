@@ -8,7 +8,7 @@
 #include <map>
 #include <optional>
 
-#include "ops/contract/rounding.h"
+#include "ops/harness/rounding.h"
 #include "ops/reduce/reference.h"
 
 namespace weft::reference {

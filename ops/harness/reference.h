@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "core/record/graph.h"
-#include "ops/contract/rounding.h"
 #include "ops/harness/case.h"
+#include "ops/harness/rounding.h"
 #include "ops/step.h"
 
 namespace weft {
