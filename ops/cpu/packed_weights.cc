@@ -43,13 +43,18 @@ void transpose(const Storage& storage, const std::vector<int64_t>& extents, cons
   }
 }
 
-// The whole pages of [begin, end) leave the process; reading them again takes them from the file.
-void drop_pages(const std::byte* begin, const std::byte* end) {
+void advise_pages(const std::byte* begin, const std::byte* end, int advice) {
   static const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const size_t first = align_up(reinterpret_cast<size_t>(begin), page);
   const size_t last = reinterpret_cast<size_t>(end) / page * page;
-  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, advice);
 }
+
+// The whole pages of [begin, end) leave the process; reading them again takes them from the file.
+void drop_pages(const std::byte* begin, const std::byte* end) { advise_pages(begin, end, MADV_DONTNEED); }
+
+// Reading what lies beside them, in a file that is in memory in huge pages, does not bring them back.
+void keep_apart(const std::byte* begin, const std::byte* end) { advise_pages(begin, end, MADV_NOHUGEPAGE); }
 
 // Fewer faults while packing, and fewer misses of address translation while streaming.
 void use_huge_pages(const AlignedBytes& bytes) {
@@ -66,6 +71,7 @@ void interleave(const Storage& storage, const Interleaved& to, int threads, std:
   const int64_t groups = to.shape().slices * to.groups();
   const auto chunk = std::max<int64_t>(static_cast<int64_t>((size_t{4} << 20) / std::max<size_t>(group_stored, 1)), 1);
   const int64_t chunks = (groups + chunk - 1) / chunk;
+  if (storage.is_mapped) keep_apart(storage.data, storage.data + storage.bytes());
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
   for (int64_t c = 0; c < chunks; ++c) {
     const int64_t first = c * chunk, last = std::min(first + chunk, groups);
