@@ -69,8 +69,7 @@ Interleaved::Interleaved(Format format, const Layout& layout, const MatrixShape&
     add_plane({}, run, align_up(static_cast<size_t>(shape.k) * f.block_bytes, run));
   }
   for (const BlockSection& section : f.sections) {
-    add_plane(section, unit(section, layout),
-              static_cast<size_t>(shape.k / f.block_elements) * section.bytes);
+    add_plane(section, unit(section, layout), static_cast<size_t>(shape.k / f.block_elements) * section.bytes);
   }
   group_bytes_ = align_up(row * layout.rows);
 }

@@ -38,9 +38,9 @@ struct MatrixShape {
 // A format without blocks has one section, [k / r][n][r] elements; a last run that the row does not fill has zeros. The
 // sections of blocks are FormatInfo::sections in their order, their unit is the largest power of two of bytes, up to r,
 // that divides them, and bits are turned over or moved where the section says so: all bits are those of the stored
-// blocks, so packed weights take what stored ones take. (Q8_0, n 16, r 4: 64 bytes hold 4 elements of 16 rows; their scales follow
-// after all elements of the group.) Groups begin on cache lines; the last one of a slice has zeros for rows that are
-// not there.
+// blocks, so packed weights take what stored ones take. (Q8_0, n 16, r 4: 64 bytes hold 4 elements of 16 rows; their
+// scales follow after all elements of the group.) Groups begin on cache lines; the last one of a slice has zeros for
+// rows that are not there.
 class Interleaved {
  public:
   static bool exists(Format format, const Layout& layout);
