@@ -86,7 +86,8 @@ void f32_x16_products(const ProductArgs& args) {
       for (int64_t tile = 0; tile < args.rows; tile += kRowTile) {
         const int64_t stride = HWY_MIN(kRowTile, args.rows - tile);
         const auto* of_tile = reinterpret_cast<const float*>(args.left[tile / kRowTile]);
-        for (int64_t m = 0; m < stride;) {
+        int64_t m = 0;
+        while (m < stride) {
           const int64_t rows = stride - m;
           const auto with = [&](auto some) {
             constexpr int64_t kRows = decltype(some)::value;

@@ -137,7 +137,8 @@ void int8_x16_form(const BytePanel* panels, int64_t columns, const ProductArgs& 
     const int64_t stride = HWY_MIN(kRowTile, args.rows - tile);
     const Int8Tile left(args.left[tile / kRowTile], stride, args.k);
     float* const* out = args.out + tile;
-    for (int64_t m = 0; m < stride;) {
+    int64_t m = 0;
+    while (m < stride) {
       const int64_t rows = HWY_MIN(Dot::kMostRows, stride - m);
       const auto with = [&](auto some, auto outputs) {
         int8_x16_rows<Dot, Form, decltype(some)::value, decltype(outputs)::value>(panels, columns, left, m, stride,
