@@ -170,7 +170,7 @@ class GpuDevice {
 
   // Prepares steps, in their order. `precision` is only noted: products and sums are f32 here in both. Steps of
   // the same structure share one program; missing programs are built together, which costs less than one by one.
-  // Throws weft::Error naming the step that cannot run here, the kernel that there is not, or with the build log where
+  // Throws weft::Error naming the step that cannot run here, a kernel that does not exist, or with the build log where
   // a build fails.
   virtual std::vector<std::unique_ptr<GpuStep>> prepare_batch(std::span<const GpuStepRequest> requests,
                                                               Precision precision) = 0;

@@ -55,7 +55,7 @@ struct ProductRow {
   bool takes(Format format) const;
 };
 
-// Throws Error where it says nothing that it could be picked for.
+// Throws Error where it could never be picked.
 void check_row(const ProductRow& row);
 // Why a plan cannot use a row that was asked for by name.
 std::string cannot_serve(const ProductRow& row, Precision precision);
@@ -168,7 +168,7 @@ struct KernelRange {
 };
 void add_kernel(std::vector<KernelRange>& all, const KernelRange& kernel);  // unless `all` has it
 
-// In one line: "Q8_0 x16: int8-x16-vnni", "Q4_K: int8-dot  ≤2, ...".
+// In one line: "Q8_0 x16: int8-x16-vnni", "Q4_K: int8-dot ≤2, ...".
 std::string kernel_text(std::span<const KernelRange> kernels);
 
 }  // namespace weft

@@ -31,7 +31,7 @@ struct OpenClKernel : ProductRow {
 // Rows stay where they are and are never removed; threads may read and add at once.
 class OpenClKernelTable {
  public:
-  // Throws Error where the name is taken, or the row says nothing that it could be picked for.
+  // Throws Error where the name is taken, or the row could never be picked.
   void add(OpenClKernel row);
   // By falling preference, then as they were added.
   std::vector<const OpenClKernel*> all() const { return rows_.all(); }

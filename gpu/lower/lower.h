@@ -1,8 +1,7 @@
 // From a step record to the kernels that run it.
 //
 //   a region without contractions      map or reduce
-//   contractions                       prologues that are more than a plain f32 operand -> scratch (map or
-//   reduce);
+//   contractions                       prologues that are more than a plain f32 operand -> scratch, by map or reduce;
 //                                      contract, the body fused into it where each contraction varies with all of
 //                                      the body's axes, else contractions -> scratch, then map or reduce
 //   attention                          the same prologues, then one kernel

@@ -2,8 +2,8 @@
 // a target on top of Highway's AVX-512. Panels of interleaved rows are decoded to bf16 once for all left-hand rows.
 //
 // A tile register holds 16 rows of 64 bytes. One instruction adds, to 16 x 16 sums, the products of 16 left-hand rows
-// of 32 elements with 16 outputs, whose elements lie in pairs: [16 pairs][16 outputs][2]. Two by two of these share
-// their operands.
+// of 32 elements with 16 outputs, whose elements lie in pairs: [16 pairs][16 outputs][2]. Four such sums,
+// two by two, share their operands.
 #include <cstring>
 #include <utility>
 

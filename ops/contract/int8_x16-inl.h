@@ -9,10 +9,9 @@
 //
 //   Dot::kMostRows            left-hand rows at a time, 4 or 12; kFew, kSome: vectors of outputs with up to 3, or 6, of
 //                             them
-//   Dot::kBias                whether sums of signed weights start from Int8Tile's bias, for weights that stay 128
-//   higher Dot::weights<kSigned>(bytes)   what is multiplied, from 4 weights per lane as panels have them
-//   Dot::add<kSigned>(sums, weights, activations)   adds 4 products to each i32 lane; `activations`: 4 bytes, in every
-//                             lane
+//   Dot::kBias                whether sums of signed weights start from Int8Tile's bias, as these stay 128 higher
+//   Dot::weights<kSigned>     what is multiplied, from 4 weights per lane as panels have them
+//   Dot::add<kSigned>         adds 4 products to each i32 lane; activations: 4 bytes, in every lane
 
 using DX = hn::CappedTag<int32_t, 16>;  // lanes are outputs
 using DXF = hn::RebindToFloat<DX>;

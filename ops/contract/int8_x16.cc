@@ -1,4 +1,5 @@
-// Products of quantized activations with interleaved Q8_0, by Highway's operations.
+// Products of quantized activations with interleaved rows, for any CPU: the fallback of int8_x16_vnni.cc, and its
+// cross-check.
 #include <cstring>
 #include <utility>
 

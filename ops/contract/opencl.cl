@@ -96,12 +96,13 @@ ${rhs_code}
     float acc[${rows}];
 #pragma unroll
     for (int t = 0; t < ${rows}; ++t) acc[t] = 0.0f;
-    if (${valid}) {
-      const long rhs_row = ${rhs_offset} / depth;
+    {
+      const bool is_there = ${valid};
+      const long rhs_row = is_there ? ${rhs_offset} / depth : 0;
       const int in_group = (int)(rhs_row % ${matrix_rows}) % 16;
       const weft_bytes group = weft_group_${format}(${rhs}, rhs_row, depth, ${matrix_rows});
       for (int block = weft_lane / ${columns}; block < depth / 32; block += ${parts}) {
-        const float scale = weft_scale_${format}(group, in_group, block, depth);
+        const float scale = is_there ? weft_scale_${format}(group, in_group, block, depth) : 0.0f;
         float4 run[${rows}];
 #pragma unroll
         for (int t = 0; t < ${rows}; ++t) run[t] = (float4)(0.0f);

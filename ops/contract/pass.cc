@@ -83,16 +83,19 @@ int ContractPass::prepared_for(int lhs, int order, const ActivationForm& form) {
   return static_cast<int>(prepared_.size()) - 1;
 }
 
-// The list of equal rows of the group to which all contractions belong. Nothing where one of them would prepare its
-// rows in another way than the others of the list: by its groups, or by all threads where others have each thread do
-// it.
+// The list of equal rows of the group to which all contractions belong. None if they prepare their rows differently
+// from others: by groups of rows, or with all threads where others let each thread do it.
 std::optional<size_t> ContractPass::shared_list(const KernelContext& context) const {
   if (context.group == nullptr || lhs_.size() != 1) return std::nullopt;
   for (const Entry& entry : entries_) {
     if (entry.rhs.varies() || entry.rhs.copied()) return std::nullopt;
   }
-  const auto step = static_cast<size_t>(&context.step - context.graph.steps.data());
-  const auto region = static_cast<size_t>(region_ - context.step.regions.data());
+  const std::vector<Step>& steps = context.graph.steps;
+  const std::vector<Region>& regions = context.step.regions;
+  const auto is_step = [&](const Step& s) { return &s == &context.step; };
+  const auto is_region = [&](const Region& r) { return &r == region_; };
+  const auto step = static_cast<size_t>(std::find_if(steps.begin(), steps.end(), is_step) - steps.begin());
+  const auto region = static_cast<size_t>(std::find_if(regions.begin(), regions.end(), is_region) - regions.begin());
   return context.group->list_of({step, region, static_cast<size_t>(contractions_.front())});
 }
 
@@ -155,7 +158,9 @@ void ContractPass::lay_out(const KernelContext& context, int64_t max_column_unit
     const RowsUse use = use_of(p, list.value_or(0));
     // One group has all rows, and is in this form only if it has so many.
     const bool in_groups = std::any_of(entries_.begin(), entries_.end(), [](const auto& e) { return e.rhs.varies(); });
-    const int64_t rows = in_groups ? lhs.max_rows : std::min(lhs.max_rows, use.wanted.back().second);
+    int64_t most = in_groups ? lhs.max_rows : 0;
+    for (const auto& [first, last] : use.wanted) most = std::max(most, last);
+    const int64_t rows = std::min(lhs.max_rows, most);
     p.place = place(use, static_cast<size_t>(rows) * activation_row_bytes(p.form.element, lhs.max_k),
                     activation_row_bytes(p.form.element, align_up(own_elements, kActivationBlock)));
   }

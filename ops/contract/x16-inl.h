@@ -47,8 +47,8 @@ class BlockOfRows {
 
   // Where the section begins that a stored block has at `section`.
   HWY_INLINE const uint8_t* at(size_t section) const { return find(section, std::make_index_sequence<kCount>()); }
-  // Four bytes of each row, `offset` bytes into it; f16 numbers; those
-  // and single bytes as integers.
+  // words: four bytes of each row, `offset` bytes into the section. halves: f16 numbers, as f32. wide_halves,
+  // wide_bytes: words of 16 bits, and bytes, as integers.
   HWY_INLINE VWords words(size_t section, int64_t offset) const {
     return hn::LoadU(DWords(), reinterpret_cast<const uint32_t*>(at(section) + offset * kGroupRows));
   }

@@ -135,6 +135,8 @@ namespace {
 
 // Q8_0 has a byte for each element and an f16 scale for 32 of them, in this order.
 constexpr int64_t kRun8 = FormatTraits<Format::q8_0>::kElements;
+static_assert(FormatTraits<Format::q8_0>::kSections[0].bytes == kRun8 &&
+              FormatTraits<Format::q8_0>::kSections[1].bytes == 2);
 bool is_in_place(Format format) { return format == Format::q8_0; }
 
 }  // namespace

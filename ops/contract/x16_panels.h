@@ -1,5 +1,5 @@
 // Panels: a part of a group of 16 interleaved rows (core/record/layout.h), decoded for the kernels that multiply it.
-// All formats with blocks have them, so that kernels need not know one from another.
+// All formats with blocks have them, so that kernels need not know these; Q8_0 alone is read in place.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +28,8 @@ inline constexpr size_t kBytePanelBytes = kBytePanelDepth * 16 + 2 * (kBytePanel
 
 inline constexpr int64_t kBytePanels = 4;  // that a kernel multiplies at a time
 
-// Elements [first, first + depth) of a group whose rows have k elements: whole blocks, at most kBytePanelDepth.
+// Elements [first, first + depth) of a group whose rows have k elements: whole blocks, at most kBytePanelDepth
+// unless is_in_place.
 // `scratch`: kBytePanelBytes, 64-byte aligned.
 BytePanel byte_panel(Format format, const std::byte* group, int64_t k, int64_t first, int64_t depth,
                      std::byte* scratch);

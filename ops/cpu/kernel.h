@@ -28,7 +28,9 @@ struct KernelContext {
   int threads = 1;
   PlanWeights* weights = nullptr;
   const ProductKernel* forced = nullptr;  // to be used where it can serve; null: none
-  GroupRows* group = nullptr;             // of the group that the step, one of graph.steps, runs in; null: none
+  // Of the group that the step runs in; null: none. A kernel that is given it runs its contractions each time: the
+  // first one that is made prepares what others of the group read.
+  GroupRows* group = nullptr;
 };
 
 // A step made ready to run for any extents within the limits. Immutable: what a run writes lies in its StepArgs.

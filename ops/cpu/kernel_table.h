@@ -63,7 +63,7 @@ struct StepKernel {
 class KernelTable {
  public:
   virtual ~KernelTable() = default;
-  // Throws Error where the name is taken, or the row says nothing that it could be picked for. Virtual, so that a
+  // Throws Error where the name is taken, or the row could never be picked. Virtual, so that a
   // shared object that is handed the table needs none of Weft's symbols.
   virtual void add(ProductKernel row);
   virtual void add(StepKernel row);

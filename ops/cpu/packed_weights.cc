@@ -53,7 +53,7 @@ void advise_pages(const std::byte* begin, const std::byte* end, int advice) {
 // The whole pages of [begin, end) leave the process; reading them again takes them from the file.
 void drop_pages(const std::byte* begin, const std::byte* end) { advise_pages(begin, end, MADV_DONTNEED); }
 
-// Reading what lies beside them, in a file that is in memory in huge pages, does not bring them back.
+// Keeps these pages out of huge mappings: a read of their neighbours would map them again.
 void keep_apart(const std::byte* begin, const std::byte* end) { advise_pages(begin, end, MADV_NOHUGEPAGE); }
 
 // Fewer faults while packing, and fewer misses of address translation while streaming.

@@ -50,7 +50,8 @@ std::vector<std::vector<size_t>> step_dependencies(const GraphRecord& graph);
 Schedule schedule_steps(const GraphRecord& graph, const int64_t* extents, std::span<const DeviceIndex> devices = {});
 
 // Divides groups of steps whose scratch, which must not overlap, takes too much memory. A group may need half more than
-// the step that needs most in the order as recorded, or 4 MiB more: values that are alive and scratch together.
+// the step that needs most in the order as recorded, or 4 MiB more: values that are alive and scratch together. What
+// steps share comes on top.
 // `scratch_bytes`: by step, known when kernels are. Returns whether a group was divided.
 bool limit_memory(Schedule& schedule, const GraphRecord& graph, const int64_t* extents,
                   std::span<const size_t> scratch_bytes);
