@@ -52,22 +52,18 @@ HWY_INLINE __m512i pairs_of(VF first, VF second) {
 template <Format kFormat>
 void pairs_of_group(const std::byte* group, int64_t k, int64_t first, int64_t depth, uint8_t* panel) {
   using Q = Quants<kFormat>;
-  constexpr int64_t kScales = Q::kElements / Q::kGrain;
   for (int64_t b = 0; b < depth / Q::kElements; ++b) {
     const BlockOfRows<kFormat> rows(group, k / Q::kElements, first / Q::kElements + b, 0);
-    VF scale[kScales], minimum[kScales];
+    VF scale[kScalesOf<kFormat>], minimum[kScalesOf<kFormat>];
     Q::scales_of_rows(rows, scale, minimum);
     WEFT_UNROLL
     for (int64_t run = 0; run < Q::kElements / kRun; ++run) {
       WEFT_UNROLL
       for (int64_t unit = 0; unit < kRun / kGroupRun; ++unit) {
-        const int64_t element = run * kRun + unit * kGroupRun, grain = element / Q::kGrain;
-        const VWords bytes = hn::BitCast(DWords(), Q::get(RunOfRows<kFormat>{rows, unit}, run));
-        const auto value = [&](int64_t j) HWY_ATTR {
-          const VF q = Q::kSigned ? quants::signed_byte_of(bytes, j) : quants::byte_of(bytes, j);
-          if constexpr (Q::kMinimum) return hn::MulSub(q, scale[grain], minimum[grain]);
-          else return hn::Mul(q, scale[grain]);
-        };
+        const int64_t element = run * kRun + unit * kGroupRun;
+        const VBytes bytes = Q::get(RunOfRows<kFormat>{rows, unit}, run);
+        const auto value = [&](int64_t j)
+                               HWY_ATTR { return float_of<kFormat>(bytes, j, scale, minimum, element / Q::kGrain); };
         uint8_t* to = panel + (b * Q::kElements + element) / 2 * 64;
         _mm512_store_si512(to, pairs_of(value(0), value(1)));
         _mm512_store_si512(to + 64, pairs_of(value(2), value(3)));

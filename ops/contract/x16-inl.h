@@ -103,6 +103,19 @@ struct RunOfRows {
   HWY_INLINE VBytes fifth_bits(size_t section) const { return quants::bits(four(section, 0), 4 - unit, 16); }
 };
 
+template <Format kFormat>
+inline constexpr int64_t kScalesOf = Quants<kFormat>::kElements / Quants<kFormat>::kGrain;
+
+// Element j of the four that `bytes` has of each row, from Quants::get, as f32. `scale`, `minimum`: those of the block;
+// `grain`: which of them.
+template <Format kFormat>
+HWY_INLINE VF float_of(VBytes bytes, int64_t j, const VF* scale, const VF* minimum, int64_t grain) {
+  const VWords words = hn::BitCast(DWords(), bytes);
+  const VF q = Quants<kFormat>::kSigned ? quants::signed_byte_of(words, j) : quants::byte_of(words, j);
+  if constexpr (Quants<kFormat>::kMinimum) return hn::MulSub(q, scale[grain], minimum[grain]);
+  else return hn::Mul(q, scale[grain]);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace weft
 HWY_AFTER_NAMESPACE();

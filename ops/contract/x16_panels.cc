@@ -14,9 +14,6 @@ HWY_BEFORE_NAMESPACE();
 namespace weft {
 namespace HWY_NAMESPACE {
 
-template <Format kFormat>
-inline constexpr int64_t kScalesOf = Quants<kFormat>::kElements / Quants<kFormat>::kGrain;
-
 // Calls use(block, rows, scale, minimum) for each block of the elements.
 template <Format kFormat, class Use>
 HWY_INLINE void for_blocks(const std::byte* group, int64_t k, int64_t first, int64_t depth, int64_t lane,
@@ -76,29 +73,23 @@ void floats_of(const std::byte* group, int64_t k, int64_t first, int64_t depth, 
   using Q = Quants<kFormat>;
   constexpr int64_t kRuns = Q::kElements / kRun;
   for (int64_t lane = 0; lane < rows_wanted; lane += kLanes) {
-    for_blocks<kFormat>(
-        group, k, first, depth, row + lane,
-        [&](int64_t b, const BlockOfRows<kFormat>& rows, const VF* scale, const VF* minimum) HWY_ATTR {
-          WEFT_UNROLL
-          for (int64_t run = 0; run < kRuns; ++run) {
-            WEFT_UNROLL
-            for (int64_t unit = 0; unit < kRun / kGroupRun; ++unit) {
-              const int64_t element = run * kRun + unit * kGroupRun;
-              const VF by = scale[element / Q::kGrain];
-              const VWords bytes = hn::BitCast(DWords(), Q::get(RunOfRows<kFormat>{rows, unit}, run));
-              float* to = out + (b * Q::kElements + element) * stride + lane;
-              WEFT_UNROLL
-              for (int64_t j = 0; j < kGroupRun; ++j) {
-                const VF value = Q::kSigned ? quants::signed_byte_of(bytes, j) : quants::byte_of(bytes, j);
-                if constexpr (Q::kMinimum) {
-                  hn::StoreU(hn::MulSub(value, by, minimum[element / Q::kGrain]), DF(), to + j * stride);
-                } else {
-                  hn::StoreU(hn::Mul(value, by), DF(), to + j * stride);
-                }
-              }
-            }
-          }
-        });
+    for_blocks<kFormat>(group, k, first, depth, row + lane,
+                        [&](int64_t b, const BlockOfRows<kFormat>& rows, const VF* scale, const VF* minimum) HWY_ATTR {
+                          WEFT_UNROLL
+                          for (int64_t run = 0; run < kRuns; ++run) {
+                            WEFT_UNROLL
+                            for (int64_t unit = 0; unit < kRun / kGroupRun; ++unit) {
+                              const int64_t element = run * kRun + unit * kGroupRun;
+                              const VBytes bytes = Q::get(RunOfRows<kFormat>{rows, unit}, run);
+                              float* to = out + (b * Q::kElements + element) * stride + lane;
+                              WEFT_UNROLL
+                              for (int64_t j = 0; j < kGroupRun; ++j) {
+                                hn::StoreU(float_of<kFormat>(bytes, j, scale, minimum, element / Q::kGrain), DF(),
+                                           to + j * stride);
+                              }
+                            }
+                          }
+                        });
   }
 }
 
