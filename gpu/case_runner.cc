@@ -10,9 +10,7 @@ constexpr std::byte kGuard{0xff};
 std::vector<std::byte> interleaved(const Storage& storage, const ChosenLayout& chosen) {
   const Interleaved to(storage.format, chosen.layout, chosen.shape);
   std::vector<std::byte> packed(to.bytes());
-  for (int64_t g = 0; g < chosen.shape.slices * to.groups(); ++g) {
-    to.pack_group(storage.data, g, packed.data() + static_cast<size_t>(g) * to.group_bytes());
-  }
+  to.pack_groups(storage.data, 0, chosen.shape.slices * to.groups(), packed.data());
   return packed;
 }
 

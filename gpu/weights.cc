@@ -17,9 +17,7 @@ void upload_interleaved(GpuDevice& device, const Storage& storage, const Interle
   std::vector<std::byte> packed(static_cast<size_t>(std::min(per_chunk, groups)) * to.group_bytes());
   for (int64_t first = 0; first < groups; first += per_chunk) {
     const int64_t count = std::min(per_chunk, groups - first);
-    for (int64_t g = 0; g < count; ++g) {
-      to.pack_group(storage.data, first + g, packed.data() + static_cast<size_t>(g) * to.group_bytes());
-    }
+    to.pack_groups(storage.data, first, count, packed.data());
     device.upload(buffer, static_cast<size_t>(first) * to.group_bytes(), packed.data(),
                   static_cast<size_t>(count) * to.group_bytes());
   }

@@ -112,6 +112,10 @@ void Interleaved::pack_group(const std::byte* stored, int64_t group, std::byte* 
   }
 }
 
+void Interleaved::pack_groups(const std::byte* stored, int64_t first, int64_t count, std::byte* out) const {
+  for (int64_t g = 0; g < count; ++g) pack_group(stored, first + g, out + static_cast<size_t>(g) * group_bytes_);
+}
+
 void Interleaved::unpack_row(const std::byte* packed, int64_t row, std::byte* out) const {
   const int64_t in_slice = row % shape_.rows;
   const int64_t group = row / shape_.rows * groups_ + in_slice / layout_.rows;

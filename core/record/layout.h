@@ -62,6 +62,8 @@ class Interleaved {
 
   // Group `group` (counted over all slices) from the weight's stored bytes.
   void pack_group(const std::byte* stored, int64_t group, std::byte* out) const;
+  // `count` of them from `first` on, one after the other.
+  void pack_groups(const std::byte* stored, int64_t first, int64_t count, std::byte* out) const;
   // Row `row` (counted over all slices) in its stored form, from the packed bytes: the inverse of pack_group.
   void unpack_row(const std::byte* packed, int64_t row, std::byte* out) const;
 

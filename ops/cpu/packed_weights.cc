@@ -75,8 +75,7 @@ void interleave(const Storage& storage, const Interleaved& to, int threads, std:
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
   for (int64_t c = 0; c < chunks; ++c) {
     const int64_t first = c * chunk, last = std::min(first + chunk, groups);
-    for (int64_t g = first; g < last; ++g)
-      to.pack_group(storage.data, g, out + static_cast<size_t>(g) * to.group_bytes());
+    to.pack_groups(storage.data, first, last - first, out + static_cast<size_t>(first) * to.group_bytes());
     if (storage.is_mapped) {
       // Groups begin where rows do, but for the last ones of slices, which are not full.
       const auto stored_at = [&](int64_t group) {
