@@ -2,7 +2,6 @@
 // (ops/cpu/kernel_table.h). Rows can be added at run time.
 #pragma once
 
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>

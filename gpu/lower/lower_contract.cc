@@ -1,6 +1,7 @@
 // Kernels of contractions: ops/contract.
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "gpu/lower/lower_parts.h"
 #include "gpu/lower/opencl_text.h"
@@ -66,14 +67,14 @@ void RegionLowering::lower_contractions(const Target& target) {
   }
   for (const Variant& variant : variants_of(picks)) fused = fused && can_be_one(variant.kernels, shape_);
   if (fused) {
-    lower_contract_kernel(all, &region_.body, target);
+    lower_contract_kernel(all, std::move(picks), &region_.body, target);
     return;
   }
   std::vector<Leaf> results;
   for (const int i : all) {
     const Target result =
         scratch_target(contraction_axes(region_, region_.contractions[static_cast<size_t>(i)]), Element::f32);
-    lower_contract_kernel({i}, nullptr, result);
+    lower_contract_kernel({i}, {picks[static_cast<size_t>(i)]}, nullptr, result);
     results.push_back(scratch_leaf(result.memory.index, Format::f32, result.axes));
   }
   lower_source(region_.body, target, results);
@@ -89,17 +90,16 @@ AxisList RegionLowering::rows_of(const std::vector<int>& contractions, const Tar
 }
 
 // A stage with a variant for each range of rows for which other kernels are picked.
-void RegionLowering::lower_contract_kernel(const std::vector<int>& contractions, const Source* body,
+void RegionLowering::lower_contract_kernel(const std::vector<int>& contractions,
+                                           std::vector<std::vector<OpenClPick>> picks, const Source* body,
                                            const Target& target) {
   const AxisList rows = rows_of(contractions, target);
-  std::vector<std::vector<OpenClPick>> picks;
-  for (const int i : contractions) {
-    picks.push_back(picks_for(i));
+  for (size_t c = 0; c < contractions.size(); ++c) {
     // Where each result has a right-hand row of its own, groups have one row, whatever they are in other kernels.
-    if (rows.empty()) picks.back() = {{kAnyRows, picks.back().front().kernel}};
-    const Leaf rhs = leaf_of(region_.contractions[static_cast<size_t>(i)].rhs);
+    if (rows.empty()) picks[c] = {{kAnyRows, picks[c].front().kernel}};
+    const Leaf rhs = leaf_of(region_.contractions[static_cast<size_t>(contractions[c])].rhs);
     int64_t first = 1;
-    for (const OpenClPick& pick : picks.back()) {
+    for (const OpenClPick& pick : picks[c]) {
       add_kernel(plan_.kernels, {.name = pick.kernel->name,
                                  .first_rows = first,
                                  .last_rows = pick.last_rows,

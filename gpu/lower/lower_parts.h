@@ -41,7 +41,9 @@ class RegionLowering {
   std::vector<OpenClPick> picks_for(int contraction);
   // The axes of a result with which no rhs of the contractions varies.
   AxisList rows_of(const std::vector<int>& contractions, const Target& target) const;
-  void lower_contract_kernel(const std::vector<int>& contractions, const Source* body, const Target& target);
+  // `picks`: of each of them.
+  void lower_contract_kernel(const std::vector<int>& contractions, std::vector<std::vector<OpenClPick>> picks,
+                             const Source* body, const Target& target);
   KernelPlan contract_kernel(const std::vector<int>& contractions, const std::vector<const OpenClKernel*>& kernels,
                              const Source* body, const Target& target, const AxisList& rows);
   std::string contract_part(KernelBuilder& builder, const CodeScope& columns, int contraction,

@@ -151,13 +151,13 @@ void ContractPass::lay_out(const KernelContext& context, int64_t max_column_unit
     const RowsUse use{.list = list.value_or(0), .row_axes = lhs.row_axes, .k_axes = lhs.k, .form = {}, .wanted = {}};
     lhs.matrix = place(use, elements * sizeof(float), std::min<size_t>(elements, kOwnElements) * sizeof(float));
   }
+  const bool in_groups = std::any_of(entries_.begin(), entries_.end(), [](const auto& e) { return e.rhs.varies(); });
   for (Prepared& p : prepared_) {
     const Lhs& lhs = lhs_[static_cast<size_t>(p.lhs)];
     // Rows of any length that have so many elements together; forms are linear in both.
     const int64_t own_elements = std::min(lhs.max_rows * lhs.max_k, kOwnElements);
     const RowsUse use = use_of(p, list.value_or(0));
     // One group has all rows, and is in this form only if it has so many.
-    const bool in_groups = std::any_of(entries_.begin(), entries_.end(), [](const auto& e) { return e.rhs.varies(); });
     int64_t most = in_groups ? lhs.max_rows : 0;
     for (const auto& [first, last] : use.wanted) most = std::max(most, last);
     const int64_t rows = std::min(lhs.max_rows, most);
