@@ -10,7 +10,7 @@ constexpr std::byte kGuard{0xff};
 std::vector<std::byte> interleaved(const Storage& storage, const ChosenLayout& chosen) {
   const Interleaved to(storage.format, chosen.layout, chosen.shape);
   std::vector<std::byte> packed(to.bytes());
-  to.pack_groups(storage.data, 0, chosen.shape.slices * to.groups(), packed.data());
+  to.pack_groups(storage.stored(), 0, chosen.shape.slices * to.groups(), packed.data());
   return packed;
 }
 

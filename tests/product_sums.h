@@ -78,7 +78,7 @@ inline Packed packed_for(const ProductKernel& kernel, Format format, const std::
   packed.bytes.resize(to.bytes());
   for (int64_t g = 0; g < to.groups(); ++g) {
     std::byte* group = packed.bytes.data() + static_cast<size_t>(g) * to.group_bytes();
-    to.pack_group(weights.data(), g, group);
+    to.pack_groups(weights.data() + to.stored_at(g), g, 1, group);
     packed.right.push_back(group);
   }
   return packed;

@@ -13,6 +13,13 @@ size_t Storage::bytes() const {
   return row_bytes(format, elements);
 }
 
+const std::byte* Storage::stored(size_t begin, size_t count, std::vector<std::byte>& copy) const {
+  if (pieces == nullptr) return data + begin;
+  copy.resize(std::max(copy.size(), count));
+  pieces->copy(begin, count, copy.data());
+  return copy.data();
+}
+
 Element read_as(Format format) {
   if (format == Format::i32) return Element::i32;
   return format == Format::bool8 ? Element::bool8 : Element::f32;

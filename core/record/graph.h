@@ -16,6 +16,7 @@
 
 #include "core/format/format.h"
 #include "core/record/scalar.h"
+#include "core/scattered_bytes.h"
 
 namespace weft {
 
@@ -40,11 +41,16 @@ struct Storage {
   std::string name;
   Format format = Format::f32;
   std::vector<int64_t> extents;
-  std::byte* data = nullptr;
-  std::shared_ptr<const void> owner;     // keeps `data` alive (a buffer, a mapped file)
-  bool is_mapped = false;                // of a file, read only: pages that leave the process can be read again
+  std::byte* data = nullptr;                     // null where `pieces` has the elements
+  std::shared_ptr<const ScatteredBytes> pieces;  // of a file that has them in several places; may be null
+  std::shared_ptr<const void> owner;             // keeps both alive (a buffer, a mapped file)
+  bool is_mapped = false;                        // of a file, read only: pages that leave the process can be read again
   std::shared_ptr<const Storage> scale;  // f32: one number, or one for each coordinate of the first axis; may be null
   size_t bytes() const;
+  // All bytes in one place; pieces are joined when first asked for. Throws Error where memory runs out.
+  const std::byte* stored() const { return pieces == nullptr ? data : pieces->joined(); }
+  // The bytes [begin, begin + count); those of pieces are copied into `copy`.
+  const std::byte* stored(size_t begin, size_t count, std::vector<std::byte>& copy) const;
 };
 
 enum class ValueKind : uint8_t {

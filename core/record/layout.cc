@@ -97,14 +97,17 @@ void Interleaved::for_each_piece(int64_t row_in_group, const Copy& copy) const {
   }
 }
 
-void Interleaved::pack_group(const std::byte* stored, int64_t group, std::byte* out) const {
+size_t Interleaved::stored_at(int64_t group) const {
+  // Only the last group of a slice may have fewer rows.
+  const int64_t row = group / groups_ * shape_.rows + group % groups_ * layout_.rows;
+  return row_bytes(format_, static_cast<size_t>(row * shape_.k));
+}
+
+void Interleaved::pack_group(const std::byte* rows, int64_t count, std::byte* out) const {
   const size_t row_size = row_bytes(format_, static_cast<size_t>(shape_.k));
-  const int64_t slice = group / groups_, first = group % groups_ * layout_.rows;
-  const std::byte* from = stored + static_cast<size_t>(slice * shape_.rows + first) * row_size;
-  const int64_t rows = std::min<int64_t>(layout_.rows, shape_.rows - first);
   std::memset(out, 0, group_bytes_);
-  for (int64_t r = 0; r < rows; ++r) {
-    const std::byte* row = from + static_cast<size_t>(r) * row_size;
+  for (int64_t r = 0; r < count; ++r) {
+    const std::byte* row = rows + static_cast<size_t>(r) * row_size;
     for_each_piece(r, [&](size_t at, size_t to, size_t bytes, const BlockSection& section) {
       copy_flipped(row + at, bytes, section.flip, out + to);
       if (section.by_fours && bytes == 4) change_word(out + to, by_fours);
@@ -113,7 +116,10 @@ void Interleaved::pack_group(const std::byte* stored, int64_t group, std::byte* 
 }
 
 void Interleaved::pack_groups(const std::byte* stored, int64_t first, int64_t count, std::byte* out) const {
-  for (int64_t g = 0; g < count; ++g) pack_group(stored, first + g, out + static_cast<size_t>(g) * group_bytes_);
+  for (int64_t group = first; group < first + count; ++group, out += group_bytes_) {
+    const int64_t row = group % groups_ * layout_.rows;
+    pack_group(stored + (stored_at(group) - stored_at(first)), std::min<int64_t>(layout_.rows, shape_.rows - row), out);
+  }
 }
 
 void Interleaved::unpack_row(const std::byte* packed, int64_t row, std::byte* out) const {

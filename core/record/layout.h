@@ -60,11 +60,12 @@ class Interleaved {
   size_t section_at(size_t section) const { return planes_[section].at; }  // within a group
   size_t bytes() const { return static_cast<size_t>(shape_.slices * groups_) * group_bytes_; }
 
-  // Group `group` (counted over all slices) from the weight's stored bytes.
-  void pack_group(const std::byte* stored, int64_t group, std::byte* out) const;
-  // `count` of them from `first` on, one after the other.
+  // Where the rows of group `group` (counted over all slices) begin among the weight's stored bytes, and where they end
+  // for the number of groups: those of all groups follow each other.
+  size_t stored_at(int64_t group) const;
+  // `count` groups from `first` on, one after the other, from the stored bytes of the weight from stored_at(first) on.
   void pack_groups(const std::byte* stored, int64_t first, int64_t count, std::byte* out) const;
-  // Row `row` (counted over all slices) in its stored form, from the packed bytes: the inverse of pack_group.
+  // Row `row` (counted over all slices) in its stored form, from the packed bytes: the inverse of packing.
   void unpack_row(const std::byte* packed, int64_t row, std::byte* out) const;
 
  private:
@@ -72,6 +73,7 @@ class Interleaved {
     BlockSection section;
     size_t unit, at;
   };
+  void pack_group(const std::byte* rows, int64_t count, std::byte* out) const;
   // copy(offset in the stored row, offset in the group, bytes, section) for each piece of a row.
   template <class Copy>
   void for_each_piece(int64_t row_in_group, const Copy& copy) const;

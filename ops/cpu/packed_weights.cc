@@ -1,13 +1,12 @@
 #include "ops/cpu/packed_weights.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
+#include <omp.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "core/align.h"
 #include "core/error.h"
+#include "core/pages.h"
 #include "core/record/axis_list.h"
 
 namespace weft {
@@ -25,12 +24,13 @@ void transpose(const Storage& storage, const std::vector<int64_t>& extents, cons
     stride *= extents[order[i]];
   }
   constexpr size_t kChunk = 4096;  // elements decoded at a time: whole blocks of every format
+  const std::byte* stored = storage.stored();
   std::vector<float> decoded(kChunk);
   std::vector<int64_t> at(rank);
   const auto elements = static_cast<size_t>(stride);
   for (size_t begin = 0; begin < elements; begin += kChunk) {
     const size_t count = std::min(kChunk, elements - begin);
-    decode_row(storage.format, storage.data + row_bytes(storage.format, begin), count, decoded.data());
+    decode_row(storage.format, stored + row_bytes(storage.format, begin), count, decoded.data());
     for (size_t i = 0; i < count; ++i) {
       int64_t offset = 0;
       for (size_t axis = 0; axis < rank; ++axis) offset += at[axis] * out_stride[axis];
@@ -43,49 +43,25 @@ void transpose(const Storage& storage, const std::vector<int64_t>& extents, cons
   }
 }
 
-void advise_pages(const std::byte* begin, const std::byte* end, int advice) {
-  static const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const size_t first = align_up(reinterpret_cast<size_t>(begin), page);
-  const size_t last = reinterpret_cast<size_t>(end) / page * page;
-  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, advice);
-}
-
-// The whole pages of [begin, end) leave the process; reading them again takes them from the file.
-void drop_pages(const std::byte* begin, const std::byte* end) { advise_pages(begin, end, MADV_DONTNEED); }
-
-// Keeps these pages out of huge mappings: a read of their neighbours would map them again.
-void keep_apart(const std::byte* begin, const std::byte* end) { advise_pages(begin, end, MADV_NOHUGEPAGE); }
-
-// Fewer faults while packing, and fewer misses of address translation while streaming.
-void use_huge_pages(const AlignedBytes& bytes) {
-  constexpr size_t kHugePage = size_t{2} << 20;
-  const size_t first = align_up(reinterpret_cast<size_t>(bytes.data()), kHugePage);
-  const size_t last = (reinterpret_cast<size_t>(bytes.data()) + bytes.size()) / kHugePage * kHugePage;
-  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-}
-
 void interleave(const Storage& storage, const Interleaved& to, int threads, std::byte* out) {
-  // Pages are dropped as they are read, so that no weight is in memory twice.
+  // Pages of files are dropped as they are read, so that no weight is in memory twice.
   const size_t group_stored =
       static_cast<size_t>(to.layout().rows) * row_bytes(storage.format, static_cast<size_t>(to.shape().k));
   const int64_t groups = to.shape().slices * to.groups();
   const auto chunk = std::max<int64_t>(static_cast<int64_t>((size_t{4} << 20) / std::max<size_t>(group_stored, 1)), 1);
   const int64_t chunks = (groups + chunk - 1) / chunk;
-  if (storage.is_mapped) keep_apart(storage.data, storage.data + storage.bytes());
+  if (storage.is_mapped) keep_pages_apart(storage.data, storage.data + storage.bytes());
+  std::vector<std::vector<std::byte>> copies(static_cast<size_t>(threads));  // of pieces, for each thread
+  if (storage.pieces != nullptr) {
+    for (std::vector<std::byte>& copy : copies) copy.resize(static_cast<size_t>(chunk) * group_stored);
+  }
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
   for (int64_t c = 0; c < chunks; ++c) {
     const int64_t first = c * chunk, last = std::min(first + chunk, groups);
-    to.pack_groups(storage.data, first, last - first, out + static_cast<size_t>(first) * to.group_bytes());
-    if (storage.is_mapped) {
-      // Groups begin where rows do, but for the last ones of slices, which are not full.
-      const auto stored_at = [&](int64_t group) {
-        const int64_t row = std::min(group % to.groups() * to.layout().rows, to.shape().rows);
-        return storage.data +
-               row_bytes(storage.format,
-                         static_cast<size_t>((group / to.groups() * to.shape().rows + row) * to.shape().k));
-      };
-      drop_pages(stored_at(first), stored_at(last));
-    }
+    const size_t begin = to.stored_at(first), bytes = to.stored_at(last) - begin;
+    const std::byte* stored = storage.stored(begin, bytes, copies[static_cast<size_t>(omp_get_thread_num())]);
+    to.pack_groups(stored, first, last - first, out + static_cast<size_t>(first) * to.group_bytes());
+    if (storage.is_mapped) drop_pages(stored, stored + bytes);
   }
   // What lies across the ends of chunks.
   if (storage.is_mapped) drop_pages(storage.data, storage.data + storage.bytes());
@@ -108,7 +84,7 @@ std::shared_ptr<const PackedWeight> PackedWeights::interleaved(const std::shared
   return weights_.find_or_make({storage.get(), layout, shape, {}, {}}, [&] {
     const Interleaved to(storage->format, layout, shape);
     auto weight = new_weight(storage, to.bytes());
-    use_huge_pages(weight->bytes);
+    use_huge_pages(weight->bytes.data(), weight->bytes.data() + weight->bytes.size());
     interleave(*storage, to, threads, weight->bytes.data());
     return weight;
   });
@@ -174,7 +150,7 @@ const std::byte* PlanWeights::with_last(const Operand& operand, std::span<const 
   for (const int64_t extent : extents) elements *= extent;
   if (elements == 0 || std::is_sorted(moving.begin(), moving.end())) {
     format = storage.format;
-    return storage.data;
+    return storage.stored();
   }
   if (!info(storage.format).is_float) throw Error("weight '" + value.name + "' holds no floats to pack");
   format = Format::f32;

@@ -44,7 +44,7 @@ std::optional<double> as_number(const ConfigValue& value);
 // Immutable, so threads may share one.
 class Checkpoint {
  public:
-  // Why it is opened: weights that are not contiguous are assembled in memory only for computing.
+  // Why it is opened: what weights are in memory is put together only for computing.
   enum class Purpose : uint8_t { compute, convert };
 
   // A GGUF file, or any part of a split one; a directory that holds config.json and model.safetensors (or shards, and

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/pages.h"
 
 namespace weft {
 namespace {
@@ -73,12 +74,11 @@ void MappedFile::drop(size_t offset, size_t length) const {
   if (offset >= size_) return;
   const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
   const size_t end = offset + std::min(length, size_ - offset);
+  const auto* at = reinterpret_cast<const std::byte*>(data_);
   const size_t first = (offset + page - 1) / page * page;
   // The map covers the file's last page completely, even where the file ends inside it.
   const size_t last = end == size_ ? (end + page - 1) / page * page : end / page * page;
-  if (first >= last) return;
-  // Advice only: where the system declines, the pages simply stay.
-  (void)::madvise(const_cast<uint8_t*>(data_) + first, last - first, MADV_DONTNEED);
+  if (first < last) drop_pages(at + first, at + last);
 }
 
 void MappedFile::unmap() noexcept {

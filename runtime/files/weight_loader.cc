@@ -287,16 +287,10 @@ std::shared_ptr<const Storage> WeightLoader::assemble(const TensorName& name, st
     storage->owner = checkpoint_;
     storage->is_mapped = true;
   } else {
-    const auto copy = std::make_shared<AlignedBytes>(storage->bytes());
-    std::byte* to = copy->data();
-    for (const Slice& slice : slices) {
-      std::memcpy(to, data_of(slice), bytes_of(slice));
-      to += bytes_of(slice);
-      const MappedFile& file = *slice.tensor->file;
-      file.drop(static_cast<size_t>(reinterpret_cast<const uint8_t*>(data_of(slice)) - file.data()), bytes_of(slice));
-    }
-    storage->data = copy->data();
-    storage->owner = copy;
+    std::vector<std::span<const std::byte>> pieces;
+    for (const Slice& slice : slices) pieces.emplace_back(data_of(slice), bytes_of(slice));
+    storage->pieces = std::make_shared<ScatteredBytes>(std::move(pieces));
+    storage->owner = checkpoint_;
   }
   declared_.push_back({.name = name.gguf(),
                        .extents = std::move(stored),

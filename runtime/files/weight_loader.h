@@ -10,9 +10,9 @@
 //   loader.finish();                                  // one Error with all that is missing, mis-shaped or left over
 //
 // A dimension of the file may hold several adjacent axes; their product must be its extent. A weight refers to the
-// mapped file where its elements are contiguous there; otherwise (an expert per tensor, data at odd addresses) it is
-// assembled in memory, and the file's pages are dropped. Where a GGUF file has X.scale beside X.weight (of NVFP4), one
-// number or one per expert, the weight's elements are multiplied by it.
+// mapped file where its elements are contiguous there; otherwise (an expert per tensor, data at odd addresses) it
+// refers to its pieces, which a device joins in memory, or packs from where they are. Where a GGUF file has X.scale
+// beside X.weight (of NVFP4), one number or one per expert, the weight's elements are multiplied by it.
 #pragma once
 
 #include <concepts>

@@ -135,7 +135,9 @@ class CpuExecutor final : public Executor {
     barriers_.resize(schedule.groups.size());
     for (size_t i = 0; i < graph_.values.size(); ++i) {
       const ValueRecord& value = graph_.values[i];
-      if (value.kind == ValueKind::weight) data_[i] = value.storage->data;
+      // What reads an interleaved weight was given its address when it was made.
+      const bool is_stored = !weights_ || weights_->layout_of(static_cast<ValueId>(i)) == nullptr;
+      if (value.kind == ValueKind::weight && is_stored) data_[i] = const_cast<std::byte*>(value.storage->stored());
       if (arena.offsets[i] != ArenaLayout::kNotInArena) data_[i] = arena_.data() + arena.offsets[i];
     }
   }

@@ -310,7 +310,7 @@ Output Plan::output(ValueId value) {
   for (size_t i = 0; i < record.axes.size(); ++i) output.extents[i] = state_->current[record.axes[i]];
   switch (record.kind) {
     case ValueKind::input: output.data = state_->inputs[value]; break;
-    case ValueKind::weight: output.data = record.storage->data; break;
+    case ValueKind::weight: output.data = record.storage->stored(); break;
     default: output.data = state_->executor->read(value, value_bytes(graph, value, state_->current.data()));
   }
   return output;

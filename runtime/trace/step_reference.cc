@@ -27,7 +27,7 @@ StepReference::StepReference(const LanguageModel& model, const GraphRecord& grap
     set(cache.positions, numbers_.data());
   }
   for (size_t i = 0; i < graph_.values.size(); ++i) {
-    if (graph_.values[i].kind == ValueKind::weight) data_[i] = graph_.values[i].storage->data;
+    if (graph_.values[i].kind == ValueKind::weight) set(static_cast<ValueId>(i), graph_.values[i].storage->stored());
   }
   PageTable table;
   table.pages = numbers_.data(), table.length = &length_, table.sequences = 1;
@@ -48,7 +48,7 @@ void StepReference::decode_weights(const Step& step) {
       size_t elements = 1;
       for (const int64_t extent : value.storage->extents) elements *= static_cast<size_t>(extent);
       decoded_.push_back({operand.value, std::vector<float>(elements)});
-      decode_row(value.format, value.storage->data, elements, decoded_.back().elements.data());
+      decode_row(value.format, value.storage->stored(), elements, decoded_.back().elements.data());
       value.format = Format::f32;
       data_[operand.value] = decoded_.back().elements.data();
     }
@@ -73,7 +73,7 @@ void StepReference::run(const Step& step, const VisitPart& visit) {
   for (const Decoded& decoded : decoded_) {
     ValueRecord& value = graph_.values[decoded.value];
     value.format = value.storage->format;
-    data_[decoded.value] = value.storage->data;
+    set(decoded.value, value.storage->stored());
   }
   decoded_.clear();
 }

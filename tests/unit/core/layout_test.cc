@@ -36,7 +36,8 @@ TEST(Layout, UnpackingGivesTheStoredBytesBack) {
             const auto stored = random_bytes(row_size * static_cast<size_t>(rows * slices));
             std::vector<std::byte> packed(to.bytes());
             for (int64_t g = 0; g < slices * to.groups(); ++g) {
-              to.pack_group(stored.data(), g, packed.data() + static_cast<size_t>(g) * to.group_bytes());
+              to.pack_groups(stored.data() + to.stored_at(g), g, 1,
+                             packed.data() + static_cast<size_t>(g) * to.group_bytes());
             }
             std::vector<std::byte> row(row_size);
             for (int64_t r = 0; r < rows * slices; ++r) {
@@ -63,7 +64,7 @@ TEST(Layout, ValuesLieWhereTheFormulaSays) {
   ASSERT_EQ(to.group_bytes(), 16u * kDepth + 128);  // 96 bytes of scales, to whole cache lines
   for (int64_t g = 0; g < 2; ++g) {
     std::vector<std::byte> group(to.group_bytes(), std::byte{0xee});
-    to.pack_group(stored.data(), g, group.data());
+    to.pack_groups(stored.data() + to.stored_at(g), g, 1, group.data());
     for (int64_t r = 0; r < 16; ++r) {
       for (int64_t k = 0; k < kDepth; ++k) {
         const auto got = group[static_cast<size_t>(k / 4 * 64 + r * 4 + k % 4)];

@@ -1,0 +1,46 @@
+#include "core/scattered_bytes.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "core/pages.h"
+
+namespace weft {
+
+ScatteredBytes::ScatteredBytes(std::vector<std::span<const std::byte>> pieces) : pieces_(std::move(pieces)) {
+  size_t end = 0;
+  for (const std::span<const std::byte> piece : pieces_) ends_.push_back(end += piece.size());
+}
+
+void ScatteredBytes::copy(size_t begin, size_t bytes, std::byte* to) const {
+  auto i = static_cast<size_t>(std::upper_bound(ends_.begin(), ends_.end(), begin) - ends_.begin());
+  for (; bytes != 0; ++i) {
+    const std::span<const std::byte> piece = pieces_[i];
+    const size_t from = begin - (ends_[i] - piece.size()), count = std::min(bytes, piece.size() - from);
+    // A piece's first and last page hold other data, too; its last part takes what earlier parts left of it.
+    const std::byte* first = piece.data() + from;
+    std::memcpy(to, first, count);
+    keep_pages_apart(first, first + count);
+    drop_pages(from + count == piece.size() ? piece.data() : first, first + count);
+    begin += count, bytes -= count, to += count;
+  }
+}
+
+bool ScatteredBytes::is_joined() const {
+  const std::lock_guard lock(mutex_);
+  return is_joined_;
+}
+
+const std::byte* ScatteredBytes::joined() const {
+  const std::lock_guard lock(mutex_);
+  if (!is_joined_) {
+    joined_ = AlignedBytes(size());
+    constexpr size_t kStep = size_t{4} << 20;  // so that what is in memory twice is little
+    for (size_t at = 0; at < size(); at += kStep) copy(at, std::min(kStep, size() - at), joined_.data() + at);
+    is_joined_ = true;
+  }
+  return joined_.data();
+}
+
+}  // namespace weft
