@@ -77,6 +77,13 @@ HWY_NOINLINE void x16_rows(const float* panel, const float* left, int64_t stride
 
 void f32_x16_products(const ProductArgs& args) {
   constexpr bool kManyRegisters = HWY_TARGET <= HWY_AVX3;
+  if (args.rows == 1) {
+    const auto* left = reinterpret_cast<const float*>(args.left[0]);
+    for (int64_t j = 0; j < args.columns; j += kPanelRows) {
+      float_dots(args.format, args.right[j / kPanelRows], args.k, left, args.out[0] + j);
+    }
+    return;
+  }
   auto* panel = reinterpret_cast<float*>(args.scratch);
   for (int64_t j = 0; j < args.columns; j += kPanelRows) {
     int64_t first = 0;

@@ -10,6 +10,13 @@
 #include "hwy/highway.h"
 #include "ops/contract/x16-inl.h"
 
+#ifndef WEFT_CONTRACT_X16_PANELS
+#define WEFT_CONTRACT_X16_PANELS
+namespace weft {
+constexpr int64_t kDotsAhead = 256;  // elements that are fetched before they are decoded
+}  // namespace weft
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace weft {
 namespace HWY_NAMESPACE {
@@ -93,6 +100,34 @@ void floats_of(const std::byte* group, int64_t k, int64_t first, int64_t depth, 
   }
 }
 
+template <Format kFormat>
+void dots_of(const std::byte* group, int64_t k, const float* left, float* out) {
+  using Q = Quants<kFormat>;
+  const DF df;
+  for (int64_t lane = 0; lane < kGroupRows; lane += kLanes) {
+    VF sum[kGroupRun] = {hn::Zero(df), hn::Zero(df), hn::Zero(df), hn::Zero(df)};
+    for_blocks<kFormat>(group, k, 0, k, lane,
+                        [&](int64_t b, const BlockOfRows<kFormat>& rows, const VF* scale, const VF* minimum) HWY_ATTR {
+                          prefetch_ahead(rows, kDotsAhead);
+                          const float* of_block = left + b * Q::kElements;
+                          WEFT_UNROLL
+                          for (int64_t run = 0; run < Q::kElements / kRun; ++run) {
+                            WEFT_UNROLL
+                            for (int64_t unit = 0; unit < kRun / kGroupRun; ++unit) {
+                              const int64_t element = run * kRun + unit * kGroupRun;
+                              const VBytes bytes = Q::get(RunOfRows<kFormat>{rows, unit}, run);
+                              WEFT_UNROLL
+                              for (int64_t j = 0; j < kGroupRun; ++j) {
+                                const VF weight = float_of<kFormat>(bytes, j, scale, minimum, element / Q::kGrain);
+                                sum[j] = hn::MulAdd(weight, hn::Set(df, of_block[element + j]), sum[j]);
+                              }
+                            }
+                          }
+                        });
+    hn::StoreU(hn::Add(hn::Add(sum[0], sum[1]), hn::Add(sum[2], sum[3])), df, out + lane);
+  }
+}
+
 void bytes_of_any(Format format, const std::byte* group, int64_t k, int64_t first, int64_t depth, uint8_t* values,
                   float* scales, float* minimums) {
   const auto of = visit_block_format(format, []<Format kFormat>() { return &bytes_of<kFormat>; });
@@ -103,6 +138,11 @@ void floats_of_any(Format format, const std::byte* group, int64_t k, int64_t fir
                    int64_t rows, float* out, int64_t stride) {
   const auto of = visit_block_format(format, []<Format kFormat>() { return &floats_of<kFormat>; });
   of(group, k, first, depth, row, rows, out, stride);
+}
+
+void dots_of_any(Format format, const std::byte* group, int64_t k, const float* left, float* out) {
+  const auto of = visit_block_format(format, []<Format kFormat>() { return &dots_of<kFormat>; });
+  of(group, k, left, out);
 }
 
 BytePanelForm form_of(Format format) {
@@ -120,6 +160,7 @@ HWY_AFTER_NAMESPACE();
 namespace weft {
 HWY_EXPORT(bytes_of_any);
 HWY_EXPORT(floats_of_any);
+HWY_EXPORT(dots_of_any);
 HWY_EXPORT(form_of);
 
 namespace {
@@ -156,6 +197,10 @@ BytePanel byte_panel(Format format, const std::byte* group, int64_t k, int64_t f
 void float_panel(Format format, const std::byte* group, int64_t k, int64_t first, int64_t depth, int64_t row,
                  int64_t rows, float* out, int64_t stride) {
   HWY_DYNAMIC_DISPATCH(floats_of_any)(format, group, k, first, depth, row, rows, out, stride);
+}
+
+void float_dots(Format format, const std::byte* group, int64_t k, const float* left, float* out) {
+  HWY_DYNAMIC_DISPATCH(dots_of_any)(format, group, k, left, out);
 }
 
 }  // namespace weft

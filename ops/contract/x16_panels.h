@@ -39,4 +39,8 @@ BytePanel byte_panel(Format format, const std::byte* group, int64_t k, int64_t f
 void float_panel(Format format, const std::byte* group, int64_t k, int64_t first, int64_t depth, int64_t row,
                  int64_t rows, float* out, int64_t stride);
 
+// Products of one left-hand row with the 16 rows of a group, over all k: for these alone, a panel would cost more to
+// write and read than to decode.
+void float_dots(Format format, const std::byte* group, int64_t k, const float* left, float* out);
+
 }  // namespace weft
