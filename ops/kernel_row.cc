@@ -13,8 +13,8 @@ void check_row(const ProductRow& row) {
   if (row.formats.empty()) refuse("it names no format");
   for (const Format format : row.formats) {
     if (!info(format).is_float) refuse("it names " + std::string(name(format)) + ", which holds no floats");
-    if (row.activations.element != ActivationElement::floats && info(format).block_elements % 32 != 0) {
-      refuse("blocks of 32 int8 or bf16 activations do not divide rows of " + std::string(name(format)));
+    if (row.activations.element == ActivationElement::int8 && info(format).block_elements % 32 != 0) {
+      refuse("blocks of 32 int8 activations do not divide rows of " + std::string(name(format)));
     }
     if (!row.layout.is_stored() && !Interleaved::exists(format, row.layout)) {
       refuse("format " + std::string(name(format)) + " has no layout " + name(row.layout));

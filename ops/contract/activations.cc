@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 
+#include "core/align.h"
 #include "ops/contract/kernels.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -75,8 +76,15 @@ void round_row(const float* row, int64_t k, int64_t m, int64_t rows, std::byte* 
   const hn::Rebind<uint16_t, DF> d16;
   auto* to = reinterpret_cast<uint16_t*>(tile) + m * kActivationBlock;
   for (int64_t block = 0; block < k; block += kActivationBlock, to += rows * kActivationBlock) {
+    HWY_ALIGN float padded[kActivationBlock];
+    const float* from = row + block;
+    if (k - block < kActivationBlock) {
+      std::memset(padded, 0, sizeof padded);
+      std::memcpy(padded, from, static_cast<size_t>(k - block) * sizeof(float));
+      from = padded;
+    }
     for (int64_t j = 0; j < kActivationBlock; j += kLanes) {
-      const VF value = hn::LoadU(df, row + block + j);
+      const VF value = hn::LoadU(df, from + j);
       const hn::RebindToUnsigned<DF> du;
       const auto bits = hn::BitCast(du, value);
       const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
@@ -114,7 +122,7 @@ size_t activation_row_bytes(ActivationElement element, int64_t k) {
     case ActivationElement::int8: return elements + elements / 32 * 7 * sizeof(float);
     case ActivationElement::bf16: break;
   }
-  return elements * 2;
+  return align_up(elements, size_t{kActivationBlock}) * 2;
 }
 
 void prepare_activations(ActivationElement element, const float* const* from, int64_t rows, int64_t k,

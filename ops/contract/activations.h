@@ -30,8 +30,9 @@ struct Int8Tile {
   Int8Tile(const std::byte* tile, int64_t rows, int64_t k);
 };
 
-// f32: a tile is [k][n]. bf16: [k / 32][n][32], rounded to the nearest, ties to even.
-size_t activation_row_bytes(ActivationElement element, int64_t k);  // int8, bf16: k is a multiple of 32
+// f32: a tile is [k][n]. bf16: [k / 32, rounded up][n][32], rounded to the nearest, ties to even; zeros follow
+// the last element.
+size_t activation_row_bytes(ActivationElement element, int64_t k);  // int8: k is a multiple of 32
 // Brings a tile of `rows` rows of k floats into the form.
 void prepare_activations(ActivationElement element, const float* const* from, int64_t rows, int64_t k, std::byte* tile);
 

@@ -1,5 +1,6 @@
 // Products of activations and weights rounded to bf16, summed in f32 by AMX tiles, for which Highway has no operations:
-// a target on top of Highway's AVX-512. Panels of interleaved rows are decoded to bf16 once for all left-hand rows.
+// a target on top of Highway's AVX-512. Panels of right-hand rows, as stored or interleaved, are decoded to bf16 once
+// for all left-hand rows.
 //
 // A tile register holds 16 rows of 64 bytes. One instruction adds, to 16 x 16 sums, the products of 16 left-hand rows
 // of 32 elements with 16 outputs, whose elements lie in pairs: [16 pairs][16 outputs][2]. Four such sums,
@@ -23,6 +24,8 @@
 namespace weft {
 // From so many left-hand rows on, decoding right-hand ones pays off.
 constexpr int64_t kAmxFirstRows = 48;
+// The same for elements that are nearly bf16 as they are.
+constexpr int64_t kAmxFirstDenseRows = 5;
 constexpr int64_t kAmxRows = 16;            // of a tile register
 constexpr int64_t kAmxElements = 32;        // of a row of it
 constexpr int64_t kAmxGroups = 8;           // of 16 outputs, decoded at a time
@@ -69,6 +72,60 @@ void pairs_of_group(const std::byte* group, int64_t k, int64_t first, int64_t de
         _mm512_store_si512(to + 64, pairs_of(value(2), value(3)));
       }
     }
+  }
+}
+
+// 16 vectors of pairs, a row each, to vectors of 16 rows, a pair each: out[pair][row] = rows[row][pair].
+HWY_INLINE void turn_16_by_16(__m512i* rows, uint8_t* out) {
+  __m512i by_2[16], by_4[16];
+  WEFT_UNROLL
+  for (int i = 0; i < 16; i += 2) {
+    by_2[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
+    by_2[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
+  }
+  // by_4[i + p]: pair p of each quarter, of rows i to i + 3.
+  WEFT_UNROLL
+  for (int i = 0; i < 16; i += 4) {
+    by_4[i] = _mm512_unpacklo_epi64(by_2[i], by_2[i + 2]);
+    by_4[i + 1] = _mm512_unpackhi_epi64(by_2[i], by_2[i + 2]);
+    by_4[i + 2] = _mm512_unpacklo_epi64(by_2[i + 1], by_2[i + 3]);
+    by_4[i + 3] = _mm512_unpackhi_epi64(by_2[i + 1], by_2[i + 3]);
+  }
+  WEFT_UNROLL
+  for (int p = 0; p < 4; ++p) {
+    // Quarters 0 and 2, and 1 and 3, of rows 0 to 7, and of rows 8 to 15.
+    const __m512i even_low = _mm512_shuffle_i32x4(by_4[p], by_4[4 + p], 0x88);
+    const __m512i odd_low = _mm512_shuffle_i32x4(by_4[p], by_4[4 + p], 0xdd);
+    const __m512i even_high = _mm512_shuffle_i32x4(by_4[8 + p], by_4[12 + p], 0x88);
+    const __m512i odd_high = _mm512_shuffle_i32x4(by_4[8 + p], by_4[12 + p], 0xdd);
+    _mm512_store_si512(out + p * 64, _mm512_shuffle_i32x4(even_low, even_high, 0x88));
+    _mm512_store_si512(out + (4 + p) * 64, _mm512_shuffle_i32x4(odd_low, odd_high, 0x88));
+    _mm512_store_si512(out + (8 + p) * 64, _mm512_shuffle_i32x4(even_low, even_high, 0xdd));
+    _mm512_store_si512(out + (12 + p) * 64, _mm512_shuffle_i32x4(odd_low, odd_high, 0xdd));
+  }
+}
+
+// Elements [first, first + depth) of up to 16 stored rows, in a panel of the same form, with zeros for other rows and
+// up to whole steps.
+template <Format kFormat>
+void pairs_of_rows(RowPointers rows, int64_t count, int64_t first, int64_t depth, uint8_t* panel) {
+  static_assert(kFormat == Format::bf16 || kFormat == Format::f16);
+  for (int64_t i = 0; i < depth; i += kAmxElements, panel += kAmxElements / 2 * 64) {
+    const int64_t here = HWY_MIN(kAmxElements, depth - i);
+    const auto some = static_cast<__mmask32>((uint64_t{1} << here) - 1);
+    __m512i pairs[16];
+    WEFT_UNROLL
+    for (int64_t r = 0; r < kGroupRows; ++r) {
+      const __mmask32 mask = r < count ? some : 0;
+      const auto* from = reinterpret_cast<const uint16_t*>(r < count ? rows[r] : rows[0]) + first + i;
+      pairs[r] = _mm512_maskz_loadu_epi16(mask, from);
+      if (kFormat == Format::f16) {
+        const __m512 low = _mm512_cvtph_ps(_mm512_castsi512_si256(pairs[r]));
+        const __m512 high = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(pairs[r], 1));
+        pairs[r] = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
+      }
+    }
+    turn_16_by_16(pairs, panel);
   }
 }
 
@@ -173,18 +230,20 @@ class TileSums {
   bool in_place_ = true;
 };
 
-void amx_products(const ProductArgs& args) {
-  const auto fill = visit_block_format(args.format, []<Format kFormat>() { return &pairs_of_group<kFormat>; });
+// fill(group, first, depth, panel)
+template <class Fill>
+HWY_INLINE void amx_products(const ProductArgs& args, const Fill& fill) {
   auto* panel = reinterpret_cast<uint8_t*>(args.scratch);
   auto* own = reinterpret_cast<float*>(args.scratch + kAmxPanelBytes);
   int64_t shaped = 0;
   for (int64_t column = 0; column < args.columns; column += kAmxGroups * kGroupRows) {
-    const int64_t groups = HWY_MIN(kAmxGroups, (args.columns - column) / kGroupRows);
+    const int64_t groups = HWY_MIN(kAmxGroups, (args.columns - column + kGroupRows - 1) / kGroupRows);
     int64_t first = 0;
     do {  // once for k = 0: the sums are 0
-      const int64_t depth = HWY_MIN(kAmxDepth, args.k - first), apart = depth * kGroupRows * 2;
+      const int64_t depth = HWY_MIN(kAmxDepth, args.k - first);
+      const int64_t steps = (depth + kAmxElements - 1) / kAmxElements, apart = steps * kAmxElements * kGroupRows * 2;
       for (int64_t g = 0; g < groups; ++g) {
-        fill(args.right[column / kGroupRows + g], args.k, first, depth, panel + g * apart);
+        fill(column / kGroupRows + g, first, depth, panel + g * apart);
       }
       // Two groups stay in the first cache while all left-hand rows pass by.
       for (int64_t g = 0; g < groups; g += 2) {
@@ -200,9 +259,7 @@ void amx_products(const ProductArgs& args) {
           if (first > 0) sums.load(two, at);
           // Tile instructions do not tell the compiler what memory they read and write.
           asm volatile("" : : : "memory");
-          const auto run = [&](auto* tile) {
-            tile(left, rows, panel + g * apart, apart, depth / kAmxElements, first > 0, to);
-          };
+          const auto run = [&](auto* tile) { tile(left, rows, panel + g * apart, apart, steps, first > 0, to); };
           if (rows > kAmxRows) run(two == 2 ? amx_tile<true, true> : amx_tile<true, false>);
           else run(two == 2 ? amx_tile<false, true> : amx_tile<false, false>);
           asm volatile("" : : : "memory");
@@ -215,9 +272,25 @@ void amx_products(const ProductArgs& args) {
   _tile_release();
 }
 
+void amx_products_of_groups(const ProductArgs& args) {
+  const auto of = visit_block_format(args.format, []<Format kFormat>() { return &pairs_of_group<kFormat>; });
+  amx_products(args, [&](int64_t group, int64_t first, int64_t depth, uint8_t* panel) {
+    of(args.right[group], args.k, first, depth, panel);
+  });
+}
+
+void amx_products_of_rows(const ProductArgs& args) {
+  const auto of = args.format == Format::bf16 ? &pairs_of_rows<Format::bf16> : &pairs_of_rows<Format::f16>;
+  amx_products(args, [&](int64_t group, int64_t first, int64_t depth, uint8_t* panel) {
+    const int64_t row = group * kGroupRows;
+    of(args.right + row, HWY_MIN(kGroupRows, args.columns - row), first, depth, panel);
+  });
+}
+
 }  // namespace HWY_NAMESPACE
 
-void bf16_products_by_amx(const ProductArgs& args) { HWY_NAMESPACE::amx_products(args); }
+void bf16_x16_products_by_amx(const ProductArgs& args) { HWY_NAMESPACE::amx_products_of_groups(args); }
+void bf16_products_by_amx(const ProductArgs& args) { HWY_NAMESPACE::amx_products_of_rows(args); }
 
 }  // namespace weft
 HWY_POP_ATTRIBUTES
@@ -230,30 +303,51 @@ namespace weft {
 #if HWY_ARCH_X86_64 && (HWY_TARGETS & HWY_AVX3)
 
 namespace {
-constexpr const char* kName = "bf16-x16-amx";
+constexpr const char* kName = "bf16-amx";
+constexpr const char* kX16Name = "bf16-x16-amx";
 
 const char* run_bf16_amx(const ProductArgs& args) {
   bf16_products_by_amx(args);
   return kName;
 }
-}  // namespace
 
-void add_bf16_amx(KernelTable& table) {
-  ProductKernel row = x16_row(ActivationElement::bf16);
-  row.name = kName;
+const char* run_bf16_x16_amx(const ProductArgs& args) {
+  bf16_x16_products_by_amx(args);
+  return kX16Name;
+}
+
+void add_amx(KernelTable& table, ProductKernel row) {
   row.activations.tile = kAmxTile;
-  row.first_rows = kAmxFirstRows;
   row.preference = 40;
   row.features = "amx_bf16, avx512_bf16";
   row.available = has_amx_bf16;
   row.scratch_bytes = kAmxScratch;
-  row.run = run_bf16_amx;
   table.add(std::move(row));
+}
+}  // namespace
+
+void add_bf16_amx(KernelTable& table) {
+  ProductKernel row;
+  row.name = kName;
+  row.formats = {Format::f16, Format::bf16};
+  row.activations.element = ActivationElement::bf16;
+  row.first_rows = kAmxFirstDenseRows;
+  row.run = run_bf16_amx;
+  add_amx(table, std::move(row));
+}
+
+void add_bf16_x16_amx(KernelTable& table) {
+  ProductKernel row = x16_row(ActivationElement::bf16);
+  row.name = kX16Name;
+  row.first_rows = kAmxFirstRows;
+  row.run = run_bf16_x16_amx;
+  add_amx(table, std::move(row));
 }
 
 #else
 
 void add_bf16_amx(KernelTable&) {}
+void add_bf16_x16_amx(KernelTable&) {}
 
 #endif
 

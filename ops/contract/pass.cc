@@ -154,8 +154,11 @@ void ContractPass::lay_out(const KernelContext& context, int64_t max_column_unit
   const bool in_groups = std::any_of(entries_.begin(), entries_.end(), [](const auto& e) { return e.rhs.varies(); });
   for (Prepared& p : prepared_) {
     const Lhs& lhs = lhs_[static_cast<size_t>(p.lhs)];
-    // Rows of any length that have so many elements together; forms are linear in both.
-    const int64_t own_elements = std::min(lhs.max_rows * lhs.max_k, kOwnElements);
+    // Rows of any length that have so many elements together; forms are linear in both, but that the last block of a
+    // row may not be full.
+    const int64_t unfilled =
+        p.form.element == ActivationElement::floats ? 0 : std::min(lhs.max_rows, kFewRows) * kActivationBlock;
+    const int64_t own_elements = std::min(lhs.max_rows * lhs.max_k, kOwnElements) + unfilled;
     const RowsUse use = use_of(p, list.value_or(0));
     // One group has all rows, and is in this form only if it has so many.
     int64_t most = in_groups ? lhs.max_rows : 0;

@@ -17,6 +17,7 @@ void add_product_kernels(KernelTable& table) {
   add_int8_x16(table);
   add_int8_x16_vnni(table);
   add_bf16_amx(table);
+  add_bf16_x16_amx(table);
 }
 
 ProductKernel x16_row(ActivationElement element) {

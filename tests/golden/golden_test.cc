@@ -60,7 +60,8 @@ class Architectures : public testing::TestWithParam<Golden> {
     logits_ = test::read_floats(*root / expected_["logits"]);
     const bool plain = path_.extension() != ".gguf" || path_.string().find("F16") != std::string::npos ||
                        path_.string().find("F32") != std::string::npos;
-    fast_ = plain ? 1e-2 : GetParam().folder == "mixtral" ? 0.15 : 4e-2;
+    // Machines with AMX round the activations that meet elements of 16 bits to bf16.
+    fast_ = plain ? 2e-2 : GetParam().folder == "mixtral" ? 0.15 : 4e-2;
   }
 
   Engine engine(const Device& device, Precision precision) const {

@@ -81,7 +81,7 @@ TEST(Contract, FastRoundsWhatMeetsEveryBlockFormat) {
       EXPECT_NE(run_fast_reference(step_case), run_reference(step_case)) << name(format) << " " << rows;
     }
   }
-  EXPECT_TRUE(rounded_products(linear_case(1, 5, 512, Format::f16)).empty());
+  EXPECT_TRUE(rounded_products(linear_case(1, 5, 512, Format::f32)).empty());
 }
 
 // Many rows of which each chooses no expert at all: zeros, and nothing is written beyond the tiles.
