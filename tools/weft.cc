@@ -1,10 +1,7 @@
 // The `weft` command: text to stdout, errors and figures to stderr; exits with 0, 1 for a failure, 2 for wrong
 // usage. If the reader of its output goes away, it ends by SIGPIPE like other programs, without a message.
-#include <unistd.h>
-
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <new>
@@ -19,14 +16,6 @@ namespace {
 int fail(const char* what) {
   std::fprintf(stderr, "weft: error: %s\n", what);
   return 1;
-}
-
-// GNU OpenMP's threads look for work for milliseconds before they sleep, which costs dearly beside other programs:
-// a small model decoded at 50 tokens/s instead of 350 beside a compilation. The library reads its settings before
-// main, so changing them takes a restart. If one of these variables is set already, nothing is changed.
-void limit_spinning(char** argv) {
-  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
-  if (setenv("GOMP_SPINCOUNT", "1000", 0) == 0) execv("/proc/self/exe", argv);
 }
 
 // The reader has gone, and what was unfinished has been cleaned up.
@@ -51,7 +40,6 @@ int print_help(const std::string& text) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  limit_spinning(argv);
   // A reader that goes away is an error of write, so that nothing is left unfinished; see end_by_broken_pipe.
   std::signal(SIGPIPE, SIG_IGN);
 

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/pages.h"
 #include "core/record/axis_list.h"
+#include "ops/cpu/team.h"
 
 namespace weft {
 
@@ -55,6 +56,7 @@ void interleave(const Storage& storage, const Interleaved& to, int threads, std:
   if (storage.pieces != nullptr) {
     for (std::vector<std::byte>& copy : copies) copy.resize(static_cast<size_t>(chunk) * group_stored);
   }
+  sleep_between_regions();
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
   for (int64_t c = 0; c < chunks; ++c) {
     const int64_t first = c * chunk, last = std::min(first + chunk, groups);

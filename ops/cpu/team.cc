@@ -5,8 +5,20 @@
 #include <hwy/cache_control.h>
 
 #include <algorithm>
+#include <cstdlib>
+
+// Of libomp, whose omp.h other compilers do not have.
+extern "C" void kmp_set_blocktime(int milliseconds);
 
 namespace weft {
+
+void sleep_between_regions() {
+  static const bool is_set = std::getenv("KMP_BLOCKTIME") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr;
+  thread_local bool is_done = false;
+  if (is_set || is_done) return;
+  kmp_set_blocktime(0);
+  is_done = true;
+}
 
 TeamBarrier::TeamBarrier(int threads, bool has_cpus) : has_cpus_(has_cpus), cpu_(static_cast<size_t>(threads)) {
   for (std::atomic<int32_t>& cpu : cpu_) cpu.store(-1, std::memory_order_relaxed);

@@ -196,6 +196,7 @@ class CpuExecutor final : public Executor {
       run_groups(args, Team{0, 1, &meeting_}, profile);
       return;
     }
+    sleep_between_regions();
 #pragma omp parallel num_threads(threads)
     {
       run_groups(args, Team{omp_get_thread_num(), omp_get_num_threads(), &meeting_}, profile);
