@@ -216,11 +216,10 @@ void AttentionKernel::lay_out() {
   state_at_ = own(sizeof(SoftmaxState));
   sums_at_ = own(static_cast<size_t>(kTileRows * stride_) * sizeof(float));
   panel_at_ = own(kPanelBytes);
-  const bool in_place = value_.front().contiguous() && value_.front().format() == Format::f32;
-  values_at_ = own(in_place ? 0 : static_cast<size_t>(kBlockKeys * width) * sizeof(float));
+  values_at_ = own(static_cast<size_t>(kBlockKeys * width) * sizeof(float));
   keys_at_ = own(static_cast<size_t>(kBlockKeys * copied_width) * sizeof(float));
   coordinates_at_ = own(kTileRows * kMaxLoops * sizeof(int64_t));
-  pointers_at_ = own(3 * kBlockKeys * sizeof(void*));
+  pointers_at_ = own((2 * kBlockKeys + kTileRows) * sizeof(void*));
   index_at_ = own(kBlockKeys * sizeof(int64_t));
   part_floats_ = static_cast<size_t>(kTileRows * (stride_ + 2));
   parts_at_ = shared(threads_ > 1 ? 3 * static_cast<size_t>(threads_) * part_floats_ * sizeof(float) : 0);

@@ -77,7 +77,8 @@ class AttentionKernel final : public CpuKernel {
   void enter(const Tile& tile, Thread& thread) const;
   void process(const Tile& tile, int64_t first, int64_t last, bool careful, Thread& thread) const;
   bool masked(const Tile& tile, int64_t first, int64_t count, Thread& thread) const;
-  void score_block(const Tile& tile, int64_t first, int64_t count, Thread& thread) const;
+  int64_t first_row(const Tile& tile, const Thread& thread) const;
+  void score_block(const Tile& tile, int64_t begin, int64_t first, int64_t count, Thread& thread) const;
   void store_row(const int64_t* coordinates, const float* sums, float total, const Thread& thread, float* out) const;
   void merge(const Tiles& tiles, const StepArgs& args, const Team& team, int64_t parts, Thread& thread,
              float* out) const;

@@ -163,8 +163,19 @@ bool AttentionKernel::masked(const Tile& tile, int64_t first, int64_t count, Thr
   return mask_.always_masked({thread.range.data(), mask_sources_.size()});
 }
 
-// Scores of the tile's rows and a block of keys, as weights.
-void AttentionKernel::score_block(const Tile& tile, int64_t first, int64_t count, Thread& thread) const {
+// The first row, of whole tiles of the blocked product, that a causal mask lets see a key of the block.
+int64_t AttentionKernel::first_row(const Tile& tile, const Thread& thread) const {
+  const int64_t rows = tile.rows();
+  if (!causal_ || !causal_->masked || rows < kTransposeRows) return 0;
+  const auto* query = at<int32_t>(thread.base, mask_sources_[causal_->query].values_at);
+  const int64_t key = thread.range[causal_->key].low;
+  int64_t row = 0;
+  while (row < rows && query[row] < key) ++row;
+  return row / kRowTile * kRowTile;
+}
+
+// Scores of the tile's rows, from `begin` on, and a block of keys, as weights.
+void AttentionKernel::score_block(const Tile& tile, int64_t begin, int64_t first, int64_t count, Thread& thread) const {
   const int64_t rows = tile.rows();
   for (size_t i = 0; i < scores_.size(); ++i) {
     const Score& score = scores_[i];
@@ -175,7 +186,8 @@ void AttentionKernel::score_block(const Tile& tile, int64_t first, int64_t count
     if (score.keys.contiguous()) {
       keys.addresses(thread.index, count, offset, thread.addresses);
     } else {
-      keys.floats(thread.index, count, offset, thread.addresses, at<float>(thread.base, keys_at_), thread.value_rows);
+      keys.floats(thread.index, count, offset, false, thread.addresses, at<float>(thread.base, keys_at_),
+                  thread.value_rows);
       key_rows = reinterpret_cast<RowPointers>(thread.value_rows);
       format = Format::f32;
     }
@@ -187,7 +199,8 @@ void AttentionKernel::score_block(const Tile& tile, int64_t first, int64_t count
       const auto* packed = at<float>(thread.base, score.packed_at);
       const float* tiles[(kTileRows + kRowTile - 1) / kRowTile];
       for (int64_t r = 0; r < rows; r += kRowTile) tiles[r / kRowTile] = packed + r * k;
-      gemm_panel(format, key_rows, count, tiles, rows, k, at<float>(thread.base, panel_at_), thread.out_rows);
+      gemm_panel(format, key_rows, count, tiles + begin / kRowTile, rows - begin, k, at<float>(thread.base, panel_at_),
+                 thread.out_rows + begin);
     } else {
       for (int64_t r = 0; r < rows; r += kDotRows) {
         const auto part = static_cast<int>(std::min<int64_t>(kDotRows, rows - r));
@@ -197,17 +210,15 @@ void AttentionKernel::score_block(const Tile& tile, int64_t first, int64_t count
   }
   auto* scores = at<float>(thread.base, scores_at_);
   if (causal_) {
-    // Without a mask, every key is before every query.
-    alignas(64) static constexpr int32_t kNone[kBlockKeys] = {};
-    const int32_t* key = kNone;
-    const int32_t* query = kNone;
-    if (causal_->masked) {
+    const int32_t* key = nullptr;
+    const int32_t* query = nullptr;
+    if (causal_->masked && thread.range[causal_->key].high > thread.range[causal_->query].low) {
       const IntSource& source = mask_sources_[causal_->key];
       const bool cached = source.kind == IntSource::Kind::cached;
       key = at<int32_t>(thread.base, cached ? cached_[source.cached].values_at : source.values_at);
       query = at<int32_t>(thread.base, mask_sources_[causal_->query].values_at);
     }
-    softmax_causal_block(scores, rows, count, causal_->scale, query, key, *thread.state);
+    softmax_causal_block(scores, begin, rows, count, causal_->scale, query, key, *thread.state);
     return;
   }
   const void* provided[kMaxScores + kMaxCached];
@@ -223,7 +234,7 @@ void AttentionKernel::score_block(const Tile& tile, int64_t first, int64_t count
     thread.body->set_row(thread.row(r));
     thread.body->evaluate(first, count, provided, scores + r * kBlockKeys);
   }
-  softmax_block(scores, rows, count, *thread.state);
+  softmax_block(scores, 0, rows, count, *thread.state);
 }
 
 // Keys [first, last) of a tile, with nothing seen before: leaves sums and state.
@@ -234,12 +245,15 @@ void AttentionKernel::process(const Tile& tile, int64_t first, int64_t last, boo
   for (int64_t key = first; key < last; key += kBlockKeys) {
     const int64_t count = std::min(kBlockKeys, last - key);
     if (masked(tile, key, count, thread)) continue;
-    score_block(tile, key, count, thread);
+    const int64_t begin = first_row(tile, thread);
+    score_block(tile, begin, key, count, thread);
+    // Many rows read values once more for a few of them each: these lie together then, not a power of two apart, where
+    // they would drive each other out of the first cache.
     const KeyRowsRun& value = thread.value;
-    value.floats(thread.index, count, value.query_offset(thread.row(0)), thread.addresses,
-                 at<float>(thread.base, values_at_), thread.value_rows);
+    value.floats(thread.index, count, value.query_offset(thread.row(0)), rows - begin >= kTransposeRows,
+                 thread.addresses, at<float>(thread.base, values_at_), thread.value_rows);
     const auto* weights = at<float>(thread.base, scores_at_);
-    (careful ? add_weighted_carefully : add_weighted)(thread.value_rows, count, value.width(), weights, rows,
+    (careful ? add_weighted_carefully : add_weighted)(thread.value_rows, count, value.width(), weights, begin, rows,
                                                       *thread.state, thread.sums, stride_);
   }
   // A masked key must not contribute even where its value is not finite: such sums are computed again, key by key.

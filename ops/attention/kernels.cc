@@ -21,12 +21,12 @@ static_assert(kBlockKeys % kLanes == 0 && kWidthGrain % kLanes == 0);
 
 // exp(scores - largest), with rows' maxima raised first; `score(r, j)` gives a vector of scores.
 template <class Score>
-HWY_INLINE void soften(float* HWY_RESTRICT scores, int64_t rows, int64_t keys, SoftmaxState& state,
+HWY_INLINE void soften(float* HWY_RESTRICT scores, int64_t first, int64_t last, int64_t keys, SoftmaxState& state,
                        const Score& score) {
   const DF df;
   const int64_t padded = (keys + kStep - 1) / kStep * kStep;
-  alignas(64) float before[kTileRows] = {}, base[kTileRows] = {};
-  for (int64_t r = 0; r < rows; ++r) {
+  float before[kTileRows + kLanes] = {}, base[kTileRows + kLanes] = {};
+  for (int64_t r = first; r < last; ++r) {
     float* row = scores + r * kBlockKeys;
     auto largest = hn::Set(df, state.largest[r]);
     for (int64_t j = 0; j < padded; j += kStep) {
@@ -38,16 +38,16 @@ HWY_INLINE void soften(float* HWY_RESTRICT scores, int64_t rows, int64_t keys, S
     state.largest[r] = hn::GetLane(hn::MaxOfLanes(df, largest));
     base[r] = state.largest[r] == kNever ? 0.0f : state.largest[r];
   }
-  for (int64_t r = 0; r < rows; r += kStep) {
-    const auto change = hn::Sub(hn::Load(df, before + r), hn::Load(df, base + r));
-    hn::StoreU(VectorExp(df, change), df, state.factor + r);
+  for (int64_t r = first; r < last; r += kStep) {
+    const auto change = hn::Sub(hn::LoadU(df, before + r), hn::LoadU(df, base + r));
+    hn::StoreU(VectorExpOfNegative(df, change), df, state.factor + r);
   }
-  for (int64_t r = 0; r < rows; ++r) {
+  for (int64_t r = first; r < last; ++r) {
     float* row = scores + r * kBlockKeys;
     const auto largest = hn::Set(df, base[r]);
     auto total = hn::Zero(df);
     for (int64_t j = 0; j < padded; j += kStep) {
-      const auto weight = VectorExp(df, hn::Sub(hn::Load(df, row + j), largest));
+      const auto weight = VectorExpOfNegative(df, hn::Sub(hn::Load(df, row + j), largest));
       hn::Store(weight, df, row + j);
       total = hn::Add(total, weight);
     }
@@ -55,29 +55,36 @@ HWY_INLINE void soften(float* HWY_RESTRICT scores, int64_t rows, int64_t keys, S
   }
 }
 
-void soften_scores(float* scores, int64_t rows, int64_t keys, SoftmaxState& state) {
+void soften_scores(float* scores, int64_t first, int64_t last, int64_t keys, SoftmaxState& state) {
   const DF df;
-  for (int64_t r = 0; r < rows; ++r) std::fill(scores + r * kBlockKeys + keys, scores + (r + 1) * kBlockKeys, kNever);
-  soften(scores, rows, keys, state,
+  for (int64_t r = first; r < last; ++r)
+    std::fill(scores + r * kBlockKeys + keys, scores + (r + 1) * kBlockKeys, kNever);
+  soften(scores, first, last, keys, state,
          [&](int64_t r, int64_t j) HWY_ATTR { return hn::Load(df, scores + r * kBlockKeys + j); });
 }
 
-void soften_causal(float* scores, int64_t rows, int64_t keys, float scale, const int32_t* row_position,
+void soften_causal(float* scores, int64_t first, int64_t last, int64_t keys, float scale, const int32_t* row_position,
                    const int32_t* key_position, SoftmaxState& state) {
   const DF df;
   const hn::RebindToSigned<DF> di;
   const auto factor = hn::Set(df, scale);
   const auto never = hn::Set(df, kNever);
+  const auto scaled = [&](int64_t r, int64_t j)
+                          HWY_ATTR { return hn::Mul(hn::Load(df, scores + r * kBlockKeys + j), factor); };
+  if (key_position == nullptr && keys == kBlockKeys) {
+    soften(scores, first, last, keys, state, scaled);
+    return;
+  }
   alignas(64) int32_t at[kBlockKeys];
-  for (int64_t j = 0; j < kBlockKeys; ++j) at[j] = j < keys ? key_position[j] : 0;
+  for (int64_t j = 0; j < kBlockKeys; ++j) at[j] = j < keys && key_position != nullptr ? key_position[j] : 0;
   const auto count = hn::Set(di, static_cast<int32_t>(keys));
-  soften(scores, rows, keys, state, [&](int64_t r, int64_t j) HWY_ATTR {
-    const auto s = hn::Mul(hn::Load(df, scores + r * kBlockKeys + j), factor);
-    const auto beyond = hn::Gt(hn::Load(di, at + j), hn::Set(di, row_position[r]));
+  soften(scores, first, last, keys, state, [&](int64_t r, int64_t j) HWY_ATTR {
+    const int32_t position = row_position != nullptr ? row_position[r] : 0;
+    const auto beyond = hn::Gt(hn::Load(di, at + j), hn::Set(di, position));
     const auto absent = hn::Not(hn::Lt(hn::Iota(di, static_cast<int32_t>(j)), count));
-    return hn::IfThenElse(hn::RebindMask(df, hn::Or(beyond, absent)), never, s);
+    return hn::IfThenElse(hn::RebindMask(df, hn::Or(beyond, absent)), never, scaled(r, j));
   });
-  for (int64_t r = 0; r < rows; ++r) std::fill(scores + r * kBlockKeys + keys, scores + (r + 1) * kBlockKeys, 0.0f);
+  for (int64_t r = first; r < last; ++r) std::fill(scores + r * kBlockKeys + keys, scores + (r + 1) * kBlockKeys, 0.0f);
 }
 
 // kRows query rows by kWide vectors of the values, kept in registers for all keys.
@@ -132,17 +139,17 @@ HWY_INLINE void weigh_rows(const float* const* values, int64_t keys, int64_t wid
   }
 }
 
-void weigh_all(const float* const* values, int64_t keys, int64_t width, const float* weights, int64_t rows,
-               const SoftmaxState& state, float* sums, int64_t stride) {
+void weigh_all(const float* const* values, int64_t keys, int64_t width, const float* weights, int64_t first,
+               int64_t last, const SoftmaxState& state, float* sums, int64_t stride) {
   constexpr int64_t kRows = HWY_TARGET <= HWY_AVX3 ? 6 : 4;
-  int64_t r = 0;
-  for (; r + kRows <= rows; r += kRows) {
+  int64_t r = first;
+  for (; r + kRows <= last; r += kRows) {
     weigh_rows<kRows>(values, keys, width, weights + r * kBlockKeys, state.factor + r, sums + r * stride, stride);
   }
-  for (; r + 2 <= rows; r += 2) {
+  for (; r + 2 <= last; r += 2) {
     weigh_rows<2>(values, keys, width, weights + r * kBlockKeys, state.factor + r, sums + r * stride, stride);
   }
-  if (r < rows)
+  if (r < last)
     weigh_rows<1>(values, keys, width, weights + r * kBlockKeys, state.factor + r, sums + r * stride, stride);
 }
 
@@ -184,23 +191,23 @@ void reset(SoftmaxState& state, int64_t rows) {
   std::fill(state.total, state.total + rows, 0.0f);
 }
 
-void softmax_block(float* scores, int64_t rows, int64_t keys, SoftmaxState& state) {
-  HWY_DYNAMIC_DISPATCH(soften_scores)(scores, rows, keys, state);
+void softmax_block(float* scores, int64_t first, int64_t last, int64_t keys, SoftmaxState& state) {
+  HWY_DYNAMIC_DISPATCH(soften_scores)(scores, first, last, keys, state);
 }
 
-void softmax_causal_block(float* scores, int64_t rows, int64_t keys, float scale, const int32_t* row_position,
-                          const int32_t* key_position, SoftmaxState& state) {
-  HWY_DYNAMIC_DISPATCH(soften_causal)(scores, rows, keys, scale, row_position, key_position, state);
+void softmax_causal_block(float* scores, int64_t first, int64_t last, int64_t keys, float scale,
+                          const int32_t* row_position, const int32_t* key_position, SoftmaxState& state) {
+  HWY_DYNAMIC_DISPATCH(soften_causal)(scores, first, last, keys, scale, row_position, key_position, state);
 }
 
-void add_weighted(const float* const* values, int64_t keys, int64_t width, const float* weights, int64_t rows,
-                  const SoftmaxState& state, float* sums, int64_t stride) {
-  HWY_DYNAMIC_DISPATCH(weigh_all)(values, keys, width, weights, rows, state, sums, stride);
+void add_weighted(const float* const* values, int64_t keys, int64_t width, const float* weights, int64_t first,
+                  int64_t last, const SoftmaxState& state, float* sums, int64_t stride) {
+  HWY_DYNAMIC_DISPATCH(weigh_all)(values, keys, width, weights, first, last, state, sums, stride);
 }
 
-void add_weighted_carefully(const float* const* values, int64_t keys, int64_t width, const float* weights, int64_t rows,
-                            const SoftmaxState& state, float* sums, int64_t stride) {
-  for (int64_t r = 0; r < rows; ++r) {
+void add_weighted_carefully(const float* const* values, int64_t keys, int64_t width, const float* weights,
+                            int64_t first, int64_t last, const SoftmaxState& state, float* sums, int64_t stride) {
+  for (int64_t r = first; r < last; ++r) {
     float* row = sums + r * stride;
     for (int64_t i = 0; i < width; ++i) row[i] = state.factor[r] == 0 ? 0.0f : row[i] * state.factor[r];
     for (int64_t j = 0; j < keys; ++j) {

@@ -8,32 +8,34 @@
 namespace weft {
 
 inline constexpr int64_t kBlockKeys = 64;   // keys of a block
-inline constexpr int64_t kTileRows = 48;    // query rows of a tile at most
+inline constexpr int64_t kTileRows = 96;    // query rows of a tile at most
 inline constexpr int64_t kWidthGrain = 16;  // rows of `sums` are padded to a multiple of it
 
 // State of the rows of a tile.
 struct SoftmaxState {
   float largest[kTileRows];  // score so far; -inf: none
   float total[kTileRows];    // of the weights exp(score - largest)
-  float factor[kTileRows];   // by which the last block scales what was summed before it
+  // By which the last block scales what was summed before it; with room for whole vectors.
+  float factor[kTileRows + kWidthGrain];
 };
 void reset(SoftmaxState& state, int64_t rows);
 
-// scores[r * kBlockKeys + j], j < keys, become exp(score - largest); the rest of each row becomes 0. Keys of score
-// -inf have weight 0. `scores` is 64-byte aligned.
-void softmax_block(float* scores, int64_t rows, int64_t keys, SoftmaxState& state);
+// Of the rows [first, last) of a tile, scores[r * kBlockKeys + j], j < keys, become exp(score - largest); the rest of
+// each row becomes 0. Keys of score -inf have weight 0. `scores` is 64-byte aligned.
+void softmax_block(float* scores, int64_t first, int64_t last, int64_t keys, SoftmaxState& state);
 
-// The same for scores[r][j] = scale * dots[r][j] where key_position[j] <= row_position[r], else -inf.
-void softmax_causal_block(float* scores, int64_t rows, int64_t keys, float scale, const int32_t* row_position,
-                          const int32_t* key_position, SoftmaxState& state);
+// The same for scores[r][j] = scale * dots[r][j] where key_position[j] <= row_position[r], else -inf. Without
+// positions (null), no key is masked.
+void softmax_causal_block(float* scores, int64_t first, int64_t last, int64_t keys, float scale,
+                          const int32_t* row_position, const int32_t* key_position, SoftmaxState& state);
 
 // sums[r * stride + i] = sums[...] * state.factor[r] + sum_j weights[r * kBlockKeys + j] * values[j][i], i <
-// width.
-void add_weighted(const float* const* values, int64_t keys, int64_t width, const float* weights, int64_t rows,
-                  const SoftmaxState& state, float* sums, int64_t stride);
+// width, first <= r < last.
+void add_weighted(const float* const* values, int64_t keys, int64_t width, const float* weights, int64_t first,
+                  int64_t last, const SoftmaxState& state, float* sums, int64_t stride);
 // The same, where a key of weight 0 takes no part, whatever its value holds. Slow.
-void add_weighted_carefully(const float* const* values, int64_t keys, int64_t width, const float* weights, int64_t rows,
-                            const SoftmaxState& state, float* sums, int64_t stride);
+void add_weighted_carefully(const float* const* values, int64_t keys, int64_t width, const float* weights,
+                            int64_t first, int64_t last, const SoftmaxState& state, float* sums, int64_t stride);
 
 bool all_finite(const float* values, int64_t count);
 // out[i] = sums[i] * factor

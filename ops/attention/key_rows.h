@@ -52,9 +52,9 @@ class KeyRowsRun {
   // Addresses of rows. `index[j]`: a key's slot in the pool, or its coordinate in a dense value. Contiguous rows
   // only.
   void addresses(const int64_t* index, int64_t keys, int64_t query_offset, const std::byte** rows) const;
-  // Rows as contiguous f32: in place if they are so, else decoded into `buffer` (keys * width floats).
-  void floats(const int64_t* index, int64_t keys, int64_t query_offset, const std::byte** addresses, float* buffer,
-              const float** rows) const;
+  // Rows as contiguous f32: in place if they are so and need not be `copied`, else in `buffer` (keys * width floats).
+  void floats(const int64_t* index, int64_t keys, int64_t query_offset, bool copied, const std::byte** addresses,
+              float* buffer, const float** rows) const;
   // The single elements of rows without inner axes: 4 bytes each as they are, or f32.
   void elements(const int64_t* index, int64_t keys, int64_t query_offset, void* out) const;
 

@@ -27,12 +27,41 @@ constexpr int64_t kStripColumns = kStrip * kLanes;
 constexpr int64_t kRegisterRows = HWY_TARGET <= HWY_AVX3 ? 12 : 6;
 static_assert(kRowTile % kRegisterRows == 0 && kPanelColumns % kStripColumns == 0);
 
+// out[i * stride + r] = rows[r][first + i], for four rows and i < depth.
+HWY_INLINE void transpose_4(const float* const* rows, int64_t first, int64_t depth, float* HWY_RESTRICT out,
+                            int64_t stride) {
+  const hn::CappedTag<float, 4> d4;
+  const hn::Repartition<double, decltype(d4)> d2;
+  const float* HWY_RESTRICT from[4] = {rows[0] + first, rows[1] + first, rows[2] + first, rows[3] + first};
+  int64_t i = 0;
+  for (; i + 4 <= depth; i += 4) {
+    const auto r0 = hn::LoadU(d4, from[0] + i);
+    const auto r1 = hn::LoadU(d4, from[1] + i);
+    const auto r2 = hn::LoadU(d4, from[2] + i);
+    const auto r3 = hn::LoadU(d4, from[3] + i);
+    const auto a = hn::BitCast(d2, hn::InterleaveLower(d4, r0, r1));  // r0[0] r1[0] r0[1] r1[1]
+    const auto b = hn::BitCast(d2, hn::InterleaveLower(d4, r2, r3));
+    const auto c = hn::BitCast(d2, hn::InterleaveUpper(d4, r0, r1));  // r0[2] r1[2] r0[3] r1[3]
+    const auto e = hn::BitCast(d2, hn::InterleaveUpper(d4, r2, r3));
+    float* to = out + i * stride;
+    hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, a, b)), d4, to);
+    hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, a, b)), d4, to + stride);
+    hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, c, e)), d4, to + 2 * stride);
+    hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, c, e)), d4, to + 3 * stride);
+  }
+  for (; i < depth; ++i) {
+    for (int64_t r = 0; r < 4; ++r) out[i * stride + r] = from[r][i];
+  }
+}
+
 void pack(const float* const* lhs, int64_t lhs_rows, int64_t k, float* packed) {
   for (int64_t i0 = 0; i0 < k; i0 += 64) {  // 64 floats of each row at a time: reads lines whole, writes near
-    const int64_t i1 = std::min(i0 + 64, k);
-    for (int64_t m = 0; m < lhs_rows; ++m) {
-      const float* from = lhs[m];
-      for (int64_t i = i0; i < i1; ++i) packed[i * lhs_rows + m] = from[i];
+    const int64_t depth = std::min<int64_t>(k - i0, 64);
+    float* to = packed + i0 * lhs_rows;
+    int64_t m = 0;
+    for (; m + 4 <= lhs_rows; m += 4) transpose_4(lhs + m, i0, depth, to + m, lhs_rows);
+    for (; m < lhs_rows; ++m) {
+      for (int64_t i = 0; i < depth; ++i) to[i * lhs_rows + m] = lhs[m][i0 + i];
     }
   }
 }
@@ -102,47 +131,25 @@ void tile_rows(int64_t rows, const float* packed, int64_t stride, const float* p
   }
 }
 
-// Four rows of `depth` floats to columns j .. j + 3 of a strip: strip[i * kStripColumns + j] = rows[j][i].
-HWY_INLINE void transpose_4(const float* HWY_RESTRICT from, int64_t from_stride, int64_t depth,
-                            float* HWY_RESTRICT strip) {
-  const hn::CappedTag<float, 4> d4;
-  const hn::Repartition<double, decltype(d4)> d2;
-  int64_t i = 0;
-  for (; i + 4 <= depth; i += 4) {
-    const auto r0 = hn::LoadU(d4, from + i);
-    const auto r1 = hn::LoadU(d4, from + from_stride + i);
-    const auto r2 = hn::LoadU(d4, from + 2 * from_stride + i);
-    const auto r3 = hn::LoadU(d4, from + 3 * from_stride + i);
-    const auto a = hn::BitCast(d2, hn::InterleaveLower(d4, r0, r1));  // r0[0] r1[0] r0[1] r1[1]
-    const auto b = hn::BitCast(d2, hn::InterleaveLower(d4, r2, r3));
-    const auto c = hn::BitCast(d2, hn::InterleaveUpper(d4, r0, r1));  // r0[2] r1[2] r0[3] r1[3]
-    const auto e = hn::BitCast(d2, hn::InterleaveUpper(d4, r2, r3));
-    float* to = strip + i * kStripColumns;
-    hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, a, b)), d4, to);
-    hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, a, b)), d4, to + kStripColumns);
-    hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, c, e)), d4, to + 2 * kStripColumns);
-    hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, c, e)), d4, to + 3 * kStripColumns);
-  }
-  for (; i < depth; ++i) {
-    for (int64_t j = 0; j < 4; ++j) strip[i * kStripColumns + j] = from[j * from_stride + i];
-  }
-}
-
 HWY_INLINE void fill_panel(Format format, RowPointers rows, int64_t columns, int64_t first, int64_t depth,
                            float* panel) {
   HWY_ALIGN float decoded[4 * kPanelDepth];
   const int64_t padded = (columns + kStripColumns - 1) / kStripColumns * kStripColumns;
   for (int64_t j = 0; j < padded; j += 4) {
+    const float* four[4];
     for (int64_t r = 0; r < 4; ++r) {
       float* to = decoded + r * kPanelDepth;
-      if (j + r < columns) {
-        decode_elements(format, rows[j + r], first, depth, to);
-      } else {
+      four[r] = to;
+      if (j + r >= columns) {
         std::memset(to, 0, static_cast<size_t>(depth) * sizeof(float));
+      } else if (format == Format::f32) {
+        four[r] = reinterpret_cast<const float*>(rows[j + r]) + first;
+      } else {
+        decode_elements(format, rows[j + r], first, depth, to);
       }
     }
     const int64_t strip = j / kStripColumns * kStripColumns;
-    transpose_4(decoded, kPanelDepth, depth, panel + strip * depth + j - strip);
+    transpose_4(four, 0, depth, panel + strip * depth + j - strip, kStripColumns);
   }
 }
 

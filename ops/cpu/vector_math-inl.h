@@ -50,6 +50,26 @@ HWY_INLINE V VectorExp(DF df, V x) {
   return hn::Mul(hn::Mul(p, PowerOfTwo(df, half)), PowerOfTwo(df, hn::Sub(ni, half)));
 }
 
+// e^x for x <= 0: results below 2^-126, which cost a hundred cycles each, are 0; NaN for NaN. Within 2 ulp.
+template <class DF, class V>
+HWY_INLINE V VectorExpOfNegative(DF df, V x) {
+  const hn::RebindToSigned<DF> di;
+  // Adding 1.5 * 2^23 rounds to integers, which then are in the low bits.
+  const V magic = hn::Set(df, 12582912.0f);
+  const V biased = hn::MulAdd(x, hn::Set(df, 1.44269504f), magic);
+  const V n = hn::Sub(biased, magic);
+  V r = hn::NegMulAdd(n, hn::Set(df, 0.693359375f), x);
+  r = hn::NegMulAdd(n, hn::Set(df, -2.12194440e-4f), r);
+  V q = hn::MulAdd(hn::Set(df, 1.392625039e-03f), r, hn::Set(df, 8.363232948e-03f));
+  q = hn::MulAdd(q, r, hn::Set(df, 4.166655242e-02f));
+  q = hn::MulAdd(q, r, hn::Set(df, 1.666657627e-01f));
+  q = hn::MulAdd(q, r, hn::Set(df, 0.5f));
+  const V p = hn::Add(hn::Set(df, 1.0f), hn::MulAdd(hn::Mul(r, r), q, r));
+  const auto power = hn::ShiftLeft<23>(hn::Add(hn::BitCast(di, biased), hn::Set(di, 127)));
+  // Of a NaN, `p` is one, too.
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(df, -87.3f)), hn::Mul(p, hn::BitCast(df, power)));
+}
+
 template <class DF, class V>
 HWY_INLINE V VectorSigmoid(DF df, V x) {
   const V one = hn::Set(df, 1.0f);
