@@ -7,6 +7,7 @@
 #define WEFT_CONTRACT_X16_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
 #include <utility>
 
 #include "core/record/layout.h"
@@ -105,6 +106,17 @@ struct RunOfRows {
 
 template <Format kFormat>
 inline constexpr int64_t kScalesOf = Quants<kFormat>::kElements / Quants<kFormat>::kGrain;
+
+// The largest section of a block, as far ahead as the elements that are decoded now: they come next, but for the end of
+// a row, where other rows follow. The hardware sees several streams at a time, and begins anew with each page.
+template <Format kFormat>
+HWY_INLINE void prefetch_ahead(const BlockOfRows<kFormat>& rows, int64_t depth) {
+  constexpr BlockSection kLargest = FormatTraits<kFormat>::kSections[0];
+  constexpr int64_t kBytes = kLargest.bytes * kGroupRows;
+  const uint8_t* next = rows.at(kLargest.at) + depth / Quants<kFormat>::kElements * kBytes;
+  WEFT_UNROLL
+  for (int64_t i = 0; i < kBytes; i += 64) hwy::Prefetch(next + i);
+}
 
 // Element j of the four that `bytes` has of each row, from Quants::get, as f32. `scale`, `minimum`: those of the block;
 // `grain`: which of them.

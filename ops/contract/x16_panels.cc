@@ -1,7 +1,5 @@
 #include "ops/contract/x16_panels.h"
 
-#include <hwy/cache_control.h>
-
 #include "core/format/formats.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -9,13 +7,6 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "ops/contract/x16-inl.h"
-
-#ifndef WEFT_CONTRACT_X16_PANELS
-#define WEFT_CONTRACT_X16_PANELS
-namespace weft {
-constexpr int64_t kDotsAhead = 256;  // elements that are fetched before they are decoded
-}  // namespace weft
-#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {
@@ -32,17 +23,6 @@ HWY_INLINE void for_blocks(const std::byte* group, int64_t k, int64_t first, int
     Q::scales_of_rows(rows, scale, minimum);
     use(b, rows, scale, minimum);
   }
-}
-
-// The largest section of a block, as far ahead as the elements that are decoded now: they come next, but for the end of
-// a row, where other rows follow. The hardware sees several streams at a time, and begins anew with each page.
-template <Format kFormat>
-HWY_INLINE void prefetch_ahead(const BlockOfRows<kFormat>& rows, int64_t depth) {
-  constexpr BlockSection kLargest = FormatTraits<kFormat>::kSections[0];
-  constexpr int64_t kBytes = kLargest.bytes * kGroupRows;
-  const uint8_t* next = rows.at(kLargest.at) + depth / Quants<kFormat>::kElements * kBytes;
-  WEFT_UNROLL
-  for (int64_t i = 0; i < kBytes; i += 64) hwy::Prefetch(next + i);
 }
 
 template <Format kFormat>
@@ -108,7 +88,7 @@ void dots_of(const std::byte* group, int64_t k, const float* left, float* out) {
     VF sum[kGroupRun] = {hn::Zero(df), hn::Zero(df), hn::Zero(df), hn::Zero(df)};
     for_blocks<kFormat>(group, k, 0, k, lane,
                         [&](int64_t b, const BlockOfRows<kFormat>& rows, const VF* scale, const VF* minimum) HWY_ATTR {
-                          prefetch_ahead(rows, kDotsAhead);
+                          prefetch_ahead(rows, 1024);
                           const float* of_block = left + b * Q::kElements;
                           WEFT_UNROLL
                           for (int64_t run = 0; run < Q::kElements / kRun; ++run) {
