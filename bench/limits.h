@@ -1,14 +1,18 @@
-// The measured limits of this machine: the denominators of every share that the benchmark prints.
+// The limits of this machine, each measured once: the denominators of every share that the benchmark prints.
 #pragma once
+
+#include <cstddef>
+
+#include "ops/cpu/machine_limits.h"
 
 namespace weft::bench {
 
-struct MachineLimits {
-  double read_bytes = 0;  // per second, streaming reads of memory far larger than the caches, all threads
-  double fma_flops = 0;   // per second, f32 fused multiply-adds (2 FLOPs each) in the widest vectors, all threads
-};
+// Bytes of the block that reads are measured over where a benchmark has as many to read: 4 times the last-level cache,
+// at most half of the memory that was available at the first call.
+size_t uncached_bytes();
 
-// Takes about half a second per number; measured once per number of threads.
-const MachineLimits& machine_limits(int threads);
+// Of a team whose reads go over `bytes`, or over uncached_bytes() if that is less (0: over that). What has fewer bytes
+// to read finds them in a cache again, and is compared with reads of a block of its own size. Takes about a second.
+const MachineLimits& machine_limits(int threads, size_t bytes = 0);
 
 }  // namespace weft::bench

@@ -1,6 +1,10 @@
 // weft_bench: kernels against the machine's limits, and the shipped model. Google Benchmark's flags apply;
 // by default each figure is taken seven times, interleaved with the others, and shown as min, median and max.
 //
+// Shares of reads: what is multiplied by few rows comes in so many copies, which take turns, that caches do not hold
+// them; other benchmarks, and machines without the memory for that, are compared with reads of a block of their size.
+// Threads are pinned. (Whole models: `weft bench`.)
+//
 //   weft_bench --benchmark_filter=decode
 //   weft_bench --kernel f32-dot --benchmark_filter=decode    one kernel of contractions, wherever it can serve
 #include <benchmark/benchmark.h>
@@ -28,8 +32,11 @@ int main(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;
   for (const int threads : {1, 2}) {
     const auto& limits = weft::bench::machine_limits(threads);
-    std::printf("limits of %d thread%s: %.1f GB/s reads, %.1f GFLOP/s f32 FMA\n", threads, threads == 1 ? "" : "s",
-                limits.read_bytes / 1e9, limits.fma_flops / 1e9);
+    std::printf("limits of %d thread%s: %.1f GB/s reads of %.0f MiB, %.1f GFLOP/s f32 FMA, %.1f Gop/s %s", threads,
+                threads == 1 ? "" : "s", limits.read_bytes / 1e9, static_cast<double>(limits.read_size) / (1 << 20),
+                limits.fma_flops / 1e9, limits.int8_ops / 1e9, weft::peak_name(weft::PeakUnit::int8).c_str());
+    if (limits.amx_flops > 0) std::printf(", %.1f GFLOP/s bf16 AMX", limits.amx_flops / 1e9);
+    std::printf("\n");
   }
   benchmark::RunSpecifiedBenchmarks();
   return 0;

@@ -1,16 +1,22 @@
 // Single steps through the same path as in the product: a graph of one step, compiled and run. Counters: GB/s of
-// weights read and their share of the machine's reads; GFLOP/s and their share of the machine's FMA rate.
+// weights read and their share of the machine's reads, measured over `read_MiB`; GFLOP/s and their share of the peak of
+// the unit that the kernel computes with.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "bench/limits.h"
 #include "bench/report.h"
 #include "models/axes.h"
+#include "ops/cpu/pinned_team.h"
 #include "ops/harness/random_blocks.h"
 #include "ops/ops.h"
+#include "runtime/plan/available_memory.h"
 #include "runtime/plan/plan.h"
 
 namespace weft::bench {
@@ -41,39 +47,70 @@ Weight<A...> random_weight(Format format, std::array<int64_t, sizeof...(A)> exte
   return Weight<A...>(storage);
 }
 
-void run_plan(benchmark::State& state, Plan& plan, const Bindings& bindings, double flops, double bytes, int threads) {
-  plan.run(bindings);  // touches pages and starts threads
-  for (auto _ : state) plan.run(bindings);
-  const MachineLimits& limits = machine_limits(threads);
+// The plans take turns. `flops`, `bytes`: of one run; `kernels`: what computes its products.
+void run_plans(benchmark::State& state, std::span<Plan> plans, std::span<const Bindings> bindings, double flops,
+               double bytes, int threads, const std::string& kernels) {
+  const MachineLimits& limits = machine_limits(threads, static_cast<size_t>(bytes) * plans.size());
+  const PinnedTeam pinned(threads);
+  for (size_t i = 0; i < plans.size(); ++i) plans[i].run(bindings[i]);  // touches pages and starts threads
+  size_t next = 0;
+  for (auto _ : state) {
+    plans[next].run(bindings[next]);
+    next = next + 1 == plans.size() ? 0 : next + 1;
+  }
   using benchmark::Counter;
   const auto rate = [&](double amount) {
     return Counter(amount * static_cast<double>(state.iterations()), Counter::kIsRate);
   };
+  const PeakUnit unit = peak_unit_of(kernels);
   state.counters["GFLOP/s"] = rate(flops / 1e9);
-  state.counters["of_fma"] = rate(flops / limits.fma_flops);
+  state.counters["of_" + peak_name(unit)] = rate(flops / peak_of(limits, unit));
   if (bytes > 0) {
     state.counters["GB/s"] = rate(bytes / 1e9);
     state.counters["of_reads"] = rate(bytes / limits.read_bytes);
+    state.counters["read_MiB"] = static_cast<double>(limits.read_size) / (1 << 20);
   }
+}
+
+void run_plan(benchmark::State& state, Plan& plan, const Bindings& bindings, double flops, double bytes, int threads) {
+  run_plans(state, {&plan, 1}, {&bindings, 1}, flops, bytes, threads, {});
+}
+
+// How many weights take turns.
+int64_t copies_of(int64_t rows, double bytes) {
+  constexpr int64_t kFewRows = 16;  // more are limited by arithmetic, wherever the weight is
+  if (rows > kFewRows) return 1;
+  // Each as stored and as packed.
+  const auto most = static_cast<double>(available_memory()) / 4;
+  return static_cast<int64_t>(
+      std::max(std::min(std::ceil(static_cast<double>(uncached_bytes()) / bytes), most / bytes), 1.0));
 }
 
 // rows x k times a weight of outputs x k.
 void linear(benchmark::State& state, Format format, Precision precision, int64_t rows, int64_t outputs, int64_t k,
             const std::string& kernel = {}) {
   const auto threads = static_cast<int>(state.range(0));
-  Graph graph;
-  const auto x = graph.input<f32, Pos, Embed>("x");
-  const auto y = materialize(contract<Embed>(x, random_weight<Hidden, Embed>(format, {outputs, k})));
-  graph.result(y);
-  Plan plan =
-      compile(Device::cpu(threads), graph.record(), Limits().set(graph.axis<Pos>(), rows).set(graph.axis<Embed>(), k),
-              {.precision = precision, .kernel = kernel.empty() ? forced_kernel : kernel});
-  Bindings bindings = plan.bindings();
-  const std::vector<float> values = noise(static_cast<size_t>(rows * k));
-  bindings.input(x.id(), values.data(), {rows, k});
   const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(outputs * k);
   const double bytes = static_cast<double>(outputs) * static_cast<double>(row_bytes(format, static_cast<size_t>(k)));
-  run_plan(state, plan, bindings, flops, bytes, threads);
+  const std::vector<float> values = noise(static_cast<size_t>(rows * k));
+  std::vector<Plan> plans;
+  std::vector<Bindings> bindings;
+  std::string kernels;
+  for (int64_t copy = copies_of(rows, bytes); copy > 0; --copy) {
+    Graph graph;
+    const auto x = graph.input<f32, Pos, Embed>("x");
+    const auto y = materialize(contract<Embed>(x, random_weight<Hidden, Embed>(format, {outputs, k})));
+    graph.result(y);
+    plans.push_back(compile(Device::cpu(threads), graph.record(),
+                            Limits().set(graph.axis<Pos>(), rows).set(graph.axis<Embed>(), k),
+                            {.precision = precision, .kernel = kernel.empty() ? forced_kernel : kernel}));
+    bindings.push_back(plans.back().bindings());
+    bindings.back().input(x.id(), values.data(), {rows, k});
+    for (const KernelRange& range : plans.back().steps().front().kernels) {
+      if (range.first_rows <= rows && rows <= range.last_rows) kernels = range.name;
+    }
+  }
+  run_plans(state, plans, bindings, flops, bytes, threads, kernels);
 }
 
 // Causal attention of `rows` queries at the end of `keys` keys; 8 KV heads of 128 with groups of 4.
