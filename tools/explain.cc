@@ -1,12 +1,18 @@
 // weft explain: the plan of a model's steps.
 #include <array>
+#include <optional>
 
+#include "ops/cpu/pinned_team.h"
 #include "runtime/generate/engine.h"
+#include "runtime/plan/profile.h"
 #include "tools/common.h"
+#include "tools/measure.h"
 
 namespace weft::tools {
 
 namespace {
+
+constexpr int kPrefills = 3, kDecodes = 16;  // runs that are profiled
 
 struct ExplainFlags {
   ModelFlags model;
@@ -17,29 +23,6 @@ struct ExplainFlags {
   bool records = false;
   bool all = false;
 };
-
-// Extents of a step of `tokens` tokens, `rows` of which need logits, in a sequence that then has `length`.
-Limits extents_of(const LanguageModel& model, int64_t tokens, int64_t rows, int64_t length) {
-  Limits at;
-  at.set(model.pos_axis, tokens).set(model.rows_axis, rows);
-  std::vector<AxisId> keys;
-  for (const CacheRecord& cache : model.graph->caches) {
-    if (std::find(keys.begin(), keys.end(), cache.key) == keys.end()) at.set(cache.key, length);
-    keys.push_back(cache.key);
-  }
-  return at;
-}
-
-// Gives a sequence `count` more tokens whose keys and values are zero, without evaluating them.
-void lengthen(Engine& engine, int32_t sequence, int32_t count) {
-  std::vector<std::vector<int32_t>> slots(static_cast<size_t>(engine.cache().groups()));
-  std::vector<int32_t*> slots_of_group;
-  for (std::vector<int32_t>& group : slots) {
-    group.resize(static_cast<size_t>(count));
-    slots_of_group.push_back(group.data());
-  }
-  engine.cache().append(sequence, count, slots_of_group);
-}
 
 std::vector<int64_t> barriers(const Plan& plan) { return {plan.barriers().begin(), plan.barriers().end()}; }
 
@@ -65,22 +48,24 @@ void run(const ExplainFlags& flags) {
   const int32_t sequence = engine.cache().open();
   const std::vector<int32_t> tokens(static_cast<size_t>(prompt), 0);
   Plan& plan = engine.plan();
-  if (flags.profile) {
-    engine.prefill(sequence, tokens);  // the first run touches memory for the first time
+  if (flags.profile) engine.prefill(sequence, tokens);  // the first run touches memory for the first time
+  // Threads stay on their CPUs, and runs do the same work several times, so that the least and the median of their
+  // times say something.
+  std::optional<PinnedTeam> pinned;
+  if (flags.profile && device.is_cpu()) pinned.emplace(device.threads());
+  plan.clear_profile();
+  for (int i = 0; flags.profile && i < kPrefills; ++i) {
     engine.cache().trim(sequence, 0);
-    plan.clear_profile();
     engine.prefill(sequence, tokens);
   }
-  const ExplainRun prefill{"prefill",
-                           extents_of(open.model, prompt, 1, prompt),
-                           plan.seconds_per_run(),
-                           plan.kernels_that_ran(),
-                           barriers(plan),
-                           "prefill"};
+  PlanProfile prefill_profile =
+      take_profile(plan, format("prefill of %d tokens", prompt), seen_extents(open.model, prompt, 1, prompt));
+  const ExplainRun prefill{
+      "prefill", extents_of(open.model, prompt, 1, prompt), {}, plan.kernels_that_ran(), barriers(plan), "prefill"};
   if (flags.json) print("{\n\"prefill\": " + plan.explain_json(prefill.at) + ",\n");
   // Barriers are counted in a run: without --profile, of one token.
   if (!flags.profile && device.is_cpu() && prompt < engine.context()) lengthen(engine, sequence, prompt);
-  const int steps = flags.profile ? 16 : device.is_cpu() ? 1 : 0;
+  const int steps = flags.profile ? kDecodes : device.is_cpu() ? 1 : 0;
   int32_t behind = std::min(prompt, engine.context() - 1);
   plan.clear_profile();
   std::vector<int64_t> decode_barriers;
@@ -89,18 +74,27 @@ void run(const ExplainFlags& flags) {
     engine.decode(sequence, 0);
     decode_barriers = barriers(plan);
   }
-  const ExplainRun decode{"decode",
-                          extents_of(open.model, 1, 1, behind + 1),
-                          plan.seconds_per_run(),
-                          plan.kernels_that_ran(),
-                          decode_barriers,
-                          "decoded token"};
+  pinned.reset();
+  PlanProfile decode_profile =
+      take_profile(plan, format("decode of 1 token behind %d", behind), seen_extents(open.model, 1, 1, behind + 1));
+  const ExplainRun decode{
+      "decode",       extents_of(open.model, 1, 1, behind + 1), {}, plan.kernels_that_ran(), decode_barriers,
+      "decoded token"};
   if (flags.json) {
     print("\"decode\": " + plan.explain_json(decode.at) + "}\n");
-  } else {
-    print(format("runs       prefill of %d tokens, decode of 1 token behind %d\n", prompt, behind) +
-          plan.explain_runs(std::array{prefill, decode}, flags.all));
+    return;
   }
+  std::string text = format("runs       prefill of %d tokens, decode of 1 token behind %d\n", prompt, behind) +
+                     plan.explain_runs(std::array{prefill, decode}, flags.all);
+  if (flags.profile) {
+    if (device.is_cpu()) {
+      prefill_profile.limits = decode_profile.limits = waiting_for("measuring the machine", [&] {
+        return measure_limits(device.threads(), bytes_to_read(decode_profile.costs));
+      });
+    }
+    text += profile_text(plan, prefill_profile, flags.all) + profile_text(plan, decode_profile, flags.all);
+  }
+  print(text);
 }
 
 }  // namespace
@@ -113,7 +107,11 @@ void add_explain(CLI::App& app) {
       "Equal steps of different layers share a line, which shows how many they are (\u00d76) and the sums of their\n"
       "figures; each: the time of one. FLOPs and bytes are counted from the steps: every value that a step reads or\n"
       "writes once, and attention as if each token looked at all keys. Steps of a group run without waiting for\n"
-      "each other; barriers: how often threads wait for each other.");
+      "each other; barriers: how often threads wait for each other. With --profile, each step is waited for. % limit:\n"
+      "the least time that the machine takes, by its measured limits, for the products of a step at the peak of the\n"
+      "unit that its kernel uses (FMA, VNNI, AMX), or for reading its weights and the keys that tokens see, as a\n"
+      "share of the median; reads are measured over as many bytes as a decoded token reads, at most 4 times the\n"
+      "last-level cache.");
   add_model_flag(*command, flags->model);
   command->add_option("-c,--ctx-size", flags->context, "Tokens of a sequence (default: the model's, at most 4096)")
       ->check(CLI::Range(1, 1 << 24))
@@ -122,7 +120,10 @@ void add_explain(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str()
       ->type_name("N");
-  command->add_flag("--profile", flags->profile, "Run it, and show the time of each step");
+  command->add_flag(
+      "--profile", flags->profile,
+      "Run it several times on pinned threads, and show for each step the kernels that ran, its time, and "
+      "its share of the plan and of what the machine allows");
   command->add_flag("--all", flags->all, "Show a line for every step, equal ones too");
   command->add_flag("--json", flags->json, "Print every step as JSON");
   command->add_flag("--records", flags->records, "Print the records of the steps instead");

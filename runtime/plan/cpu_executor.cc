@@ -88,7 +88,7 @@ class CpuExecutor final : public Executor {
         data_(graph_.values.size()),
         meeting_(threads_, threads_ <= usable_cpus()),
         team_size_(threads_, online_cpus()),
-        notes_(static_cast<size_t>(threads_)) {}
+        notes_(2 * static_cast<size_t>(threads_)) {}
 
   std::vector<StepInfo> select_kernels(const ExtentTable& limits, const PlanOptions& options,
                                        const Schedule& schedule) override {
@@ -142,7 +142,8 @@ class CpuExecutor final : public Executor {
     }
   }
 
-  void run(const RunArgs& args, StepInfo* profile) override {
+  void run(const RunArgs& args, StepInfo* profile, RunTimes* starts) override {
+    called_ = Clock::now();
     auto* pool = dynamic_cast<CpuCachePool*>(args.pool);
     if (!graph_.caches.empty() && (pool == nullptr || pool->graph() != &graph_)) {
       throw Error("the caches bound to this run belong to another plan's graph or device");
@@ -156,13 +157,13 @@ class CpuExecutor final : public Executor {
     const StepArgs step_args{args.extents, data_.data(), args.pages};
     // Profiles show what a step takes with all threads.
     if (!is_adaptive_ || profile != nullptr) {
-      run_team(step_args, threads_, profile);
+      run_team(step_args, threads_, profile, starts);
       return;
     }
-    const auto begin = Clock::now();
+    const auto begin = called_;
     // After a pause the team sleeps, so every task that is ready belongs to another program.
     if (begin - ended_ > kReadingsApart) read_load(begin, 1, true);
-    run_team(step_args, team_size_.next(kind_of(args.extents)), nullptr);
+    run_team(step_args, team_size_.next(kind_of(args.extents)), nullptr, nullptr);
     ended_ = Clock::now();
     team_size_.ran(std::chrono::duration<double>(ended_ - begin).count());
   }
@@ -191,49 +192,50 @@ class CpuExecutor final : public Executor {
     team_size_.saw_ready(ready_.count() - own, certain);
   }
 
-  void run_team(const StepArgs& args, int threads, StepInfo* profile) {
+  void run_team(const StepArgs& args, int threads, StepInfo* profile, RunTimes* starts) {
     if (threads == 1) {
-      run_groups(args, Team{0, 1, &meeting_}, profile);
+      run_groups(args, Team{0, 1, &meeting_}, profile, starts);
       return;
     }
     sleep_between_regions();
 #pragma omp parallel num_threads(threads)
     {
-      run_groups(args, Team{omp_get_thread_num(), omp_get_num_threads(), &meeting_}, profile);
+      run_groups(args, Team{omp_get_thread_num(), omp_get_num_threads(), &meeting_}, profile, starts);
     }
   }
 
   // Called by every thread of the team. The steps of a group follow each other without a barrier: a thread may begin
-  // the next while others are in the one before. Only a profiled run waits after each, to tell their times apart.
-  void run_groups(StepArgs args, const Team& team, StepInfo* profile) {
-    if (profile != nullptr) args.notes = notes_.data();
+  // the next while others are in the one before. Only a profiled run waits after each, to tell their times apart: a
+  // step lasts until the last thread has done its share, and the next begins there.
+  void run_groups(StepArgs args, const Team& team, StepInfo* profile, RunTimes* starts) {
+    size_t set = 0;  // the notes of a step are read while those of the next are written
     const bool timing = profile != nullptr && team.thread == 0;
+    if (profile != nullptr) team.barrier();  // all threads are awake
     auto begin = timing ? Clock::now() : Clock::time_point();
+    if (timing) starts->add(std::chrono::duration<double>(begin - called_).count());
     for (size_t g = 0; g < schedule_->groups.size(); ++g) {
       const std::vector<size_t>& steps = schedule_->groups[g].steps;
       const int64_t met = team.thread == 0 ? meeting_.meetings() : 0;
       for (const size_t i : steps) {
         args.scratch = arena_.data() + scratch_[i];
+        if (profile != nullptr) args.notes = notes_.data() + set * static_cast<size_t>(threads_);
         args.group = group_[i] == ArenaLayout::kNotInArena ? nullptr : arena_.data() + group_[i];
         kernels_[i]->run(args, team);
         if (profile == nullptr && i != steps.back()) continue;
         team.barrier();
         if (profile == nullptr) continue;
-        if (timing) {
-          profile[i].seconds += std::chrono::duration<double>(Clock::now() - begin).count();
-          profile[i].runs += 1;
-          for (KernelNotes& notes : notes_) {
-            for (const char* name : notes.names) {
-              if (name != nullptr) profile[i].ran.insert(name);
-            }
-            notes = {};
-          }
+        set = 1 - set;
+        if (!timing) continue;
+        const auto end = Clock::now();
+        profile[i].times.add(std::chrono::duration<double>(end - begin).count());
+        begin = end;
+        for (int thread = 0; thread < threads_; ++thread) {
+          profile[i].note(args.notes[thread].names);
+          args.notes[thread] = {};
         }
-        team.barrier();  // the next step's notes are not written before these have been read
-        if (timing) begin = Clock::now();
       }
       if (team.thread != 0) continue;
-      barriers_[g] = meeting_.meetings() - met - (profile != nullptr ? 2 * static_cast<int64_t>(steps.size()) - 1 : 0);
+      barriers_[g] = meeting_.meetings() - met - (profile != nullptr ? static_cast<int64_t>(steps.size()) - 1 : 0);
       // In the middle of a run all threads of the team are awake, and the reader of this program's output has done
       // its work.
       if (is_adaptive_ && g == schedule_->groups.size() / 2) {
@@ -263,8 +265,9 @@ class CpuExecutor final : public Executor {
   TeamBarrier meeting_;
   TeamSize team_size_;
   ReadyTasks ready_;
-  std::vector<KernelNotes> notes_;  // by thread, while a run is profiled
-  Clock::time_point ended_, read_;  // of the last run, and of the last reading
+  std::vector<KernelNotes> notes_;  // two sets, by thread, while a run is profiled
+  // When the last run was called and when it ended, and of the last reading.
+  Clock::time_point called_, ended_, read_;
 };
 
 }  // namespace

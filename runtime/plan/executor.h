@@ -51,8 +51,9 @@ class Executor {
   // Steps will run in the order of `schedule`, which must outlive the executor.
   virtual void allocate(const ArenaLayout& arena, const Schedule& schedule) = 0;
   // Allocates nothing on the CPU, unless it is profiled. Adds each step's time to `profile` unless that is null; each
-  // step then ends before the next of its group begins.
-  virtual void run(const RunArgs& args, StepInfo* profile) = 0;
+  // step then ends before the next of its group begins. `starts`, where there is a profile: gets the time until the
+  // first step begins.
+  virtual void run(const RunArgs& args, StepInfo* profile, RunTimes* starts) = 0;
   // By group, after a run: how often the threads met, at its end included; what profiling adds is not counted. Empty
   // where no threads meet.
   virtual std::span<const int64_t> barriers() const { return {}; }

@@ -12,6 +12,7 @@
 #include "runtime/plan/explain_schedule.h"
 #include "runtime/plan/fold_steps.h"
 #include "runtime/plan/plan_state.h"
+#include "runtime/plan/text_table.h"
 
 namespace weft {
 
@@ -41,18 +42,24 @@ double source_flops(const Source& source, const Extents& extents) {
   return flops;
 }
 
-double region_flops(const Region& region, const Extents& extents) {
+double product_flops(const Region& region, const Extents& extents) {
   double flops = 0;
-  for_each_source(region, [&](const Source& source) { flops += source_flops(source, extents); });
   for (const Contraction& contraction : region.contractions) {
     flops += 2 * count(contraction_axes(region, contraction), extents) * count(contraction.over, extents);
   }
   if (region.attention) {
     std::vector<AxisId> axes = region.body.axes;
-    flops += 4 * count(axes, extents);  // softmax: subtract, exp, sum, and its share of the maximum
     add_axes(axes, loop_axes(region, region.operands[static_cast<size_t>(region.attention->value)]));
     flops += 2 * count(axes, extents);
   }
+  return flops;
+}
+
+double region_flops(const Region& region, const Extents& extents) {
+  double flops = product_flops(region, extents);
+  for_each_source(region, [&](const Source& source) { flops += source_flops(source, extents); });
+  // Softmax: subtract, exp, sum, and its share of the maximum.
+  if (region.attention) flops += 4 * count(region.body.axes, extents);
   if (region.rotation) flops += 3 * count(region.axes, extents);
   flops += operations(region.post) * count(region.axes, extents);
   if (region.selection) flops += count(region.axes, extents);
@@ -78,16 +85,22 @@ double operand_elements(const GraphRecord& graph, const Region& region, const Op
   return graph.values[operand.value].is_cached() ? touched : std::min(touched, stored);
 }
 
-double step_bytes(const GraphRecord& graph, const Step& step, const Extents& extents) {
+// Of each value that a step reads.
+std::map<ValueId, double> bytes_read(const GraphRecord& graph, const Step& step, const Extents& extents) {
   std::map<ValueId, double> read;
-  double bytes = 0;
   for (const Region& region : step.regions) {
     for_each_operand(region, [&](const Operand& operand) {
       double& most = read[operand.value];
       most = std::max(most, operand_elements(graph, region, operand, extents));
     });
   }
-  for (const auto& [value, elements] : read) bytes += elements * element_bytes(graph.values[value].format);
+  for (auto& [value, amount] : read) amount *= element_bytes(graph.values[value].format);
+  return read;
+}
+
+double step_bytes(const GraphRecord& graph, const Step& step, const Extents& extents) {
+  double bytes = 0;
+  for (const auto& [value, amount] : bytes_read(graph, step, extents)) bytes += amount;
   for (const ValueId output : step.outputs) {
     const ValueRecord& value = graph.values[output];
     std::vector<AxisId> axes = value.axes;
@@ -159,59 +172,6 @@ std::string writes(const PlanState& state, const Step& step, std::span<const Exp
   return text;
 }
 
-size_t columns(const std::string& text) {  // code points of UTF-8
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
-}
-
-struct Column {
-  std::string title;
-  bool right = false;
-  size_t gap = 2;  // spaces before it
-};
-
-struct Table {
-  std::vector<Column> head;
-  std::vector<std::pair<size_t, std::string>> groups;  // first column, and a title above it
-  std::vector<std::vector<std::string>> rows;
-
-  std::string text() const {
-    std::vector<size_t> widths;
-    for (size_t c = 0; c < head.size(); ++c) {
-      widths.push_back(columns(head[c].title));
-      for (const auto& row : rows) widths[c] = std::max(widths[c], columns(row[c]));
-    }
-    std::string result, line;
-    const auto pad_to = [&](size_t width) { line.append(width - std::min(width, columns(line)), ' '); };
-    const auto end_line = [&] {
-      line.erase(line.find_last_not_of(' ') + 1);
-      result += line + "\n";
-      line.clear();
-    };
-    const auto begin_of = [&](size_t column) {
-      size_t at = 0;
-      for (size_t c = 0; c < column; ++c) at += widths[c] + head[c + 1].gap;
-      return at;
-    };
-    for (const auto& [column, title] : groups) {
-      pad_to(begin_of(column));
-      line += title + " ";
-    }
-    if (!groups.empty()) end_line();
-    const auto add = [&](const std::vector<std::string>& cells) {
-      for (size_t c = 0; c < cells.size(); ++c) {
-        pad_to(begin_of(c) + (head[c].right ? widths[c] - columns(cells[c]) : 0));
-        line += cells[c];
-      }
-      end_line();
-    };
-    std::vector<std::string> titles;
-    for (const Column& column : head) titles.push_back(column.title);
-    add(titles);
-    for (const auto& row : rows) add(row);
-    return result;
-  }
-};
-
 size_t attention_steps(const GraphRecord& graph) {
   return static_cast<size_t>(std::count_if(graph.steps.begin(), graph.steps.end(),
                                            [](const Step& step) { return step.kind == StepKind::attention; }));
@@ -228,6 +188,13 @@ std::string microseconds(double seconds) {
   char text[32];
   std::snprintf(text, sizeof text, seconds < 999.95e-6 ? "%.1f" : "%.0f", seconds * 1e6);
   return text;
+}
+
+nlohmann::ordered_json times_json(const RunTimes& times) {
+  return {{"runs", times.runs()},
+          {"seconds_per_run", times.mean()},
+          {"seconds_min", times.least()},
+          {"seconds_median", times.median()}};
 }
 
 std::vector<std::string> kernel_names(const PlanState& state) {
@@ -273,10 +240,24 @@ std::string summary(const PlanState& state, std::span<const EqualSteps> lines, s
 
 }  // namespace
 
-StepCost step_cost(const GraphRecord& graph, const Step& step, const std::vector<int64_t>& extents) {
+StepCost step_cost(const GraphRecord& graph, const Step& step, const std::vector<int64_t>& extents,
+                   const std::vector<bool>& run_time) {
   StepCost cost;
-  for (const Region& region : step.regions) cost.flops += region_flops(region, extents);
+  for (const Region& region : step.regions) {
+    cost.flops += region_flops(region, extents);
+    cost.product_flops += product_flops(region, extents);
+  }
   cost.bytes = step_bytes(graph, step, extents);
+  for (const auto& [value, bytes] : bytes_read(graph, step, extents)) {
+    if (graph.values[value].kind == ValueKind::cache_field) cost.key_bytes += bytes;
+  }
+  std::vector<int64_t> of_one = extents;  // which weights tokens gather is not known: all may gather the same
+  for (size_t axis = 0; axis < run_time.size(); ++axis) {
+    if (run_time[axis]) of_one[axis] = std::min<int64_t>(of_one[axis], 1);
+  }
+  for (const auto& [value, bytes] : bytes_read(graph, step, of_one)) {
+    if (graph.values[value].kind == ValueKind::weight) cost.weight_bytes += bytes;
+  }
   return cost;
 }
 
@@ -298,6 +279,16 @@ std::string byte_text(size_t bytes) {
   return number + (number.find(' ') == std::string::npos ? " B" : "B");
 }
 
+std::vector<StepCost> Plan::costs(const Limits& at) const {
+  const PlanState& state = this->state();
+  const Extents extents = chosen_extents(state, at);
+  std::vector<bool> run_time(extents.size());
+  for (size_t i = 0; i < run_time.size(); ++i) run_time[i] = !state.known.known(static_cast<AxisId>(i));
+  std::vector<StepCost> costs;
+  for (const Step& step : state.graph->steps) costs.push_back(step_cost(*state.graph, step, extents, run_time));
+  return costs;
+}
+
 std::string Plan::explain(const Limits& at, bool every_step) const {
   const std::span<const int64_t> met = barriers();
   const ExplainRun run{"", at, seconds_per_run(), kernels_that_ran(), {met.begin(), met.end()}};
@@ -315,7 +306,7 @@ std::string Plan::explain_runs(std::span<const ExplainRun> runs, bool every_step
   }
   const bool folded = lines.size() < graph.steps.size();
 
-  Table table;
+  TextTable table;
   // After profiled runs the kernels that ran are shown, else those that will.
   const bool told = std::ranges::any_of(runs, [](const ExplainRun& run) { return !run.ran.empty(); });
   table.head = {{every_step ? "#" : "", true}, {"step"}, {told ? "kernels that ran" : "kernel"}, {"writes"}};
@@ -404,12 +395,13 @@ std::string Plan::explain_json(const Limits& at) const {
       if (kernel.last_rows != kAnyRows) range["last_rows"] = kernel.last_rows;
       item["kernels"].push_back(std::move(range));
     }
-    if (state.steps[i].runs > 0) {
+    if (const RunTimes& times = state.steps[i].times; times.runs() > 0) {
       item["ran"] = state.steps[i].ran;
-      item["seconds_per_run"] = state.steps[i].seconds / static_cast<double>(state.steps[i].runs);
+      item.update(times_json(times));
     }
     json["steps"].push_back(std::move(item));
   }
+  if (state.run_times.runs() > 0) json["whole_runs"] = times_json(state.run_times);
   return json.dump(2) + "\n";
 }
 

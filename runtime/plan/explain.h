@@ -7,16 +7,14 @@
 #include <vector>
 
 #include "core/record/graph.h"
+#include "runtime/plan/plan.h"
 
 namespace weft {
 
-struct StepCost {
-  double flops = 0;  // additions, multiplications and calls of functions, one each
-  double bytes = 0;  // values read and written, each once
-};
-
-// `extents`: by AxisId, of all axes that the step uses; a key axis has the length of one sequence.
-StepCost step_cost(const GraphRecord& graph, const Step& step, const std::vector<int64_t>& extents);
+// `extents`: by AxisId, of all axes that the step uses; a key axis has the length of one sequence. `run_time`: by
+// AxisId, which extents are those of a run; empty: none.
+StepCost step_cost(const GraphRecord& graph, const Step& step, const std::vector<int64_t>& extents,
+                   const std::vector<bool>& run_time = {});
 
 // "1.5 k", "12", "3.2 M": three digits and a decimal prefix.
 std::string with_prefix(double number);

@@ -124,8 +124,9 @@ class GpuExecutor final : public Executor {
     args_pages_.resize(graph_.caches.size());
   }
 
-  void run(const RunArgs& args, StepInfo* profile) override {
+  void run(const RunArgs& args, StepInfo* profile, RunTimes* starts) override {
     using Clock = std::chrono::steady_clock;
+    const auto called = Clock::now();
     auto* pool = dynamic_cast<GpuCachePool*>(args.pool);
     if (!graph_.caches.empty() && (pool == nullptr || pool->graph() != &graph_)) {
       throw Error("the caches bound to this run belong to another plan's graph or device");
@@ -144,6 +145,7 @@ class GpuExecutor final : public Executor {
     GpuArgs gpu_args{args.extents, data_.data(), args_pages_.data(), {&arena_, 0}, profile ? &notes : nullptr};
     if (profile != nullptr) device_->finish();
     auto begin = Clock::now();
+    if (profile != nullptr) starts->add(std::chrono::duration<double>(begin - called).count());
     for (const StepGroup& group : schedule_->groups) {
       for (const size_t i : group.steps) {
         gpu_args.scratch.offset = scratch_[i];
@@ -151,11 +153,8 @@ class GpuExecutor final : public Executor {
         if (profile == nullptr) continue;
         device_->finish();
         const auto end = Clock::now();
-        profile[i].seconds += std::chrono::duration<double>(end - begin).count();
-        profile[i].runs += 1;
-        for (const char* name : notes.names) {
-          if (name != nullptr) profile[i].ran.insert(name);
-        }
+        profile[i].times.add(std::chrono::duration<double>(end - begin).count());
+        profile[i].note(notes.names);
         notes = {};
         begin = end;
       }

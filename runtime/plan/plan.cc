@@ -1,6 +1,7 @@
 #include "runtime/plan/plan.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <iostream>
 #include <set>
@@ -194,6 +195,12 @@ void print_memory(const PlanState& state) {
   }
 }
 
+// So that profiled runs do not allocate.
+void reserve_times(PlanState& state) {
+  for (StepInfo& step : state.steps) step.times.reserve();
+  state.run_times.reserve(), state.start_times.reserve();
+}
+
 }  // namespace
 
 Plan compile(const Device& device, std::shared_ptr<const GraphRecord> graph, const Limits& limits,
@@ -214,6 +221,7 @@ Plan compile(const Device& device, std::shared_ptr<const GraphRecord> graph, con
   plan_arena(*state);
   if (print) print_memory(*state);
   allocate(*state);
+  if (options.profile) reserve_times(*state);
   return Plan(std::move(state));
 }
 
@@ -251,21 +259,28 @@ std::span<const int64_t> Plan::barriers() const {
 const std::vector<StepInfo>& Plan::steps() const { return state().steps; }
 void Plan::clear_profile() {
   for (StepInfo& step : state().steps) {
-    step.seconds = 0, step.runs = 0;
+    step.times.clear();
     step.ran.clear();
   }
+  state_->run_times.clear(), state_->start_times.clear();
 }
+void Plan::profile(bool on) {
+  state().options.profile = on;
+  if (on) reserve_times(*state_);
+}
+const RunTimes& Plan::run_times() const { return state().run_times; }
+const RunTimes& Plan::start_times() const { return state().start_times; }
 std::vector<double> Plan::seconds_per_run() const {
   std::vector<double> seconds;
   for (const StepInfo& step : state().steps) {
-    if (step.runs > 0) seconds.push_back(step.seconds / static_cast<double>(step.runs));
+    if (step.times.runs() > 0) seconds.push_back(step.times.mean());
   }
   return seconds;
 }
 std::vector<std::string> Plan::kernels_that_ran() const {
   std::vector<std::string> names;
   for (const StepInfo& step : state().steps) {
-    if (step.runs > 0) names.push_back(comma_list(step.ran));
+    if (step.times.runs() > 0) names.push_back(comma_list(step.ran));
   }
   return names;
 }
@@ -286,11 +301,15 @@ std::shared_ptr<CachePool> Plan::make_cache_pool(std::span<const int64_t> slots_
 }
 
 void Plan::run(const Bindings& bindings) {
-  state().has_run = false;
+  using Clock = std::chrono::steady_clock;
+  const bool profiled = state().options.profile;
+  const auto begin = profiled ? Clock::now() : Clock::time_point();
+  state_->has_run = false;
   state_->check(bindings);
   std::copy(bindings.data_.begin(), bindings.data_.end(), state_->inputs.begin());
   const RunArgs args{state_->current.data(), state_->inputs.data(), bindings.pages_.data(), bindings.pool_};
-  state_->executor->run(args, state_->options.profile ? state_->steps.data() : nullptr);
+  state_->executor->run(args, profiled ? state_->steps.data() : nullptr, &state_->start_times);
+  if (profiled) state_->run_times.add(std::chrono::duration<double>(Clock::now() - begin).count());
   state_->has_run = true;
 }
 

@@ -3,10 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/record/graph.h"
@@ -14,14 +16,15 @@
 #include "ops/step.h"
 #include "runtime/plan/device.h"
 #include "runtime/plan/extents.h"
+#include "runtime/plan/run_times.h"
 #include "runtime/plan/schedule.h"
 
 namespace weft {
 
 struct PlanOptions {
   Precision precision = Precision::fast;
-  bool profile = false;     // measure the time of every step, which takes two barriers after each, and a clock reading
-  std::string kernel = {};  // of the device's table, to be used wherever it can serve; empty: the preferred ones
+  bool profile = false;       // measure the time of every step, which takes a barrier after each, and a clock reading
+  std::string kernel = {};    // of the device's table, to be used wherever it can serve; empty: the preferred ones
   bool print_passes = false;  // each pass prints itself on stderr; so does WEFT_PRINT_PASSES=1
 };
 
@@ -96,10 +99,17 @@ struct Output {
 struct StepInfo {
   std::string kernel;                     // in one line
   std::vector<KernelRange> kernels = {};  // what will run for how many rows of a group
-  std::set<std::string> ran = {};         // what has run in profiled runs, as the kernels themselves tell
+  // Of profiled runs: what has run, as the kernels themselves tell, and how long it took.
+  std::set<std::string, std::less<>> ran = {};
+  RunTimes times = {};
   size_t scratch_bytes = 0;
-  double seconds = 0;  // total of all profiled runs
-  int64_t runs = 0;    // profiled
+
+  // Allocates for names that are new alone; null ones are none.
+  void note(std::span<const char* const> names) {
+    for (const char* one : names) {
+      if (one != nullptr && !ran.contains(std::string_view(one))) ran.insert(one);
+    }
+  }
 };
 
 struct PlanMemory {
@@ -121,11 +131,20 @@ struct ExplainRun {
   std::string unit = {};               // what they are counted per: "decoded token"; empty: "run"
 };
 
+// What a step has to do, counted from its record.
+struct StepCost {
+  double flops = 0;          // additions, multiplications and calls of functions, one each
+  double bytes = 0;          // values read and written, each once
+  double product_flops = 0;  // of `flops`: products and their sums, in contractions and attention
+  double weight_bytes = 0;   // of `bytes`: weights; of those gathered by tokens, as many as one token gathers
+  double key_bytes = 0;      // of `bytes`: cached keys and values that are read, of one sequence
+};
+
 struct PlanState;
 
 // A graph made ready for one device; it holds a copy of the records. Immutable except for its working memory: one
-// thread at a time calls run, output and clear_profile. Plans are independent, even on the same device or with the
-// same weights.
+// thread at a time calls run, output, profile and clear_profile. Plans are independent, even on the same device or with
+// the same weights.
 class Plan {
  public:
   Plan(Plan&&) noexcept;
@@ -140,7 +159,7 @@ class Plan {
   std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group) const;
 
   // Checks the bindings (extents that disagree, limits, pages and slots out of range: Error) and runs all steps.
-  // Allocates nothing, unless it is profiled.
+  // Allocates nothing, unless it is the first one that is profiled.
   void run(const Bindings& bindings);
 
   // A result of the last run; valid until the next. Throws Error for a value that is not among the graph's
@@ -153,7 +172,16 @@ class Plan {
   // included; with one thread, how often several would have. What profiling adds is left out. Empty before a run,
   // and on OpenCL.
   std::span<const int64_t> barriers() const;
-  void clear_profile();  // sets the times of all steps to 0
+  // Whether the next runs are profiled, whatever the options say.
+  void profile(bool on);
+  void clear_profile();  // forgets all times, and which kernels ran
+  // Of whole profiled runs, from the check of their bindings to their end.
+  const RunTimes& run_times() const;
+  // Of these, from when the bindings are checked until the first step begins: inputs are copied to a device, or the
+  // threads of the team wake up.
+  const RunTimes& start_times() const;
+  // By step, at these extents of run-time axes (the limits where absent).
+  std::vector<StepCost> costs(const Limits& at = {}) const;
   // By step, over the profiled runs since clear_profile; empty without any.
   std::vector<double> seconds_per_run() const;
   // By step: the names of the kernels that did the work since then, as they tell themselves. Empty without any run.

@@ -31,6 +31,7 @@ struct PlanState {
   ArenaLayout arena;
   std::vector<StepInfo> steps;
   PlanMemory memory;
+  RunTimes run_times, start_times;  // of profiled runs
   std::unique_ptr<Executor> executor;
   std::vector<const void*> inputs;  // by ValueId, of the current run
 

@@ -173,7 +173,7 @@ TEST(TeamGroups, ABarrierEndsEachGroup) {
         }
         EXPECT_EQ(test::allocations, allocations);
         if (!profile) continue;
-        for (const StepInfo& step : plan.steps()) EXPECT_EQ(step.runs, 3);
+        for (const StepInfo& step : plan.steps()) EXPECT_EQ(step.times.runs(), 3);
       }
     }
   }

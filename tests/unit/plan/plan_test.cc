@@ -209,7 +209,7 @@ TEST(Plan, ExplainCountsWhatStepsDo) {
   bindings.input(chain.x, x.data(), {5, 3});
   plan.run(bindings);
   plan.run(bindings);
-  EXPECT_EQ(plan.steps()[2].runs, 2);
+  EXPECT_EQ(plan.steps()[2].times.runs(), 2);
   EXPECT_CONTAINS(plan.explain(), "us/run");
 }
 
