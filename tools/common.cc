@@ -51,6 +51,10 @@ void add_device_flags(CLI::App& app, ModelFlags& flags) {
                  "other programs are busy")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
+  add_backend_flags(app, flags);
+}
+
+void add_backend_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("--device", flags.device, "Where to run: cpu, opencl, or opencl:NAME for the device with that name")
       ->capture_default_str()
       ->check([](const std::string& name) {

@@ -35,6 +35,7 @@ struct ModelFlags {
 
 void add_model_flag(CLI::App& app, ModelFlags& flags);
 void add_device_flags(CLI::App& app, ModelFlags& flags);    // -t, --device, --precision
+void add_backend_flags(CLI::App& app, ModelFlags& flags);   // --device, --precision
 void add_kernel_flag(CLI::App& app, ModelFlags& flags);     // --kernel
 void add_tokenizer_flag(CLI::App& app, ModelFlags& flags);  // --pre-tokenizer
 
@@ -99,6 +100,7 @@ std::string read_file(const std::string& path);
 struct NegativeResult {};
 
 void add_run(CLI::App& app);
+void add_bench(CLI::App& app);
 void add_trace(CLI::App& app);
 void add_chat(CLI::App& app);
 void add_logits(CLI::App& app);

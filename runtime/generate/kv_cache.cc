@@ -330,6 +330,17 @@ int32_t PagedKvCache::shortest(int32_t sequence) const {
   return longest;
 }
 
+void PagedKvCache::touch() {
+  check();
+  if (std::find(taken_.begin(), taken_.end(), true) != taken_.end()) {
+    throw Error("the memory of a cache is touched before its sequences are opened");
+  }
+  for (int group = 0; group < groups(); ++group) {
+    const int64_t slots = pool_->slots(group);
+    for (int64_t done = 1; done < slots; done *= 2) pool_->copy_slots(group, 0, done, std::min(done, slots - done));
+  }
+}
+
 void PagedKvCache::release_passed(int32_t sequence) {
   check(sequence);
   for (BlockTables& tables : block_tables_) tables.release_passed(sequence);

@@ -129,6 +129,10 @@ class PagedKvCache {
   // Gives back the pages that windows have passed; `append` does so too.
   void release_passed(int32_t sequence);
 
+  // Writes to all of the memory, which the system may give when it is first used alone: afterwards no run has to wait
+  // for that. Throws Error while a sequence is open.
+  void touch();
+
   // Binds the pool and the block tables to a run.
   void bind(Bindings& bindings) const;
 
