@@ -1,4 +1,4 @@
-// weft_bench: kernels against the machine's limits, and the shipped model. Google Benchmark's flags apply;
+// weft_bench: single steps against the machine's limits. Google Benchmark's flags apply;
 // by default each figure is taken seven times, interleaved with the others, and shown as min, median and max.
 //
 // Shares of reads: what is multiplied by few rows comes in so many copies, which take turns, that caches do not hold
