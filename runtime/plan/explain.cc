@@ -248,6 +248,9 @@ StepCost step_cost(const GraphRecord& graph, const Step& step, const std::vector
     cost.product_flops += product_flops(region, extents);
   }
   cost.bytes = step_bytes(graph, step, extents);
+  // Without any row of results, nothing is read.
+  const auto computes = [&](const Region& region) { return count(region.axes, extents) > 0; };
+  if (std::none_of(step.regions.begin(), step.regions.end(), computes)) return cost;
   for (const auto& [value, bytes] : bytes_read(graph, step, extents)) {
     if (graph.values[value].kind == ValueKind::cache_field) cost.key_bytes += bytes;
   }

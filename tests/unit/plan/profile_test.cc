@@ -47,9 +47,9 @@ TEST(Profile, TheSlowerOfReadingAndComputingIsTheLeastTime) {
 TEST(Profile, CostsTellWeightsFromWhatWasJustWritten) {
   const LanguageModel model = test::small_model({.layers = 2});
   const Engine engine(model, Device::cpu(1), {.context = 16});
-  const auto at = [&](int64_t tokens, int64_t keys) {
+  const auto at = [&](int64_t tokens, int64_t keys, int64_t rows = 1) {
     Limits limits;
-    limits.set(model.pos_axis, tokens).set(model.rows_axis, 1);
+    limits.set(model.pos_axis, tokens).set(model.rows_axis, rows);
     for (const CacheRecord& cache : model.graph->caches) limits.set(cache.key, keys);
     return engine.plan().costs(limits);
   };
@@ -64,6 +64,9 @@ TEST(Profile, CostsTellWeightsFromWhatWasJustWritten) {
   EXPECT_EQ(sum(longer, &StepCost::key_bytes), 2 * sum(one, &StepCost::key_bytes));
   EXPECT_LT(sum(one, &StepCost::product_flops), sum(one, &StepCost::flops));
   EXPECT_GT(sum(several, &StepCost::product_flops), 3 * sum(one, &StepCost::product_flops));
+  // Where no token needs logits, their weight is not read.
+  EXPECT_EQ(at(4, 5, 0).back().weight_bytes, 0);
+  EXPECT_GT(at(4, 5, 1).back().weight_bytes, 0);
   EXPECT_EQ(bytes_to_read(one, 2),
             static_cast<size_t>(sum(one, &StepCost::weight_bytes) + 2 * sum(one, &StepCost::key_bytes)));
 }
