@@ -9,6 +9,7 @@
 
 #include "models/shapes.h"
 #include "runtime/convert/quantize_mix.h"
+#include "runtime/plan/available_memory.h"
 #include "tools/bench_machine.h"
 #include "tools/bench_peer.h"
 #include "tools/bench_report.h"
@@ -124,15 +125,8 @@ const QuantizeTarget& type_of(const BenchFlags& flags) {
 }
 
 void print_limits(const BenchFlags& flags) {
-  std::vector<MachineLimits> all;
-  waiting_for("measuring the machine", [&] {
-    if (flags.threads.empty()) {
-      all = measure_all_limits(thread_count(0));
-    } else {
-      for (const int threads : teams_of(flags)) all.push_back(measure_all_limits(threads).back());
-    }
-    return true;
-  });
+  const std::vector<int> teams = flags.threads.empty() ? teams_up_to(thread_count(0)) : teams_of(flags);
+  const std::vector<MachineLimits> all = waiting_for("measuring the machine", [&] { return measure_teams(teams); });
   print(text_of(this_machine(), all, format_of(flags.output)));
 }
 
@@ -179,12 +173,12 @@ void run(const BenchFlags& flags) {
     const Device device = Device::by_name(flags.model.device, count);
     teams.push_back(waiting_for("loading", [&] { return Team{BenchEngine(open.model, device, options, tests), {}}; }));
   }
-  // After all memory has been taken, so that what is left is known.
-  for (Team& team : teams) {
-    if (!on_cpu) continue;
-    size_t bytes = SIZE_MAX;
-    for (const BenchTest& test : tests) bytes = std::min(bytes, team.engine.bytes_read(test));
-    team.calibration.emplace(team.engine.device().threads(), bytes);
+  if (on_cpu) {
+    // After all other memory has been taken, so that what is left is known.
+    size_t bytes = uncached_size(available_memory());
+    for (const BenchTest& test : tests) bytes = std::min(bytes, teams.front().engine.bytes_read(test));
+    const LimitMeter meter(*std::max_element(threads.begin(), threads.end()), bytes);
+    for (Team& team : teams) team.calibration.emplace(meter.for_team(team.engine.device().threads()));
   }
 
   std::vector<BenchResult> results, of_peer;

@@ -39,22 +39,25 @@ std::string text_of(const Machine& machine) {
   return text;
 }
 
-std::vector<MachineLimits> measure_all_limits(int most) {
-  constexpr int kEach = 8;          // up to so many threads, every number is measured
-  constexpr double kSeconds = 8.0;  // for all numbers; memory is touched beside that
+std::vector<int> teams_up_to(int most) {
+  constexpr int kEach = 8;  // up to so many threads, every number
   std::vector<int> teams;
   for (int threads = 1; threads < most; threads = most <= kEach ? threads + 1 : threads * 2) teams.push_back(threads);
   teams.push_back(most);
-  const size_t size = uncached_size(available_memory());
+  return teams;
+}
+
+std::vector<MachineLimits> measure_teams(const std::vector<int>& teams) {
+  constexpr double kSeconds = 8, kMost = 2;  // for all teams, and for one
+  const LimitMeter meter(*std::max_element(teams.begin(), teams.end()), uncached_size(available_memory()));
   std::vector<MachineLimits> all;
   for (const int threads : teams) {
-    all.push_back(LimitMeter(threads, size).measure(std::min(kSeconds / static_cast<double>(teams.size()), 2.0)));
+    all.push_back(meter.for_team(threads).measure(std::min(kSeconds / static_cast<double>(teams.size()), kMost)));
   }
   return all;
 }
 
-Calibration::Calibration(int threads, size_t read_size)
-    : meter_(threads, std::min(read_size, uncached_size(available_memory()))), best_(meter_.measure(0.5)) {}
+Calibration::Calibration(LimitMeter meter) : meter_(std::move(meter)), best_(meter_.measure(0.5)) {}
 
 void Calibration::measure() {
   const MachineLimits now = meter_.measure(0.1);

@@ -21,14 +21,17 @@ Machine this_machine();
 // "Intel(R) Xeon(R) Processor, 2 of 2 CPUs, AVX3, VNNI, AMX, 300 MiB of last-level cache"
 std::string text_of(const Machine& machine);
 
-// Limits of 1 to `most` threads (of 1, 2, 4, ... and `most` where these are many), in less than 20 seconds.
-std::vector<MachineLimits> measure_all_limits(int most);
+// 1 to `most` threads; where these are many: 1, 2, 4, ... and `most`.
+std::vector<int> teams_up_to(int most);
+// Limits of each team, over one block of uncached_size. Takes some 8 seconds, beside what it takes to touch the block.
+std::vector<MachineLimits> measure_teams(const std::vector<int>& teams);
 
 // Short measurements between tests. What they find differs by more than 10 % where other programs use the machine, or
 // where it changes its clock.
 class Calibration {
  public:
-  Calibration(int threads, size_t read_size);
+  // `meter`: of the team that tests run on.
+  explicit Calibration(LimitMeter meter);
 
   void measure();
   // The best that was found, which no test can exceed.

@@ -122,7 +122,7 @@ std::vector<BenchEngine::Part> BenchEngine::parts(const BenchTest& test) const {
 }
 
 size_t BenchEngine::bytes_read(const BenchTest& test) const {
-  return bytes_to_read(parts(test).front().costs, test.sequences);
+  return bytes_to_read(parts(test).back().costs, test.sequences);
 }
 
 TestLimit BenchEngine::limit(const BenchTest& test, const MachineLimits& machine) const {

@@ -46,7 +46,7 @@ class BenchEngine {
   const std::vector<std::string>& kernels(const BenchTest& test) const { return kernels_.at(test); }
   // Those which compute products, once each: "bf16-x16-amx, int8-x16-vnni".
   std::string product_kernels(const BenchTest& test) const;
-  // Bytes of weights and keys that one step of the test reads.
+  // Bytes of weights and keys that a step of the test reads: the last one, which gives logits.
   size_t bytes_read(const BenchTest& test) const;
   TestLimit limit(const BenchTest& test, const MachineLimits& machine) const;
 

@@ -182,6 +182,7 @@ HWY_POP_ATTRIBUTES
 #include <map>
 #include <set>
 #include <string_view>
+#include <utility>
 
 #include "core/aligned_bytes.h"
 #include "ops/cpu/kernel_table.h"
@@ -302,7 +303,7 @@ size_t last_level_cache(const std::filesystem::path& root) {
 
 size_t uncached_size(size_t available) {
   constexpr size_t kUnknown = size_t{64} << 20;  // for a cache of which nothing is known
-  const size_t cache = last_level_cache();
+  static const size_t cache = last_level_cache();
   return std::max(std::min(4 * (cache == 0 ? kUnknown : cache), available / 2), kLeastBlock);
 }
 
@@ -328,16 +329,17 @@ struct LimitMeter::Block {
 
 LimitMeter::LimitMeter(int threads, size_t read_size)
     : threads_(std::max(threads, 1)),
-      block_(std::make_unique<Block>(std::max(read_size, kLeastBlock * static_cast<size_t>(threads_)))) {
+      block_(std::make_shared<Block>(std::max(read_size, kLeastBlock * static_cast<size_t>(threads_)))) {
   const PinnedTeam pinned(threads_);
   const size_t part = block_->part(threads_);
 #pragma omp parallel num_threads(threads_)
   std::memset(block_->data + part * static_cast<size_t>(omp_get_thread_num()), 1, part);
 }
 
-LimitMeter::~LimitMeter() = default;
-LimitMeter::LimitMeter(LimitMeter&&) noexcept = default;
-LimitMeter& LimitMeter::operator=(LimitMeter&&) noexcept = default;
+LimitMeter::LimitMeter(int threads, std::shared_ptr<Block> block)
+    : threads_(std::max(threads, 1)), block_(std::move(block)) {}
+
+LimitMeter LimitMeter::for_team(int threads) const { return {threads, block_}; }
 
 MachineLimits LimitMeter::measure(double seconds) {
   constexpr int kBursts = 4;                       // in turns, each time that memory is read

@@ -43,17 +43,18 @@ class LimitMeter {
   // Takes `read_size` bytes (at least 64 KiB), and touches all of them with the threads that will read them. Throws
   // Error where memory runs out.
   LimitMeter(int threads, size_t read_size);
-  ~LimitMeter();
-  LimitMeter(LimitMeter&&) noexcept;
-  LimitMeter& operator=(LimitMeter&&) noexcept;
+  // One for another team over the same block.
+  LimitMeter for_team(int threads) const;
 
   // Every figure several times, in turn, for about `seconds` in all and at least once: the best of each.
   MachineLimits measure(double seconds);
 
  private:
   struct Block;
+  LimitMeter(int threads, std::shared_ptr<Block> block);
+
   int threads_;
-  std::unique_ptr<Block> block_;
+  std::shared_ptr<Block> block_;
 };
 
 }  // namespace weft

@@ -73,6 +73,15 @@ TEST(MachineLimits, EveryFigureIsMeasured) {
   }
 }
 
+TEST(MachineLimits, TeamsShareABlock) {
+  const LimitMeter two(2, 1 << 20);
+  LimitMeter one = two.for_team(1);
+  const MachineLimits limits = one.measure(0);
+  EXPECT_EQ(limits.threads, 1);
+  EXPECT_EQ(limits.read_size, size_t{1} << 20);
+  EXPECT_GT(limits.read_bytes, 0);
+}
+
 TEST(MachineLimits, TheBestOfTwoIsThatOfEachFigure) {
   const MachineLimits best = best_of({2, 64, 5, 1, 3, 0}, {2, 64, 4, 2, 2, 7});
   EXPECT_EQ(best.threads, 2);
