@@ -51,6 +51,7 @@ void lengthen(Engine& engine, int32_t sequence, int32_t count) {
       slots_of_group.push_back(group.data());
     }
     engine.cache().append(sequence, part, slots_of_group);
+    engine.cache().release_passed(sequence);  // other sequences may need the pages
     done += part;
   }
 }

@@ -52,7 +52,7 @@ TEST(BenchCommand, TheTableHasALineForEachTest) {
   ASSERT_EQ(result.code, 0) << result.err;
   for (const char* start :
        {"model      random tiny Q4_K_M, ", "machine    ", "device     cpu, 1 thread, ", "limits     1 thread: ", "test",
-        "pp64 ", "pp128 ", "tg16 ", "pp64 @ d256 ", "pp128 @ d256 ", "tg16 @ d256 "}) {
+        "pp64  ", "pp128  ", "tg16  ", "pp64 @ d256 ", "pp128 @ d256 ", "tg16 @ d256 "}) {
     const auto lines = lines_of(result.out);
     EXPECT_EQ(std::ranges::count_if(lines, [&](const std::string& line) { return line.starts_with(start); }), 1)
         << start << "\n"
@@ -131,6 +131,14 @@ TEST(BenchCommand, ShapesOfEveryFamilyLoad) {
     ASSERT_EQ(result.code, 0) << shape << ": " << result.err;
     EXPECT_EQ(nlohmann::json::parse(result.out)["results"].size(), 2u);
   }
+}
+
+// Windows of 512 pass pages, which other sequences then need.
+TEST(BenchCommand, SequencesAreDeeperThanWindows) {
+  const CommandResult result = bench({"--shape", "gemma3-270m", "--type", "Q4_0", "--layers", "2", "-p", "600", "-n",
+                                      "2", "-d", "1500", "--parallel", "1,3", "-r", "1", "-o", "json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(nlohmann::json::parse(result.out)["results"].size(), 3u);
 }
 
 TEST(BenchCommand, TemporaryFilesAreRemoved) {

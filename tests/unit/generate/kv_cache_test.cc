@@ -278,6 +278,15 @@ TEST_F(KvCacheTest, MemoryIsThatOfNativeHeads) {
   EXPECT_EQ(cache.bytes(), 2u * 5 * 4 * 2 * ((2 * 8 + 2 * 8) * 4 + 4));
 }
 
+TEST_F(KvCacheTest, MemoryIsTouchedBeforeSequencesAreOpened) {
+  PagedKvCache cache(plan_, {2, 20, 24, 4});
+  cache.touch();
+  const int32_t a = cache.open();
+  EXPECT_EQ(error_of([&] { cache.touch(); }), "the memory of a cache is touched before its sequences are opened");
+  cache.close(a);
+  cache.touch();
+}
+
 TEST_F(KvCacheTest, SequencesOpenForkAndClose) {
   PagedKvCache cache(plan_, {2, 20, 24, 4});
   std::vector<int32_t> slots(20);
