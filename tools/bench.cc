@@ -90,6 +90,7 @@ class TemporaryFile {
     const int file = ::mkstemps(name.data(), 5);
     if (file < 0) throw Error(name + ": " + std::strerror(errno));
     ::close(file);
+    ::unlink(name.c_str());  // the writer makes it, once it is complete
     path_ = name;
   }
   ~TemporaryFile() {

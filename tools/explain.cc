@@ -105,13 +105,12 @@ void add_explain(CLI::App& app) {
       app.add_subcommand("explain", "Show the plan: steps, kernels, shapes, costs of prefill and decode, memory");
   command->footer(
       "Equal steps of different layers share a line, which shows how many they are (\u00d76) and the sums of their\n"
-      "figures; each: the time of one. FLOPs and bytes are counted from the steps: every value that a step reads or\n"
-      "writes once, and attention as if each token looked at all keys. Steps of a group run without waiting for\n"
-      "each other; barriers: how often threads wait for each other. With --profile, each step is waited for. % limit:\n"
-      "the least time that the machine takes, by its measured limits, for the products of a step at the peak of the\n"
-      "unit that its kernel uses (FMA, VNNI, AMX), or for reading its weights and the keys that tokens see, as a\n"
-      "share of the median; reads are measured over as many bytes as a decoded token reads, at most 4 times the\n"
-      "last-level cache.");
+      "figures. FLOPs and bytes are counted from the steps: every value that a step reads or writes once, and\n"
+      "attention as if each token looked at all keys. Steps of a group run without waiting for each other; barriers:\n"
+      "how often threads wait for each other. With --profile, each step is waited for. % limit: the least time that\n"
+      "the machine takes, by its measured limits, for the products of a step at the peak of the unit that its kernel\n"
+      "uses (FMA, VNNI, AMX), or for reading its weights and the keys that tokens see, as a share of the median;\n"
+      "reads are measured over as many bytes as a decoded token reads, at most 4 times the last-level cache.");
   add_model_flag(*command, flags->model);
   command->add_option("-c,--ctx-size", flags->context, "Tokens of a sequence (default: the model's, at most 4096)")
       ->check(CLI::Range(1, 1 << 24))
