@@ -18,6 +18,11 @@ ContractionAxes axes_of(const Region& region, const Contraction& contraction) {
   for (const ViewAxis& axis : rhs.view) {
     if (axis.gather >= 0) add_axes(chosen, loop_axes(region, region.operands[static_cast<size_t>(axis.gather)]));
   }
+  // An axis that only ids have chooses the matrix, as rows do: each row is repeated along it.
+  while (!axes.columns.empty() && contains(chosen, axes.columns.front())) {
+    axes.rows.push_back(axes.columns.front());
+    axes.columns.erase(axes.columns.begin());
+  }
   for (const AxisId axis : contraction.over) (contains(chosen, axis) ? axes.summed : axes.k).push_back(axis);
   if (axes.k.empty()) std::swap(axes.k, axes.summed);  // rows of one element are worse than a copy
   return axes;

@@ -13,7 +13,7 @@ namespace weft {
 
 // The axes of a contraction's result.
 struct ContractionAxes {
-  std::vector<AxisId> rows;     // what remains of lhs, in its order
+  std::vector<AxisId> rows;     // what remains of lhs, in its order, then the axes that only ids of rhs have
   std::vector<AxisId> columns;  // what rhs has beyond that, in its order
   std::vector<AxisId> summed;   // contracted axes along which ids choose other rhs rows: summed up last
   std::vector<AxisId> k;        // the other contracted axes

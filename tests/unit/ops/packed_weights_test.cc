@@ -8,6 +8,7 @@
 
 #include "ops/contract/cases.h"
 #include "ops/cpu/kernel.h"
+#include "ops/harness/run_cpu.h"
 
 namespace weft {
 namespace {
@@ -70,6 +71,29 @@ TEST(WeightLayouts, Q8IsInterleavedWhereItsRowsAreOutputs) {
   ASSERT_EQ(layouts.size(), 1u);
   EXPECT_EQ(layouts.begin()->second, (ChosenLayout{kRows16, {1, 40, 64}}));
   EXPECT_TRUE(layouts_of(linear_case(3, 40, 256, Format::f16)).empty());
+}
+
+// Each row meets several matrices, along an axis that only the ids have: the weight is read in place, not copied for
+// each.
+TEST(WeightLayouts, ExpertsThatRowsChooseAreInterleaved) {
+  CaseBuilder c(StepKind::contract, "experts");
+  const AxisId pos = c.axis("pos", 5), choice = c.axis("choice", 2), expert = c.axis("expert", 3),
+               out = c.axis("out", 40), in = c.axis("in", 64);
+  const int ids = c.operand(c.ids("ids", {pos, choice}, 0, 3));
+  const int lhs = c.lhs(c.operand(c.input("x", {pos, in})));
+  const int w =
+      c.operand(c.weight("w", {expert, out, in}, Format::q8_0), {gathered(expert, ids), whole(out), whole(in)});
+  ScalarBuilder body;
+  c.contraction(lhs, w, {in});
+  c.body({pos, choice, out}, body.finish(body.contraction(0)));
+  const StepCase step_case = c.build();
+  const WeightLayouts layouts = layouts_of(step_case);
+  ASSERT_EQ(layouts.size(), 1u);
+  EXPECT_EQ(layouts.begin()->second, (ChosenLayout{kRows16, {3, 40, 64}}));
+  for (const Precision precision : {Precision::exact, Precision::fast}) {
+    for (const KernelRange& kernel : cpu_kernels(step_case, precision))
+      EXPECT_NE(kernel.name.find("x16"), std::string::npos);
+  }
 }
 
 // A map that reads a weight reads it as stored, so contractions must too.
