@@ -1,5 +1,7 @@
 #include "core/format/format.h"
 
+#include <limits>
+
 #include <cmath>
 #include <string>
 
@@ -115,6 +117,23 @@ void encode_row(Format format, const float* in, size_t elements, void* bytes) {
       }
     }
     Traits::encode(in, elements / Traits::kElements, static_cast<uint8_t*>(bytes));
+  });
+}
+
+void encode_row_or_nan(Format format, const float* in, size_t elements, void* bytes) {
+  visit_float_format(format, [&]<Format kFormat>() {
+    using Traits = FormatTraits<kFormat>;
+    auto* out = static_cast<uint8_t*>(bytes);
+    if constexpr (Traits::kElements == 1) {
+      Traits::encode(in, elements, out);
+    } else {
+      constexpr float kZeros[Traits::kElements] = {};
+      for (size_t i = 0; i + Traits::kElements <= elements; i += Traits::kElements, out += Traits::kBytes) {
+        const bool is_finite = first_not_finite(in + i, Traits::kElements) == Traits::kElements;
+        Traits::encode(is_finite ? in + i : kZeros, 1, out);
+        if (!is_finite) Traits::set_scales(std::numeric_limits<float>::quiet_NaN(), out);
+      }
+    }
   });
 }
 

@@ -78,6 +78,10 @@ float decode_element(Format format, const void* bytes, size_t at);
 // infinity or a NaN that would go into a block.
 void encode_row(Format format, const float* in, size_t elements, void* bytes);
 
+// The same for values of which nothing is known, as a cache gets them: a block with an infinity or a NaN becomes one
+// whose elements all read as NaN.
+void encode_row_or_nan(Format format, const float* in, size_t elements, void* bytes);
+
 // The index of the first infinity or NaN; `elements` if there is none.
 size_t first_not_finite(const float* in, size_t elements);
 
