@@ -49,6 +49,16 @@ void CacheHandle::name_fields(std::span<const std::string> names) const {
   for (size_t i = 0; i < names.size(); ++i) recorder_->record()->values[cache.fields[i]].name = names[i];
 }
 
+void CacheHandle::store_fields(std::span<const Format> formats) const {
+  const CacheRecord& cache = record();
+  for (const Format format : formats) {
+    if (!is_cache_format(format)) {
+      throw Error("cache '" + cache.name + "' cannot be stored in " + std::string(weft::name(format)));
+    }
+  }
+  for (size_t i = 0; i < formats.size(); ++i) recorder_->record()->values[cache.fields[i]].format = formats[i];
+}
+
 CacheHandle::CacheHandle(Graph& graph, const Batch& batch, const std::string& name, const AxisInfo* key,
                          const std::vector<AxisList>& fields, int group)
     : recorder_(graph.recorder()) {

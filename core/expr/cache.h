@@ -5,8 +5,10 @@
 //   auto [K, V] = materialize(append(cache, k, v));
 //
 // A field is stored as rows of its axes after the key, at native heads: a value with an axis that the field lacks
-// (Group, say) cannot be appended; that does not compile. How the pages are stored is up to
-// runtime/generate/kv_cache.h. Like values, caches are handles to a graph: see Graph for threads.
+// (Group, say) cannot be appended; that does not compile. Appending and reading convert: a field may be stored in
+// f32 (the default), f16, bf16 or q8_0, as `store_fields` or the plan's options say, and reading it yields f32. Where
+// the pages lie is up to runtime/generate/kv_cache.h. Like values, caches are handles to a graph: see Graph for
+// threads.
 #pragma once
 
 #include <array>
@@ -71,6 +73,7 @@ class CacheHandle {
 
   const CacheRecord& record() const;
   void name_fields(std::span<const std::string> names) const;
+  void store_fields(std::span<const Format> formats) const;
 
  private:
   std::shared_ptr<Recorder> recorder_;
@@ -96,6 +99,11 @@ class Cache : public CacheHandle {
   }
   // The names of the fields in traces; by default NAME.0, NAME.1.
   void name_fields(const std::array<std::string, 1 + sizeof...(Rest)>& names) const { CacheHandle::name_fields(names); }
+  // What the fields are stored in, unless the plan's options say otherwise. A field whose last extent 32 does not
+  // divide is stored in f16 instead of q8_0. Throws Error for a format that caches cannot have.
+  void store_fields(const std::array<Format, 1 + sizeof...(Rest)>& formats) const {
+    CacheHandle::store_fields(formats);
+  }
 };
 
 }  // namespace weft

@@ -30,6 +30,10 @@ Format plain_format(Element element) {
   return element == Element::bool8 ? Format::bool8 : Format::f32;
 }
 
+bool is_cache_format(Format format) {
+  return std::find(std::begin(kCacheFormats), std::end(kCacheFormats), format) != std::end(kCacheFormats);
+}
+
 std::string_view name(StepKind kind) {
   constexpr std::string_view kNames[kStepKindCount] = {"map", "reduce", "contract", "attention", "append"};
   return kNames[static_cast<size_t>(kind)];

@@ -61,6 +61,10 @@ enum class ValueKind : uint8_t {
   cache_position  // i32, axes = {key}: the position of each cached token of cache `cache`
 };
 
+// What fields of caches can be stored in; f32 unless a plan or the graph says otherwise.
+inline constexpr Format kCacheFormats[] = {Format::f32, Format::f16, Format::bf16, Format::q8_0};
+bool is_cache_format(Format format);
+
 // What reading an element of the format gives, and the format in which results of that element are stored.
 Element read_as(Format format);
 Format plain_format(Element element);
@@ -68,7 +72,7 @@ Format plain_format(Element element);
 struct ValueRecord {
   std::string name;
   ValueKind kind = ValueKind::intermediate;
-  Format format = Format::f32;  // f32, i32, bool8 but for weights and inputs, which may be any format
+  Format format = Format::f32;  // f32, i32, bool8; of weights and inputs any, of cache fields one of kCacheFormats
   std::vector<AxisId> axes;
   std::shared_ptr<const Storage> storage;  // weight only
   int cache = -1;                          // cache_field, cache_position

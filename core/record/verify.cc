@@ -27,6 +27,10 @@ void check_value(const GraphRecord& graph, const ValueRecord& value) {
       throw Error(what + "is " + std::string(name(value.format)) + ", its storage " +
                   std::string(name(value.storage->format)));
     }
+  } else if (value.kind == ValueKind::cache_field) {
+    if (!is_cache_format(value.format)) {
+      throw Error(what + "a cache cannot be stored in " + std::string(name(value.format)));
+    }
   } else if (value.kind != ValueKind::input && value.format != plain_format(value.element())) {
     throw Error(what + std::string(name(value.format)) + " is a format of weights and inputs only");
   }

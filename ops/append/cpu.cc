@@ -1,7 +1,8 @@
 // Appending to a cache: a region per field, whose rows go to the slots of the batch; and their positions.
 //
 // The regions run one after the other without a barrier between them; rows are written where they belong as soon
-// as they are computed, by way of a buffer where something follows the body (a rotation).
+// as they are computed, by way of a buffer where something follows the body (a rotation) or where the field is not
+// stored in f32.
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "core/align.h"
 #include "core/error.h"
 #include "ops/contract/region.h"
+#include "ops/cpu/encode_tile.h"
 
 namespace weft {
 namespace {
@@ -22,6 +24,7 @@ class RowRegion {
   RowRegion(const KernelContext& context, const Region& region, ValueId output)
       : region_(&region),
         output_(output),
+        format_(context.graph.values[output].format),
         rows_(context, region, region.body, {region.axes.front()}, {region.axes.begin() + 1, region.axes.end()}),
         epilogue_(context, region, {&output, 1}) {
     const auto take = [this](size_t bytes) { return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes)); };
@@ -30,9 +33,9 @@ class RowRegion {
     threads_at_ = take(thread_bytes_ * static_cast<size_t>(context.threads));
   }
   size_t scratch_bytes() const { return scratch_bytes_; }
-  bool stages_rows() const { return epilogue_.needed() || !rows_.by_rows(); }
+  bool stages_rows() const { return epilogue_.needed() || !rows_.by_rows() || format_ != Format::f32; }
 
-  void run(const StepArgs& args, const Team& team, std::byte* scratch, const int32_t* slots, float* out) const {
+  void run(const StepArgs& args, const Team& team, std::byte* scratch, const int32_t* slots, std::byte* out) const {
     LhsRun rows = rows_.bind(args, scratch + threads_at_ + static_cast<size_t>(team.thread) * thread_bytes_);
     const int64_t width = rows.k();
     const bool by_rows = !epilogue_.needed() || (epilogue_.by_rows() && epilogue_.row_axis() > 0);
@@ -56,17 +59,23 @@ class RowRegion {
     const Range range = share(rows.rows(), 1, team);
     for (int64_t r = range.first; r < range.last; ++r) {
       if (slots[r] < 0) continue;
-      float* to = out + slots[r] * width;
-      if (!rows_.by_rows() || !by_rows) {
-        copy(staged + r * width, width, to);
-        continue;
+      const float* row = staged + r * width;
+      if (rows_.by_rows() && by_rows) {
+        if (!epilogue_.needed() && rows_.in_place()) {
+          row = rows.row(r);
+        } else if (!stages_rows()) {
+          rows.evaluate(r, r + 1, reinterpret_cast<float*>(out) + slots[r] * width);
+          continue;
+        } else if (rows_.in_place()) {
+          copy(rows.row(r), width, body + r * width);
+        } else {
+          rows.evaluate(r, r + 1, body + r * width);
+        }
+        if (epilogue_.needed()) {
+          epilogue_.finish_rows(args, team, scratch + finish_at_, r * lines, (r + 1) * lines);
+        }
       }
-      float* row = epilogue_.needed() ? body + r * width : to;
-      if (rows_.in_place()) copy(rows.row(r), width, row);
-      else rows.evaluate(r, r + 1, row);
-      if (!epilogue_.needed()) continue;
-      epilogue_.finish_rows(args, team, scratch + finish_at_, r * lines, (r + 1) * lines);
-      copy(staged + r * width, width, to);
+      encode_elements(format_, row, out, slots[r] * width, width);
     }
   }
 
@@ -77,6 +86,7 @@ class RowRegion {
 
   const Region* region_;
   ValueId output_;
+  Format format_;  // of the field
   LhsRows rows_;
   Epilogue epilogue_;
   size_t finish_at_ = 0, thread_bytes_ = 0, threads_at_ = 0, scratch_bytes_ = 0;
@@ -92,8 +102,14 @@ class AppendKernel final : public CpuKernel {
       const Region& region = context.step.regions[i];
       const ValueId output = context.step.outputs[i];
       const ValueRecord& value = context.graph.values[output];
-      if (value.format != Format::f32) {
-        throw Error("step '" + context.step.name + "': cache field '" + value.name + "' is not stored as F32");
+      if (!is_cache_format(value.format)) {
+        throw Error("step '" + context.step.name + "': cache field '" + value.name + "' cannot be stored in " +
+                    std::string(weft::name(value.format)));
+      }
+      if (const auto block = static_cast<int64_t>(info(value.format).block_elements);
+          context.max_extents[region.axes.back()] % block != 0) {
+        throw Error("step '" + context.step.name + "': the rows of cache field '" + value.name +
+                    "' are not whole blocks of " + std::string(weft::name(value.format)));
       }
       Field& field = fields_.emplace_back();
       field.output = output;
@@ -132,9 +148,9 @@ class AppendKernel final : public CpuKernel {
     }
     for (const Field& field : fields_) {
       std::byte* scratch = args.scratch + field.scratch_at;
-      void* pool = args.data[field.output];
+      auto* pool = static_cast<std::byte*>(args.data[field.output]);
       if (field.contract) field.contract->run(local, team, scratch, slots, pool);
-      else field.rows->run(local, team, scratch, slots, static_cast<float*>(pool));
+      else field.rows->run(local, team, scratch, slots, pool);
       if (field.rows) args.ran(team.thread, kRowsName);
     }
     if (team.thread != 0 || cache_->positions == kNoValue) return;

@@ -1,6 +1,9 @@
 // Rows of a result into the slots of a cache's pages.
 #pragma once
 
+#include <algorithm>
+#include <vector>
+
 #include "ops/gather/reference.h"
 #include "ops/harness/reference_scope.h"
 
@@ -12,13 +15,15 @@ inline void append_rows(const StepScope& scope, const CacheRecord& cache, const 
   const auto* slots = static_cast<const int32_t*>(scope.args.data[cache.slots]);
   const int64_t rows = scope.args.extents[cache.pos];
   if (rows == 0) return;
-  const int64_t width = static_cast<int64_t>(result.elements.size()) / rows;
+  const Format format = scope.graph.values[field].format;
+  const size_t width = result.elements.size() / static_cast<size_t>(rows), bytes = row_bytes(format, width);
+  std::vector<float> row(width);
   for (int64_t r = 0; r < rows; ++r) {
     if (slots[r] < 0) continue;
-    for (int64_t i = 0; i < width; ++i) {
-      write_element(scope.graph.values[field].format, scope.args.data[field], slots[r] * width + i,
-                    result.elements[static_cast<size_t>(r * width + i)]);
-    }
+    const ScalarValue* from = result.elements.data() + static_cast<size_t>(r) * width;
+    std::transform(from, from + width, row.begin(), [](const ScalarValue& x) { return static_cast<float>(x.f); });
+    auto* to = static_cast<std::byte*>(scope.args.data[field]) + static_cast<size_t>(slots[r]) * bytes;
+    encode_row_or_nan(format, row.data(), width, to);
   }
 }
 

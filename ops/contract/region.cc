@@ -8,6 +8,7 @@
 #include "core/align.h"
 #include "core/error.h"
 #include "core/record/axis_list.h"
+#include "ops/cpu/encode_tile.h"
 
 namespace weft {
 namespace {
@@ -23,6 +24,7 @@ ContractRegion::ContractRegion(const KernelContext& context, const Region& regio
       outputs_(outputs.begin(), outputs.end()),
       threads_(context.threads),
       epilogue_(context, region, outputs) {
+  if (context.step.kind == StepKind::append) row_format_ = context.graph.values[outputs.front()].format;
   if (!region.body.reductions.empty()) {
     throw Error("step '" + context.step.name + "': a reduction of contractions takes a step of its own");
   }
@@ -46,7 +48,10 @@ ContractRegion::ContractRegion(const KernelContext& context, const Region& regio
   fused_ = groups.size() == 1 && result_axes(groups.front()) == region.axes;
   column_axes_ = axes[static_cast<size_t>(groups.front().front())].columns.size();
 
-  int64_t unit = kColumnUnit;
+  const auto block = static_cast<int64_t>(info(row_format_).block_elements);
+  column_unit_ = std::max(kColumnUnit, block);
+  tiles_hold_blocks_ = block == 1 || (column_axes_ > 0 && context.max_extents[region.axes.back()] % block == 0);
+  int64_t unit = column_unit_;
   const size_t line_axes = region.axes.size() - epilogue_.row_axis();
   if (fused_ && epilogue_.by_rows() && line_axes <= column_axes_) {
     const int64_t whole = element_count(std::span(region.axes).last(line_axes), context.max_extents);
@@ -92,7 +97,7 @@ ContractRegion::ContractRegion(const KernelContext& context, const Region& regio
 class ContractRegion::Sink final : public TileSink {
  public:
   Sink(const ContractRegion& owner, const StepArgs& args, const Team& team, std::byte* scratch, std::byte* own,
-       const int32_t* slots, void* rows_out)
+       const int32_t* slots, std::byte* rows_out)
       : owner_(owner), args_(args), team_(team), scratch_(scratch), slots_(slots) {
     const std::span<const AxisId> axes = owner.region_->axes;
     rows_ = AxisSpace(axes.first(axes.size() - owner.column_axes_), args.extents);
@@ -102,7 +107,7 @@ class ContractRegion::Sink final : public TileSink {
                                                             : args.data[owner.outputs_.front()]);
     bytes_ = element_bytes(owner.body_.type());
     if (slots != nullptr) {
-      rows_out_ = static_cast<std::byte*>(rows_out);
+      rows_out_ = rows_out;
       rows_per_slot_ = 1;
       for (int i = 1; i < rows_.rank; ++i) rows_per_slot_ *= rows_.extent[static_cast<size_t>(i)];
     }
@@ -119,13 +124,12 @@ class ContractRegion::Sink final : public TileSink {
     rows_.split(row_first, at.data());
     for (int64_t r = row_first; r < row_last; ++r, rows_.advance(at.data())) {
       std::byte* body = out_ + static_cast<size_t>(r * columns_ + column_first) * bytes_;
-      std::byte* stored = body;
+      int64_t stored = 0;  // where the rows of a cache have this one's first element
       if (slots_ != nullptr) {
         const int32_t slot = slots_[r / rows_per_slot_];
         if (slot < 0) continue;
-        const int64_t row = slot * rows_per_slot_ + r % rows_per_slot_;
-        stored = rows_out_ + static_cast<size_t>(row * columns_ + column_first) * bytes_;
-        if (!owner_.finish_tiles_) body = stored;
+        stored = (slot * rows_per_slot_ + r % rows_per_slot_) * columns_ + column_first;
+        if (!owner_.stages_rows()) body = rows_out_ + static_cast<size_t>(stored) * bytes_;
       }
       const void* provided[ContractPass::kMaxContractions];
       for (size_t i = 0; i < contractions; ++i) provided[i] = sums[i] + (r - row_first) * stride[i];
@@ -135,14 +139,14 @@ class ContractRegion::Sink final : public TileSink {
         if (rows_.rank > 0) run_->set_row(at.data());
         run_->evaluate(column_first, count, provided, body);
       }
-      if (!owner_.finish_tiles_) continue;
-      const int64_t first = r * (columns_ / unit_);
-      owner_.epilogue_.finish_rows(args_, team_, scratch_ + owner_.finish_at_, first + column_first / unit_,
-                                   first + column_last / unit_);
-      if (slots_ == nullptr) continue;
-      const auto* finished = static_cast<const std::byte*>(args_.data[owner_.outputs_.front()]);
-      std::memcpy(stored, finished + static_cast<size_t>(r * columns_ + column_first) * bytes_,
-                  static_cast<size_t>(count) * bytes_);
+      if (owner_.finish_tiles_) {
+        const int64_t first = r * (columns_ / unit_);
+        owner_.epilogue_.finish_rows(args_, team_, scratch_ + owner_.finish_at_, first + column_first / unit_,
+                                     first + column_last / unit_);
+      }
+      if (slots_ == nullptr || !owner_.stages_rows()) continue;
+      const auto* finished = static_cast<const float*>(args_.data[owner_.outputs_.front()]);
+      encode_elements(owner_.row_format_, finished + r * columns_ + column_first, rows_out_, stored, count);
     }
   }
 
@@ -185,18 +189,19 @@ class StoreSink final : public TileSink {
 }  // namespace
 
 void ContractRegion::run(const StepArgs& args, const Team& team, std::byte* scratch, const int32_t* slots,
-                         void* rows_out) const {
+                         std::byte* rows_out) const {
   std::byte* own = scratch + threads_at_ + static_cast<size_t>(team.thread) * thread_bytes_;
+  const bool finished = fused_ && (!epilogue_.needed() || finish_tiles_);
   if (fused_) {
-    const bool in_tiles = !epilogue_.needed() || finish_tiles_;
-    Sink sink(*this, args, team, scratch, own, in_tiles ? slots : nullptr, rows_out);
-    const int64_t unit = finish_tiles_ ? sink.unit() : kColumnUnit;
+    const bool stores_tiles = finished && tiles_hold_blocks_;
+    Sink sink(*this, args, team, scratch, own, stores_tiles ? slots : nullptr, rows_out);
+    const int64_t unit = finish_tiles_ ? sink.unit() : column_unit_;
     stages_.front().pass.run(args, team, scratch + shared_at_, own, unit, sink);
-    if (in_tiles) return;
+    if (finished && (stores_tiles || slots == nullptr)) return;
   } else {
     run_stages(args, team, scratch);
   }
-  if (epilogue_.needed()) {
+  if (epilogue_.needed() && !finished) {
     team.barrier();
     epilogue_.run(args, team, scratch + finish_at_);
   }
@@ -265,17 +270,14 @@ void ContractRegion::run_stages(const StepArgs& args, const Team& team, std::byt
   }
 }
 
-void ContractRegion::store_rows(const StepArgs& args, const Team& team, const int32_t* slots, void* rows_out) const {
+void ContractRegion::store_rows(const StepArgs& args, const Team& team, const int32_t* slots,
+                                std::byte* rows_out) const {
   const int64_t rows = args.extents[region_->axes.front()];
-  const auto width =
-      static_cast<size_t>(element_count({region_->axes.data() + 1, region_->axes.size() - 1}, args.extents)) *
-      sizeof(float);
-  const auto* from = static_cast<const std::byte*>(args.data[outputs_.front()]);
+  const int64_t width = element_count({region_->axes.data() + 1, region_->axes.size() - 1}, args.extents);
+  const auto* from = static_cast<const float*>(args.data[outputs_.front()]);
   const Range range = share(rows, 1, team);
   for (int64_t r = range.first; r < range.last; ++r) {
-    if (slots[r] < 0) continue;
-    std::memcpy(static_cast<std::byte*>(rows_out) + static_cast<size_t>(slots[r]) * width,
-                from + static_cast<size_t>(r) * width, width);
+    if (slots[r] >= 0) encode_elements(row_format_, from + r * width, rows_out, slots[r] * width, width);
   }
 }
 

@@ -24,11 +24,11 @@ class ContractRegion {
   void add_kernels(std::vector<KernelRange>& all) const;  // those that `all` lacks
 
   // As CpuKernel::run. With `slots`, row r (coordinate on the first of region.axes) of the result is stored as row
-  // slots[r] of `rows_out`, or nowhere if that is negative, and the output itself is only a buffer: contiguous
-  // f32, used if stages_rows().
+  // slots[r] of `rows_out`, in the format of the output, or nowhere if that is negative, and the output itself is only
+  // a buffer: contiguous f32, used if stages_rows().
   void run(const StepArgs& args, const Team& team, std::byte* scratch, const int32_t* slots = nullptr,
-           void* rows_out = nullptr) const;
-  bool stages_rows() const { return epilogue_.needed() || !fused_; }
+           std::byte* rows_out = nullptr) const;
+  bool stages_rows() const { return epilogue_.needed() || !fused_ || row_format_ != Format::f32; }
 
  private:
   class Sink;
@@ -40,17 +40,20 @@ class ContractRegion {
     std::vector<size_t> stored_at;  // by contraction, in scratch
   };
   void run_stages(const StepArgs& args, const Team& team, std::byte* scratch) const;
-  void store_rows(const StepArgs& args, const Team& team, const int32_t* slots, void* rows_out) const;
+  void store_rows(const StepArgs& args, const Team& team, const int32_t* slots, std::byte* rows_out) const;
 
   const Region* region_;
   std::vector<ValueId> outputs_;
   int threads_;
-  bool fused_ = false;         // the body is evaluated on the tiles of one pass
-  bool finish_tiles_ = false;  // and each tile holds whole rows of what follows
-  size_t column_axes_ = 0;     // last axes, along which a tile's rows run
-  size_t unit_axes_ = 0;       // last axes that a tile must hold whole
-  std::vector<Stage> stages_;  // one if fused
+  Format row_format_ = Format::f32;  // of the rows of an append; others are stored as their element says
+  bool fused_ = false;               // the body is evaluated on the tiles of one pass
+  bool finish_tiles_ = false;        // and each tile holds whole rows of what follows
+  bool tiles_hold_blocks_ = true;    // of that format
+  size_t column_axes_ = 0;           // last axes, along which a tile's rows run
+  size_t unit_axes_ = 0;             // last axes that a tile must hold whole
+  std::vector<Stage> stages_;        // one if fused
   SourceEvaluator body_;
+  int64_t column_unit_;       // of columns that a tile holds
   bool body_is_sum_ = false;  // the body is contraction 0 itself
   Epilogue epilogue_;
   size_t finish_at_ = 0, shared_at_ = 0, threads_at_ = 0, thread_bytes_ = 0, body_at_ = 0, scratch_bytes_ = 0;

@@ -225,8 +225,9 @@ CaseCache CaseBuilder::cache(const CacheSpec& spec) {
   for (size_t f = 0; f < spec.fields.size(); ++f) {
     std::vector<AxisId> axes = {spec.key};
     axes.insert(axes.end(), spec.fields[f].begin(), spec.fields[f].end());
-    result.fields.push_back(add(spec.name + ".field" + std::to_string(f), ValueKind::cache_field, Format::f32,
-                                std::move(axes), spec.fill, result.cache));
+    result.fields.push_back(add(spec.name + ".field" + std::to_string(f), ValueKind::cache_field,
+                                f < spec.formats.size() ? spec.formats[f] : Format::f32, std::move(axes), spec.fill,
+                                result.cache));
   }
   result.positions =
       add(spec.name + ".positions", ValueKind::cache_position, Format::i32, {spec.key}, {}, result.cache);
@@ -368,7 +369,10 @@ std::vector<std::byte> CaseBuilder::filled_cache(ValueId value) const {
       if (width != 0) std::memcpy(&floats[slot * width], row.data(), row.size());
     }
   }
-  return record.kind == ValueKind::cache_position ? bytes_of(positions) : bytes_of(floats);
+  if (record.kind == ValueKind::cache_position) return bytes_of(positions);
+  std::vector<std::byte> bytes(row_bytes(record.format, floats.size()));
+  encode_row_or_nan(record.format, floats.data(), floats.size(), bytes.data());
+  return bytes;
 }
 
 StepCase CaseBuilder::build() {

@@ -89,6 +89,7 @@ struct CacheSpec {
   int32_t page_size = 4;
   std::vector<CaseSequence> sequences = {};
   std::vector<std::vector<AxisId>> fields = {};  // axes after `key`, e.g. {{kv_head, head_dim}, {kv_head, value_dim}}
+  std::vector<Format> formats = {};              // of each field; f32 where absent
   bool shuffled_rows = false;  // rows of the sequences interleaved on `pos`, not one sequence after the other
   int32_t first_position = 0;  // of each sequence's first cached token
   int32_t skip_every = 0;      // n > 0: each n-th row has slot -1 (for appends)
@@ -187,8 +188,9 @@ struct Tolerance {
 };
 
 // "" where the outputs agree, else the largest difference: value, coordinates, both elements. NaN equals NaN, an
-// infinity equals itself; integers and bools must be equal, but ids of a selection may differ where the values
-// that they choose, by `b`, tie within the tolerance.
+// infinity equals itself; fields of caches may differ by one more step of the format that they are stored in; integers
+// and bools must be equal, but ids of a selection may differ where the values that they choose, by `b`, tie within the
+// tolerance.
 std::string compare(const StepCase& step_case, const Outputs& a, const Outputs& b, const Tolerance& tolerance);
 
 }  // namespace weft

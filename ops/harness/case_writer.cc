@@ -140,16 +140,17 @@ ValueId CaseWriter::weight(const std::string& name, const std::vector<AxisId>& a
 }
 
 CaseCache CaseWriter::cache(const CacheSpec& spec) {
-  std::string sequences, fields;
+  std::string sequences, fields, formats;
   for (const CaseSequence& s : spec.sequences) {
     sequences += (sequences.empty() ? "{" : ", {") + std::to_string(s.length) + ", " + std::to_string(s.rows) + ", " +
                  std::to_string(s.shared_pages) + ", " + std::to_string(s.gone_pages) + "}";
   }
   for (const std::vector<AxisId>& axes : spec.fields) fields += (fields.empty() ? "" : ", ") + list(axes);
+  for (const Format format : spec.formats) formats += (formats.empty() ? "" : ", ") + format_text(format);
   line("const CaseCache " + spec.name + " = c.cache({.name = " + quoted(spec.name) + ", .key = " + axis_text(spec.key) +
        ", .pos = " + axis_text(spec.pos) + ", .page_size = " + std::to_string(spec.page_size) + ", .sequences = {" +
-       sequences + "}, .fields = {" + fields + "}, .shuffled_rows = " + bool_text(spec.shuffled_rows) +
-       ", .first_position = " + std::to_string(spec.first_position) +
+       sequences + "}, .fields = {" + fields + "}, .formats = {" + formats + "}, .shuffled_rows = " +
+       bool_text(spec.shuffled_rows) + ", .first_position = " + std::to_string(spec.first_position) +
        ", .skip_every = " + std::to_string(spec.skip_every) + ", .fill = " + fill_text(spec.fill) + "})");
   const CaseCache cache = builder_.cache(spec);
   value_names_.resize(cache.positions + 1);

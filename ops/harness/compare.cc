@@ -14,11 +14,11 @@ struct Allowed {
   const Tolerance& tolerance;
 
   // By how much two elements differ, as a multiple of what is allowed.
-  double excess(double a, double b) const {
+  double excess(double a, double b, double step = 0) const {
     if (std::isnan(a) || std::isnan(b)) return std::isnan(a) && std::isnan(b) ? 0 : HUGE_VAL;
     if (a == b) return 0;
     if (std::isinf(a) || std::isinf(b)) return HUGE_VAL;
-    return std::fabs(a - b) / (tolerance.absolute * tolerance.magnitude + tolerance.relative * std::fabs(b));
+    return std::fabs(a - b) / (tolerance.absolute * tolerance.magnitude + tolerance.relative * std::fabs(b) + step);
   }
 };
 
@@ -49,6 +49,30 @@ std::string place(const StepCase& step_case, ValueId value, size_t index) {
     if (!slot) rest /= extent;
   }
   return "'" + record.name + "'[" + text + "]";
+}
+
+// By how much elements of a stored format may differ besides: one step, and what the scales of two blocks may differ.
+std::vector<double> steps_of(Format format, const std::vector<float>& decoded) {
+  std::vector<double> steps;
+  const size_t block = info(format).block_elements;
+  for (size_t i = 0; i < decoded.size(); ++i) {
+    const double x = std::isfinite(decoded[i]) ? std::fabs(decoded[i]) : 0;
+    if (format == Format::f16) steps.push_back(std::max(x * 0x1p-10, 0x1p-24));
+    else if (format == Format::bf16) steps.push_back(x * 0x1p-7);
+    else if (i % block != 0) steps.push_back(steps.back());
+    else {
+      float largest = 0;
+      for (size_t j = i; j < i + block; ++j) largest = std::max(largest, std::fabs(decoded[j]));
+      steps.push_back(largest * 1.2 / 127);
+    }
+  }
+  return steps;
+}
+
+std::vector<float> decoded(Format format, const std::vector<std::byte>& bytes) {
+  std::vector<float> floats(bytes.size() / info(format).block_bytes * info(format).block_elements);
+  decode_row(format, bytes.data(), floats.size(), floats.data());
+  return floats;
 }
 
 // How far the candidates chosen by two ids of a selection lie apart.
@@ -90,10 +114,21 @@ std::string compare(const StepCase& step_case, const Outputs& a, const Outputs& 
     const ValueRecord& record = step_case.graph.values[written[w]];
     if (a[w].size() != b[w].size()) return "'" + record.name + "': sizes differ";
     const bool selected = region.selection.has_value() && w + 1 == written.size();
-    const size_t width = row_bytes(record.format, 1);
-    for (size_t i = 0; i < a[w].size() / width; ++i) {
+    const bool is_stored = record.element() == Element::f32 && record.format != Format::f32;
+    std::vector<float> floats_a, floats_b;
+    std::vector<double> steps;
+    if (is_stored) {
+      floats_a = decoded(record.format, a[w]), floats_b = decoded(record.format, b[w]);
+      steps = steps_of(record.format, floats_b);
+    }
+    const size_t elements = is_stored ? floats_a.size() : a[w].size() / row_bytes(record.format, 1);
+    for (size_t i = 0; i < elements; ++i) {
       double x, y, excess;
-      if (record.format == Format::f32) {
+      if (is_stored) {
+        x = floats_a[i];
+        y = floats_b[i];
+        excess = allowed.excess(x, y, steps[i]);
+      } else if (record.format == Format::f32) {
         x = element<float>(a[w], i);
         y = element<float>(b[w], i);
         excess = allowed.excess(x, y);
