@@ -4,6 +4,8 @@
 
 #include "core/error.h"
 #include "core/record/axis_list.h"
+#include "core/record/verify.h"
+#include "runtime/plan/cache_formats.h"
 
 namespace weft {
 
@@ -47,7 +49,10 @@ KvCacheOptions Engine::cache_options(const LanguageModel& model, const EngineOpt
 
 Plan Engine::compile_model(const LanguageModel& model, const Device& device, const EngineOptions& options) {
   // The cache is created last; one that cannot fit is reported before weights are packed.
-  PagedKvCache::check_memory(*model.graph, device, {}, cache_options(model, options));
+  verify(*model.graph);
+  GraphRecord stored = *model.graph;
+  set_cache_formats(stored, options.cache_k, options.cache_v);
+  PagedKvCache::check_memory(stored, device, {}, cache_options(model, options));
   Limits limits;
   limits.set(model.pos_axis, options.batch).set(model.rows_axis, options.logit_rows);
   AxisList keys;
@@ -56,6 +61,8 @@ Plan Engine::compile_model(const LanguageModel& model, const Device& device, con
   PlanOptions plan_options;
   plan_options.precision = options.precision;
   plan_options.kernel = options.kernel;
+  plan_options.cache_k = options.cache_k;
+  plan_options.cache_v = options.cache_v;
   plan_options.profile = options.profile;
   return compile(device, stretched(model, options.context), limits, plan_options);
 }

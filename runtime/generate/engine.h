@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@ struct EngineOptions {
   int32_t batch = 512;       // the most tokens of one step; longer prompts are processed in chunks
   int32_t logit_rows = 0;    // the most rows of logits of one step; 0: one per sequence
   int32_t page_size = 32;
+  std::optional<Format> cache_k = {}, cache_v = {};  // as PlanOptions::cache_k and cache_v
   bool profile = false;
 };
 

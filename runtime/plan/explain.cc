@@ -219,6 +219,50 @@ std::string what_ran(std::span<const ExplainRun> runs, const std::vector<size_t>
   return agree ? last : text;
 }
 
+// "F16", "F16 and Q8_0": of the fields that scores read, or of the others.
+std::string formats_of_fields(const GraphRecord& graph, const std::vector<bool>& scored, bool wanted) {
+  std::set<std::string> names;
+  for (const CacheRecord& cache : graph.caches) {
+    for (const ValueId field : cache.fields) {
+      if (scored[field] == wanted) names.emplace(name(graph.values[field].format));
+    }
+  }
+  std::string text;
+  for (const std::string& each : names) text += (text.empty() ? "" : " and ") + each;
+  return text;
+}
+
+// How the caches are stored, and which fields are not as asked for.
+std::string cache_text(const PlanState& state) {
+  const GraphRecord& graph = *state.graph;
+  if (graph.caches.empty()) return {};
+  const std::vector<bool> scored = scored_fields(graph);
+  const std::string keys = formats_of_fields(graph, scored, true), values = formats_of_fields(graph, scored, false);
+  size_t bytes = 0;
+  for (const CacheRecord& cache : graph.caches) {
+    for (const ValueId value : cache_values(cache)) bytes += cache_row_bytes(graph, value, state.known.data());
+  }
+  std::string text = "caches     ";
+  if (!keys.empty()) text += "keys in " + keys;
+  if (!values.empty()) text += (keys.empty() ? "values in " : ", values in ") + values;
+  text += ", " + byte_text(bytes) + " a token\n";
+  std::vector<std::pair<std::string, std::vector<ValueId>>> fallbacks;  // by what is said of them
+  for (const CacheFallback& fallback : state.cache_fallbacks) {
+    const std::string why = std::string(name(graph.values[fallback.field].format)) + ", not " +
+                            std::string(name(fallback.wanted)) + ": " + fallback.reason;
+    const auto same = [&](const auto& item) { return item.first == why; };
+    const auto at = std::find_if(fallbacks.begin(), fallbacks.end(), same);
+    if (at != fallbacks.end()) at->second.push_back(fallback.field);
+    else fallbacks.push_back({why, {fallback.field}});
+  }
+  for (const auto& [why, fields] : fallbacks) {
+    text += "           '" + graph.values[fields.front()].name + "'";
+    if (fields.size() > 1) text += " and " + std::to_string(fields.size() - 1) + " more";
+    text += " in " + why + "\n";
+  }
+  return text;
+}
+
 // A summary of the whole plan and what it needs. `lines`: equal steps, by their names.
 std::string summary(const PlanState& state, std::span<const EqualSteps> lines, std::span<const ExplainRun> runs,
                     bool folded) {
@@ -234,7 +278,7 @@ std::string summary(const PlanState& state, std::span<const EqualSteps> lines, s
   text += "weights    " + byte_text(memory.weights - memory.replaced_weights) + " as stored, " +
           byte_text(memory.packed_weights) + " packed for kernels";
   text += "\narena      " + byte_text(memory.arena) + " for " + byte_text(memory.intermediates) + " of values and " +
-          byte_text(memory.scratch) + " of scratch\n";
+          byte_text(memory.scratch) + " of scratch\n" + cache_text(state);
   return text;
 }
 
@@ -369,6 +413,19 @@ std::string Plan::explain_json(const Limits& at) const {
                     {"arena", state.memory.arena},
                     {"intermediates", state.memory.intermediates},
                     {"scratch", state.memory.scratch}};
+  json["caches"] = nlohmann::ordered_json::array();
+  for (const CacheRecord& cache : graph.caches) {
+    nlohmann::ordered_json fields = nlohmann::ordered_json::array();
+    for (const ValueId field : cache.fields) {
+      fields.push_back({{"name", graph.values[field].name}, {"format", name(graph.values[field].format)}});
+      for (const CacheFallback& fallback : state.cache_fallbacks) {
+        if (fallback.field != field) continue;
+        fields.back()["wanted"] = name(fallback.wanted);
+        fields.back()["reason"] = fallback.reason;
+      }
+    }
+    json["caches"].push_back({{"name", cache.name}, {"fields", std::move(fields)}});
+  }
   json["layers"] = attention_steps(graph);
   json["steps_per_layer"] = steps_per_layer(graph);
   add_schedule(json, state, barriers());

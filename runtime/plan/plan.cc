@@ -20,13 +20,13 @@ namespace {
 
 // --- passes ---
 
-void verify_records(PlanState& state) {
-  verify(*state.graph);
-  for (const CacheRecord& cache : state.graph->caches) {
+void verify_records(const GraphRecord& graph) {
+  verify(graph);
+  for (const CacheRecord& cache : graph.caches) {
     for (const ValueId value : {cache.seq, cache.slots}) {
       if (value == kNoValue) throw Error("cache '" + cache.name + "' does not say where its tokens lie");
-      if (state.graph->values[value].kind != ValueKind::input) {
-        throw Error("cache '" + cache.name + "': '" + state.graph->values[value].name +
+      if (graph.values[value].kind != ValueKind::input) {
+        throw Error("cache '" + cache.name + "': '" + graph.values[value].name +
                     "' says where its tokens lie, so it must be an input");
       }
     }
@@ -162,6 +162,17 @@ void print_verified(const PlanState& state) {
   for (const Step& step : graph.steps) std::cerr << to_string(graph, step);
 }
 
+void print_cache_formats(const PlanState& state) {
+  const GraphRecord& graph = *state.graph;
+  if (graph.caches.empty()) return;
+  std::cerr << "pass store caches: " << state.cache_fallbacks.size() << " fields not as asked for\n";
+  for (const CacheRecord& cache : graph.caches) {
+    for (const ValueId field : cache.fields) {
+      std::cerr << "  '" << graph.values[field].name << "' in " << name(graph.values[field].format) << "\n";
+    }
+  }
+}
+
 void print_bound(const PlanState& state) {
   std::cerr << "pass bind: " << state.memory.weights << " bytes of weights\n";
   for (size_t i = 0; i < state.graph->axes.size(); ++i) {
@@ -206,11 +217,15 @@ void reserve_times(PlanState& state) {
 Plan compile(const Device& device, std::shared_ptr<const GraphRecord> graph, const Limits& limits,
              const PlanOptions& options) {
   if (graph == nullptr) throw Error("compile: no graph was given: the pointer is null");
-  // A copy: the graph may be recorded into while the plan runs.
-  auto state = std::make_unique<PlanState>(device, std::make_shared<const GraphRecord>(*graph), options);
+  // A copy: the graph may be recorded into while the plan runs, and the plan says how its caches are stored.
+  const auto records = std::make_shared<GraphRecord>(*graph);
+  auto state = std::make_unique<PlanState>(device, records, options);
   const bool print = prints(options);
-  verify_records(*state);
+  verify_records(*records);
   if (print) print_verified(*state);
+  state->cache_fallbacks = set_cache_formats(*records, options.cache_k, options.cache_v);
+  verify(*records);
+  if (print) print_cache_formats(*state);
   bind_extents(*state, limits);
   if (print) print_bound(*state);
   state->schedule = schedule_steps(*state->graph, state->limits.data());

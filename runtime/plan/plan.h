@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -23,8 +24,11 @@ namespace weft {
 
 struct PlanOptions {
   Precision precision = Precision::fast;
-  bool profile = false;       // measure the time of every step, which takes a barrier after each, and a clock reading
-  std::string kernel = {};    // of the device's table, to be used wherever it can serve; empty: the preferred ones
+  bool profile = false;     // measure the time of every step, which takes a barrier after each, and a clock reading
+  std::string kernel = {};  // of the device's table, to be used wherever it can serve; empty: the preferred ones
+  // What fields of caches are stored in, one of kCacheFormats: those that scores read, and the others. Empty: as the
+  // graph has them, f32 unless it says otherwise. See runtime/plan/cache_formats.h.
+  std::optional<Format> cache_k = {}, cache_v = {};
   bool print_passes = false;  // each pass prints itself on stderr; so does WEFT_PRINT_PASSES=1
 };
 

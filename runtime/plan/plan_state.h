@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/plan/cache_formats.h"
 #include "runtime/plan/executor.h"
 #include "runtime/plan/memory_planner.h"
 #include "runtime/plan/plan.h"
@@ -19,6 +20,7 @@ struct PlanState {
   Device device;
   PlanOptions options;
   std::shared_ptr<const GraphRecord> graph;
+  std::vector<CacheFallback> cache_fallbacks;
   ExtentTable known;  // before any run
   ExtentTable limits;
   ExtentTable current;     // of the last run

@@ -75,6 +75,8 @@ class Tracer {
     }
     EngineOptions engine;
     engine.precision = options_.precision;
+    engine.cache_k = options_.cache_k;
+    engine.cache_v = options_.cache_v;
     engine.context = count;
     engine.batch = options_.expand ? count : options_.chunk > 0 ? options_.chunk : fitting_chunk(model);
     engine.logit_rows = engine.batch;
@@ -121,12 +123,12 @@ class Tracer {
         }
         for (const ValueId output : step.outputs) {
           const ValueRecord& value = graph().values[output];
-          add(value.name + "/reference", kNoValue, value.format, value.axes, &region_of(step, output));
+          add(value.name + "/reference", kNoValue, plain_format(value.element()), value.axes, &region_of(step, output));
         }
       }
       for (const ValueId output : step.outputs) {
         const ValueRecord& value = graph().values[output];
-        add(value.name, output, value.format, value.axes, &region_of(step, output));
+        add(value.name, output, plain_format(value.element()), value.axes, &region_of(step, output));
       }
     }
   }
@@ -175,13 +177,22 @@ class Tracer {
   // Valid until the next run (of a field: until the next call).
   std::span<const std::byte> read(ValueId value, int64_t count) {
     const ValueRecord& record = graph().values[value];
-    if (record.kind == ValueKind::cache_field) return read_field(value, count, row_);
+    if (record.kind == ValueKind::cache_field) return decoded(value, read_field(value, count, row_));
     const Output output = engine_.plan().output(value);
     return {static_cast<const std::byte*>(output.data),
             row_bytes(output.format, static_cast<size_t>(output.elements()))};
   }
 
-  // The rows that the last run appended, read from the slots that they were given.
+  // Elements of a value as f32, where they are stored floats in another format. Valid until the next call.
+  std::span<const std::byte> decoded(ValueId value, std::span<const std::byte> stored) {
+    const Format format = graph().values[value].format;
+    if (format == plain_format(read_as(format))) return stored;
+    floats_.resize(stored.size() / info(format).block_bytes * info(format).block_elements);
+    decode_row(format, stored.data(), floats_.size(), floats_.data());
+    return std::as_bytes(std::span(floats_));
+  }
+
+  // The rows that the last run appended, as they are stored, read from the slots that they were given.
   std::span<const std::byte> read_field(ValueId value, int64_t count, std::vector<std::byte>& to) {
     const CacheRecord& cache = graph().caches[static_cast<size_t>(graph().values[value].cache)];
     const std::span<const int32_t> slots = engine_.slots(cache.group).first(static_cast<size_t>(count));
@@ -220,11 +231,13 @@ class Tracer {
           single.assign(part.elements.begin(), part.elements.end());
           give(source++, 0, count, std::as_bytes(std::span(single)));
         });
-        for (size_t i = 0; i < step.outputs.size(); ++i) give(source++, 0, count, reference.result(i));
+        for (size_t i = 0; i < step.outputs.size(); ++i) {
+          give(source++, 0, count, decoded(step.outputs[i], reference.result(i)));
+        }
       }
       for (const ValueId output : step.outputs) {
         const bool field = graph().values[output].kind == ValueKind::cache_field;
-        give(source++, 0, count, field ? std::span<const std::byte>(fields[output]) : read(output, count));
+        give(source++, 0, count, field ? decoded(output, fields[output]) : read(output, count));
       }
     }
   }
@@ -237,6 +250,7 @@ class Tracer {
   std::vector<Source> sources_;
   std::vector<size_t> first_source_;  // by step
   std::vector<std::byte> row_;
+  std::vector<float> floats_;
 };
 
 }  // namespace
