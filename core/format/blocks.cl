@@ -2,6 +2,7 @@
 //   weft_load_X(m, e)             element e, as float or int
 //   weft_load32_X(m, e, lo, hi)   (formats of floats) 32 elements from e on, a multiple of 32 for formats of blocks
 //   weft_store_X(m, e, x)         (formats without blocks) x to element e
+//   weft_encode32_X(m, b, x)      (the format of blocks that caches may have) 32 floats to block b
 // and, where a kernel reads it in an interleaved layout, with Y for that
 //   weft_load_X_Y(m, e, k, rows)  element e in the order of storage, of matrices of `rows` rows of k elements
 // An element of a block is scale * q - minimum; NAME.h says how a block lies.

@@ -45,7 +45,8 @@ StepPlan lower_step(const GraphRecord& graph, const Step& step, const int64_t* m
       }
     }
     for (const Target& target : targets) {
-      if (info(target.format).block_elements != 1) {
+      const bool is_field = step.kind == StepKind::append && is_cache_format(target.format);
+      if (info(target.format).block_elements != 1 && !is_field) {
         throw Error("step '" + step.name + "': OpenCL kernels do not write " + std::string(name(target.format)));
       }
     }
@@ -96,6 +97,36 @@ void RegionLowering::check_blocks() const {
 
 void RegionLowering::run(const std::vector<Target>& outputs) {
   check_blocks();
+  if (info(outputs[0].format).block_elements == 1) return compute(outputs);
+  const Target rows = scratch_target(region_.axes, Element::f32);
+  compute({rows});
+  lower_encoding(rows, outputs[0]);
+}
+
+// Rows in scratch as blocks, which no kernel of elements writes, into the slots of a field.
+void RegionLowering::lower_encoding(const Target& rows, const Target& field) {
+  const int64_t block = info(field.format).block_elements;
+  if (block != 32 || max_extents_[region_.axes.back()] % block != 0) {
+    fail("the rows of a cache field are not whole blocks of " + std::string(name(field.format)));
+  }
+  KernelBuilder builder(graph_, nullptr, nullptr);
+  KernelPlan kernel;
+  kernel.grid = LaunchGrid::items;
+  kernel.units = [count = count_of(region_.axes), block](const GpuArgs& args) { return count(args) / block; };
+  builder.param("count", kernel.units);
+  builder.param("row_blocks", [count = count_of({region_.axes.begin() + 1, region_.axes.end()}),
+                               block](const GpuArgs& args) { return count(args) / block; });
+  const std::string slots = builder.memory({MemoryRef::Kind::value, field.slots});
+  const std::string from = builder.memory(rows.memory), to = builder.memory(field.memory);
+  kernel.ran = {"encode"};
+  add_kernel(plan_.kernels, {.name = "encode"});
+  plan_.stages.emplace_back();
+  plan_.stages.back().push_back(
+      finish_kernel(builder, std::move(kernel), "append", "encode", kernels_++, shape_,
+                    {{"slots", slots}, {"rows", from}, {"field", to}, {"format", format_suffix(field.format)}}));
+}
+
+void RegionLowering::compute(const std::vector<Target>& outputs) {
   kernels_ = 0;
   for (const auto& stage : plan_.stages) kernels_ += static_cast<int>(stage.size());
   const bool turns = region_.rotation || !region_.post.empty();

@@ -7,7 +7,8 @@
 //   attention                          the same prologues, then one kernel
 //   rotation and what follows it       rope, from scratch
 //   selection                          select, from scratch
-//   append                             as above, each field written to its slots; then the positions
+//   append                             as above, each field written to its slots, by way of scratch where it is stored
+//                                      in blocks; then the positions
 #pragma once
 
 #include <functional>

@@ -51,6 +51,9 @@ class RegionLowering {
   // ops/attention.
   void lower_attention(const Target& target);
   std::string score_part(KernelBuilder& builder, CodeScope& scope, int contraction);
+  void compute(const std::vector<Target>& outputs);
+  // ops/append.
+  void lower_encoding(const Target& rows, const Target& field);
   // ops/rope, ops/select.
   void lower_rotation(const Leaf& from, const Target& target);
   void lower_selection(const Leaf& from, const std::vector<Target>& outputs);

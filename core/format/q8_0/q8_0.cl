@@ -8,6 +8,21 @@ static inline void weft_load32_q8_0(weft_bytes m, long e, float16* lo, float16* 
   *lo = convert_float16(vload16(0, (__global const char*)(block + 2))) * scale;
   *hi = convert_float16(vload16(1, (__global const char*)(block + 2))) * scale;
 }
+// The steps of FormatTraits<Format::q8_0>::encode without its powers of two, which cancel. A block with an infinity or a
+// NaN becomes one of NaN.
+static inline void weft_encode32_q8_0(__global uchar* m, long block, __global const float* x) {
+  __global uchar* to = m + block * 34;
+  int largest = 0;  // the bits of magnitudes compare like the magnitudes
+  for (int i = 0; i < 32; ++i) largest = max(largest, as_int(x[i]) & 0x7fffffff);
+  if (largest >= 0x7f800000) {
+    for (int i = 0; i < 34; ++i) to[i] = i == 1 ? 0x7e : 0;
+    return;
+  }
+  vstore_half_rte(fmin(as_float(largest) / 127.0f, 65504.0f), 0, (__global half*)to);
+  const float scale = weft_half_at(to);
+  const float inverse = scale == 0.0f ? 0.0f : 1.0f / scale;
+  for (int i = 0; i < 32; ++i) to[2 + i] = as_uchar(convert_char_rte(clamp(x[i] * inverse, -127.0f, 127.0f)));
+}
 
 // As matrices of `rows` rows of k elements whose rows are interleaved by 16, in runs of four (core/record/layout.h):
 // the group that holds a row, counted over all matrices; of row r of a group, its run i, and the scale of a block.
