@@ -339,6 +339,7 @@ void add_chat(CLI::App& app) {
   add_escape_flag(*command, flags->escape, "--system and --stop");
   add_tokenizer_flag(*command, flags->model);
   add_device_flags(*command, flags->model);
+  add_cache_flags(*command, flags->model);
   command->callback([flags] { chat(*flags); });
 }
 

@@ -11,6 +11,7 @@
 
 #include "models/registry.h"
 #include "runtime/files/output_file.h"
+#include "runtime/plan/cache_formats.h"
 #include "runtime/plan/cpus.h"
 #include "runtime/plan/plan.h"
 
@@ -37,6 +38,15 @@ std::string first_model_in(const std::filesystem::path& folder) {
 }
 
 }  // namespace
+
+EngineOptions ModelFlags::engine_options() const {
+  EngineOptions options;
+  options.precision = precision_value();
+  options.kernel = kernel;
+  options.cache_k = cache_format(cache_k);
+  options.cache_v = cache_format(cache_v);
+  return options;
+}
 
 void add_model_flag(CLI::App& app, ModelFlags& flags) {
   app.add_option("-m,--model", flags.model,
@@ -76,6 +86,22 @@ void add_kernel_flag(CLI::App& app, ModelFlags& flags) {
   if (const std::string opencl = opencl_kernel_names(); !opencl.empty()) help += "; on OpenCL " + opencl;
   app.add_option("--kernel", flags.kernel, help + ". `weft explain` shows which ones are used without this")
       ->type_name("NAME");
+}
+
+void add_cache_flags(CLI::App& app, ModelFlags& flags) {
+  const auto add = [&](const char* name, std::string& type, const std::string& help) {
+    app.add_option(name, type, help)
+        ->check([](const std::string& given) {
+          return cache_format(given) ? std::string()
+                                     : "no type of caches '" + given + "': there are " + cache_format_names();
+        })
+        ->type_name("TYPE");
+  };
+  add("--cache-type-k", flags.cache_k,
+      "(also -ctk) What the keys in the cache are stored in: f32 (default), f16, bf16 or q8_0; heads whose width 32 "
+      "does "
+      "not divide take f16 instead of q8_0");
+  add("--cache-type-v", flags.cache_v, "(also -ctv) The same for the values in the cache");
 }
 
 void add_tokenizer_flag(CLI::App& app, ModelFlags& flags) {

@@ -14,6 +14,7 @@
 #include "ops/step.h"
 #include "runtime/files/checkpoint.h"
 #include "runtime/files/language_model.h"
+#include "runtime/generate/engine.h"
 #include "runtime/plan/device.h"
 #include "runtime/text/tokenizer/tokenizer.h"
 #include "tools/output.h"
@@ -27,16 +28,20 @@ struct ModelFlags {
   int threads = 0;
   std::string device = "cpu";
   std::string precision = "fast";
-  std::string pre_tokenizer;  // empty: as the file says
-  std::string kernel;         // of contractions; empty: the preferred ones
+  std::string pre_tokenizer;     // empty: as the file says
+  std::string kernel;            // of contractions; empty: the preferred ones
+  std::string cache_k, cache_v;  // what keys and values of the cache are stored in; empty: as the model has them
 
   Precision precision_value() const { return precision == "exact" ? Precision::exact : Precision::fast; }
+  // Precision, kernel and cache types.
+  EngineOptions engine_options() const;
 };
 
 void add_model_flag(CLI::App& app, ModelFlags& flags);
 void add_device_flags(CLI::App& app, ModelFlags& flags);    // -t, --device, --precision
 void add_backend_flags(CLI::App& app, ModelFlags& flags);   // --device, --precision
 void add_kernel_flag(CLI::App& app, ModelFlags& flags);     // --kernel
+void add_cache_flags(CLI::App& app, ModelFlags& flags);     // --cache-type-k, --cache-type-v
 void add_tokenizer_flag(CLI::App& app, ModelFlags& flags);  // --pre-tokenizer
 
 // One of -p, -f and --tokens.

@@ -28,9 +28,7 @@ std::vector<int64_t> barriers(const Plan& plan) { return {plan.barriers().begin(
 
 void run(const ExplainFlags& flags) {
   const OpenModel open = open_model(flags.model);
-  EngineOptions options;
-  options.precision = flags.model.precision_value();
-  options.kernel = flags.model.kernel;
+  EngineOptions options = flags.model.engine_options();
   options.context = flags.context;
   options.batch = flags.batch;
   options.profile = flags.profile;
@@ -127,6 +125,7 @@ void add_explain(CLI::App& app) {
   command->add_flag("--json", flags->json, "Print every step as JSON");
   command->add_flag("--records", flags->records, "Print the records of the steps instead");
   add_device_flags(*command, flags->model);
+  add_cache_flags(*command, flags->model);
   add_kernel_flag(*command, flags->model);
   command->callback([flags] { run(*flags); });
 }

@@ -17,9 +17,7 @@ namespace weft::tools {
 namespace {
 
 EngineOptions engine_options(const ModelFlags& flags, const GenerationFlags& generation) {
-  EngineOptions options;
-  options.precision = flags.precision_value();
-  options.kernel = flags.kernel;
+  EngineOptions options = flags.engine_options();
   options.context = generation.context;
   options.batch = generation.batch;
   return options;

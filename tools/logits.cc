@@ -24,9 +24,7 @@ void run(const LogitsFlags& flags) {
                                 : open_tokenizer(*open.file, flags.model)->encode(flags.prompt.prompt_text(), true);
   if (ids.empty()) throw Error("the prompt has no tokens");
 
-  EngineOptions options;
-  options.precision = flags.model.precision_value();
-  options.kernel = flags.model.kernel;
+  EngineOptions options = flags.model.engine_options();
   options.context = static_cast<int32_t>(ids.size());
   options.batch = flags.chunk > 0 ? flags.chunk : kDefaultChunk;
   options.logit_rows = options.batch;
@@ -71,6 +69,7 @@ void add_logits(CLI::App& app) {
       ->type_name("N");
   add_tokenizer_flag(*command, flags->model);
   add_device_flags(*command, flags->model);
+  add_cache_flags(*command, flags->model);
   add_kernel_flag(*command, flags->model);
   command->callback([flags] {
     if (!flags->prompt.has_text() && !flags->prompt.has_tokens()) {

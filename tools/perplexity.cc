@@ -53,8 +53,7 @@ void run(const PerplexityFlags& flags) {
   const bool adds_bos = !special.empty() && special.front() == tokenizer->bos();
   std::vector<int32_t> tokens = tokenizer->encode(flags.text.prompt_text(), true);
 
-  EngineOptions options;
-  options.precision = flags.model.precision_value();
+  EngineOptions options = flags.model.engine_options();
   options.context =
       flags.context > 0 ? flags.context : static_cast<int32_t>(std::min(kDefaultContext, open.model.context_length));
   options.batch = flags.batch;
@@ -120,6 +119,7 @@ void add_perplexity(CLI::App& app) {
       ->type_name("N");
   add_tokenizer_flag(*command, flags->model);
   add_device_flags(*command, flags->model);
+  add_cache_flags(*command, flags->model);
   command->callback([flags] { run(*flags); });
 }
 

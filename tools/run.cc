@@ -111,6 +111,7 @@ void add_run(CLI::App& app) {
   command->add_flag("--ignore-eos", flags->ignore_eos, "Continue where the model ends the text");
   add_tokenizer_flag(*command, flags->model);
   add_device_flags(*command, flags->model);
+  add_cache_flags(*command, flags->model);
   add_kernel_flag(*command, flags->model);
   command->callback([flags] { run(*flags); });
 }

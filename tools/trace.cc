@@ -132,6 +132,8 @@ bool run(const TraceFlags& flags) {
   const Device device = open_device(flags.model);
   TraceOptions options;
   options.precision = flags.model.precision_value();
+  options.cache_k = flags.model.engine_options().cache_k;
+  options.cache_v = flags.model.engine_options().cache_v;
   options.chunk = flags.chunk;
   if (*flags.expand_option) options.expand = flags.expand.empty() ? "*" : flags.expand;
   const bool fast = options.precision == Precision::fast || (recording && recording->text("precision") == "fast");
@@ -201,6 +203,7 @@ void add_trace(CLI::App& app) {
   command->add_flag("--all", flags->all, "Also list parts of steps that agree");
   add_tokenizer_flag(*command, flags->model);
   add_device_flags(*command, flags->model);
+  add_cache_flags(*command, flags->model);
   command->callback([flags] {
     if (flags->output.empty() && flags->against.empty()) throw CLI::RequiredError("one of --output and --against");
     if (!flags->prompt.has_text() && !flags->prompt.has_tokens() && flags->against.empty()) {

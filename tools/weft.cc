@@ -7,6 +7,8 @@
 #include <new>
 #include <sstream>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "runtime/files/output_file.h"
 #include "tools/common.h"
@@ -23,6 +25,17 @@ int end_by_broken_pipe() {
   std::signal(SIGPIPE, SIG_DFL);
   std::raise(SIGPIPE);
   return 128 + SIGPIPE;  // if it is blocked
+}
+
+// Names of several letters behind one dash, as other programs have them, by the names that CLI11 takes.
+std::vector<const char*> long_names(int argc, char** argv) {
+  std::vector<const char*> arguments(argv, argv + argc);
+  for (const char*& argument : arguments) {
+    if (std::string_view(argument) == "--") break;
+    if (std::string_view(argument) == "-ctk") argument = "--cache-type-k";
+    else if (std::string_view(argument) == "-ctv") argument = "--cache-type-v";
+  }
+  return arguments;
 }
 
 // The text that --help or --version requests.
@@ -71,7 +84,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    app.parse(argc, argv);
+    app.parse(argc, long_names(argc, argv).data());
   } catch (const CLI::ParseError& error) {
     std::ostringstream help;
     if (app.exit(error, help, std::cerr) != 0) return 2;
