@@ -16,6 +16,7 @@ struct AppendShape {
   bool permuted = false;  // keys are computed over other axes than the field's order
   int32_t skip_every = 0;
   int32_t page_size = 4;
+  Format stored = Format::f32;  // of all fields
 };
 
 namespace append_cases {
@@ -30,7 +31,8 @@ inline std::string label(const char* what, const AppendShape& shape) {
   return std::string("append ") + what + " " + std::string(name(shape.format)) + " rows " +
          std::to_string(rows_of(shape)) + " heads " + std::to_string(shape.heads) + "x" +
          std::to_string(shape.head_dim) + (shape.skip_every != 0 ? " skipping" : "") +
-         (shape.permuted ? " permuted" : "");
+         (shape.permuted ? " permuted" : "") +
+         (shape.stored != Format::f32 ? " stored in " + std::string(name(shape.stored)) : "");
 }
 
 inline CacheSpec spec(const AppendShape& shape, AxisId key, AxisId pos, std::vector<std::vector<AxisId>> fields) {
@@ -39,6 +41,7 @@ inline CacheSpec spec(const AppendShape& shape, AxisId key, AxisId pos, std::vec
   result.pos = pos;
   result.page_size = shape.page_size;
   result.sequences = shape.sequences;
+  result.formats.assign(fields.size(), shape.stored);
   result.fields = std::move(fields);
   result.shuffled_rows = true;
   result.skip_every = shape.skip_every;
@@ -117,6 +120,21 @@ inline StepCase across_rows(const AppendShape& shape) {
   return c.build();
 }
 
+// Values as they come, among them what formats treat in ways of their own: what they round and what they do not hold.
+inline StepCase copied(const AppendShape& shape, double nonfinite) {
+  CaseBuilder c(StepKind::append, label(nonfinite > 0 ? "copied, not all finite" : "copied", shape));
+  const AxisId pos = c.axis("pos", rows_of(shape)), key = c.key_axis(), head = c.axis("kv_head", shape.heads),
+               d = c.axis("head_dim", shape.head_dim);
+  const CaseCache cache = c.cache(spec(shape, key, pos, {{head, d}, {d}}));
+  c.append_to(cache);
+  ScalarBuilder s, t;
+  c.body({pos, head, d}, s.finish(s.load(c.operand(c.input("x", {pos, head, d}, Format::f32, {-90, 90, nonfinite})))));
+  c.next_region();
+  const int wide = c.operand(c.input("y", {pos, d}, Format::f32, {-5e6, 5e6, nonfinite}));
+  c.body({pos, d}, t.finish(t.load(wide)));
+  return c.build();
+}
+
 }  // namespace append_cases
 
 inline std::vector<StepCase> append_case_table() {
@@ -136,6 +154,32 @@ inline std::vector<StepCase> append_case_table() {
         projected({.sequences = sequences, .heads = 7, .head_dim = 2, .value_dim = 33, .format = Format::bf16}));
     cases.push_back(projected({.sequences = sequences, .heads = 1, .head_dim = 640, .page_size = 16}));
     cases.push_back(computed({.sequences = sequences, .heads = 8, .head_dim = 6}));
+    for (const Format stored : {Format::f16, Format::bf16, Format::q8_0}) {
+      const bool blocks = info(stored).block_elements > 1;
+      const int64_t narrow = blocks ? 32 : 16, odd = blocks ? 96 : 33;
+      for (const int32_t skip : {0, 3}) {
+        cases.push_back(projected({.sequences = sequences,
+                                   .head_dim = narrow,
+                                   .value_dim = odd,
+                                   .format = skip == 0 ? Format::f32 : Format::q8_0,
+                                   .skip_every = skip,
+                                   .stored = stored}));
+        cases.push_back(
+            computed({.sequences = sequences, .head_dim = 2 * narrow, .skip_every = skip, .stored = stored}));
+      }
+      cases.push_back(projected(
+          {.sequences = sequences, .head_dim = narrow, .value_dim = odd, .permuted = true, .stored = stored}));
+      cases.push_back(computed({.sequences = sequences, .head_dim = narrow, .permuted = true, .stored = stored}));
+      cases.push_back(across_rows({.sequences = sequences, .head_dim = narrow, .stored = stored}));
+      cases.push_back(projected({.sequences = sequences,
+                                 .heads = 1,
+                                 .head_dim = 640,
+                                 .value_dim = narrow,
+                                 .page_size = 16,
+                                 .stored = stored}));
+      cases.push_back(copied({.sequences = sequences, .heads = 3, .head_dim = odd, .stored = stored}, 0));
+      cases.push_back(copied({.sequences = sequences, .heads = 3, .head_dim = odd, .stored = stored}, 0.02));
+    }
   }
   return cases;
 }

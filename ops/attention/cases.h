@@ -32,7 +32,8 @@ struct AttentionShape {
   bool latent = false;         // keys of one head, values are a slice of them (as in multi-head latent attention)
   bool two_scores = false;     // a second contraction, with another field
   bool contracts = true;       // false: the score consists of coordinates alone, and no keys are read
-  Format value = Format::f32;  // dense only: how values are stored
+  Format value = Format::f32;  // how values are stored
+  Format keys = Format::f32;   // paged only: how the other fields are
   bool group_first = false;    // axes of the query in another order
   bool shuffled = false;       // rows of the sequences in turn
   int32_t page_size = 4;
@@ -77,7 +78,9 @@ inline std::string label(const AttentionShape& shape) {
   if (shape.latent) text += " latent";
   if (shape.two_scores) text += " two scores";
   if (!shape.contracts) text += " coordinates alone";
+  if (shape.keys != Format::f32) text += " keys " + std::string(name(shape.keys));
   if (shape.value != Format::f32) text += " of " + std::string(name(shape.value));
+  if (shape.fill.nonfinite > 0) text += " not all finite";
   if (shape.group_first) text += " group first";
   if (shape.shuffled) text += " shuffled";
   return text;
@@ -116,6 +119,12 @@ inline StepCase attention_case(const AttentionShape& shape, uint64_t seed = 1) {
     spec.page_size = shape.page_size;
     spec.sequences = shape.sequences;
     spec.fields = fields;
+    spec.fill = shape.fill;
+    for (size_t i = 0; i < fields.size(); ++i) {
+      const bool is_value = !shape.latent && i == (shape.contracts ? 1 : 0);
+      const bool has_blocks = info(shape.keys).block_elements == 1 || fields[i].back() != d2;
+      spec.formats.push_back(is_value ? shape.value : has_blocks ? shape.keys : Format::f16);
+    }
     spec.shuffled_rows = shape.shuffled;
     spec.first_position = 5;
     const CaseCache cache = c.cache(spec);
@@ -273,6 +282,46 @@ inline std::vector<StepCase> attention_case_table() {
   add({.sequences = {{40, 5}, {9, 1}}, .score = kSlopes, .contracts = false, .group_first = true});
   cases.push_back(
       attention_case({.sequences = {{70, 20}}, .paged = false, .contracts = false, .fill = {.nonfinite = 0.002}}));
+  // Caches in other formats than f32: lengths, groups, widths, ragged batches, passed pages, scores, non-finite values.
+  const auto add_stored = [&add](AttentionShape shape) {
+    for (const Format format : {Format::f16, Format::bf16, Format::q8_0}) {
+      const auto block = static_cast<int64_t>(info(format).block_elements);
+      if (shape.head_dim % block != 0 || shape.value_dim % block != 0) continue;
+      shape.keys = shape.value = format;
+      add(shape);
+    }
+  };
+  for (const int32_t keys : {1, 2, 63, 64, 65, 130}) {
+    add_stored({.sequences = {{keys, 1}}, .head_dim = 32, .value_dim = 64});
+    add_stored({.sequences = {{keys, keys}}, .heads = 1, .group = 1, .head_dim = 64, .value_dim = 32});
+  }
+  for (const int64_t group : {1, 7, 8, 49}) {
+    add_stored({.sequences = {{20, 1}}, .group = group, .head_dim = 32, .value_dim = 32});
+    add_stored({.sequences = {{20, 7}}, .group = group, .head_dim = 32, .value_dim = 32, .score = kCausal | kSoftCap});
+  }
+  for (const int64_t width : {1, 3, 17, 33, 96, 130}) {
+    add_stored({.sequences = {{20, 1}}, .head_dim = width, .value_dim = 32});
+    add_stored({.sequences = {{20, 9}}, .head_dim = 32, .value_dim = width});
+  }
+  for (const bool shuffled : {false, true}) {
+    add_stored({.sequences = ragged, .head_dim = 32, .value_dim = 32, .shuffled = shuffled});
+    add_stored({.sequences = windowed,
+                .head_dim = 32,
+                .value_dim = 32,
+                .score = kWindow | kAlibi,
+                .shuffled = shuffled,
+                .page_size = 4});
+  }
+  add_stored({.sequences = {{3, 2}, {0, 0}, {5, 5}}, .head_dim = 32, .value_dim = 32});
+  add_stored({.sequences = {{1500, 1, 0, 40}}, .heads = 1, .head_dim = 32, .value_dim = 32, .page_size = 16});
+  add_stored({.sequences = {{40, 5}}, .head_dim = 64, .value_dim = 32, .latent = true, .two_scores = true});
+  add_stored({.sequences = {{40, 5}, {9, 1}}, .head_dim = 32, .value_dim = 32, .group_first = true});
+  add_stored({.sequences = ragged, .value_dim = 32, .contracts = false});
+  add_stored({.sequences = {{70, 20}}, .head_dim = 32, .value_dim = 32, .fill = {.nonfinite = 0.001}});
+  add_stored(
+      {.sequences = {{70, 20}}, .head_dim = 32, .value_dim = 32, .score = kWindow, .fill = {.nonfinite = 0.001}});
+  add({.sequences = {{70, 9}}, .head_dim = 32, .value_dim = 16, .value = Format::f16, .keys = Format::q8_0});
+  add({.sequences = {{70, 1}}, .head_dim = 16, .value_dim = 32, .value = Format::q8_0});
   cases.push_back(strided_attention(3, 70));
   cases.push_back(strided_attention(20, 5));
   cases.push_back(own_keys(5, 70));

@@ -55,6 +55,7 @@ void AttentionParts::attention() {
     spec.fields = {field};
     if (!value_in_key) spec.fields.push_back(value_axes);
     if (second_contraction) spec.fields.push_back({position_dim});
+    for (const AxisList& axes : spec.fields) spec.formats.push_back(stored_format(axes, !value_in_key));
     const CaseCache cache = c_.cache(spec);
     if (contracts) keys = c_.operand(cache.fields[0]);
     values = value_in_key ? c_.operand(cache.fields[0], slice) : c_.operand(cache.fields[1]);

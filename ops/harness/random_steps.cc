@@ -241,6 +241,7 @@ class Generator : public AttentionParts {
     if (random_.chance(0.3)) spec.skip_every = 2 + static_cast<int32_t>(random_.below(3));
     const int64_t fields = 1 + random_.below(3);
     for (int64_t f = 0; f < fields; ++f) spec.fields.push_back(make_axes(random_.below(3), "d", 64));
+    for (const AxisList& axes : spec.fields) spec.formats.push_back(stored_format(axes, true));
     const CaseCache cache = c_.cache(spec);
     c_.append_to(cache);
     for (int64_t f = 0; f < fields; ++f) {

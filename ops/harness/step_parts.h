@@ -333,6 +333,15 @@ class StepParts {
 
   // One to three sequences, some of which begin with pages of the first. `rows` is set to the number of new
   // tokens.
+  // What a field over these axes (and the key) is stored in; in blocks only where it is read so.
+  Format stored_format(const AxisList& field, bool by_blocks) {
+    static const std::vector<Format> kStored = {Format::f16, Format::bf16, Format::q8_0};
+    if (!random_.chance(0.4)) return Format::f32;
+    const Format format = random_.pick(kStored);
+    const int64_t block = info(format).block_elements;
+    const bool fits = block == 1 || (by_blocks && !field.empty() && c_.extent(field.back()) % block == 0);
+    return fits ? format : Format::f16;
+  }
   CacheSpec cache_spec(AxisId key, int64_t& rows) {
     CacheSpec spec;
     spec.key = key;
