@@ -136,7 +136,9 @@ bool run(const TraceFlags& flags) {
   options.cache_v = flags.model.engine_options().cache_v;
   options.chunk = flags.chunk;
   if (*flags.expand_option) options.expand = flags.expand.empty() ? "*" : flags.expand;
-  const bool fast = options.precision == Precision::fast || (recording && recording->text("precision") == "fast");
+  const bool rounded = options.cache_k.value_or(Format::f32) != Format::f32 ||
+                       options.cache_v.value_or(Format::f32) != Format::f32 || options.precision == Precision::fast;
+  const bool fast = rounded || (recording && recording->text("precision") == "fast");
   const double tolerance = flags.tolerance.value_or(fast ? kFastTolerance : kExactTolerance);
 
   std::vector<TraceSink*> sinks;
@@ -186,7 +188,7 @@ void add_trace(CLI::App& app) {
       ->type_name("FILE.json");
   command
       ->add_option("--tolerance", flags->tolerance,
-                   "Largest difference allowed (default: 1e-4 where both are exact, else 5e-2)")
+                   "Largest difference allowed (default: 1e-4 where both are exact, with caches in f32, else 5e-2)")
       ->check(CLI::NonNegativeNumber)
       ->type_name("X");
   flags->expand_option =
