@@ -17,6 +17,7 @@
 #include "tests/gguf_writer.h"
 #include "tests/gpu_device.h"
 #include "tests/logits_error.h"
+#include "tests/test_data.h"
 
 namespace weft {
 namespace {
@@ -640,6 +641,64 @@ TEST(Cli, TokenizerExamplesOfTheReadme) {
   EXPECT_CONTAINS(readme, "weft tokenize --ids 1,677,1979,339,1989,466,368,333,2013\n");
   EXPECT_EQ(run_weft({"tokenize", "-p", "Pray, who is she?"}).out, "1 677 1979 339 1989 466 368 333 2013\n");
   EXPECT_EQ(run_weft({"tokenize", "--ids", "1,677,1979,339,1989,466,368,333,2013"}).out, "Pray, who is she?\n");
+}
+
+// What the lines of README.md that begin with "weft explain" say behind a #; the other line of that block runs.
+TEST(Cli, CacheTypesAsInTheReadme) {
+  const std::string readme = test::read_file(test::source_dir() / "README.md");
+  const size_t begin = readme.find("weft run -p 'It was a' -n 24 --temp 0 --cache-type-k q8_0 --cache-type-v f16\n");
+  ASSERT_NE(begin, readme.npos);
+  std::istringstream block(readme.substr(begin, readme.find("```", begin) - begin));
+  std::string line;
+  std::getline(block, line);
+  const auto generated = [](std::vector<std::string> types) {
+    types.insert(types.begin(), {"run", "-p", "It was a", "-n", "24", "--temp", "0", "--precision", "exact"});
+    const Result result = run_weft(types);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return result.out;
+  };
+  const std::string plain = generated({});
+  EXPECT_EQ(generated({"--cache-type-k", "q8_0", "--cache-type-v", "f16"}), plain);
+  EXPECT_EQ(generated({"-ctk", "bf16", "-ctv", "bf16"}), plain);
+  int lines = 0;
+  while (std::getline(block, line)) {
+    const size_t comment = line.find("# ");
+    ASSERT_NE(comment, line.npos) << line;
+    std::istringstream words(line.substr(0, comment));
+    std::vector<std::string> arguments{std::istream_iterator<std::string>(words), {}};
+    arguments.erase(arguments.begin());
+    EXPECT_CONTAINS(run_weft(arguments).out, "\n" + line.substr(comment + 2) + "\n");
+    ++lines;
+  }
+  EXPECT_EQ(lines, 2);
+}
+
+TEST_F(CliModel, CacheTypes) {
+  for (const char* command : {"run", "chat", "logits", "perplexity", "explain", "trace"}) {
+    const std::string help = run_weft({command, "--help"}).out;
+    EXPECT_CONTAINS(help, "--cache-type-k");
+    EXPECT_CONTAINS(help, "--cache-type-v");
+    expect_usage_error({command, "--cache-type-k", "q4_0"}, "no type of caches 'q4_0': there are f32, f16, bf16, q8_0");
+    expect_usage_error({command, "-ctv", "F8"}, "no type of caches 'F8'");
+  }
+  expect_usage_error({"run", "--cache-type-v"}, "--cache-type-v");
+  // Heads of this model are 8 wide.
+  const std::string explain = run({"explain", "-ctk", "q8_0"}).out;
+  EXPECT_CONTAINS(explain, "caches     keys in F16, values in F32");
+  EXPECT_CONTAINS(explain, "in F16, not Q8_0: 32 does not divide head_dim 8");
+
+  TemporaryFolder folder;
+  const auto logits = [&](const char* type) {
+    const std::string file = (folder / type).string();
+    const Result result = run({"logits", "--tokens", "1,403,407,261,378,5,6,7,8,9", "-o", file, "--precision", "exact",
+                               "-ctk", type, "-ctv", type});
+    EXPECT_EQ(result.code, 0) << result.err;
+    return test::read_floats(file);
+  };
+  const std::vector<float> plain = logits("f32");
+  EXPECT_LE(test::relative_error(logits("f16"), plain), 2e-3);
+  EXPECT_LE(test::relative_error(logits("bf16"), plain), 2e-2);
+  EXPECT_NE(logits("f16"), plain);
 }
 
 TEST_F(CliModel, InspectAndExplain) {

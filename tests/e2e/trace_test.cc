@@ -108,6 +108,19 @@ TEST_F(Trace, AgreesWithItself) {
   }
 }
 
+// Fields of caches are recorded as f32, whatever they are stored in; so are those that the reference computes.
+TEST_F(Trace, CachesInOtherFormatsAgree) {
+  const TempDirectory model;
+  model.write(HfModel::random("llama"));
+  record(model.path(), "f32.safetensors");
+  for (const char* type : {"f16", "bf16", "q8_0"}) {
+    const Result result = against(model.path(), "f32.safetensors", {"-ctk", type, "-ctv", type, "--expand"});
+    EXPECT_EQ(result.code, 0) << type << "\n" << result.out << result.err;
+    EXPECT_CONTAINS(result.out, "within 0.05 of");
+    EXPECT_CONTAINS(result.out, "results of expanded steps agree with the reference");
+  }
+}
+
 TEST_F(Trace, DevicesAgree) {
   if (!test::opencl_device()) GTEST_SKIP() << "no OpenCL device";
   for (const char* type : {"llama", "mixtral"}) {
