@@ -64,14 +64,21 @@ class Architectures : public testing::TestWithParam<Golden> {
     fast_ = plain ? 2e-2 : GetParam().folder == "mixtral" ? 0.15 : 4e-2;
   }
 
-  Engine engine(const Device& device, Precision precision) const {
+  Engine engine(const Device& device, Precision precision, std::optional<Format> cache = {}) const {
     return Engine(load_model(Checkpoint::open(path_)), device,
-                  {.precision = precision, .context = 64, .batch = 64, .logit_rows = 64, .page_size = 16});
+                  {.precision = precision,
+                   .context = 64,
+                   .batch = 64,
+                   .logit_rows = 64,
+                   .page_size = 16,
+                   .cache_k = cache,
+                   .cache_v = cache});
   }
 
   // Logits of every position, feeding `chunk` tokens at a time.
-  std::vector<float> run(const Device& device, Precision precision, size_t chunk) const {
-    Engine engine = this->engine(device, precision);
+  std::vector<float> run(const Device& device, Precision precision, size_t chunk,
+                         std::optional<Format> cache = {}) const {
+    Engine engine = this->engine(device, precision, cache);
     const int32_t sequence = engine.cache().open();
     std::vector<float> logits;
     for (size_t at = 0; at < tokens_.size(); at += chunk) {
@@ -91,6 +98,16 @@ class Architectures : public testing::TestWithParam<Golden> {
     }
   }
 
+  // The same with each type of cache, whose rounding adds to the error.
+  void agrees_with_stored_caches(const Device& device) const {
+    for (const auto& [format, allowed] : {std::pair(Format::f16, 2e-3), {Format::bf16, 2e-2}, {Format::q8_0, 3e-2}}) {
+      for (const size_t chunk : {tokens_.size(), size_t{7}}) {
+        EXPECT_LE(relative_error(run(device, Precision::exact, chunk, format), logits_), allowed)
+            << name(format) << ", chunks of " << chunk;
+      }
+    }
+  }
+
   std::filesystem::path path_;
   nlohmann::json expected_;
   Ids tokens_;
@@ -107,6 +124,14 @@ TEST_P(Architectures, AgreeOnOpenCl) {
   const auto device = test::opencl_device();
   if (!device) GTEST_SKIP() << "no OpenCL device";
   agrees(*device);
+}
+
+TEST_P(Architectures, AgreeWithCachesOfEveryType) { agrees_with_stored_caches(Device::cpu(2)); }
+
+TEST_P(Architectures, AgreeWithCachesOfEveryTypeOnOpenCl) {
+  const auto device = test::opencl_device();
+  if (!device) GTEST_SKIP() << "no OpenCL device";
+  agrees_with_stored_caches(*device);
 }
 
 TEST_P(Architectures, ContinueGreedilyAsExpected) {

@@ -34,8 +34,7 @@ EngineOptions exact_options() {
 
 // Logits of every position, the tokens given `chunk` at a time.
 std::vector<float> all_logits(const LanguageModel& model, const std::vector<int32_t>& tokens, int chunk,
-                              const Device& device = Device::cpu(1)) {
-  EngineOptions options = exact_options();
+                              const Device& device = Device::cpu(1), EngineOptions options = exact_options()) {
   options.batch = chunk;
   options.logit_rows = chunk;
   Engine engine(model, device, options);
@@ -163,17 +162,67 @@ TEST_P(EngineOn, ForkedSequencesShareTheirPrefix) {
   }
 }
 
-TEST(Engine, DecodingAllocatesNothing) {
-  for (const int threads : {1, 2}) {
+// How far logits may be from those with another rounding of keys and values: that of f32, or of another chunk, where
+// an element next to the middle between two numbers of the format may fall to the other side.
+constexpr std::pair<Format, double> kStored[] = {{Format::f16, 2e-3}, {Format::bf16, 2e-2}, {Format::q8_0, 2e-2}};
+
+TEST_P(EngineOn, CachesInOtherFormatsGiveNearlyTheSameLogits) {
+  const LanguageModel model = test::small_model({.head_dim = 32});
+  const std::vector<int32_t> tokens = some_tokens(70, 1);
+  const std::vector<float> exact = all_logits(model, tokens, 70);
+  for (const auto& [format, tolerance] : kStored) {
     EngineOptions options = exact_options();
-    Engine engine(test::small_model(), Device::cpu(threads), options);
+    options.cache_k = options.cache_v = format;
+    const std::vector<float> want = all_logits(model, tokens, 70, device_, options);
+    const double apart = relative_error(want, exact);
+    EXPECT_LE(apart, tolerance) << name(format);
+    EXPECT_GT(apart, 1e-6) << name(format);  // it is stored so
+    for (const int chunk : {1, 7, 64}) {
+      EXPECT_LE(relative_error(all_logits(model, tokens, chunk, device_, options), want), tolerance)
+          << name(format) << " " << chunk;
+    }
+  }
+}
+
+TEST_P(EngineOn, ForkedAndTrimmedSequencesKeepWhatIsStored) {
+  const LanguageModel model = test::small_model({.head_dim = 32});
+  const std::vector<int32_t> prefix = some_tokens(10, 6);  // two and a half pages
+  for (const auto& [format, tolerance] : kStored) {
+    EngineOptions options = exact_options();
+    options.sequences = 2;
+    options.cache_k = format;
+    options.cache_v = format == Format::q8_0 ? Format::bf16 : format;  // the rows of fields differ in length
+    Engine engine(model, device_, options);
+    const int32_t a = engine.cache().open();
+    engine.prefill(a, prefix);
+    const int32_t b = engine.cache().fork(a, 6);
+    engine.cache().trim(a, 9);
+    const std::vector<int32_t> ends[] = {{1, 2, 3}, {4, 5, 6, 7, 8}};
+    engine.add(a, ends[0], WantLogits::last);
+    engine.add(b, ends[1], WantLogits::last);
+    engine.run();
+    for (int i = 0; i < 2; ++i) {
+      std::vector<int32_t> tokens(prefix.begin(), prefix.begin() + (i == 0 ? 9 : 6));
+      tokens.insert(tokens.end(), ends[i].begin(), ends[i].end());
+      const std::vector<float> want = all_logits(model, tokens, 64, device_, options);
+      EXPECT_LE(relative_error(engine.logits(i), std::span(want).last(19)), tolerance) << name(format) << " " << i;
+    }
+  }
+}
+
+TEST(Engine, DecodingAllocatesNothing) {
+  for (const auto& [threads, format] :
+       {std::pair(1, Format::f32), {2, Format::f32}, {2, Format::f16}, {2, Format::q8_0}}) {
+    EngineOptions options = exact_options();
+    options.cache_k = options.cache_v = format;
+    Engine engine(test::small_model({.head_dim = 32}), Device::cpu(threads), options);
     const int32_t sequence = engine.cache().open();
     engine.prefill(sequence, some_tokens(5, 1));
     engine.decode(sequence, 1);
     const long before = test::allocations;
     float sum = 0;
     for (int32_t i = 0; i < 40; ++i) sum += engine.decode(sequence, i % 19)[0];
-    EXPECT_EQ(test::allocations - before, 0) << threads << " threads";
+    EXPECT_EQ(test::allocations - before, 0) << threads << " threads, " << name(format);
     EXPECT_TRUE(std::isfinite(sum));
   }
 }
