@@ -1,4 +1,4 @@
-// From graph records to something that runs: verify, bind, schedule, select kernels, pack weights, plan memory.
+// From graph records to something that runs: verify, store caches, bind, schedule, select kernels, pack, plan memory.
 #pragma once
 
 #include <cstddef>

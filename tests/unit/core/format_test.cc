@@ -343,6 +343,36 @@ TEST(Format, IntegersAreNoFloats) {
   EXPECT_CONTAINS(error_of([&] { encode_row(Format::bool8, &value, 1, &value); }), "BOOL holds no floats");
 }
 
+// What a cache gets is not known to be finite: a block with a NaN or an infinity is one of NaN, and nothing else
+// changes.
+TEST(Format, ValuesThatMayBeAnything) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  std::vector<float> values(3 * kMaxBlockElements);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 37) - 18.0f;
+  for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q4_1, Format::q6_k}) {
+    std::vector<std::byte> want(row_bytes(format, values.size())), got(want.size());
+    encode_row(format, values.data(), values.size(), want.data());
+    encode_row_or_nan(format, values.data(), values.size(), got.data());
+    EXPECT_EQ(got, want) << name(format);
+
+    std::vector<float> spoiled = values, finite(values.size()), read(values.size());
+    spoiled[kMaxBlockElements + 5] = -kInf;
+    encode_row_or_nan(format, spoiled.data(), spoiled.size(), got.data());
+    decode_row(format, want.data(), finite.size(), finite.data());
+    decode_row(format, got.data(), read.size(), read.data());
+    const size_t block = info(format).block_elements, at = kMaxBlockElements + 5, first = at / block * block;
+    for (size_t i = 0; i < read.size(); ++i) {
+      if (i < first || i >= first + block) {
+        EXPECT_EQ(read[i], finite[i]) << name(format) << " " << i;
+      } else if (block == 1) {
+        EXPECT_EQ(read[i], -kInf);
+      } else {
+        EXPECT_TRUE(std::isnan(read[i])) << name(format) << " " << i;
+      }
+    }
+  }
+}
+
 TEST(Format, EmptyRows) {
   for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::q8_0, Format::q4_0}) {
     decode_row(format, nullptr, 0, nullptr);
