@@ -77,14 +77,10 @@ void KeyRowsRun::floats(const int64_t* index, int64_t keys, int64_t query_offset
                         const std::byte** addresses_out, float* buffer, const float** rows) const {
   if (owner_->contiguous_) {
     addresses(index, keys, query_offset, addresses_out);
+    const bool in_place = owner_->format_ == Format::f32 && !copied;
+    if (!in_place) decode_rows(owner_->format_, addresses_out, keys, width_, buffer);
     for (int64_t j = 0; j < keys; ++j) {
-      rows[j] = reinterpret_cast<const float*>(addresses_out[j]);
-      if (owner_->format_ == Format::f32 && !copied) continue;
-      float* to = buffer + j * width_;
-      if (owner_->format_ == Format::f32)
-        std::memcpy(to, addresses_out[j], static_cast<size_t>(width_) * sizeof(float));
-      else decode_elements(owner_->format_, addresses_out[j], 0, width_, to);
-      rows[j] = to;
+      rows[j] = in_place ? reinterpret_cast<const float*>(addresses_out[j]) : buffer + j * width_;
     }
     return;
   }

@@ -87,6 +87,34 @@ void decode_format(const uint8_t* data, size_t first, size_t count, float* out) 
   }
 }
 
+template <Format kFormat>
+void decode_rows_of(const std::byte* const* rows, int64_t count, int64_t width, float* out) {
+  for (int64_t j = 0; j < count; ++j, out += width) {
+    const auto* at = reinterpret_cast<const uint8_t*>(rows[j]);
+    if constexpr (has_unit<kFormat>()) {
+      using U = Unit<kFormat>;
+      int64_t i = 0;
+      for (; i + kUnit <= width; i += kUnit, at += U::kBytes) {
+        const U unit(at);
+        WEFT_UNROLL
+        for (int64_t v = 0; v < kVectors; ++v) hn::StoreU(unit.get(v), DF(), out + i + v * kLanes);
+      }
+      if constexpr (kIsPlain<kFormat>) {
+        constexpr size_t kBytes = FormatTraits<kFormat>::kBytes * static_cast<size_t>(kLanes);
+        for (; i + kLanes <= width; i += kLanes, at += kBytes) hn::StoreU(Floats<kFormat>::load(at), DF(), out + i);
+        if (i < width) decode_row(kFormat, at, static_cast<size_t>(width - i), out + i);
+      }
+    } else {
+      decode_format<kFormat>(at, 0, static_cast<size_t>(width), out);
+    }
+  }
+}
+
+void decode_any_rows(Format format, const std::byte* const* rows, int64_t count, int64_t width, float* out) {
+  const auto decode = visit_float_format(format, []<Format kFormat>() { return &decode_rows_of<kFormat>; });
+  decode(rows, count, width, out);
+}
+
 void decode_any(Format format, const uint8_t* data, size_t first, size_t count, float* out) {
   const auto decode = visit_float_format(format, []<Format kFormat>() { return &decode_format<kFormat>; });
   decode(data, first, count, out);
@@ -101,11 +129,16 @@ HWY_AFTER_NAMESPACE();
 namespace weft {
 
 HWY_EXPORT(decode_any);
+HWY_EXPORT(decode_any_rows);
 
 void decode_elements(Format format, const std::byte* data, int64_t first, int64_t count, float* out) {
   if (count <= 0) return;
   HWY_DYNAMIC_DISPATCH(decode_any)
   (format, reinterpret_cast<const uint8_t*>(data), static_cast<size_t>(first), static_cast<size_t>(count), out);
+}
+
+void decode_rows(Format format, const std::byte* const* rows, int64_t count, int64_t width, float* out) {
+  if (count > 0 && width > 0) HWY_DYNAMIC_DISPATCH(decode_any_rows)(format, rows, count, width, out);
 }
 
 }  // namespace weft

@@ -13,4 +13,7 @@ namespace weft {
 // writes exactly `count` elements.
 void decode_elements(Format format, const std::byte* data, int64_t first, int64_t count, float* out);
 
+// Rows of `width` elements, whole blocks, each where its pointer says: row j to out[j * width ...].
+void decode_rows(Format format, const std::byte* const* rows, int64_t count, int64_t width, float* out);
+
 }  // namespace weft

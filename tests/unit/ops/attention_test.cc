@@ -8,6 +8,7 @@
 
 #include "ops/attention/cases.h"
 #include "ops/attention/kernels.h"
+#include "ops/cpu/decode_tile.h"
 #include "ops/harness/reference.h"
 #include "ops/harness/run_cpu.h"
 #include "tests/targets.h"
@@ -41,6 +42,35 @@ TEST(Attention, CausalPatternAgreesWithTheProgram) {
       const uint16_t negated = program.add({.op = ScalarOp::neg, .type = Element::f32, .a = program.result()});
       program.add({.op = ScalarOp::neg, .type = Element::f32, .a = negated});
       on_every_target([&] { EXPECT_EQ(compare(fast, run_cpu(fast), run_cpu(general), {.absolute = 1e-6}), ""); });
+    }
+  }
+}
+
+// What attention reads of keys and values that lie in pages: rows of any float format, wherever they begin.
+TEST(Attention, RowsAreDecodedAsOneByOne) {
+  std::mt19937_64 random(3);
+  for (const Format format : kFloatFormats) {
+    const auto block = static_cast<int64_t>(info(format).block_elements);
+    for (const int64_t width : {1, 2, 15, 16, 17, 31, 32, 33, 48, 80, 128}) {
+      const int64_t elements = width * block, rows = 5;
+      const size_t bytes = row_bytes(format, static_cast<size_t>(elements));
+      std::vector<float> values(static_cast<size_t>(elements * rows)), want(values.size()), got(values.size());
+      for (float& x : values) x = static_cast<float>(static_cast<double>(random() % 2001) / 1e3 - 1);
+      std::vector<std::byte> stored(bytes * static_cast<size_t>(rows));
+      encode_row(format, values.data(), values.size(), stored.data());
+      decode_row(format, stored.data(), want.size(), want.data());
+      std::vector<std::vector<std::byte>> apart;
+      std::vector<const std::byte*> pointers;
+      for (int64_t r = 0; r < rows; ++r) {
+        const auto first = stored.begin() + static_cast<std::ptrdiff_t>(bytes) * r;
+        apart.emplace_back(first, first + static_cast<std::ptrdiff_t>(bytes));
+        pointers.push_back(apart.back().data());
+      }
+      on_every_target([&] {
+        decode_rows(format, pointers.data(), rows, elements, got.data());
+        for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want[i], 1e-6) << name(format) << " " << width;
+      });
+      if (block > 64 && width > 16) break;
     }
   }
 }
