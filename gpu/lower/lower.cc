@@ -106,7 +106,7 @@ void RegionLowering::run(const std::vector<Target>& outputs) {
 // Rows in scratch as blocks, which no kernel of elements writes, into the slots of a field.
 void RegionLowering::lower_encoding(const Target& rows, const Target& field) {
   const int64_t block = info(field.format).block_elements;
-  if (block != 32 || max_extents_[region_.axes.back()] % block != 0) {
+  if (block != 32 || region_.axes.size() == 1 || max_extents_[region_.axes.back()] % block != 0) {
     fail("the rows of a cache field are not whole blocks of " + std::string(name(field.format)));
   }
   KernelBuilder builder(graph_, nullptr, nullptr);

@@ -107,7 +107,7 @@ class AppendKernel final : public CpuKernel {
                     std::string(weft::name(value.format)));
       }
       if (const auto block = static_cast<int64_t>(info(value.format).block_elements);
-          context.max_extents[region.axes.back()] % block != 0) {
+          block > 1 && (region.axes.size() == 1 || context.max_extents[region.axes.back()] % block != 0)) {
         throw Error("step '" + context.step.name + "': the rows of cache field '" + value.name +
                     "' are not whole blocks of " + std::string(weft::name(value.format)));
       }

@@ -3,6 +3,7 @@
 #include "core/comma_list.h"
 #include "core/error.h"
 #include "core/record/axis_list.h"
+#include "core/record/visit.h"
 #include "runtime/plan/extents.h"
 
 namespace weft {
@@ -21,6 +22,17 @@ bool reads_blocks(const Operand& operand, const std::vector<AxisId>& inner, cons
   return last.begin % block == 0 && extents[last.axis] % block == 0;
 }
 
+// Whether a program of the region reads the operand element by element.
+bool is_loaded(const Region& region, size_t operand) {
+  bool loaded = false;
+  for_each_program(region, [&](const ScalarProgram& program) {
+    for (const ScalarInstr& instr : program.code) {
+      loaded |= instr.op == ScalarOp::load && instr.imm == static_cast<int32_t>(operand);
+    }
+  });
+  return loaded;
+}
+
 // Fields that a step reads otherwise than by blocks.
 std::vector<bool> read_by_elements(const GraphRecord& graph, const ExtentTable& extents, int64_t block) {
   std::vector<bool> result(graph.values.size());
@@ -29,11 +41,9 @@ std::vector<bool> read_by_elements(const GraphRecord& graph, const ExtentTable& 
       for (size_t i = 0; i < region.operands.size(); ++i) {
         const Operand& operand = region.operands[i];
         if (graph.values[operand.value].kind != ValueKind::cache_field) continue;
-        bool by_blocks = false, otherwise = false;
+        bool otherwise = is_loaded(region, i);
         const auto read = [&](const std::vector<AxisId>& inner) {
-          const bool fits = reads_blocks(operand, inner, extents, block);
-          by_blocks = by_blocks || fits;
-          otherwise = otherwise || !fits;
+          otherwise = otherwise || !reads_blocks(operand, inner, extents, block);
         };
         for (const Contraction& contraction : region.contractions) {
           if (contraction.rhs == static_cast<int>(i)) read(contraction.over);
@@ -41,7 +51,7 @@ std::vector<bool> read_by_elements(const GraphRecord& graph, const ExtentTable& 
         if (region.attention && region.attention->value == static_cast<int>(i)) {
           read(without(loop_axes(region, operand), region.body.axes));
         }
-        if (otherwise || !by_blocks) result[operand.value] = true;
+        if (otherwise) result[operand.value] = true;
       }
     }
   }
@@ -57,8 +67,7 @@ std::vector<bool> scored_fields(const GraphRecord& graph) {
       for (size_t i = 0; i < region.operands.size(); ++i) {
         const ValueId value = region.operands[i].value;
         if (graph.values[value].kind != ValueKind::cache_field) continue;
-        // An operand that is not the values of the attention is read by the score.
-        bool scored = !region.attention || region.attention->value != static_cast<int>(i);
+        bool scored = is_loaded(region, i);
         for (const Contraction& contraction : region.contractions) scored |= contraction.rhs == static_cast<int>(i);
         if (scored) result[value] = true;
       }
@@ -76,6 +85,7 @@ std::vector<CacheFallback> set_cache_formats(GraphRecord& graph, std::optional<F
   }
   const std::vector<bool> is_scored = scored_fields(graph);
   const ExtentTable extents = ExtentTable::of_graph(graph);
+  std::vector<bool> by_elements;  // when it is first asked for: cache formats have blocks of one size
   std::vector<CacheFallback> fallbacks;
   for (const CacheRecord& cache : graph.caches) {
     for (const ValueId field : cache.fields) {
@@ -84,6 +94,7 @@ std::vector<CacheFallback> set_cache_formats(GraphRecord& graph, std::optional<F
       const Format wanted = value.format;
       const auto block = static_cast<int64_t>(info(wanted).block_elements);
       if (block == 1) continue;
+      if (by_elements.empty()) by_elements = read_by_elements(graph, extents, block);
       const AxisId last = value.axes.back();
       const std::string& axis = graph.axes[last].name;
       std::string reason;
@@ -93,7 +104,7 @@ std::vector<CacheFallback> set_cache_formats(GraphRecord& graph, std::optional<F
         reason = "the extent of " + axis + " is known at run time only";
       } else if (extents[last] % block != 0) {
         reason = std::to_string(block) + " does not divide " + axis + " " + std::to_string(extents[last]);
-      } else if (read_by_elements(graph, extents, block)[field]) {
+      } else if (by_elements[field]) {
         reason = "a step reads it otherwise than by blocks of " + std::to_string(block);
       } else {
         continue;
