@@ -160,7 +160,8 @@ TEST(Layering, FilesIncludeOnlyWhatTheirRoomUses) {
 // tokenizer_class, and of rope_scaling.rope_type ("llama3").
 TEST(Layering, FamiliesAreNamedInModelsAlone) {
   const std::vector<std::string> families = {"llama", "mistral", "mixtral", "qwen", "gemma"};
-  const std::vector<std::string> others = {"llama.cpp", "llama-quant.cpp", "llama-bench", "llamabench", "llama3"};  // programs, a way of scaling
+  const std::vector<std::string> others = {"llama.cpp", "llama-quant.cpp", "llama-bench", "llamabench",
+                                           "llama3"};  // programs, a way of scaling
   const Names exempt = {
       "runtime/convert/convert_tokenizer.cc",           // writes tokenizer.ggml.model and .pre
       "runtime/text/tokenizer/load_tokenizer.cc",       // reads tokenizer_class
