@@ -48,7 +48,7 @@ struct Sums {
   // Of what limits it; without limits, of products where there are some.
   std::string rate_text() const {
     if (allowed > 0 ? 2 * allowed_by_reads <= allowed : flops > 0) return rate(flops, median, "FLOP/s");
-    return rate(read > 0 ? read : bytes, median, "B/s");
+    return rate(allowed > 0 ? read : bytes, median, "B/s");
   }
   std::string limit_text() const { return allowed > 0 ? percent(allowed, timed) : std::string(); }
 };
@@ -56,6 +56,8 @@ struct Sums {
 }  // namespace
 
 LeastTime least_time(const StepCost& cost, PeakUnit unit, const MachineLimits& limits, double sequences) {
+  // A norm reads its few weights beside values many times as large.
+  if (cost.product_flops == 0 && 2 * (cost.weight_bytes + cost.key_bytes) < cost.bytes) return {};
   const double computing = cost.product_flops / peak_of(limits, unit);
   const double reading = (cost.weight_bytes + cost.key_bytes * sequences) / limits.read_bytes;
   return {std::max(computing, reading), reading > computing};

@@ -12,7 +12,7 @@ namespace weft {
 
 // The least time that a machine takes for a step.
 struct LeastTime {
-  double seconds = 0;     // 0: the step has no products to compute, and no weights or keys to read
+  double seconds = 0;     // 0: the step has no products to compute, and few weights and keys to read, if any
   bool by_reads = false;  // rather than by arithmetic
 };
 
