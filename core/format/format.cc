@@ -1,8 +1,7 @@
 #include "core/format/format.h"
 
-#include <limits>
-
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "core/error.h"

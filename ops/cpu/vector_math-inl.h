@@ -28,6 +28,18 @@ HWY_INLINE hn::Vec<DF> PowerOfTwo(DF df, VI n) {
   return hn::BitCast(df, hn::ShiftLeft<23>(hn::Add(n, hn::Set(di, 127))));
 }
 
+// e^x / 2^n, where n is the integer nearest to x / ln 2.
+template <class DF, class V>
+HWY_INLINE V ExpOfRest(DF df, V x, V n) {
+  V r = hn::NegMulAdd(n, hn::Set(df, 0.693359375f), x);
+  r = hn::NegMulAdd(n, hn::Set(df, -2.12194440e-4f), r);
+  V q = hn::MulAdd(hn::Set(df, 1.392625039e-03f), r, hn::Set(df, 8.363232948e-03f));
+  q = hn::MulAdd(q, r, hn::Set(df, 4.166655242e-02f));
+  q = hn::MulAdd(q, r, hn::Set(df, 1.666657627e-01f));
+  q = hn::MulAdd(q, r, hn::Set(df, 0.5f));
+  return hn::Add(hn::Set(df, 1.0f), hn::MulAdd(hn::Mul(r, r), q, r));
+}
+
 // e^x: 0 for -inf, inf for inf, NaN for NaN; subnormal results are rounded, not flushed. Within 2 ulp.
 template <class DF, class V>
 HWY_INLINE V VectorExp(DF df, V x) {
@@ -37,13 +49,7 @@ HWY_INLINE V VectorExp(DF df, V x) {
   x = hn::IfThenElse(hn::Lt(x, low), low, x);
   x = hn::IfThenElse(hn::Gt(x, high), high, x);
   const V n = hn::Round(hn::Mul(x, hn::Set(df, 1.44269504f)));
-  V r = hn::NegMulAdd(n, hn::Set(df, 0.693359375f), x);
-  r = hn::NegMulAdd(n, hn::Set(df, -2.12194440e-4f), r);
-  V q = hn::MulAdd(hn::Set(df, 1.392625039e-03f), r, hn::Set(df, 8.363232948e-03f));
-  q = hn::MulAdd(q, r, hn::Set(df, 4.166655242e-02f));
-  q = hn::MulAdd(q, r, hn::Set(df, 1.666657627e-01f));
-  q = hn::MulAdd(q, r, hn::Set(df, 0.5f));
-  const V p = hn::Add(hn::Set(df, 1.0f), hn::MulAdd(hn::Mul(r, r), q, r));
+  const V p = ExpOfRest(df, x, n);
   // In two steps, since n reaches from -150 to 128.
   const auto ni = hn::ConvertTo(di, n);
   const auto half = hn::ShiftRight<1>(ni);
@@ -58,13 +64,7 @@ HWY_INLINE V VectorExpOfNegative(DF df, V x) {
   const V magic = hn::Set(df, 12582912.0f);
   const V biased = hn::MulAdd(x, hn::Set(df, 1.44269504f), magic);
   const V n = hn::Sub(biased, magic);
-  V r = hn::NegMulAdd(n, hn::Set(df, 0.693359375f), x);
-  r = hn::NegMulAdd(n, hn::Set(df, -2.12194440e-4f), r);
-  V q = hn::MulAdd(hn::Set(df, 1.392625039e-03f), r, hn::Set(df, 8.363232948e-03f));
-  q = hn::MulAdd(q, r, hn::Set(df, 4.166655242e-02f));
-  q = hn::MulAdd(q, r, hn::Set(df, 1.666657627e-01f));
-  q = hn::MulAdd(q, r, hn::Set(df, 0.5f));
-  const V p = hn::Add(hn::Set(df, 1.0f), hn::MulAdd(hn::Mul(r, r), q, r));
+  const V p = ExpOfRest(df, x, n);
   const auto power = hn::ShiftLeft<23>(hn::Add(hn::BitCast(di, biased), hn::Set(di, 127)));
   // Of a NaN, `p` is one, too.
   return hn::IfThenZeroElse(hn::Lt(x, hn::Set(df, -87.3f)), hn::Mul(p, hn::BitCast(df, power)));
