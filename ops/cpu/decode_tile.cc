@@ -44,6 +44,12 @@ HWY_INLINE void decode_block(const uint8_t* block, float* out) {
   }
 }
 
+template <class U>
+HWY_INLINE void store_unit(const U& unit, float* out) {
+  WEFT_UNROLL
+  for (int64_t j = 0; j < kVectors; ++j) hn::StoreU(unit.get(j), DF(), out + j * kLanes);
+}
+
 template <Format kFormat>
 void decode_blocks_of(const uint8_t* data, size_t first, size_t count, float* out) {
   using Q = Quants<kFormat>;
@@ -59,7 +65,8 @@ void decode_blocks_of(const uint8_t* data, size_t first, size_t count, float* ou
   };
   if (const size_t skip = first % kElements; skip != 0) partly(skip, std::min(count, kElements - skip));
   for (; count >= kElements; block += Q::kBytes, out += kElements, count -= kElements) {
-    decode_block<kFormat>(block, out);
+    if constexpr (has_unit<kFormat>()) store_unit(Unit<kFormat>(block), out);
+    else decode_block<kFormat>(block, out);
   }
   if (count > 0) partly(0, count);
 }
@@ -71,10 +78,10 @@ void decode_plain(const uint8_t* data, size_t first, size_t count, float* out) {
   data += row_bytes(kFormat, first);
   size_t i = 0;
   for (; i + kUnit <= count; i += kUnit, data += U::kBytes) {
-    const U unit(data);
-    WEFT_UNROLL
-    for (int64_t j = 0; j < kVectors; ++j) hn::StoreU(unit.get(j), DF(), out + i + static_cast<size_t>(j * kLanes));
+    store_unit(U(data), out + i);
   }
+  constexpr size_t kBytes = FormatTraits<kFormat>::kBytes * static_cast<size_t>(kLanes);
+  for (; i + kLanes <= count; i += kLanes, data += kBytes) hn::StoreU(Floats<kFormat>::load(data), DF(), out + i);
   if (i < count) decode_row(kFormat, data, count - i, out + i);
 }
 
@@ -90,23 +97,7 @@ void decode_format(const uint8_t* data, size_t first, size_t count, float* out) 
 template <Format kFormat>
 void decode_rows_of(const std::byte* const* rows, int64_t count, int64_t width, float* out) {
   for (int64_t j = 0; j < count; ++j, out += width) {
-    const auto* at = reinterpret_cast<const uint8_t*>(rows[j]);
-    if constexpr (has_unit<kFormat>()) {
-      using U = Unit<kFormat>;
-      int64_t i = 0;
-      for (; i + kUnit <= width; i += kUnit, at += U::kBytes) {
-        const U unit(at);
-        WEFT_UNROLL
-        for (int64_t v = 0; v < kVectors; ++v) hn::StoreU(unit.get(v), DF(), out + i + v * kLanes);
-      }
-      if constexpr (kIsPlain<kFormat>) {
-        constexpr size_t kBytes = FormatTraits<kFormat>::kBytes * static_cast<size_t>(kLanes);
-        for (; i + kLanes <= width; i += kLanes, at += kBytes) hn::StoreU(Floats<kFormat>::load(at), DF(), out + i);
-        if (i < width) decode_row(kFormat, at, static_cast<size_t>(width - i), out + i);
-      }
-    } else {
-      decode_format<kFormat>(at, 0, static_cast<size_t>(width), out);
-    }
+    decode_format<kFormat>(reinterpret_cast<const uint8_t*>(rows[j]), 0, static_cast<size_t>(width), out);
   }
 }
 
