@@ -59,17 +59,25 @@ Interleaved::Interleaved(Format format, const Layout& layout, const MatrixShape&
     throw Error("rows of " + std::to_string(shape.k) + " elements are not whole blocks of " + std::string(f.name));
   }
   groups_ = align_up(shape.rows, layout.rows) / layout.rows;
-  size_t row = 0;  // bytes of one row, with what fills its last run
-  const auto add_plane = [&](const BlockSection& section, size_t unit, size_t bytes) {
-    planes_.push_back({section, unit, row * layout.rows});
-    row += bytes;
-  };
+  size_t row = static_cast<size_t>(shape.k / f.block_elements) * f.block_bytes;
   if (f.sections.empty()) {
-    const size_t run = layout.run * f.block_bytes;
-    add_plane({}, run, align_up(static_cast<size_t>(shape.k) * f.block_bytes, run));
-  }
-  for (const BlockSection& section : f.sections) {
-    add_plane(section, unit(section, layout), static_cast<size_t>(shape.k / f.block_elements) * section.bytes);
+    row = align_up(row, layout.run * f.block_bytes);  // with what fills its last run
+  } else {
+    chunk_blocks_ = static_cast<size_t>(chunk_blocks(f.sections, f.block_elements, layout));
+    const auto rows = static_cast<size_t>(layout.rows);
+    size_t leading = 0, others = 0;  // bytes of a block
+    for (const BlockSection& section : f.sections) (leads(section, layout) ? leading : others) += section.bytes;
+    size_t led = 0, other = 0;
+    for (const BlockSection& section : f.sections) {
+      const size_t bytes = section.bytes, unit = Interleaved::unit(section, layout);
+      if (leads(section, layout)) {
+        places_.push_back({section, unit, rows * led, rows * bytes, 0});
+        led += bytes;
+      } else {
+        places_.push_back({section, unit, rows * leading, rows * others, rows * other});
+        other += bytes;
+      }
+    }
   }
   group_bytes_ = align_up(row * layout.rows);
 }
@@ -79,20 +87,20 @@ void Interleaved::for_each_piece(int64_t row_in_group, const Copy& copy) const {
   const FormatInfo& f = info(format_);
   const auto rows = static_cast<size_t>(layout_.rows), row = static_cast<size_t>(row_in_group);
   if (f.sections.empty()) {
-    const Plane& plane = planes_.front();
-    const size_t bytes = static_cast<size_t>(shape_.k) * f.block_bytes;
-    for (size_t from = 0; from < bytes; from += plane.unit) {
-      copy(from, from * rows + row * plane.unit, std::min(plane.unit, bytes - from), BlockSection{});
+    const size_t bytes = static_cast<size_t>(shape_.k) * f.block_bytes, unit = layout_.run * f.block_bytes;
+    for (size_t from = 0; from < bytes; from += unit) {
+      copy(from, from * rows + row * unit, std::min(unit, bytes - from), BlockSection{});
     }
     return;
   }
   const size_t blocks = static_cast<size_t>(shape_.k) / f.block_elements;
-  for (const Plane& plane : planes_) {
-    const size_t bytes = plane.section.bytes, unit = plane.unit, step = rows * unit;
-    size_t to = plane.at + row * unit;
+  for (const Place& place : places_) {
+    const size_t bytes = place.section.bytes, unit = place.unit, step = rows * unit;
     for (size_t b = 0; b < blocks; ++b) {
-      const size_t from = b * f.block_bytes + plane.section.at;
-      for (size_t i = 0; i < bytes; i += unit, to += step) copy(from + i, to, unit, plane.section);
+      const size_t in = b % chunk_blocks_, first = b - in, count = std::min(chunk_blocks_, blocks - first);
+      const size_t from = b * f.block_bytes + place.section.at;
+      size_t to = first * f.block_bytes * rows + count * place.of_count + in * place.of_block + place.at + row * unit;
+      for (size_t i = 0; i < bytes; i += unit, to += step) copy(from + i, to, unit, place.section);
     }
   }
 }

@@ -19,10 +19,10 @@ using VX = hn::Vec<DX>;
 using VXF = hn::Vec<DXF>;
 inline constexpr int64_t kOutputLanes = HWY_MIN(hn::MaxLanes(DX()), size_t{16});
 
-template <int64_t kElements, bool kIsSigned, bool kHasMinimum, bool kHasHalves = false>
+template <int64_t kElements, bool kIsSigned, bool kHasMinimum, bool kIsInPlace = false>
 struct PanelForm {
   static constexpr int64_t kGrain = kElements;
-  static constexpr bool kSigned = kIsSigned, kMinimum = kHasMinimum, kHalves = kHasHalves;
+  static constexpr bool kSigned = kIsSigned, kMinimum = kHasMinimum, kInPlace = kIsInPlace;
 };
 
 // kRows left-hand rows of a tile of `stride`, from row `m` on, against kOutputs vectors of outputs: vector v is lanes
@@ -44,6 +44,18 @@ HWY_INLINE void int8_x16_tile(const BytePanel* panels, const int64_t* lane, cons
     }
   }
   for (int64_t b = 0; b < runs; ++b) {
+    const uint8_t* values[kOutputs];
+    const uint16_t* halves[kOutputs];
+    WEFT_UNROLL
+    for (int64_t v = 0; v < kOutputs; ++v) {
+      if constexpr (Form::kInPlace) {
+        const RunInPlace run = run_in_place(panels[v].values, b, runs);
+        values[v] = run.values + lane[v] * kGroupRun;
+        halves[v] = run.scales + lane[v];
+      } else {
+        values[v] = panels[v].values + (b * 8 * kGroupRows + lane[v]) * kGroupRun;
+      }
+    }
     const int64_t left_run = (first + b) * stride + m;
     const int8_t* activations = left.values + left_run * kActivationBlock;
     WEFT_UNROLL
@@ -63,7 +75,7 @@ HWY_INLINE void int8_x16_tile(const BytePanel* panels, const int64_t* lane, cons
         typename Dot::Weights weights[kOutputs];
         WEFT_UNROLL
         for (int64_t v = 0; v < kOutputs; ++v) {
-          const uint8_t* at = panels[v].values + ((b * 8 + g * kFours + i) * kGroupRows + lane[v]) * kGroupRun;
+          const uint8_t* at = values[v] + (g * kFours + i) * kGroupRows * kGroupRun;
           weights[v] = Dot::template weights<Form::kSigned>(hn::LoadU(d, reinterpret_cast<const int32_t*>(at)));
         }
         WEFT_UNROLL
@@ -82,8 +94,7 @@ HWY_INLINE void int8_x16_tile(const BytePanel* panels, const int64_t* lane, cons
       for (int64_t v = 0; v < kOutputs; ++v) {
         const int64_t at = (b * kGrains + g) * kGroupRows + lane[v];
         VXF scale;
-        if constexpr (Form::kHalves)
-          scale = half_to_float(hn::LoadU(hn::Rebind<uint16_t, DX>(), panels[v].halves + at));
+        if constexpr (Form::kInPlace) scale = half_to_float(hn::LoadU(hn::Rebind<uint16_t, DX>(), halves[v]));
         else scale = hn::LoadU(df, panels[v].scales + at);
         WEFT_UNROLL
         for (int64_t r = 0; r < kRows; ++r) {

@@ -76,12 +76,11 @@ HWY_INLINE void vnni_block(const BlockOfRows<kFormat>& rows, const Int8Tile& lef
   }
 }
 
-// The products of one left-hand row. Groups with small blocks take turns: memory serves several streams faster than
-// one.
-template <Format kFormat>
-void vnni_dots(RowPointers groups, int64_t count, int64_t k, const Int8Tile& left, float* out) {
-  constexpr bool kLarge = Quants<kFormat>::kElements > kRun;
-  constexpr int64_t kGroups = kLarge ? 1 : 4, kAhead = kLarge ? 1024 : 512;
+// The products of one left-hand row; kGroups take turns, block by block.
+template <Format kFormat, int64_t kGroups>
+void vnni_dots_in_turns(RowPointers groups, int64_t count, int64_t k, const Int8Tile& left, float* out) {
+  constexpr int64_t kAhead = kGroups == 1 ? 1024 : 512;
+  const bool prefetches = wants_prefetch();
   const DXF df;
   const int64_t blocks = k / Quants<kFormat>::kElements;
   for (int64_t g = 0; g < count; g += kGroups) {
@@ -93,7 +92,7 @@ void vnni_dots(RowPointers groups, int64_t count, int64_t k, const Int8Tile& lef
       for (int64_t p = 0; p < kGroups; ++p) {
         if (g + p >= count) continue;
         const BlockOfRows<kFormat> rows(groups[g + p], blocks, b, 0);
-        prefetch_ahead(rows, kAhead);
+        stream_block(rows, prefetches, kAhead);
         vnni_block<kFormat>(rows, left, b, total[p], less[p]);
       }
     }
@@ -102,6 +101,16 @@ void vnni_dots(RowPointers groups, int64_t count, int64_t k, const Int8Tile& lef
       if (g + p < count) hn::StoreU(hn::Sub(total[p], less[p]), df, out + (g + p) * kGroupRows);
     }
   }
+}
+
+template <Format kFormat>
+void vnni_dots(RowPointers groups, int64_t count, int64_t k, const Int8Tile& left, float* out) {
+  // With small blocks, which compute little for each line, memory serves several streams that are prefetched faster
+  // than one, and one faster where the hardware has to find them.
+  if constexpr (Quants<kFormat>::kElements == kRun) {
+    if (wants_prefetch()) return vnni_dots_in_turns<kFormat, 4>(groups, count, k, left, out);
+  }
+  vnni_dots_in_turns<kFormat, 1>(groups, count, k, left, out);
 }
 
 void vnni_products(const ProductArgs& args) {

@@ -102,13 +102,13 @@ ${rhs_code}
       const int in_group = (int)(rhs_row % ${matrix_rows}) % 16;
       const weft_bytes group = weft_group_${format}(${rhs}, rhs_row, depth, ${matrix_rows});
       for (int block = weft_lane / ${columns}; block < depth / 32; block += ${parts}) {
-        const float scale = is_there ? weft_scale_${format}(group, in_group, block, depth) : 0.0f;
+        const float scale = is_there ? weft_scale_${format}(group, in_group, block) : 0.0f;
         float4 run[${rows}];
 #pragma unroll
         for (int t = 0; t < ${rows}; ++t) run[t] = (float4)(0.0f);
 #pragma unroll
         for (int i = 8 * block; i < 8 * block + 8; ++i) {
-          const float4 w = weft_run_${format}(group, in_group, i) * scale;
+          const float4 w = weft_run_${format}(group, in_group, i, depth) * scale;
 #pragma unroll
           for (int t = 0; t < ${rows}; ++t) {
             run[t] = weft_fma(w, vload4(i, (__global const float*)${lhs} + lhs[t]), run[t]);

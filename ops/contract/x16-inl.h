@@ -31,6 +31,14 @@ template <Format kFormat>
 class BlockOfRows {
   static constexpr const auto& kSections = FormatTraits<kFormat>::kSections;
   static constexpr size_t kCount = std::size(kSections);
+  static constexpr int64_t kChunk = Interleaved::chunk_blocks(kSections, FormatTraits<kFormat>::kElements, kRows16);
+  static constexpr bool leads(size_t i) { return Interleaved::leads(kSections[i], kRows16); }
+  // Bytes of a block in sections before `i`, of those that lead a chunk, or of the others.
+  static constexpr int64_t before(size_t i, bool leading) {
+    int64_t bytes = 0;
+    for (size_t s = 0; s < i; ++s) bytes += leads(s) == leading ? kSections[s].bytes : 0;
+    return bytes;
+  }
   static constexpr int64_t unit(const BlockSection& section) {
     return static_cast<int64_t>(Interleaved::unit(section, kRows16));
   }
@@ -38,20 +46,23 @@ class BlockOfRows {
  public:
   // `lane`: the first of the rows. `blocks`: of a row.
   HWY_INLINE BlockOfRows(const std::byte* group, int64_t blocks, int64_t block, int64_t lane) {
-    const auto* at = reinterpret_cast<const uint8_t*>(group);
+    constexpr int64_t kLeading = before(kCount, true), kOthers = before(kCount, false);
+    const int64_t in = block % kChunk, first = block - in, count = HWY_MIN(kChunk, blocks - first);
+    const auto* chunk = reinterpret_cast<const uint8_t*>(group) + first * (kLeading + kOthers) * kGroupRows;
     WEFT_UNROLL
     for (size_t i = 0; i < kCount; ++i) {
-      section_[i] = at + block * kSections[i].bytes * kGroupRows + lane * unit(kSections[i]);
-      at += blocks * kSections[i].bytes * kGroupRows;
+      const int64_t at = leads(i) ? count * before(i, true) + in * kSections[i].bytes
+                                  : count * kLeading + in * kOthers + before(i, false);
+      section_[i] = chunk + at * kGroupRows + lane * unit(kSections[i]);
     }
   }
 
-  // Where the section begins that a stored block has at `section`.
-  HWY_INLINE const uint8_t* at(size_t section) const { return find(section, std::make_index_sequence<kCount>()); }
+  // Where byte `byte` of stored blocks begins, which is the first of a unit.
+  HWY_INLINE const uint8_t* at(size_t byte) const { return find(byte, std::make_index_sequence<kCount>()); }
   // words: four bytes of each row, `offset` bytes into the section. halves: f16 numbers, as f32. wide_halves,
   // wide_bytes: words of 16 bits, and bytes, as integers.
   HWY_INLINE VWords words(size_t section, int64_t offset) const {
-    return hn::LoadU(DWords(), reinterpret_cast<const uint32_t*>(at(section) + offset * kGroupRows));
+    return hn::LoadU(DWords(), reinterpret_cast<const uint32_t*>(at(section + static_cast<size_t>(offset))));
   }
   HWY_INLINE VF halves(size_t section) const {
     return half_to_float(hn::LoadU(DU16(), reinterpret_cast<const uint16_t*>(at(section))));
@@ -63,6 +74,9 @@ class BlockOfRows {
     return hn::PromoteTo(DWords(), hn::LoadU(hn::Rebind<uint8_t, DF>(), at(section)));
   }
 
+  // Behind this block, but for what leads its chunk.
+  HWY_INLINE const uint8_t* end() const { return section_[kCount - 1] + kSections[kCount - 1].bytes * kGroupRows; }
+
   static constexpr uint8_t flip(size_t section) {
     uint8_t flip = 0;
     for (const BlockSection& s : kSections) flip = s.at == section ? s.flip : flip;
@@ -71,9 +85,14 @@ class BlockOfRows {
 
  private:
   template <size_t... kIndex>
-  HWY_INLINE const uint8_t* find(size_t section, std::index_sequence<kIndex...>) const {
+  HWY_INLINE const uint8_t* find(size_t byte, std::index_sequence<kIndex...>) const {
     const uint8_t* found = nullptr;
-    ((found = kSections[kIndex].at == section ? section_[kIndex] : found), ...);
+    const auto in = [&](const BlockSection& section) {
+      return byte >= section.at && byte - section.at < section.bytes;
+    };
+    ((found = in(kSections[kIndex]) ? section_[kIndex] + static_cast<int64_t>(byte - kSections[kIndex].at) * kGroupRows
+                                    : found),
+     ...);
     return found;
   }
   const uint8_t* section_[kCount];
@@ -107,15 +126,26 @@ struct RunOfRows {
 template <Format kFormat>
 inline constexpr int64_t kScalesOf = Quants<kFormat>::kElements / Quants<kFormat>::kGrain;
 
-// The largest section of a block, as far ahead as the elements that are decoded now: they come next, but for the end of
-// a row, where other rows follow. The hardware sees several streams at a time, and begins anew with each page.
+// What a kernel that streams a weight does before each block: prefetches as much, `ahead` elements further on, where
+// the processor wants it (cpu_target.h). Where it finds streams by itself, it loses them in large blocks whose lines
+// are not read from front to back: Q6_K is decoded from two places at a time, and nothing reads the sums of Q8_K. So
+// they are touched first, one after the other: each load waits for the one before, as they write parts of one register.
+// (Q6_K on Zen 4, one thread: 8 GB/s without, 27 with it; loads that do not wait change nothing.)
 template <Format kFormat>
-HWY_INLINE void prefetch_ahead(const BlockOfRows<kFormat>& rows, int64_t depth) {
-  constexpr BlockSection kLargest = FormatTraits<kFormat>::kSections[0];
-  constexpr int64_t kBytes = kLargest.bytes * kGroupRows;
-  const uint8_t* next = rows.at(kLargest.at) + depth / Quants<kFormat>::kElements * kBytes;
-  WEFT_UNROLL
-  for (int64_t i = 0; i < kBytes; i += 64) hwy::Prefetch(next + i);
+HWY_INLINE void stream_block(const BlockOfRows<kFormat>& rows, bool prefetches, int64_t ahead) {
+  constexpr int64_t kBytes = FormatTraits<kFormat>::kBytes * kGroupRows, kLine = 64;
+  if (prefetches) {
+    const uint8_t* end = rows.end() + ahead / Quants<kFormat>::kElements * kBytes;
+    WEFT_UNROLL
+    for (int64_t i = -kBytes; i < 0; i += kLine) hwy::Prefetch(end + i);
+    return;
+  }
+#if HWY_ARCH_X86
+  if constexpr (kBytes > 3072) {
+    WEFT_UNROLL
+    for (int64_t i = -kBytes; i < 0; i += kLine) asm volatile("movb (%0), %%al" ::"r"(rows.end() + i) : "rax");
+  }
+#endif
 }
 
 // Element j of the four that `bytes` has of each row, from Quants::get, as f32. `scale`, `minimum`: those of the block;

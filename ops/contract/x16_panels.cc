@@ -1,6 +1,7 @@
 #include "ops/contract/x16_panels.h"
 
 #include "core/format/formats.h"
+#include "ops/cpu/cpu_target.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/contract/x16_panels.cc"
@@ -30,6 +31,7 @@ void bytes_of(const std::byte* group, int64_t k, int64_t first, int64_t depth, u
               float* minimums) {
   using Q = Quants<kFormat>;
   constexpr int64_t kRuns = Q::kElements / kRun;
+  const bool prefetches = wants_prefetch();
   for (int64_t lane = 0; lane < kGroupRows; lane += kLanes) {
     for_blocks<kFormat>(group, k, first, depth, lane,
                         [&](int64_t b, const BlockOfRows<kFormat>& rows, const VF* scale, const VF* minimum) HWY_ATTR {
@@ -39,7 +41,7 @@ void bytes_of(const std::byte* group, int64_t k, int64_t first, int64_t depth, u
                             hn::StoreU(scale[i], DF(), scales + at);
                             if (Q::kMinimum) hn::StoreU(minimum[i], DF(), minimums + at);
                           }
-                          prefetch_ahead(rows, depth);
+                          stream_block(rows, prefetches, depth);
                           uint8_t* to = values + b * Q::kElements * kGroupRows + lane * kGroupRun;
                           WEFT_UNROLL
                           for (int64_t run = 0; run < kRuns; ++run) {
@@ -84,11 +86,12 @@ template <Format kFormat>
 void dots_of(const std::byte* group, int64_t k, const float* left, float* out) {
   using Q = Quants<kFormat>;
   const DF df;
+  const bool prefetches = wants_prefetch();
   for (int64_t lane = 0; lane < kGroupRows; lane += kLanes) {
     VF sum[kGroupRun] = {hn::Zero(df), hn::Zero(df), hn::Zero(df), hn::Zero(df)};
     for_blocks<kFormat>(group, k, 0, k, lane,
                         [&](int64_t b, const BlockOfRows<kFormat>& rows, const VF* scale, const VF* minimum) HWY_ATTR {
-                          prefetch_ahead(rows, 1024);
+                          stream_block(rows, prefetches, 1024);
                           const float* of_block = left + b * Q::kElements;
                           WEFT_UNROLL
                           for (int64_t run = 0; run < Q::kElements / kRun; ++run) {
@@ -145,10 +148,7 @@ HWY_EXPORT(form_of);
 
 namespace {
 
-// Q8_0 has a byte for each element and an f16 scale for 32 of them, in this order.
-constexpr int64_t kRun8 = FormatTraits<Format::q8_0>::kElements;
-static_assert(FormatTraits<Format::q8_0>::kSections[0].bytes == kRun8 &&
-              FormatTraits<Format::q8_0>::kSections[1].bytes == 2);
+// Q8_0 has a byte for each element and an f16 scale for 32 of them.
 bool is_in_place(Format format) { return format == Format::q8_0; }
 
 }  // namespace
@@ -162,11 +162,7 @@ BytePanelForm byte_panel_form(Format format) {
 BytePanel byte_panel(Format format, const std::byte* group, int64_t k, int64_t first, int64_t depth,
                      std::byte* scratch) {
   constexpr int64_t kRows = kRows16.rows;
-  if (is_in_place(format)) {
-    const auto* stored = reinterpret_cast<const uint8_t*>(group);
-    const uint8_t* halves = stored + k * kRows + first / kRun8 * kRows * 2;
-    return {stored + first * kRows, nullptr, nullptr, reinterpret_cast<const uint16_t*>(halves)};
-  }
+  if (is_in_place(format)) return {reinterpret_cast<const uint8_t*>(group), nullptr, nullptr};
   auto* scales = reinterpret_cast<float*>(scratch);
   float* minimums = scales + kBytePanelDepth / 16 * kRows;
   auto* values = reinterpret_cast<uint8_t*>(minimums + kBytePanelDepth / 16 * kRows);

@@ -37,6 +37,15 @@ bool has_avx512_vnni() {
 #endif
 }
 
+bool wants_prefetch() {
+#if HWY_ARCH_X86
+  static const bool wants = __builtin_cpu_is("amd") == 0;
+  return wants;
+#else
+  return true;
+#endif
+}
+
 #if defined(__linux__) && HWY_ARCH_X86_64 && (HWY_TARGETS & HWY_AVX3)
 namespace {
 

@@ -22,7 +22,7 @@ struct FormatTraits<Format::iq4_xs> {
       scales[i] = static_cast<int8_t>((low | (high >> (2 * i) & 3) << 4) - 32);
     }
   }
-  static constexpr BlockSection kSections[] = {{kValues, 128}, {kScalesLow, 4}, {kScalesHigh, 2}, {kScale, 2}};
+  static constexpr BlockSection kSections[] = {{kScale, 2}, {kScalesHigh, 2}, {kScalesLow, 4}, {kValues, 128}};
 
   struct Block {
     const uint8_t* bytes;

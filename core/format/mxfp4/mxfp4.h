@@ -26,7 +26,7 @@ struct FormatTraits<Format::mxfp4> {
   static float halved_scale(uint8_t exponent) {
     return std::bit_cast<float>(exponent < 2 ? 0x00200000u << exponent : (exponent - 1u) << 23);
   }
-  static constexpr BlockSection kSections[] = {{kValues, 16}, {kScale, 1}};
+  static constexpr BlockSection kSections[] = {{kScale, 1}, {kValues, 16}};
 
   struct Block {
     const uint8_t* bytes;

@@ -35,7 +35,7 @@ struct FormatTraits<Format::nvfp4> {
     }
     return static_cast<uint8_t>(bits);
   }
-  static constexpr BlockSection kSections[] = {{kValues, 32}, {kScales, 4}};
+  static constexpr BlockSection kSections[] = {{kScales, 4}, {kValues, 32}};
 
   // A run has 8 bytes: low bits are its elements 0..7, high bits 8..15.
   struct Block {

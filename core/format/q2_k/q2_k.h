@@ -13,7 +13,7 @@ struct FormatTraits<Format::q2_k> {
   static constexpr bool kIsFloat = true;
   static constexpr std::optional<uint32_t> kGgufType = 10, kFileType = 10;
   static constexpr size_t kScales = 0, kLow = 16, kScale = 80, kMin = 82;
-  static constexpr BlockSection kSections[] = {{kLow, 64}, {kScales, 16}, {kScale, 2}, {kMin, 2}};
+  static constexpr BlockSection kSections[] = {{kMin, 2}, {kScale, 2}, {kScales, 16}, {kLow, 64}};
 
   struct Block {
     const uint8_t* bytes;

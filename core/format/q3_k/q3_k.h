@@ -25,7 +25,7 @@ struct FormatTraits<Format::q3_k> {
     std::memcpy(scales, six, 16);
     for (int i = 0; i < 16; ++i) scales[i] = static_cast<int8_t>(scales[i] - 32);
   }
-  static constexpr BlockSection kSections[] = {{kLow, 64}, {kHigh, 32}, {kScales, 12}, {kScale, 2}};
+  static constexpr BlockSection kSections[] = {{kScale, 2}, {kScales, 12}, {kHigh, 32}, {kLow, 64}};
 
   struct Block {
     const uint8_t* bytes;

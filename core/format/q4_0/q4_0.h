@@ -12,7 +12,7 @@ struct FormatTraits<Format::q4_0> {
   static constexpr bool kIsFloat = true;
   static constexpr std::optional<uint32_t> kGgufType = 2, kFileType = 2;
   static constexpr size_t kScale = 0, kValues = 2;
-  static constexpr BlockSection kSections[] = {{kValues, 16}, {kScale, 2}};
+  static constexpr BlockSection kSections[] = {{kScale, 2}, {kValues, 16}};
 
   struct Block {
     const uint8_t* bytes;

@@ -12,7 +12,7 @@ struct FormatTraits<Format::q4_1> {
   static constexpr bool kIsFloat = true;
   static constexpr std::optional<uint32_t> kGgufType = 3, kFileType = 3;
   static constexpr size_t kScale = 0, kOffset = 2, kValues = 4;
-  static constexpr BlockSection kSections[] = {{kValues, 16}, {kScale, 2}, {kOffset, 2}};
+  static constexpr BlockSection kSections[] = {{kOffset, 2}, {kScale, 2}, {kValues, 16}};
 
   struct Block {
     const uint8_t* bytes;

@@ -14,7 +14,7 @@ struct FormatTraits<Format::q4_k> {
   static constexpr std::optional<uint32_t> kGgufType = 12, kFileType = 14;
   static constexpr size_t kLow = SixBitPairs::kBytes;
   static constexpr BlockSection kSections[] = {
-      {kLow, 128}, {SixBitPairs::kPairs, 12}, {SixBitPairs::kScale, 2}, {SixBitPairs::kMin, 2}};
+      {SixBitPairs::kMin, 2}, {SixBitPairs::kScale, 2}, {SixBitPairs::kPairs, 12}, {kLow, 128}};
 
   struct Block {
     const uint8_t* bytes;

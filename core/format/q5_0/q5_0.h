@@ -12,7 +12,7 @@ struct FormatTraits<Format::q5_0> {
   static constexpr bool kIsFloat = true;
   static constexpr std::optional<uint32_t> kGgufType = 6, kFileType = 8;
   static constexpr size_t kScale = 0, kFifth = 2, kValues = 6;
-  static constexpr BlockSection kSections[] = {{kValues, 16}, {kFifth, 4, 0, true}, {kScale, 2}};
+  static constexpr BlockSection kSections[] = {{kScale, 2}, {kFifth, 4, 0, true}, {kValues, 16}};
 
   struct Block {
     const uint8_t* bytes;

@@ -12,7 +12,7 @@ struct FormatTraits<Format::q5_1> {
   static constexpr bool kIsFloat = true;
   static constexpr std::optional<uint32_t> kGgufType = 7, kFileType = 9;
   static constexpr size_t kScale = 0, kOffset = 2, kFifth = 4, kValues = 8;
-  static constexpr BlockSection kSections[] = {{kValues, 16}, {kFifth, 4, 0, true}, {kScale, 2}, {kOffset, 2}};
+  static constexpr BlockSection kSections[] = {{kOffset, 2}, {kScale, 2}, {kFifth, 4, 0, true}, {kValues, 16}};
 
   struct Block {
     const uint8_t* bytes;

@@ -13,7 +13,7 @@ struct FormatTraits<Format::q5_k> {
   static constexpr std::optional<uint32_t> kGgufType = 13, kFileType = 16;
   static constexpr size_t kHigh = SixBitPairs::kBytes, kLow = kHigh + 32;
   static constexpr BlockSection kSections[] = {
-      {kLow, 128}, {kHigh, 32}, {SixBitPairs::kPairs, 12}, {SixBitPairs::kScale, 2}, {SixBitPairs::kMin, 2}};
+      {SixBitPairs::kMin, 2}, {SixBitPairs::kScale, 2}, {SixBitPairs::kPairs, 12}, {kHigh, 32}, {kLow, 128}};
 
   struct Block {
     const uint8_t* bytes;

@@ -14,7 +14,8 @@ struct FormatTraits<Format::q6_k> {
   static constexpr bool kIsFloat = true;
   static constexpr std::optional<uint32_t> kGgufType = 14, kFileType = 18;
   static constexpr size_t kLow = 0, kHigh = 128, kScales = 192, kScale = 208;
-  static constexpr BlockSection kSections[] = {{kLow, 128}, {kHigh, 64}, {kScales, 16}, {kScale, 2}};
+  static constexpr BlockSection kSections[] = {{kScale, 2}, {kScales, 16},    {kHigh, 32},
+                                               {kLow, 64},  {kHigh + 32, 32}, {kLow + 64, 64}};
 
   struct Block {
     const uint8_t* bytes;

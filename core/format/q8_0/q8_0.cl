@@ -25,20 +25,25 @@ static inline void weft_encode32_q8_0(__global uchar* m, long block, __global co
 }
 
 // As matrices of `rows` rows of k elements whose rows are interleaved by 16, in runs of four (core/record/layout.h):
-// the group that holds a row, counted over all matrices; of row r of a group, its run i, and the scale of a block.
+// the group that holds a row, counted over all matrices; the chunk of a block;
+// of row r of a group, its run i, and the scale of a block.
 static inline weft_bytes weft_group_q8_0_x16(weft_bytes m, long row, int k, int rows) {
   const long matrix = row / rows, group = matrix * ((rows + 15) / 16) + row % rows / 16;
   return m + group * ((17L * k + 63) / 64 * 64);
 }
-static inline float4 weft_run_q8_0_x16(weft_bytes group, int r, int i) {
-  return convert_float4(as_char4(((__global const uint*)group)[16 * i + r] ^ 0x80808080u));
+static inline weft_bytes weft_chunk_q8_0_x16(weft_bytes group, int block) { return group + (block & ~7) * 544L; }
+static inline float4 weft_run_q8_0_x16(weft_bytes group, int r, int i, int k) {
+  const int block = i >> 3, led = min(8, k / 32 - (block & ~7));
+  const weft_bytes elements = weft_chunk_q8_0_x16(group, block) + 32 * led + 512 * (block & 7);
+  return convert_float4(as_char4(((__global const uint*)elements)[16 * (i & 7) + r] ^ 0x80808080u));
 }
-static inline float weft_scale_q8_0_x16(weft_bytes group, int r, int block, int k) {
-  return weft_half_at(group + 16L * k + 2 * (16 * block + r));
+static inline float weft_scale_q8_0_x16(weft_bytes group, int r, int block) {
+  return weft_half_at(weft_chunk_q8_0_x16(group, block) + 2 * (16 * (block & 7) + r));
 }
 static inline float weft_load_q8_0_x16(weft_bytes m, long e, int k, int rows) {
   const long row = e / k;
   const int i = (int)(e % k), r = (int)(row % rows) % 16;
   const weft_bytes group = weft_group_q8_0_x16(m, row, k, rows);
-  return weft_scale_q8_0_x16(group, r, i / 32, k) * (float)(char)(group[4 * (16 * (i / 4) + r) + i % 4] ^ 0x80);
+  const float4 run = weft_run_q8_0_x16(group, r, i / 4, k);
+  return weft_scale_q8_0_x16(group, r, i / 32) * (i % 4 < 2 ? (i % 2 ? run.y : run.x) : i % 2 ? run.w : run.z);
 }

@@ -12,7 +12,7 @@ struct FormatTraits<Format::q8_0> {
   static constexpr bool kIsFloat = true;
   static constexpr std::optional<uint32_t> kGgufType = 8, kFileType = 7;
   static constexpr size_t kScale = 0, kValues = 2;
-  static constexpr BlockSection kSections[] = {{kValues, 32, 0x80}, {kScale, 2}};
+  static constexpr BlockSection kSections[] = {{kScale, 2}, {kValues, 32, 0x80}};
 
   struct Block {
     const uint8_t* bytes;

@@ -12,7 +12,7 @@ struct FormatTraits<Format::q8_k> {
   static constexpr bool kIsFloat = true;
   static constexpr std::optional<uint32_t> kGgufType = 15, kFileType = {};
   static constexpr size_t kScale = 0, kValues = 4, kSums = 260;
-  static constexpr BlockSection kSections[] = {{kValues, 256}, {kSums, 32}, {kScale, 4}};
+  static constexpr BlockSection kSections[] = {{kScale, 4}, {kSums, 32}, {kValues, 256}};
 
   struct Block {
     const uint8_t* bytes;

@@ -53,33 +53,49 @@ TEST(Layout, UnpackingGivesTheStoredBytesBack) {
   }
 }
 
-// What the kernels rely on, spelled out: Q8_0 as groups of 16 rows, runs of 4 elements, then scales.
+// What the kernels rely on, spelled out: Q8_0 as groups of 16 rows, chunks of 8 blocks: scales, then runs of 4
+// elements.
 TEST(Layout, ValuesLieWhereTheFormulaSays) {
-  constexpr int64_t kRows = 20, kBlocks = 3, kDepth = kBlocks * 32;
+  constexpr int64_t kRows = 20, kBlocks = 11, kDepth = kBlocks * 32;
   const Interleaved to(Format::q8_0, kRows16, {1, kRows, kDepth});
+  ASSERT_EQ(Interleaved::chunk_blocks(info(Format::q8_0).sections, 32, kRows16), 8);
   const size_t row_size = row_bytes(Format::q8_0, kDepth);
   const auto stored = random_bytes(row_size * kRows);
   ASSERT_EQ(to.groups(), 2);
-  ASSERT_EQ(to.section_at(1), 16u * kDepth);
-  ASSERT_EQ(to.group_bytes(), 16u * kDepth + 128);  // 96 bytes of scales, to whole cache lines
+  ASSERT_EQ(to.group_bytes(), 5984u + 32);  // 11 blocks of 544, to whole cache lines
   for (int64_t g = 0; g < 2; ++g) {
     std::vector<std::byte> group(to.group_bytes(), std::byte{0xee});
     to.pack_groups(stored.data() + to.stored_at(g), g, 1, group.data());
-    for (int64_t r = 0; r < 16; ++r) {
-      for (int64_t k = 0; k < kDepth; ++k) {
-        const auto got = group[static_cast<size_t>(k / 4 * 64 + r * 4 + k % 4)];
-        const auto at = static_cast<size_t>(g * 16 + r) * row_size + static_cast<size_t>(k / 32 * 34 + 2 + k % 32);
-        ASSERT_EQ(got, g * 16 + r < kRows ? stored[at] ^ std::byte{0x80} : std::byte{0});
-      }
-      for (int64_t b = 0; b < kBlocks; ++b) {
-        const std::byte* scale = group.data() + to.section_at(1) + (b * 16 + r) * 2;
-        const size_t at = static_cast<size_t>(g * 16 + r) * row_size + static_cast<size_t>(b) * 34;
+    for (int64_t b = 0; b < kBlocks; ++b) {
+      const int64_t in = b % 8, chunk = (b - in) * 544, count = b < 8 ? 8 : 3;
+      for (int64_t r = 0; r < 16; ++r) {
+        const auto from = static_cast<size_t>(g * 16 + r) * row_size + static_cast<size_t>(b) * 34;
+        const bool is_there = g * 16 + r < kRows;
+        for (int64_t i = 0; i < 32; ++i) {
+          const auto at = static_cast<size_t>(chunk + count * 32 + in * 512 + i / 4 * 64 + r * 4 + i % 4);
+          ASSERT_EQ(group[at], is_there ? stored[from + 2 + static_cast<size_t>(i)] ^ std::byte{0x80} : std::byte{0});
+        }
         for (size_t i = 0; i < 2; ++i) {
-          ASSERT_EQ(scale[i], g * 16 + r < kRows ? stored[at + i] : std::byte{0});
+          const auto at = static_cast<size_t>(chunk + in * 32 + r * 2) + i;
+          ASSERT_EQ(group[at], is_there ? stored[from + i] : std::byte{0});
         }
       }
     }
   }
+}
+
+// Vectors are aligned, and what leads a chunk is little and whole cache lines.
+TEST(Layout, ChunksAreOfAFewBlocks) {
+  const auto blocks = [](Format format) {
+    return Interleaved::chunk_blocks(info(format).sections, info(format).block_elements, kRows16);
+  };
+  EXPECT_EQ(blocks(Format::q4_0), 8);
+  EXPECT_EQ(blocks(Format::mxfp4), 8);
+  EXPECT_EQ(blocks(Format::nvfp4), 4);
+  EXPECT_EQ(blocks(Format::q4_k), 1);
+  EXPECT_EQ(blocks(Format::q6_k), 2);
+  EXPECT_EQ(blocks(Format::q3_k), 2);
+  EXPECT_EQ(blocks(Format::q8_k), 1);
 }
 
 TEST(Layout, RefusesWhatItCannotHold) {
