@@ -31,7 +31,6 @@ void bytes_of(const std::byte* group, int64_t k, int64_t first, int64_t depth, u
               float* minimums) {
   using Q = Quants<kFormat>;
   constexpr int64_t kRuns = Q::kElements / kRun;
-  const bool prefetches = wants_prefetch();
   for (int64_t lane = 0; lane < kGroupRows; lane += kLanes) {
     for_blocks<kFormat>(group, k, first, depth, lane,
                         [&](int64_t b, const BlockOfRows<kFormat>& rows, const VF* scale, const VF* minimum) HWY_ATTR {
@@ -41,7 +40,8 @@ void bytes_of(const std::byte* group, int64_t k, int64_t first, int64_t depth, u
                             hn::StoreU(scale[i], DF(), scales + at);
                             if (Q::kMinimum) hn::StoreU(minimum[i], DF(), minimums + at);
                           }
-                          stream_block(rows, prefetches, depth);
+                          // What comes next is multiplied with many rows before it is decoded.
+                          stream_block(rows, true, depth);
                           uint8_t* to = values + b * Q::kElements * kGroupRows + lane * kGroupRun;
                           WEFT_UNROLL
                           for (int64_t run = 0; run < kRuns; ++run) {
