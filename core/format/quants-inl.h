@@ -30,6 +30,7 @@ struct Floats;
 //   get(run, i): bytes of run i, in a loop that is unrolled: a part of quants::StoredRun, or four bytes of each of
 //     several rows that are interleaved (ops/contract/x16-inl.h)
 //   scales_of_rows(rows, scale, minimum): what scales() gives, for such rows: kElements / kGrain vectors each
+//   begin_run(rows, i): to be called before get(run, i) of such rows
 template <Format kFormat>
 struct Quants;
 
@@ -41,6 +42,9 @@ struct Block : FormatTraits<kFormat> {
   static constexpr int64_t kElements = FormatTraits<kFormat>::kElements, kGrain = kShared;
   static constexpr size_t kBytes = FormatTraits<kFormat>::kBytes;
   static constexpr bool kSigned = kIsSigned, kMinimum = kHasMinimum;
+
+  template <class Rows>
+  static HWY_INLINE void begin_run(const Rows&, int64_t) {}
 };
 
 // One scale, f16.

@@ -62,6 +62,7 @@ HWY_INLINE void vnni_block(const BlockOfRows<kFormat>& rows, const Int8Tile& lef
   for (int64_t run = 0; run < kRuns; ++run) {
     const int64_t left_run = (block * kRuns + run) * stride + m;
     const int8_t* activations = left.values + left_run * kActivationBlock;
+    Q::begin_run(rows, run);
     if constexpr (kRows >= kPrefetchedRows) {
       WEFT_UNROLL
       for (int64_t line = run * kLines / kRuns; line < (run + 1) * kLines / kRuns; ++line) {

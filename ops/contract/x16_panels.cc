@@ -45,6 +45,7 @@ void bytes_of(const std::byte* group, int64_t k, int64_t first, int64_t depth, u
                           uint8_t* to = values + b * Q::kElements * kGroupRows + lane * kGroupRun;
                           WEFT_UNROLL
                           for (int64_t run = 0; run < kRuns; ++run) {
+                            Q::begin_run(rows, run);
                             WEFT_UNROLL
                             for (int64_t unit = 0; unit < kRun / kGroupRun; ++unit) {
                               const VBytes bytes = Q::get(RunOfRows<kFormat>{rows, unit}, run);
@@ -66,6 +67,7 @@ void floats_of(const std::byte* group, int64_t k, int64_t first, int64_t depth, 
                         [&](int64_t b, const BlockOfRows<kFormat>& rows, const VF* scale, const VF* minimum) HWY_ATTR {
                           WEFT_UNROLL
                           for (int64_t run = 0; run < kRuns; ++run) {
+                            Q::begin_run(rows, run);
                             WEFT_UNROLL
                             for (int64_t unit = 0; unit < kRun / kGroupRun; ++unit) {
                               const int64_t element = run * kRun + unit * kGroupRun;
@@ -95,6 +97,7 @@ void dots_of(const std::byte* group, int64_t k, const float* left, float* out) {
                           const float* of_block = left + b * Q::kElements;
                           WEFT_UNROLL
                           for (int64_t run = 0; run < Q::kElements / kRun; ++run) {
+                            Q::begin_run(rows, run);
                             WEFT_UNROLL
                             for (int64_t unit = 0; unit < kRun / kGroupRun; ++unit) {
                               const int64_t element = run * kRun + unit * kGroupRun;

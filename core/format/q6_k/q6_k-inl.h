@@ -13,6 +13,10 @@ struct Quants<Format::q6_k> : quants::Block<Format::q6_k, 16, true, false> {
       scale[i] = hn::Mul(by, quants::signed_byte_of(rows.words(kScales, i / 4 * 4), i % 4));
     }
   }
+  template <class Rows>
+  static HWY_INLINE void begin_run(const Rows& rows, int64_t i) {
+    if (i % 4 == 0) rows.touch(kHigh + static_cast<size_t>(i / 4 * 32), 32);
+  }
   template <class Run>
   static HWY_INLINE auto get(const Run& run, int64_t i) {
     const int64_t half = i / 4, in_half = i % 4;

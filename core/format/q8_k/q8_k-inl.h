@@ -11,6 +11,10 @@ struct Quants<Format::q8_k> : quants::Block<Format::q8_k, 32, true, false> {
     WEFT_UNROLL
     for (int64_t i = 0; i < 8; ++i) scale[i] = by;
   }
+  template <class Rows>
+  static HWY_INLINE void begin_run(const Rows& rows, int64_t i) {
+    if (i == 0) rows.touch(kSums, 32);
+  }
   template <class Run>
   static HWY_INLINE auto get(const Run& run, int64_t i) {
     return run.bytes(kValues, i * kRun);
