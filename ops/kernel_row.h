@@ -27,6 +27,7 @@ inline constexpr int64_t kAnyRows = std::numeric_limits<int64_t>::max();
 enum class ActivationElement : uint8_t {
   floats,  // as they are
   int8,    // quantized in blocks of 32 (ops/contract/activations.h)
+  digits,  // as sums of four of these, which round less than an f32 sum does
   bf16     // rounded to it, like the decoded weights that they are multiplied by
 };
 inline constexpr int64_t kMostTileRows = 32;
@@ -50,7 +51,8 @@ struct ProductRow {
 
   // Rounding activations is for Precision::fast alone.
   bool serves(Precision precision) const {
-    return precision == Precision::fast || activations.element == ActivationElement::floats;
+    return precision == Precision::fast || activations.element == ActivationElement::floats ||
+           activations.element == ActivationElement::digits;
   }
   bool takes(Format format) const;
 };

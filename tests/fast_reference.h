@@ -10,7 +10,8 @@ namespace weft {
 
 inline reference::Rounding rounding_of(ActivationElement element) {
   switch (element) {
-    case ActivationElement::floats: return reference::Rounding::none;
+    case ActivationElement::floats:
+    case ActivationElement::digits: return reference::Rounding::none;
     case ActivationElement::int8: return reference::Rounding::int8;
     case ActivationElement::bf16: break;
   }

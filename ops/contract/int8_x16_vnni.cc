@@ -131,7 +131,20 @@ HWY_NOINLINE void vnni_groups(RowPointers groups, int64_t k, const Int8Tile& lef
   }
 }
 
-// Rows of one tile. A panel would cost more to write and read than to decode.
+// The products of one group with `rows` rows, a whole tile: a panel would cost more to write and read than to decode.
+template <Format kFormat>
+void vnni_group(RowPointers group, int64_t k, const Int8Tile& left, int64_t rows, float* const* out, int64_t column) {
+  int64_t m = 0;
+  const auto with = [&](auto some) {
+    constexpr int64_t kRows = decltype(some)::value;
+    for (; m + kRows <= rows; m += kRows) vnni_groups<kFormat, kRows, 1>(group, k, left, rows, m, out, column);
+  };
+  with(std::integral_constant<int64_t, 8>());
+  with(std::integral_constant<int64_t, 4>());
+  with(std::integral_constant<int64_t, 2>());
+  with(std::integral_constant<int64_t, 1>());
+}
+
 template <Format kFormat>
 void vnni_few_rows(const ProductArgs& args) {
   const Int8Tile left(args.left[0], args.rows, args.k);
@@ -146,18 +159,33 @@ void vnni_few_rows(const ProductArgs& args) {
     }
   }
   for (; column < args.columns; column += kGroupRows) {
+    vnni_group<kFormat>(args.right + column / kGroupRows, args.k, left, args.rows, args.out, column);
+  }
+}
+
+// The same of rows in digits, which are rows of the int8 tile.
+template <Format kFormat>
+void vnni_digits(const ProductArgs& args) {
+  const DXF df;
+  const DigitTile left(args.left[0], args.rows, args.k);
+  HWY_ALIGN float sums[kDigitRows * kDigits][kGroupRows];
+  float* of_digit[kDigitRows * kDigits];
+  for (int64_t m = 0; m < kDigitRows * kDigits; ++m) of_digit[m] = sums[m];
+  for (int64_t column = 0; column < args.columns; column += kGroupRows) {
     const RowPointers group = args.right + column / kGroupRows;
-    int64_t m = 0;
-    const auto with = [&](auto rows) {
-      constexpr int64_t kRows = decltype(rows)::value;
-      for (; m + kRows <= args.rows; m += kRows) {
-        vnni_groups<kFormat, kRows, 1>(group, args.k, left, args.rows, m, args.out, column);
+    vnni_group<kFormat>(group, args.k, left.digits, args.rows * kDigits, of_digit, 0);
+    for (int64_t m = 0; m < args.rows; ++m) {
+      VXF sum = hn::Load(df, sums[m * kDigits + kDigits - 1]);
+      for (int64_t digit = kDigits - 2; digit >= 0; --digit) {
+        sum = hn::Add(sum, hn::Load(df, sums[m * kDigits + digit]));
       }
-    };
-    with(std::integral_constant<int64_t, 8>());
-    with(std::integral_constant<int64_t, 4>());
-    with(std::integral_constant<int64_t, 2>());
-    with(std::integral_constant<int64_t, 1>());
+      hn::StoreU(sum, df, args.out[m] + column);
+      // Activations without digits, or weights with an infinite scale: what their products are, their digits do not
+      // say.
+      if (!hn::AllTrue(df, hn::IsFinite(sum))) {
+        float_dots(args.format, *group, args.k, left.floats + m * args.k, args.out[m] + column);
+      }
+    }
   }
 }
 
@@ -170,9 +198,14 @@ void vnni_products(const ProductArgs& args) {
   few(args);
 }
 
+void vnni_digit_products(const ProductArgs& args) {
+  visit_block_format(args.format, []<Format kFormat>() { return &vnni_digits<kFormat>; })(args);
+}
+
 }  // namespace HWY_NAMESPACE
 
 void int8_x16_by_vnni(const ProductArgs& args) { HWY_NAMESPACE::vnni_products(args); }
+void digits_x16_by_vnni(const ProductArgs& args) { HWY_NAMESPACE::vnni_digit_products(args); }
 
 }  // namespace weft
 HWY_POP_ATTRIBUTES
@@ -186,22 +219,40 @@ namespace weft {
 
 namespace {
 constexpr const char* kName = "int8-x16-vnni";
+constexpr const char* kDigitsName = "digits-x16-vnni";
 
 const char* run_int8_x16_vnni(const ProductArgs& args) {
   int8_x16_by_vnni(args);
   return kName;
 }
+
+const char* run_digits_x16_vnni(const ProductArgs& args) {
+  digits_x16_by_vnni(args);
+  return kDigitsName;
+}
+
+ProductKernel vnni_row(ActivationElement element) {
+  ProductKernel row = x16_row(element);
+  row.features = "avx512_vnni";
+  row.available = has_avx512_vnni;
+  return row;
+}
 }  // namespace
 
 void add_int8_x16_vnni(KernelTable& table) {
-  ProductKernel row = x16_row(ActivationElement::int8);
+  ProductKernel row = vnni_row(ActivationElement::int8);
   row.name = kName;
   row.preference = 31;
-  row.features = "avx512_vnni";
-  row.available = has_avx512_vnni;
   row.run = run_int8_x16_vnni;
   row.scratch_bytes = kBytePanels * kBytePanelBytes;
   table.add(std::move(row));
+
+  ProductKernel digits = vnni_row(ActivationElement::digits);
+  digits.name = kDigitsName;
+  digits.activations.tile = digits.last_rows = kDigitRows;
+  digits.preference = 20;
+  digits.run = run_digits_x16_vnni;
+  table.add(std::move(digits));
 }
 
 #else

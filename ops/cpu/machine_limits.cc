@@ -268,9 +268,11 @@ std::string peak_name(PeakUnit unit) {
 PeakUnit peak_unit_of(const std::string& kernels) {
   PeakUnit unit = PeakUnit::fma;
   for (const ProductKernel* row : kernel_table().products()) {
-    const PeakUnit of = row->features.find("amx") != std::string::npos        ? PeakUnit::amx
-                        : row->activations.element == ActivationElement::int8 ? PeakUnit::int8
-                                                                              : PeakUnit::fma;
+    const ActivationElement element = row->activations.element;
+    const bool is_int8 = element == ActivationElement::int8 || element == ActivationElement::digits;
+    const PeakUnit of = row->features.find("amx") != std::string::npos ? PeakUnit::amx
+                        : is_int8                                      ? PeakUnit::int8
+                                                                       : PeakUnit::fma;
     if (of > unit && kernels.find(row->name) != std::string::npos) unit = of;
   }
   return unit;

@@ -55,7 +55,7 @@ TEST(CaseTables, ContractEveryFormat) {
   expect_all(one_by_one, "has a single result of");
   std::set<Format> want(std::begin(kBlockFormats), std::end(kBlockFormats));
   for (const ProductKernel* kernel : kernel_table().products()) {
-    if (!kernel->is_available() || kernel->activations.element == ActivationElement::floats) continue;
+    if (!kernel->is_available() || kernel->serves(Precision::exact)) continue;
     want.insert(kernel->formats.begin(), kernel->formats.end());
   }
   EXPECT_EQ(rounded, want);

@@ -122,6 +122,39 @@ std::vector<float> seen_by_unit_rows(const ProductKernel& kernel, const std::vec
   return seen;
 }
 
+// What is left of an activation behind its digits, and that rows that have none are multiplied as they are.
+TEST(ProductKernels, DigitsHoldAllOfAnActivation) {
+  constexpr float kInf = std::numeric_limits<float>::infinity(), kNan = std::numeric_limits<float>::quiet_NaN();
+  std::mt19937_64 random(4);
+  for_each_kernel([&](const ProductKernel& kernel, Format format) {
+    if (kernel.activations.element != ActivationElement::digits || format != Format::q8_0) return;
+    for (const float magnitude : {1.0f, 0.99999994f, 127.0f, 1e36f, 2e-30f}) {
+      std::vector<float> x(64);
+      for (size_t i = 0; i < x.size(); ++i) {
+        x[i] = magnitude * (static_cast<float>(random() % 20001) / 10000 - 1) / static_cast<float>(1 << random() % 20);
+      }
+      x[5] = x[40] = -magnitude;
+      const std::vector<float> seen = seen_by_unit_rows(kernel, x);
+      for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(seen[i], x[i], magnitude * 0x1p-23f) << magnitude;
+    }
+    for (const float odd : {kInf, -kInf, kNan, 1e-35f}) {
+      Activations x(3, std::vector<float>(64, 0.5f));
+      std::fill(x[1].begin() + 32, x[1].end(), odd);
+      std::vector<std::byte> weights(17 * row_bytes(format, 64));
+      random_blocks(format, 17 * 64, 1, 0, [&] { return random(); }, weights.data());
+      const ProductKernel& plain = *kernel_table().find_product("f32-x16");
+      const auto got = kernel_sums(kernel, format, packed_for(kernel, format, weights, 17, 64), 17, x);
+      for (size_t m = 0; m < 3; ++m) {
+        const auto want = kernel_sums(plain, format, packed_for(plain, format, weights, 17, 64), 17, {x[m]}).front();
+        for (size_t j = 0; j < 17; ++j) {
+          if (m == 1) EXPECT_EQ(std::bit_cast<uint32_t>(got[m][j]), std::bit_cast<uint32_t>(want[j])) << odd;
+          else EXPECT_NEAR(got[m][j], want[j], 1e-5f) << odd;
+        }
+      }
+    }
+  });
+}
+
 TEST(ProductKernels, ActivationsAreQuantizedByTheRule) {
   std::mt19937 random(9);
   std::vector<float> x;
