@@ -5,6 +5,7 @@
 #include "core/align.h"
 #include "ops/contract/activations.h"
 #include "ops/contract/pass_job.h"
+#include "ops/cpu/claims.h"
 
 namespace weft {
 
@@ -189,8 +190,7 @@ void ContractPass::run(const StepArgs& args, const Team& team, std::byte* shared
   for (const Entry& entry : entries_) widest_group = std::max<int64_t>(widest_group, entry.rhs.layout().rows);
   const int64_t stride = align_up(width + 2 * (widest_group - 1), kTileColumns);
   const int64_t ranges = (job.columns + width - 1) / width;
-  const Range items = share(ranges * chunks, 1, team);
-  for (int64_t item = items.first; item < items.last; ++item) {
+  for_claimed(ranges * chunks, team, [&](int64_t item) {
     const int64_t column = item / chunks * width, row = item % chunks * row_chunk_;
     const int64_t column_last = std::min(column + width, job.columns), row_last = std::min(row + row_chunk_, job.rows);
     const float* sums[kMaxContractions];
@@ -201,7 +201,7 @@ void ContractPass::run(const StepArgs& args, const Team& team, std::byte* shared
       strides[i] = stride * std::max<int64_t>(job.entry_rows[i] / job.rows, 1);
     }
     sink.tile(row, row_last, column, column_last, sums, strides);
-  }
+  });
 }
 
 }  // namespace weft

@@ -17,6 +17,9 @@ class TeamBarrier {
   void wait(int thread, int threads);  // a single thread (of `threads` == 1) passes at once
   // How often the team has met so far. For thread 0, which counts, and for all while no thread waits.
   int64_t meetings() const { return meetings_; }
+  // Another number after each meeting of more than one thread; the same for all threads of the team until they meet
+  // again.
+  int32_t generation() const { return generation_.load(std::memory_order_relaxed); }
 
  private:
   bool shares_cpu(int thread, int threads) const;
@@ -33,11 +36,14 @@ class TeamBarrier {
 // microseconds more. Without effect where the user has set KMP_BLOCKTIME or OMP_WAIT_POLICY.
 void sleep_between_regions();
 
+class TeamClaims;  // ops/cpu/claims.h
+
 // The threads that run a plan. Every thread calls run() of every step with the same arguments but its own `thread`.
 struct Team {
   int thread = 0;
   int threads = 1;
   TeamBarrier* meeting = nullptr;  // shared by the team; null: OpenMP's barrier, which does not count
+  TeamClaims* claims = nullptr;    // the same, beside `meeting`; null: each thread does its own share of a loop alone
   void barrier() const;            // returns when all threads of the team have called it
 };
 

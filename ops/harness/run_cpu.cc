@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "ops/cpu/claims.h"
 #include "ops/cpu/kernel.h"
 
 namespace weft {
@@ -48,9 +49,13 @@ Outputs run_cpu(const StepCase& step_case, Precision precision, int threads, con
   args.scratch = scratch.data();
   args.notes = notes.data();
   TeamBarrier meeting(threads);
+  TeamClaims claims(threads);
 #pragma omp parallel num_threads(threads)
   {
-    const Team team{.thread = omp_get_thread_num(), .threads = threads, .meeting = threads > 1 ? &meeting : nullptr};
+    const Team team{.thread = omp_get_thread_num(),
+                    .threads = threads,
+                    .meeting = threads > 1 ? &meeting : nullptr,
+                    .claims = threads > 1 ? &claims : nullptr};
     prepared.kernel().run(args, team);
   }
   for (const KernelNotes& of_thread : notes) {

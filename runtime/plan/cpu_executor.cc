@@ -9,6 +9,7 @@
 
 #include "core/aligned_bytes.h"
 #include "core/error.h"
+#include "ops/cpu/claims.h"
 #include "ops/cpu/kernel.h"
 #include "runtime/plan/cpus.h"
 #include "runtime/plan/executor.h"
@@ -87,6 +88,7 @@ class CpuExecutor final : public Executor {
         is_adaptive_(device.team_policy() == TeamPolicy::adaptive && threads_ > 1),
         data_(graph_.values.size()),
         meeting_(threads_, threads_ <= usable_cpus()),
+        claims_(threads_),
         team_size_(threads_, online_cpus()),
         notes_(2 * static_cast<size_t>(threads_)) {}
 
@@ -198,9 +200,10 @@ class CpuExecutor final : public Executor {
       return;
     }
     sleep_between_regions();
+    claims_.reset();
 #pragma omp parallel num_threads(threads)
     {
-      run_groups(args, Team{omp_get_thread_num(), omp_get_num_threads(), &meeting_}, profile, starts);
+      run_groups(args, Team{omp_get_thread_num(), omp_get_num_threads(), &meeting_, &claims_}, profile, starts);
     }
   }
 
@@ -263,6 +266,7 @@ class CpuExecutor final : public Executor {
   std::vector<int64_t> barriers_;  // by group, of the last run; written by thread 0
   std::vector<void*> data_;        // by ValueId
   TeamBarrier meeting_;
+  TeamClaims claims_;
   TeamSize team_size_;
   ReadyTasks ready_;
   std::vector<KernelNotes> notes_;  // two sets, by thread, while a run is profiled
