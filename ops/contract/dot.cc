@@ -1,6 +1,7 @@
 // Few left-hand rows: dot products against rows that are decoded in registers.
 #include "ops/contract/kernels.h"
 #include "ops/contract/products.h"
+#include "ops/cpu/cpu_target.h"
 #include "ops/cpu/decode_tile.h"
 
 #include <algorithm>
@@ -92,6 +93,15 @@ HWY_NOINLINE void dot_block(RowPointers rows, const float* const* lhs, int64_t k
 
 template <Format kFormat, int64_t kLhs>
 void dot_format(RowPointers rows, int64_t count, const float* const* lhs, int64_t k, float* const* out) {
+  // Long rows follow each other as one stream of memory, which the hardware finds if they are read one by one. (One
+  // left-hand row on Zen 4, BF16, two threads: 38 GB/s by four rows, 58 by one.)
+  constexpr int64_t kLong = 512;
+  if constexpr (kLhs == 1 && kIsPlain<kFormat>) {
+    if (k >= kLong && !wants_prefetch()) {
+      for (int64_t j = 0; j < count; ++j) dot_block<kFormat, kLhs, 1>(rows + j, lhs, k, out, j);
+      return;
+    }
+  }
   constexpr int64_t kRhs = rhs_block<kLhs>();
   if (count >= kRhs) {  // the last block may overlap the one before: it gives the same sums
     for (int64_t j = 0; j < count; j += kRhs) {
