@@ -12,10 +12,16 @@ namespace weft::bench {
 // --kernel: the kernel of contractions to be used wherever it can serve; empty: the preferred ones.
 inline std::string forced_kernel;
 
-inline void report(benchmark::internal::Benchmark* entry) {
-  entry->Arg(1)->Arg(2)->ArgName("threads")->UseRealTime()->Unit(benchmark::kMicrosecond);
+// For what always runs in one thread.
+inline void report_single(benchmark::internal::Benchmark* entry) {
+  entry->UseRealTime()->Unit(benchmark::kMicrosecond);
   entry->ComputeStatistics("min", [](const std::vector<double>& v) { return *std::min_element(v.begin(), v.end()); });
   entry->ComputeStatistics("max", [](const std::vector<double>& v) { return *std::max_element(v.begin(), v.end()); });
+}
+
+inline void report(benchmark::internal::Benchmark* entry) {
+  entry->Arg(1)->Arg(2)->ArgName("threads");
+  report_single(entry);
 }
 
 }  // namespace weft::bench

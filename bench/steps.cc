@@ -1,19 +1,16 @@
-// Single steps through the same path as in the product: a graph of one step, compiled and run. Counters: GB/s of
-// weights read and their share of the machine's reads, measured over `read_MiB`; GFLOP/s and their share of the peak of
-// the unit that the kernel computes with.
+// Contractions and norms.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <cmath>
 #include <random>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "bench/limits.h"
 #include "bench/report.h"
+#include "bench/run_plan.h"
 #include "models/axes.h"
-#include "ops/cpu/pinned_team.h"
 #include "ops/harness/random_blocks.h"
 #include "ops/ops.h"
 #include "runtime/plan/available_memory.h"
@@ -21,13 +18,6 @@
 
 namespace weft::bench {
 namespace {
-
-std::vector<float> noise(size_t count) {
-  std::mt19937 random(1);
-  std::vector<float> values(count);
-  for (float& value : values) value = static_cast<float>(random()) / 2147483648.0f - 1.0f;
-  return values;
-}
 
 template <Axis... A>
 Weight<A...> random_weight(Format format, std::array<int64_t, sizeof...(A)> extents) {
@@ -45,35 +35,6 @@ Weight<A...> random_weight(Format format, std::array<int64_t, sizeof...(A)> exte
   }
   for (size_t r = 0; r < rows; ++r) std::copy(bytes.begin(), bytes.end(), storage->data + r * bytes.size());
   return Weight<A...>(storage);
-}
-
-// The plans take turns. `flops`, `bytes`: of one run; `kernels`: what computes its products.
-void run_plans(benchmark::State& state, std::span<Plan> plans, std::span<const Bindings> bindings, double flops,
-               double bytes, int threads, const std::string& kernels) {
-  const MachineLimits& limits = machine_limits(threads, static_cast<size_t>(bytes) * plans.size());
-  const PinnedTeam pinned(threads);
-  for (size_t i = 0; i < plans.size(); ++i) plans[i].run(bindings[i]);  // touches pages and starts threads
-  size_t next = 0;
-  for (auto _ : state) {
-    plans[next].run(bindings[next]);
-    next = next + 1 == plans.size() ? 0 : next + 1;
-  }
-  using benchmark::Counter;
-  const auto rate = [&](double amount) {
-    return Counter(amount * static_cast<double>(state.iterations()), Counter::kIsRate);
-  };
-  const PeakUnit unit = peak_unit_of(kernels);
-  state.counters["GFLOP/s"] = rate(flops / 1e9);
-  state.counters["of_" + peak_name(unit)] = rate(flops / peak_of(limits, unit));
-  if (bytes > 0) {
-    state.counters["GB/s"] = rate(bytes / 1e9);
-    state.counters["of_reads"] = rate(bytes / limits.read_bytes);
-    state.counters["read_MiB"] = static_cast<double>(limits.read_size) / (1 << 20);
-  }
-}
-
-void run_plan(benchmark::State& state, Plan& plan, const Bindings& bindings, double flops, double bytes, int threads) {
-  run_plans(state, {&plan, 1}, {&bindings, 1}, flops, bytes, threads, {});
 }
 
 // How many weights take turns.
@@ -113,57 +74,7 @@ void linear(benchmark::State& state, Format format, Precision precision, int64_t
   run_plans(state, plans, bindings, flops, bytes, threads, kernels);
 }
 
-// Causal attention of `rows` queries at the end of `keys` keys; 8 KV heads of 128 with groups of 4.
-void attention(benchmark::State& state, int64_t rows, int64_t keys) {
-  const auto threads = static_cast<int>(state.range(0));
-  constexpr int64_t kHeads = 8, kGroup = 4, kDim = 128;
-  Graph graph;
-  const auto q = graph.input<f32, Pos, KvHead, Group, HeadDim>("q");
-  const auto k = graph.input<f32, Key, KvHead, HeadDim>("k");
-  const auto v = graph.input<f32, Key, KvHead, HeadDim>("v");
-  const auto pos = graph.positions<Pos>("pos");
-  const auto score = where(index<Key>() <= pos, contract<HeadDim>(q, k) * 0.088f, -inf);
-  const auto a = materialize(contract<Key>(softmax<Key>(score), v));
-  graph.result(a);
-  const Limits limits = Limits()
-                            .set(graph.axis<Pos>(), rows)
-                            .set(graph.axis<Key>(), keys)
-                            .set(graph.axis<KvHead>(), kHeads)
-                            .set(graph.axis<Group>(), kGroup)
-                            .set(graph.axis<HeadDim>(), kDim);
-  Plan plan = compile(Device::cpu(threads), graph.record(), limits);
-  Bindings bindings = plan.bindings();
-  const std::vector<float> queries = noise(static_cast<size_t>(rows * kHeads * kGroup * kDim));
-  const std::vector<float> cached = noise(static_cast<size_t>(keys * kHeads * kDim));
-  std::vector<int32_t> positions(static_cast<size_t>(rows));
-  for (size_t i = 0; i < positions.size(); ++i)
-    positions[i] = static_cast<int32_t>(keys - rows + static_cast<int64_t>(i));
-  bindings.input(q.id(), queries.data(), {rows, kHeads, kGroup, kDim});
-  bindings.input(k.id(), cached.data(), {keys, kHeads, kDim});
-  bindings.input(v.id(), cached.data(), {keys, kHeads, kDim});
-  bindings.input(pos.id(), positions.data(), {rows});
-  const double seen = static_cast<double>(rows) * (static_cast<double>(keys) - static_cast<double>(rows - 1) / 2);
-  const double flops = seen * kHeads * kGroup * kDim * 4;
-  const double bytes = 2.0 * static_cast<double>(keys * kHeads * kDim) * sizeof(float);
-  run_plan(state, plan, bindings, flops, bytes, threads);
-}
-
-// SwiGLU, RMS norm: maps and norms against the machine's reads.
-void gate(benchmark::State& state) {
-  const auto threads = static_cast<int>(state.range(0));
-  constexpr int64_t kRows = 64, kColumns = 4096;
-  Graph graph;
-  const auto a = graph.input<f32, Pos, Hidden>("a"), b = graph.input<f32, Pos, Hidden>("b");
-  graph.result(materialize(silu(a) * b));
-  Plan plan = compile(Device::cpu(threads), graph.record(),
-                      Limits().set(graph.axis<Pos>(), kRows).set(graph.axis<Hidden>(), kColumns));
-  Bindings bindings = plan.bindings();
-  const std::vector<float> values = noise(kRows * kColumns);
-  bindings.input(a.id(), values.data(), {kRows, kColumns});
-  bindings.input(b.id(), values.data(), {kRows, kColumns});
-  run_plan(state, plan, bindings, 5.0 * kRows * kColumns, 2.0 * kRows * kColumns * sizeof(float), threads);
-}
-
+// RMS norm against the machine's reads.
 void norm(benchmark::State& state) {
   const auto threads = static_cast<int>(state.range(0));
   constexpr int64_t kRows = 64, kColumns = 4096;
@@ -208,10 +119,6 @@ const bool registered = [] {
     add_linear("decode_1x14336x4096", precision, 1, 14336, 4096);
     add_linear("prefill_256x4096x4096", precision, 256, 4096, 4096);
   }
-  report(benchmark::RegisterBenchmark("attention_decode_1x4096", [](benchmark::State& s) { attention(s, 1, 4096); }));
-  report(
-      benchmark::RegisterBenchmark("attention_prefill_512x512", [](benchmark::State& s) { attention(s, 512, 512); }));
-  report(benchmark::RegisterBenchmark("swiglu_64x4096", gate));
   report(benchmark::RegisterBenchmark("rms_norm_64x4096", norm));
   return true;
 }();
