@@ -83,6 +83,8 @@ AttentionKernel::AttentionKernel(const KernelContext& context)
       rest_axes_.push_back(query_[q]);
     }
   }
+  batches_together_ = !pos_alone_ && value_.front().key_leads();
+  for (const Score& score : scores_) batches_together_ = batches_together_ && score.keys.key_leads();
   causal_ = find_causal();
   name_ = describe();
   lay_out();

@@ -79,6 +79,9 @@ class AttentionKernel final : public CpuKernel {
   bool masked(const Tile& tile, int64_t first, int64_t count, Thread& thread) const;
   int64_t first_row(const Tile& tile, const Thread& thread) const;
   void score_block(const Tile& tile, int64_t begin, int64_t first, int64_t count, Thread& thread) const;
+  void multiply(const Tile& tile, size_t score, int64_t begin, int64_t count, Thread& thread) const;
+  void add_values(const Tile& tile, int64_t begin, int64_t count, bool careful, Thread& thread) const;
+  int64_t batch_step(const Tile& tile, const KeyRows& rows, const KeyRowsRun& run, const Thread& thread) const;
   void store_row(const int64_t* coordinates, const float* sums, float total, const Thread& thread, float* out) const;
   void merge(const Tiles& tiles, const StepArgs& args, const Team& team, int64_t parts, Thread& thread,
              float* out) const;
@@ -94,6 +97,7 @@ class AttentionKernel final : public CpuKernel {
   std::vector<AxisId> query_;         // axes of the score but for the key
   int pos_ = -1;                      // position in query_ of the cache's pos axis
   bool pos_alone_ = false;            // keys differ by pos itself: one position a tile
+  bool batches_together_ = false;     // each key's rows of all batches lie together
   std::vector<size_t> batch_, rest_;  // positions in query_: axes that keys depend on; others, without pos_
   std::vector<AxisId> batch_axes_, rest_axes_;
   std::vector<Score> scores_;  // none: the score is made of coordinates and stored values alone

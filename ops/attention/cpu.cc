@@ -5,14 +5,14 @@
 #include <limits>
 #include <utility>
 
+#include "ops/attention/few_rows.h"
 #include "ops/attention/tiles.h"
 #include "ops/contract/kernels.h"
 
 namespace weft {
 namespace {
 
-constexpr int64_t kTransposeRows = 8;  // from so many query rows on, keys are transposed for the blocked product
-constexpr int64_t kPartKeys = 256;     // keys of a part at least
+constexpr int64_t kPartKeys = 256;  // keys of a part at least
 
 template <class T>
 T* at(std::byte* base, size_t offset) {
@@ -70,14 +70,28 @@ AttentionKernel::Thread AttentionKernel::bind(const StepArgs& args, const Team& 
 // Coordinates of the tile's rows.
 void AttentionKernel::place(const Tile& tile, Thread& thread) const {
   int64_t batch[AxisSpace::kMax], rest[AxisSpace::kMax];
-  thread.batch_space.split(tile.batch, batch);
   for (int64_t r = 0; r < tile.rows(); ++r) {
     int64_t* row = thread.coordinates + r * kMaxLoops;
+    thread.batch_space.split(tile.batch + r / tile.batch_rows(), batch);
     thread.rest_space.split(tile.rest + r % tile.rest_count, rest);
     for (size_t i = 0; i < batch_.size(); ++i) row[batch_[i]] = batch[i];
     for (size_t i = 0; i < rest_.size(); ++i) row[rest_[i]] = rest[i];
-    if (pos_ >= 0) row[pos_] = tile.pos + r / tile.rest_count;
+    if (pos_ >= 0) row[pos_] = tile.pos + r % tile.batch_rows() / tile.rest_count;
   }
+}
+
+// Bytes from a batch's rows to the next one's, where the kernels for few rows can read them.
+int64_t AttentionKernel::batch_step(const Tile& tile, const KeyRows& rows, const KeyRowsRun& run,
+                                    const Thread& thread) const {
+  if (!tile.few || !rows.contiguous() || !reads_head_rows(rows.format(), run.width())) {
+    return Thread::kApart;
+  }
+  const auto offset = [&](int64_t batch) { return run.query_offset(thread.row(batch * tile.batch_rows())); };
+  const int64_t first = offset(0), step = tile.batch_count > 1 ? offset(1) - first : 0;
+  for (int64_t batch = 2; batch < tile.batch_count; ++batch) {
+    if (offset(batch) != first + batch * step) return Thread::kApart;
+  }
+  return step < 0 ? Thread::kApart : rows.bytes_of(step);
 }
 
 // The tile's query rows, and what a mask knows of them.
@@ -91,12 +105,14 @@ void AttentionKernel::enter(const Tile& tile, Thread& thread) const {
       const int64_t flat = lhs.flat(thread.row(r), score.row_query);
       left[r] = thread.matrix[i] != nullptr ? thread.matrix[i] + flat * lhs.k() : lhs.row(flat);
     }
-    if (tile.rows() < kTransposeRows) continue;
+    thread.key_step[i] = batch_step(tile, score.keys, thread.keys[i], thread);
+    if (!tile.transposes()) continue;
     auto* packed = at<float>(thread.base, score.packed_at);
     for (int64_t r = 0; r < tile.rows(); r += kRowTile) {
       gemm_pack(left + r, std::min(kRowTile, tile.rows() - r), lhs.k(), packed + r * lhs.k());
     }
   }
+  thread.value_step = batch_step(tile, value_.front(), thread.value, thread);
   for (size_t i = 0; i < std::min(mask_sources_.size(), kMaxMaskSources); ++i) {
     using Kind = IntSource::Kind;
     const IntSource& source = mask_sources_[i];
@@ -166,7 +182,7 @@ bool AttentionKernel::masked(const Tile& tile, int64_t first, int64_t count, Thr
 // The first row, of whole tiles of the blocked product, that a causal mask lets see a key of the block.
 int64_t AttentionKernel::first_row(const Tile& tile, const Thread& thread) const {
   const int64_t rows = tile.rows();
-  if (!causal_ || !causal_->masked || rows < kTransposeRows) return 0;
+  if (!causal_ || !causal_->masked || !tile.transposes()) return 0;
   const auto* query = at<int32_t>(thread.base, mask_sources_[causal_->query].values_at);
   const int64_t key = thread.range[causal_->key].low;
   int64_t row = 0;
@@ -174,13 +190,22 @@ int64_t AttentionKernel::first_row(const Tile& tile, const Thread& thread) const
   return row / kRowTile * kRowTile;
 }
 
-// Scores of the tile's rows, from `begin` on, and a block of keys, as weights.
-void AttentionKernel::score_block(const Tile& tile, int64_t begin, int64_t first, int64_t count, Thread& thread) const {
-  const int64_t rows = tile.rows();
-  for (size_t i = 0; i < scores_.size(); ++i) {
-    const Score& score = scores_[i];
-    const KeyRowsRun& keys = thread.keys[i];
-    const int64_t offset = keys.query_offset(thread.row(0));
+// Products of the tile's rows, from `begin` on, and a block of keys.
+void AttentionKernel::multiply(const Tile& tile, size_t index, int64_t begin, int64_t count, Thread& thread) const {
+  const Score& score = scores_[index];
+  const KeyRowsRun& keys = thread.keys[index];
+  const int64_t rows = tile.rows(), k = thread.lhs[index].k();
+  auto* scores = at<float>(thread.base, score.scores_at);
+  const auto** left = at<const float*>(thread.base, score.left_at);
+  for (int64_t r = 0; r < rows; ++r) thread.out_rows[r] = scores + r * kBlockKeys;
+  if (thread.key_step[index] != Thread::kApart) {
+    keys.addresses(thread.index, count, keys.query_offset(thread.row(0)), thread.addresses);
+    const HeadRows heads{score.keys.format(), thread.addresses, count, tile.batch_count, thread.key_step[index], k};
+    dot_heads(heads, left, tile.batch_rows(), thread.out_rows);
+    return;
+  }
+  for (int64_t batch = 0; batch < rows; batch += tile.batch_rows()) {
+    const int64_t offset = keys.query_offset(thread.row(batch)), end = batch + tile.batch_rows();
     Format format = score.keys.format();
     RowPointers key_rows = thread.addresses;
     if (score.keys.contiguous()) {
@@ -191,23 +216,25 @@ void AttentionKernel::score_block(const Tile& tile, int64_t begin, int64_t first
       key_rows = reinterpret_cast<RowPointers>(thread.value_rows);
       format = Format::f32;
     }
-    auto* scores = at<float>(thread.base, score.scores_at);
-    const auto** left = at<const float*>(thread.base, score.left_at);
-    for (int64_t r = 0; r < rows; ++r) thread.out_rows[r] = scores + r * kBlockKeys;
-    if (rows >= kTransposeRows) {
-      const int64_t k = thread.lhs[i].k();
+    if (tile.transposes()) {
       const auto* packed = at<float>(thread.base, score.packed_at);
       const float* tiles[(kTileRows + kRowTile - 1) / kRowTile];
       for (int64_t r = 0; r < rows; r += kRowTile) tiles[r / kRowTile] = packed + r * k;
       gemm_panel(format, key_rows, count, tiles + begin / kRowTile, rows - begin, k, at<float>(thread.base, panel_at_),
                  thread.out_rows + begin);
     } else {
-      for (int64_t r = 0; r < rows; r += kDotRows) {
-        const auto part = static_cast<int>(std::min<int64_t>(kDotRows, rows - r));
-        dot_rows(format, key_rows, count, left + r, part, thread.lhs[i].k(), thread.out_rows + r);
+      for (int64_t r = batch; r < end; r += kDotRows) {
+        const auto part = static_cast<int>(std::min<int64_t>(kDotRows, end - r));
+        dot_rows(format, key_rows, count, left + r, part, k, thread.out_rows + r);
       }
     }
   }
+}
+
+// Scores of the tile's rows, from `begin` on, and a block of keys, as weights.
+void AttentionKernel::score_block(const Tile& tile, int64_t begin, int64_t first, int64_t count, Thread& thread) const {
+  const int64_t rows = tile.rows();
+  for (size_t i = 0; i < scores_.size(); ++i) multiply(tile, i, begin, count, thread);
   auto* scores = at<float>(thread.base, scores_at_);
   if (causal_) {
     const int32_t* key = nullptr;
@@ -237,6 +264,28 @@ void AttentionKernel::score_block(const Tile& tile, int64_t begin, int64_t first
   softmax_block(scores, 0, rows, count, *thread.state);
 }
 
+// Adds the block's values to the sums of the tile's rows from `begin` on.
+void AttentionKernel::add_values(const Tile& tile, int64_t begin, int64_t count, bool careful, Thread& thread) const {
+  const KeyRowsRun& value = thread.value;
+  const auto* weights = at<float>(thread.base, scores_at_);
+  if (thread.value_step != Thread::kApart && !careful) {
+    value.addresses(thread.index, count, value.query_offset(thread.row(0)), thread.addresses);
+    const HeadRows heads{value_.front().format(), thread.addresses,  count,
+                         tile.batch_count,        thread.value_step, value.width()};
+    add_weighted_heads(heads, weights, tile.batch_rows(), *thread.state, thread.sums, stride_);
+    return;
+  }
+  // Many rows read values once more for a few of them each: these lie together then, not a power of two apart, where
+  // they would drive each other out of the first cache.
+  const bool copied = tile.batch_rows() - begin >= kTransposeRows;
+  for (int64_t batch = 0; batch < tile.rows(); batch += tile.batch_rows()) {
+    value.floats(thread.index, count, value.query_offset(thread.row(batch)), copied, thread.addresses,
+                 at<float>(thread.base, values_at_), thread.value_rows);
+    (careful ? add_weighted_carefully : add_weighted)(thread.value_rows, count, value.width(), weights, batch + begin,
+                                                      batch + tile.batch_rows(), *thread.state, thread.sums, stride_);
+  }
+}
+
 // Keys [first, last) of a tile, with nothing seen before: leaves sums and state.
 void AttentionKernel::process(const Tile& tile, int64_t first, int64_t last, bool careful, Thread& thread) const {
   const int64_t rows = tile.rows();
@@ -247,14 +296,7 @@ void AttentionKernel::process(const Tile& tile, int64_t first, int64_t last, boo
     if (masked(tile, key, count, thread)) continue;
     const int64_t begin = first_row(tile, thread);
     score_block(tile, begin, key, count, thread);
-    // Many rows read values once more for a few of them each: these lie together then, not a power of two apart, where
-    // they would drive each other out of the first cache.
-    const KeyRowsRun& value = thread.value;
-    value.floats(thread.index, count, value.query_offset(thread.row(0)), rows - begin >= kTransposeRows,
-                 thread.addresses, at<float>(thread.base, values_at_), thread.value_rows);
-    const auto* weights = at<float>(thread.base, scores_at_);
-    (careful ? add_weighted_carefully : add_weighted)(thread.value_rows, count, value.width(), weights, begin, rows,
-                                                      *thread.state, thread.sums, stride_);
+    add_values(tile, begin, count, careful, thread);
   }
   // A masked key must not contribute even where its value is not finite: such sums are computed again, key by key.
   if (!careful && !all_finite(thread.sums, rows * stride_)) process(tile, first, last, true, thread);

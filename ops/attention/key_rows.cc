@@ -45,6 +45,11 @@ KeyRows::KeyRows(const KernelContext& context, const Region& region, int operand
   }
 }
 
+int64_t KeyRows::bytes_of(int64_t elements) const {
+  const FormatInfo& format = info(format_);
+  return elements / static_cast<int64_t>(format.block_elements) * static_cast<int64_t>(format.block_bytes);
+}
+
 KeyRowsRun KeyRows::bind(const StepArgs& args) const {
   KeyRowsRun run;
   run.owner_ = this;
@@ -68,9 +73,7 @@ int64_t KeyRowsRun::query_offset(const int64_t* query) const {
 }
 
 void KeyRowsRun::addresses(const int64_t* index, int64_t keys, int64_t query_offset, const std::byte** rows) const {
-  const FormatInfo& format = info(owner_->format_);
-  const auto block = static_cast<int64_t>(format.block_elements), bytes = static_cast<int64_t>(format.block_bytes);
-  for (int64_t j = 0; j < keys; ++j) rows[j] = data_ + (index[j] * key_stride_ + query_offset) / block * bytes;
+  for (int64_t j = 0; j < keys; ++j) rows[j] = data_ + owner_->bytes_of(index[j] * key_stride_ + query_offset);
 }
 
 void KeyRowsRun::floats(const int64_t* index, int64_t keys, int64_t query_offset, bool copied,

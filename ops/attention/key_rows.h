@@ -27,6 +27,10 @@ class KeyRows {
   int64_t max_width() const { return max_width_; }
   // True where rows lie contiguously in the operand's format.
   bool contiguous() const { return contiguous_; }
+  // True where each key's rows of all heads lie together.
+  bool key_leads() const { return operand_.view.front().axis == key_; }
+  // Bytes that `elements` take, whole blocks of the format.
+  int64_t bytes_of(int64_t elements) const;
 
   KeyRowsRun bind(const StepArgs& args) const;
 

@@ -7,8 +7,13 @@
 
 namespace weft {
 
+inline constexpr int64_t kTransposeRows = 8;  // from so many query rows on, keys are transposed for the blocked product
+inline constexpr int64_t kFewRows = 16;       // up to so many rows of a batch, a tile may have those of several
+
 // What one thread has in its scratch.
 struct AttentionKernel::Thread {
+  static constexpr int64_t kApart = -1;
+
   std::byte* base;
   std::array<LhsRun, kMaxScores> lhs;
   std::array<const float*, kMaxScores> matrix;  // null: lhs in place
@@ -31,18 +36,26 @@ struct AttentionKernel::Thread {
   std::array<int64_t, kMaxLoops> value_stride;
   AxisSpace value_space;
   bool out_contiguous;
+  // Of a tile of few rows: bytes from a batch's keys and values to the next one's; kApart: batches are read one by one.
+  std::array<int64_t, kMaxScores> key_step;
+  int64_t value_step;
 
   const int64_t* row(int64_t r) const { return coordinates + r * kMaxLoops; }
 };
 
-// Query rows that read the same keys.
+// Query rows that read the same keys; where these are few, those of several batches, such as heads, whose keys lie
+// side by side.
 struct AttentionKernel::Tile {
-  int64_t batch;             // flat coordinate on the axes that keys depend on
-  int64_t pos, pos_count;    // with pages: positions of one sequence
-  int64_t rest, rest_count;  // flat coordinates on the other axes
-  int64_t sequence;          // -1: without pages
-  int64_t first, keys;       // keys [first, keys) are there
-  int64_t rows() const { return pos_count * rest_count; }
+  int64_t batch, batch_count;  // flat coordinates on the axes that keys depend on
+  int64_t pos, pos_count;      // with pages: positions of one sequence
+  int64_t rest, rest_count;    // flat coordinates on the other axes
+  int64_t sequence;            // -1: without pages
+  int64_t first, keys;         // keys [first, keys) are there
+  bool few;                    // rows of a batch, and batches together
+  int64_t batch_rows() const { return pos_count * rest_count; }
+  int64_t rows() const { return batch_count * batch_rows(); }
+  // Whether keys are transposed for the blocked product.
+  bool transposes() const { return !few && rows() >= kTransposeRows; }
 };
 
 // The tiles of a run, counted the same way by all threads.
@@ -72,7 +85,7 @@ class AttentionKernel::Tiles {
     int64_t index = 0;
     for (int64_t batch = 0; batch < batches_; ++batch) {
       for (int64_t pos = 0; pos < positions_;) {
-        Tile tile{batch, pos, 1, 0, 0, -1, 0, 0};
+        Tile tile{batch, 1, pos, 1, 0, 0, -1, 0, 0, false};
         if (pages_ != nullptr) {
           tile.sequence = seq_[pos];
           while (tile.pos_count < tile_positions_ && pos + tile.pos_count < positions_ &&
@@ -84,6 +97,18 @@ class AttentionKernel::Tiles {
           tile.keys = known ? pages_->length[tile.sequence] : 0;
         } else {
           tile.keys = args_.extents[kernel_.key_];
+        }
+        const int64_t batch_rows = tile.pos_count * rest_;
+        if (kernel_.batches_together_ && batch_rows > 0 && batch_rows <= kFewRows) {
+          const int64_t together = kTileRows / batch_rows;
+          if (batch % together == 0) {
+            tile.few = true;
+            tile.rest_count = rest_;
+            tile.batch_count = std::min(together, batches_ - batch);
+            visit(index++, tile);
+          }
+          pos += tile.pos_count;
+          continue;
         }
         for (tile.rest = 0; tile.rest < rest_; tile.rest += kTileRows) {
           tile.rest_count = std::min(kTileRows, rest_ - tile.rest);

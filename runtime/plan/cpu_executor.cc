@@ -9,6 +9,7 @@
 
 #include "core/aligned_bytes.h"
 #include "core/error.h"
+#include "core/pages.h"
 #include "ops/cpu/claims.h"
 #include "ops/cpu/kernel.h"
 #include "runtime/plan/cpus.h"
@@ -31,6 +32,7 @@ class CpuCachePool final : public CachePool {
       for (const ValueId value : cache_values(cache)) {
         row_bytes_[value] = cache_row_bytes(graph, value, extents);
         fields_[value] = AlignedBytes(row_bytes_[value] * rows);
+        use_huge_pages(fields_[value].data(), fields_[value].data() + fields_[value].size());
         bytes_ += fields_[value].size();
       }
     }
