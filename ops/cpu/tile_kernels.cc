@@ -17,90 +17,6 @@ namespace weft {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-struct Arguments {
-  Arguments(const TileProgram::Operation& op, const TileSlot* slots, int64_t base, int64_t count)
-      : a(slots[op.a], base),
-        b(slots[op.b], base),
-        c(slots[op.c], base),
-        out(const_cast<std::byte*>(Stream(slots[op.out], base).data)),
-        n(static_cast<size_t>(count)) {}
-
-  float* out_f32() const { return reinterpret_cast<float*>(out); }
-  int32_t* out_i32() const { return reinterpret_cast<int32_t*>(out); }
-
-  Stream a, b, c;
-  std::byte* out;
-  size_t n;
-};
-
-// `function` gets the element's place and holds copies of its arguments: through a reference to them they would be
-// read again after each store. In steps of kTileLanes, which may be several vectors.
-template <class F>
-HWY_INLINE void EachF32(const Arguments& s, const F function) {
-  const DF df;
-  float* HWY_RESTRICT out = s.out_f32();
-  for (size_t i = 0; i < s.n; i += kTileLanes) {
-    for (size_t j = i; j < i + kTileLanes; j += hn::Lanes(df)) hn::StoreU(function(j), df, out + j);
-  }
-}
-
-template <class F>
-HWY_INLINE void EachI32(const Arguments& s, const F function) {
-  const DI di;
-  int32_t* HWY_RESTRICT out = s.out_i32();
-  for (size_t i = 0; i < s.n; i += kTileLanes) {
-    for (size_t j = i; j < i + kTileLanes; j += hn::Lanes(di)) hn::StoreU(function(j), di, out + j);
-  }
-}
-
-template <class F>
-HWY_INLINE void Unary(Arguments s, const F& function) {
-  EachF32(s, [a = s.a, function](size_t i) HWY_ATTR { return function(a.f32(i)); });
-}
-
-template <class F>
-HWY_INLINE void Binary(Arguments s, const F& function) {
-  // Both arguments run along in the most frequent case, without masks on their addresses.
-  if ((s.a.mask & s.b.mask) != 0) {
-    const DF df;
-    const auto *a = reinterpret_cast<const float*>(s.a.data), *b = reinterpret_cast<const float*>(s.b.data);
-    EachF32(s,
-            [a, b, df, function](size_t i) HWY_ATTR { return function(hn::LoadU(df, a + i), hn::LoadU(df, b + i)); });
-    return;
-  }
-  EachF32(s, [a = s.a, b = s.b, function](size_t i) HWY_ATTR { return function(a.f32(i), b.f32(i)); });
-}
-
-template <class F>
-HWY_INLINE void BinaryI32(Arguments s, const F& function) {
-  EachI32(s, [a = s.a, b = s.b, function](size_t i) HWY_ATTR { return function(a.i32(i), b.i32(i)); });
-}
-
-HWY_INLINE VI MaskLanes(MF mask) { return hn::VecFromMask(DI(), hn::RebindMask(DI(), mask)); }
-
-template <class F>
-HWY_INLINE void CompareF32(const Arguments& s, const F& function) {
-  EachI32(s, [a = s.a, b = s.b, function](size_t i) HWY_ATTR { return MaskLanes(function(a.f32(i), b.f32(i))); });
-}
-
-template <class F>
-HWY_INLINE void CompareI32(const Arguments& s, const F& function) {
-  EachI32(s, [a = s.a, b = s.b, function](size_t i)
-                 HWY_ATTR { return hn::VecFromMask(DI(), function(a.i32(i), b.i32(i))); });
-}
-
-// What has no vector form: one element at a time, and a uniform value once.
-template <class T, class F>
-HWY_INLINE void Scalars(const Arguments& s, const F& function) {
-  T* out = reinterpret_cast<T*>(s.out);
-  if ((s.a.mask | s.b.mask) == 0) {
-    const T value = function(s.a.scalar<T>(0), s.b.scalar<T>(0));
-    for (size_t i = 0; i < s.n; ++i) out[i] = value;
-    return;
-  }
-  for (size_t i = 0; i < s.n; ++i) out[i] = function(s.a.scalar<T>(i), s.b.scalar<T>(i));
-}
-
 HWY_INLINE VI TruncateSaturated(VF x) {
   const DF df;
   const DI di;
@@ -142,170 +58,435 @@ HWY_INLINE VF MaskToF32(VI lanes) {
   return hn::BitCast(df, hn::And(lanes, hn::BitCast(DI(), hn::Set(df, 1.0f))));
 }
 
-void Cast(const Arguments& s, Element from, Element to) {
+// What is handed from step to step: vectors in registers, as many as the calling convention has room for, or fewer
+// where these hold kTileChunk elements.
+#if HWY_TARGET <= HWY_AVX3
+#define WEFT_CHAIN_PARAMETERS VF v0, VF v1, VF v2, VF v3
+#define WEFT_CHAIN_VALUES v0, v1, v2, v3
+#define WEFT_CHAIN_EACH(f) v0 = f(v0, 0), v1 = f(v1, 1), v2 = f(v2, 2), v3 = f(v3, 3)
+constexpr size_t kVectorsHeld = 4;
+#else
+#define WEFT_CHAIN_PARAMETERS VF v0, VF v1, VF v2, VF v3, VF v4, VF v5, VF v6, VF v7
+#define WEFT_CHAIN_VALUES v0, v1, v2, v3, v4, v5, v6, v7
+#define WEFT_CHAIN_EACH(f) \
+  v0 = f(v0, 0), v1 = f(v1, 1), v2 = f(v2, 2), v3 = f(v3, 3), v4 = f(v4, 4), v5 = f(v5, 5), v6 = f(v6, 6), v7 = f(v7, 7)
+constexpr size_t kVectorsHeld = 8;
+#endif
+constexpr size_t kLanesEach = hn::MaxLanes(DF());
+constexpr size_t kHeld = kVectorsHeld * kLanesEach;  // elements
+static_assert(kTileChunk % kHeld == 0);
+
+using Step = void (*)(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS);
+
+HWY_INLINE Step code_of(const TileStep* step) { return reinterpret_cast<Step>(step->code); }
+
+// Every step ends with a call of the next one, which compilers make a jump.
+#define WEFT_CHAIN_NEXT return code_of(step + 1)(step + 1, at, uniforms, WEFT_CHAIN_VALUES)
+
+HWY_INLINE const float* floats_at(const TileSlot* slot, size_t at) {
+  return reinterpret_cast<const float*>(slot->data) + (at & slot->base_mask);
+}
+
+// An operand in memory: consecutive elements, or one that all have.
+template <bool kUniform>
+struct InMemory {
+  HWY_INLINE InMemory(const TileSlot* slot, size_t at, const std::byte* uniforms) {
+    if constexpr (kUniform) all = hn::Set(DF(), *reinterpret_cast<const float*>(uniforms + slot->uniform_at));
+    else data = floats_at(slot, at);
+  }
+  HWY_INLINE VF operator()(size_t k) const {
+    if constexpr (kUniform) return all;
+    else return hn::LoadU(DF(), data + k * kLanesEach);
+  }
+  const float* data = nullptr;
+  VF all;
+};
+
+HWY_INLINE VI ints(VF v) { return hn::BitCast(DI(), v); }
+HWY_INLINE VF bits(VI v) { return hn::BitCast(DF(), v); }
+HWY_INLINE VF lanes_of(MF mask) { return hn::VecFromMask(DF(), mask); }
+template <class M>
+HWY_INLINE VF int_lanes_of(M mask) {
+  return bits(hn::VecFromMask(DI(), mask));
+}
+
+// What has no vector form: one element at a time.
+template <class F>
+HWY_INLINE VF by_element(VF a, VF b, const F& function) {
+  HWY_ALIGN float x[kLanesEach], y[kLanesEach];
+  hn::Store(a, DF(), x);
+  hn::Store(b, DF(), y);
+  for (size_t i = 0; i < kLanesEach; ++i) x[i] = function(x[i], y[i]);
+  return hn::Load(DF(), x);
+}
+
+template <Element kFrom, Element kTo>
+HWY_INLINE VF Cast(VF a) {
   const DF df;
   const DI di;
-  const Stream a = s.a;
-  if (from == to) return EachI32(s, [a](size_t i) HWY_ATTR { return a.i32(i); });
-  if (to == Element::f32 && from == Element::i32) {
-    return EachF32(s, [a, df](size_t i) HWY_ATTR { return hn::ConvertTo(df, a.i32(i)); });
-  }
-  if (to == Element::f32) return EachF32(s, [a](size_t i) HWY_ATTR { return MaskToF32(a.i32(i)); });
-  if (to == Element::i32 && from == Element::f32) {
-    return EachI32(s, [a](size_t i) HWY_ATTR { return TruncateSaturated(a.f32(i)); });
-  }
-  if (to == Element::i32) {
-    return EachI32(s, [a, di](size_t i) HWY_ATTR { return hn::And(a.i32(i), hn::Set(di, 1)); });
-  }
-  if (from == Element::f32) {  // not Ne(), which on some targets is false for a NaN
-    return EachI32(s, [a, df](size_t i) HWY_ATTR { return MaskLanes(hn::Not(hn::Eq(a.f32(i), hn::Zero(df)))); });
-  }
-  EachI32(s, [a, di](size_t i) HWY_ATTR { return hn::VecFromMask(di, hn::Ne(a.i32(i), hn::Zero(di))); });
+  if constexpr (kFrom == kTo) return a;
+  else if constexpr (kTo == Element::f32 && kFrom == Element::i32) return hn::ConvertTo(df, ints(a));
+  else if constexpr (kTo == Element::f32) return MaskToF32(ints(a));
+  else if constexpr (kTo == Element::i32 && kFrom == Element::f32) return bits(TruncateSaturated(a));
+  else if constexpr (kTo == Element::i32) return bits(hn::And(ints(a), hn::Set(di, 1)));
+  else if constexpr (kFrom == Element::f32) return lanes_of(hn::Not(hn::Eq(a, hn::Zero(df))));  // not Ne() for a NaN
+  else return int_lanes_of(hn::Ne(ints(a), hn::Zero(di)));
 }
 
-void RunF32(ScalarOp op, const Arguments& s) {
+// Functions of one argument, by its type.
+template <ScalarOp kOp, Element kType>
+HWY_INLINE VF Unary(VF a) {
   const DF df;
-  switch (op) {
-    case ScalarOp::neg: return Unary(s, [](VF a) HWY_ATTR { return hn::Neg(a); });
-    case ScalarOp::abs: return Unary(s, [](VF a) HWY_ATTR { return hn::Abs(a); });
-    case ScalarOp::exp: return Unary(s, [df](VF a) HWY_ATTR { return VectorExp(df, a); });
-    case ScalarOp::log: return Unary(s, [df](VF a) HWY_ATTR { return VectorLog(df, a); });
-    case ScalarOp::sqrt: return Unary(s, [](VF a) HWY_ATTR { return hn::Sqrt(a); });
-    case ScalarOp::rsqrt: return Unary(s, [df](VF a) HWY_ATTR { return hn::Div(hn::Set(df, 1.0f), hn::Sqrt(a)); });
-    case ScalarOp::tanh: return Unary(s, [df](VF a) HWY_ATTR { return VectorTanh(df, a); });
-    case ScalarOp::sigmoid: return Unary(s, [df](VF a) HWY_ATTR { return VectorSigmoid(df, a); });
-    case ScalarOp::sin:
-      return Unary(s, [df](VF a) HWY_ATTR {
-        VF sin, cos;
-        VectorSinCos(df, a, sin, cos);
-        return sin;
-      });
-    case ScalarOp::cos:
-      return Unary(s, [df](VF a) HWY_ATTR {
-        VF sin, cos;
-        VectorSinCos(df, a, sin, cos);
-        return cos;
-      });
-    case ScalarOp::floor: return Unary(s, [](VF a) HWY_ATTR { return hn::Floor(a); });
-    case ScalarOp::add: return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::Add(a, b); });
-    case ScalarOp::sub: return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::Sub(a, b); });
-    case ScalarOp::mul: return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::Mul(a, b); });
-    case ScalarOp::div: return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::Div(a, b); });
-    case ScalarOp::min: return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::IfThenElse(hn::Lt(a, b), a, b); });
-    case ScalarOp::max: return Binary(s, [](VF a, VF b) HWY_ATTR { return hn::IfThenElse(hn::Gt(a, b), a, b); });
-    case ScalarOp::mod: return Scalars<float>(s, [](float a, float b) { return std::fmod(a, b); });
-    case ScalarOp::pow:
-      return Scalars<float>(s, [](float a, float b) {
-        return static_cast<float>(std::pow(static_cast<double>(a), static_cast<double>(b)));
-      });
-    default: return;
-  }
-}
-
-void RunI32(ScalarOp op, const Arguments& s) {
   const DI di;
-  switch (op) {
-    case ScalarOp::neg: return EachI32(s, [a = s.a, di](size_t i) HWY_ATTR { return hn::Sub(hn::Zero(di), a.i32(i)); });
-    case ScalarOp::abs: return EachI32(s, [a = s.a](size_t i) HWY_ATTR { return hn::Abs(a.i32(i)); });
-    case ScalarOp::add: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Add(a, b); });
-    case ScalarOp::sub: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Sub(a, b); });
-    case ScalarOp::mul: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Mul(a, b); });
-    case ScalarOp::min: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Min(a, b); });
-    case ScalarOp::max: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Max(a, b); });
-    case ScalarOp::div: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return Quotient(a, b); });
-    case ScalarOp::mod: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return Remainder(a, b); });
-    default: return;
+  if constexpr (kOp == ScalarOp::logical_not) return bits(hn::Not(ints(a)));
+  else if constexpr (kType == Element::i32 && kOp == ScalarOp::neg) return bits(hn::Sub(hn::Zero(di), ints(a)));
+  else if constexpr (kType == Element::i32) return bits(hn::Abs(ints(a)));
+  else if constexpr (kOp == ScalarOp::neg) return hn::Neg(a);
+  else if constexpr (kOp == ScalarOp::abs) return hn::Abs(a);
+  else if constexpr (kOp == ScalarOp::exp) return VectorExp(df, a);
+  else if constexpr (kOp == ScalarOp::log) return VectorLog(df, a);
+  else if constexpr (kOp == ScalarOp::sqrt) return hn::Sqrt(a);
+  else if constexpr (kOp == ScalarOp::rsqrt) return hn::Div(hn::Set(df, 1.0f), hn::Sqrt(a));
+  else if constexpr (kOp == ScalarOp::tanh) return VectorTanh(df, a);
+  else if constexpr (kOp == ScalarOp::sigmoid) return VectorSigmoid(df, a);
+  else if constexpr (kOp == ScalarOp::floor) return hn::Floor(a);
+  else {
+    VF sin, cos;
+    VectorSinCos(df, a, sin, cos);
+    return kOp == ScalarOp::sin ? sin : cos;
   }
 }
 
-void RunCompare(ScalarOp op, Element type, const Arguments& s) {
-  if (type == Element::f32) {
-    switch (op) {
-      case ScalarOp::eq: return CompareF32(s, [](VF a, VF b) HWY_ATTR { return hn::Eq(a, b); });
-      case ScalarOp::ne: return CompareF32(s, [](VF a, VF b) HWY_ATTR { return hn::Not(hn::Eq(a, b)); });
-      case ScalarOp::lt: return CompareF32(s, [](VF a, VF b) HWY_ATTR { return hn::Lt(a, b); });
-      case ScalarOp::le: return CompareF32(s, [](VF a, VF b) HWY_ATTR { return hn::Le(a, b); });
-      case ScalarOp::gt: return CompareF32(s, [](VF a, VF b) HWY_ATTR { return hn::Gt(a, b); });
-      default: return CompareF32(s, [](VF a, VF b) HWY_ATTR { return hn::Ge(a, b); });
-    }
-  }
+template <ScalarOp kOp>
+HWY_INLINE VF BinaryF32(VF a, VF b) {
+  if constexpr (kOp == ScalarOp::add) return hn::Add(a, b);
+  else if constexpr (kOp == ScalarOp::sub) return hn::Sub(a, b);
+  else if constexpr (kOp == ScalarOp::mul) return hn::Mul(a, b);
+  else if constexpr (kOp == ScalarOp::div) return hn::Div(a, b);
+  else if constexpr (kOp == ScalarOp::min) return hn::IfThenElse(hn::Lt(a, b), a, b);
+  else if constexpr (kOp == ScalarOp::max) return hn::IfThenElse(hn::Gt(a, b), a, b);
+  else if constexpr (kOp == ScalarOp::mod) return by_element(a, b, [](float x, float y) { return std::fmod(x, y); });
+  else if constexpr (kOp == ScalarOp::pow) {
+    return by_element(a, b, [](float x, float y) {
+      return static_cast<float>(std::pow(static_cast<double>(x), static_cast<double>(y)));
+    });
+  } else if constexpr (kOp == ScalarOp::eq) return lanes_of(hn::Eq(a, b));
+  else if constexpr (kOp == ScalarOp::ne) return lanes_of(hn::Not(hn::Eq(a, b)));
+  else if constexpr (kOp == ScalarOp::lt) return lanes_of(hn::Lt(a, b));
+  else if constexpr (kOp == ScalarOp::le) return lanes_of(hn::Le(a, b));
+  else if constexpr (kOp == ScalarOp::gt) return lanes_of(hn::Gt(a, b));
+  else return lanes_of(hn::Ge(a, b));
+}
+
+template <ScalarOp kOp>
+HWY_INLINE VF BinaryI32(VF x, VF y) {
+  const VI a = ints(x), b = ints(y);
+  if constexpr (kOp == ScalarOp::add) return bits(hn::Add(a, b));
+  else if constexpr (kOp == ScalarOp::sub) return bits(hn::Sub(a, b));
+  else if constexpr (kOp == ScalarOp::mul) return bits(hn::Mul(a, b));
+  else if constexpr (kOp == ScalarOp::div) return bits(Quotient(a, b));
+  else if constexpr (kOp == ScalarOp::mod) return bits(Remainder(a, b));
+  else if constexpr (kOp == ScalarOp::min) return bits(hn::Min(a, b));
+  else if constexpr (kOp == ScalarOp::max) return bits(hn::Max(a, b));
+  else if constexpr (kOp == ScalarOp::eq) return int_lanes_of(hn::Eq(a, b));
+  else if constexpr (kOp == ScalarOp::ne) return int_lanes_of(hn::Ne(a, b));
+  else if constexpr (kOp == ScalarOp::lt) return int_lanes_of(hn::Lt(a, b));
+  else if constexpr (kOp == ScalarOp::le) return int_lanes_of(hn::Not(hn::Gt(a, b)));
+  else if constexpr (kOp == ScalarOp::gt) return int_lanes_of(hn::Gt(a, b));
+  else return int_lanes_of(hn::Not(hn::Lt(a, b)));
+}
+
+template <ScalarOp kOp, Element kType>
+HWY_INLINE VF Binary(VF a, VF b) {
+  constexpr bool kCompares = kOp >= ScalarOp::eq && kOp <= ScalarOp::ge;
+  if constexpr (kType == Element::f32) return BinaryF32<kOp>(a, b);
+  else if constexpr (kType == Element::i32) return BinaryI32<kOp>(a, b);
   // A bool8 lane is 0 or -1 and orders the other way round: a < b is b < a of the lanes.
-  Arguments t = s;
-  if (type == Element::bool8) std::swap(t.a, t.b);
-  switch (op) {
-    case ScalarOp::eq: return CompareI32(t, [](VI a, VI b) HWY_ATTR { return hn::Eq(a, b); });
-    case ScalarOp::ne: return CompareI32(t, [](VI a, VI b) HWY_ATTR { return hn::Ne(a, b); });
-    case ScalarOp::lt: return CompareI32(t, [](VI a, VI b) HWY_ATTR { return hn::Lt(a, b); });
-    case ScalarOp::le: return CompareI32(t, [](VI a, VI b) HWY_ATTR { return hn::Not(hn::Gt(a, b)); });
-    case ScalarOp::gt: return CompareI32(t, [](VI a, VI b) HWY_ATTR { return hn::Gt(a, b); });
-    default: return CompareI32(t, [](VI a, VI b) HWY_ATTR { return hn::Not(hn::Lt(a, b)); });
+  else if constexpr (kCompares) return BinaryI32<kOp>(b, a);
+  else if constexpr (kOp == ScalarOp::min || kOp == ScalarOp::logical_and) return hn::And(a, b);
+  else return hn::Or(a, b);
+}
+
+// --- Steps.
+
+template <bool kUniform>
+void LoadStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
+  const InMemory<kUniform> from(step->a, at, uniforms);
+  const auto f = [from](VF, size_t k) HWY_ATTR { return from(k); };
+  WEFT_CHAIN_EACH(f);
+  WEFT_CHAIN_NEXT;
+}
+
+void IotaStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
+  const auto first = static_cast<int32_t>(step->a->first + static_cast<int64_t>(at & step->a->source_mask));
+  const auto f = [first](VF, size_t k)
+                     HWY_ATTR { return bits(hn::Iota(DI(), first + static_cast<int32_t>(k * kLanesEach))); };
+  WEFT_CHAIN_EACH(f);
+  WEFT_CHAIN_NEXT;
+}
+
+void LoadBoolStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(step->a->bytes + (at & step->a->source_mask));
+  const auto f = [bytes](VF, size_t k) HWY_ATTR {
+    const hn::Rebind<uint8_t, DI> du8;
+    const VI lanes = hn::PromoteTo(DI(), hn::LoadU(du8, bytes + k * kLanesEach));
+    return int_lanes_of(hn::Ne(lanes, hn::Zero(DI())));
+  };
+  WEFT_CHAIN_EACH(f);
+  WEFT_CHAIN_NEXT;
+}
+
+void StoreStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
+  float* to = const_cast<float*>(floats_at(step->a, at));
+  const auto f = [to](VF v, size_t k) HWY_ATTR {
+    hn::StoreU(v, DF(), to + k * kLanesEach);
+    return v;
+  };
+  WEFT_CHAIN_EACH(f);
+  WEFT_CHAIN_NEXT;
+}
+
+// The last step.
+void FinishStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
+  static_cast<void>(uniforms);
+  float* to = const_cast<float*>(floats_at(step->a, at));
+  const auto f = [to](VF v, size_t k) HWY_ATTR {
+    hn::StoreU(v, DF(), to + k * kLanesEach);
+    return v;
+  };
+  WEFT_CHAIN_EACH(f);
+}
+
+void StoreUniformStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
+  *reinterpret_cast<float*>(const_cast<std::byte*>(uniforms) + step->a->uniform_at) = hn::GetLane(v0);
+  WEFT_CHAIN_NEXT;
+}
+
+void EndStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
+  static_cast<void>(step), static_cast<void>(at), static_cast<void>(uniforms);
+  const auto f = [](VF v, size_t) HWY_ATTR { return v; };
+  WEFT_CHAIN_EACH(f);
+}
+
+template <Element kFrom, Element kTo>
+void CastStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
+  const auto f = [](VF v, size_t) HWY_ATTR { return Cast<kFrom, kTo>(v); };
+  WEFT_CHAIN_EACH(f);
+  WEFT_CHAIN_NEXT;
+}
+
+template <ScalarOp kOp, Element kType>
+void UnaryStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
+  const auto f = [](VF v, size_t) HWY_ATTR { return Unary<kOp, kType>(v); };
+  WEFT_CHAIN_EACH(f);
+  WEFT_CHAIN_NEXT;
+}
+
+// kReversed: what is held is the second argument.
+template <ScalarOp kOp, Element kType, bool kUniform, bool kReversed>
+void BinaryStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
+  const InMemory<kUniform> other(step->a, at, uniforms);
+  const auto f = [other](VF v, size_t k)
+                     HWY_ATTR { return kReversed ? Binary<kOp, kType>(other(k), v) : Binary<kOp, kType>(v, other(k)); };
+  WEFT_CHAIN_EACH(f);
+  WEFT_CHAIN_NEXT;
+}
+
+// What is held does not matter: the first argument is in memory, too.
+template <ScalarOp kOp, Element kType>
+void UnaryOfStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
+  const InMemory<false> from(step->a, at, uniforms);
+  const auto f = [from](VF, size_t k) HWY_ATTR { return Unary<kOp, kType>(from(k)); };
+  WEFT_CHAIN_EACH(f);
+  WEFT_CHAIN_NEXT;
+}
+
+template <ScalarOp kOp, Element kType, bool kUniformA, bool kUniformB>
+void BinaryOfStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
+  const InMemory<kUniformA> a(step->a, at, uniforms);
+  const InMemory<kUniformB> b(step->b, at, uniforms);
+  const auto f = [a, b](VF, size_t k) HWY_ATTR { return Binary<kOp, kType>(a(k), b(k)); };
+  WEFT_CHAIN_EACH(f);
+  WEFT_CHAIN_NEXT;
+}
+
+// kHolds: which argument is held; the others in memory, in their order.
+template <int kHolds, bool kUniformA, bool kUniformB>
+void SelectStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
+  const InMemory<kUniformA> a(step->a, at, uniforms);
+  const InMemory<kUniformB> b(step->b, at, uniforms);
+  const auto f = [a, b](VF v, size_t k) HWY_ATTR {
+    const MF condition = hn::MaskFromVec(kHolds == 0 ? v : a(k));
+    if constexpr (kHolds == 0) return hn::IfThenElse(condition, a(k), b(k));
+    else if constexpr (kHolds == 1) return hn::IfThenElse(condition, v, b(k));
+    else return hn::IfThenElse(condition, b(k), v);
+  };
+  WEFT_CHAIN_EACH(f);
+  WEFT_CHAIN_NEXT;
+}
+
+// --- Which step does what.
+
+using Code = void (*)();
+template <class F>
+Code erased(F* step) {
+  return reinterpret_cast<Code>(static_cast<Step>(step));
+}
+
+template <ScalarOp kOp, Element kType>
+Code unary_code(const TileStepKind& kind) {
+  return kind.holds == TileStepKind::kNone ? erased(UnaryOfStep<kOp, kType>) : erased(UnaryStep<kOp, kType>);
+}
+
+template <ScalarOp kOp, Element kType>
+Code binary_code(const TileStepKind& kind) {
+  if (kind.holds == TileStepKind::kNone) {
+    if (kind.uniform_a) return erased(BinaryOfStep<kOp, kType, true, false>);
+    return kind.uniform_b ? erased(BinaryOfStep<kOp, kType, false, true>)
+                          : erased(BinaryOfStep<kOp, kType, false, false>);
+  }
+  if (kind.holds == 1) {
+    return kind.uniform_a ? erased(BinaryStep<kOp, kType, true, true>) : erased(BinaryStep<kOp, kType, false, true>);
+  }
+  return kind.uniform_a ? erased(BinaryStep<kOp, kType, true, false>) : erased(BinaryStep<kOp, kType, false, false>);
+}
+
+template <int kHolds>
+Code select_code(const TileStepKind& kind) {
+  if (kind.uniform_a) {
+    return kind.uniform_b ? erased(SelectStep<kHolds, true, true>) : erased(SelectStep<kHolds, true, false>);
+  }
+  return kind.uniform_b ? erased(SelectStep<kHolds, false, true>) : erased(SelectStep<kHolds, false, false>);
+}
+
+template <Element kFrom>
+Code cast_code(Element to) {
+  switch (to) {
+    case Element::f32: return erased(CastStep<kFrom, Element::f32>);
+    case Element::i32: return erased(CastStep<kFrom, Element::i32>);
+    default: return erased(CastStep<kFrom, Element::bool8>);
   }
 }
 
-void RunScalarOp(const TileProgram::Operation& op, const Arguments& s) {
-  const DF df;
-  switch (op.scalar) {
-    case ScalarOp::cast: return Cast(s, op.argument, op.type);
-    case ScalarOp::logical_not: return EachI32(s, [a = s.a](size_t i) HWY_ATTR { return hn::Not(a.i32(i)); });
-    case ScalarOp::logical_and: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::And(a, b); });
-    case ScalarOp::logical_or: return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Or(a, b); });
-    case ScalarOp::select:
-      if (op.type == Element::f32) {
-        return EachF32(s, [a = s.a, b = s.b, c = s.c, df](size_t i) HWY_ATTR {
-          return hn::IfThenElse(hn::MaskFromVec(hn::BitCast(df, a.i32(i))), b.f32(i), c.f32(i));
-        });
-      }
-      return EachI32(s, [a = s.a, b = s.b, c = s.c](size_t i)
-                            HWY_ATTR { return hn::IfThenElse(hn::MaskFromVec(a.i32(i)), b.i32(i), c.i32(i)); });
-    case ScalarOp::eq:
-    case ScalarOp::ne:
-    case ScalarOp::lt:
-    case ScalarOp::le:
-    case ScalarOp::gt:
-    case ScalarOp::ge: return RunCompare(op.scalar, op.argument, s);
-    default: break;
+Code compute_f32(const TileStepKind& kind) {
+  constexpr Element kType = Element::f32;
+#define WEFT_UNARY(name) \
+  case ScalarOp::name: return unary_code<ScalarOp::name, kType>(kind)
+#define WEFT_BINARY(name) \
+  case ScalarOp::name: return binary_code<ScalarOp::name, kType>(kind)
+  switch (kind.op) {
+    WEFT_UNARY(neg);
+    WEFT_UNARY(abs);
+    WEFT_UNARY(exp);
+    WEFT_UNARY(log);
+    WEFT_UNARY(sqrt);
+    WEFT_UNARY(rsqrt);
+    WEFT_UNARY(tanh);
+    WEFT_UNARY(sigmoid);
+    WEFT_UNARY(sin);
+    WEFT_UNARY(cos);
+    WEFT_UNARY(floor);
+    WEFT_BINARY(add);
+    WEFT_BINARY(sub);
+    WEFT_BINARY(mul);
+    WEFT_BINARY(div);
+    WEFT_BINARY(mod);
+    WEFT_BINARY(min);
+    WEFT_BINARY(max);
+    WEFT_BINARY(pow);
+    WEFT_BINARY(eq);
+    WEFT_BINARY(ne);
+    WEFT_BINARY(lt);
+    WEFT_BINARY(le);
+    WEFT_BINARY(gt);
+    WEFT_BINARY(ge);
+    default: return nullptr;
   }
-  if (op.argument == Element::f32) return RunF32(op.scalar, s);
-  if (op.argument == Element::i32) return RunI32(op.scalar, s);
-  // min and max of bools: and, or; the lanes order the other way round.
-  if (op.scalar == ScalarOp::min) return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::And(a, b); });
-  if (op.scalar == ScalarOp::max) return BinaryI32(s, [](VI a, VI b) HWY_ATTR { return hn::Or(a, b); });
 }
 
-void RunTileOperations(const TileProgram::Operation* operations, const uint16_t* order, size_t count,
-                       const TileSlot* slots, int64_t base, int64_t n) {
-  const DF df;
-  const DI di;
-  for (size_t k = 0; k < count; ++k) {
-    const TileProgram::Operation& op = operations[order[k]];
-    const Arguments s(op, slots, base, n);
-    switch (op.op) {
-      case TileProgram::Op::scalar: RunScalarOp(op, s); break;
-      case TileProgram::Op::iota: {
-        const auto first = static_cast<int32_t>(slots[op.out].first + base);
-        EachI32(s, [first, di](size_t i) HWY_ATTR { return hn::Iota(di, first + static_cast<int32_t>(i)); });
-        break;
-      }
-      case TileProgram::Op::load_bool: {
-        const auto* bytes = reinterpret_cast<const uint8_t*>(slots[op.out].bytes + base);
-        const hn::Rebind<uint8_t, DI> du8;
-        EachI32(s, [bytes, di, du8](size_t i) HWY_ATTR {
-          const VI lanes = hn::PromoteTo(di, hn::LoadU(du8, bytes + i));
-          return hn::VecFromMask(di, hn::Ne(lanes, hn::Zero(di)));
-        });
-        break;
-      }
-      case TileProgram::Op::silu: Unary(s, [df](VF a) HWY_ATTR { return hn::Mul(a, VectorSigmoid(df, a)); }); break;
-      case TileProgram::Op::silu_mul:
-        Binary(s, [df](VF a, VF b) HWY_ATTR { return hn::Mul(hn::Mul(a, VectorSigmoid(df, a)), b); });
-        break;
-      case TileProgram::Op::mul_mul:
-        EachF32(s, [a = s.a, b = s.b, c = s.c](size_t i)
-                       HWY_ATTR { return hn::Mul(hn::Mul(a.f32(i), b.f32(i)), c.f32(i)); });
-        break;
-    }
+Code compute_i32(const TileStepKind& kind) {
+  constexpr Element kType = Element::i32;
+  switch (kind.op) {
+    WEFT_UNARY(neg);
+    WEFT_UNARY(abs);
+    WEFT_BINARY(add);
+    WEFT_BINARY(sub);
+    WEFT_BINARY(mul);
+    WEFT_BINARY(div);
+    WEFT_BINARY(mod);
+    WEFT_BINARY(min);
+    WEFT_BINARY(max);
+    WEFT_BINARY(eq);
+    WEFT_BINARY(ne);
+    WEFT_BINARY(lt);
+    WEFT_BINARY(le);
+    WEFT_BINARY(gt);
+    WEFT_BINARY(ge);
+    default: return nullptr;
   }
 }
+
+Code compute_bool(const TileStepKind& kind) {
+  constexpr Element kType = Element::bool8;
+  switch (kind.op) {
+    WEFT_UNARY(logical_not);
+    WEFT_BINARY(logical_and);
+    WEFT_BINARY(logical_or);
+    WEFT_BINARY(min);
+    WEFT_BINARY(max);
+    WEFT_BINARY(eq);
+    WEFT_BINARY(ne);
+    WEFT_BINARY(lt);
+    WEFT_BINARY(le);
+    WEFT_BINARY(gt);
+    WEFT_BINARY(ge);
+    default: return nullptr;
+  }
+#undef WEFT_UNARY
+#undef WEFT_BINARY
+}
+
+Code CodeOf(const TileStepKind& kind) {
+  using Does = TileStepKind::Does;
+  switch (kind.does) {
+    case Does::load: return kind.uniform_a ? erased(LoadStep<true>) : erased(LoadStep<false>);
+    case Does::iota: return erased(IotaStep);
+    case Does::load_bool: return erased(LoadBoolStep);
+    case Does::store: return erased(StoreStep);
+    case Does::finish: return erased(FinishStep);
+    case Does::store_uniform: return erased(StoreUniformStep);
+    case Does::end: return erased(EndStep);
+    case Does::compute: break;
+  }
+  if (kind.op == ScalarOp::select) {
+    return kind.holds == 0 ? select_code<0>(kind) : kind.holds == 1 ? select_code<1>(kind) : select_code<2>(kind);
+  }
+  if (kind.op == ScalarOp::cast) {
+    return kind.argument == Element::f32   ? cast_code<Element::f32>(kind.type)
+           : kind.argument == Element::i32 ? cast_code<Element::i32>(kind.type)
+                                           : cast_code<Element::bool8>(kind.type);
+  }
+  return kind.argument == Element::f32   ? compute_f32(kind)
+         : kind.argument == Element::i32 ? compute_i32(kind)
+                                         : compute_bool(kind);
+}
+
+void RunSteps(const TileStep* steps, int64_t base, int64_t n, const std::byte* uniforms, size_t uniform_step) {
+  const Step first = code_of(steps);
+  VF v0 = hn::Zero(DF()), v1 = v0, v2 = v0, v3 = v0;
+#if HWY_TARGET > HWY_AVX3
+  VF v4 = v0, v5 = v0, v6 = v0, v7 = v0;
+#endif
+  const auto end = static_cast<size_t>(base + n);
+  for (auto at = static_cast<size_t>(base); at < end; uniforms += uniform_step) {
+    for (size_t i = 0; i < kTileChunk; i += kHeld, at += kHeld) first(steps, at, uniforms, WEFT_CHAIN_VALUES);
+  }
+}
+
+#undef WEFT_CHAIN_PARAMETERS
+#undef WEFT_CHAIN_VALUES
+#undef WEFT_CHAIN_EACH
+#undef WEFT_CHAIN_NEXT
 
 void StoreTileBools(const void* masks, int64_t n, void* bytes) {
   const auto* lanes = static_cast<const int32_t*>(masks);
@@ -321,12 +502,14 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace weft {
 
-HWY_EXPORT(RunTileOperations);
+HWY_EXPORT(CodeOf);
+HWY_EXPORT(RunSteps);
 HWY_EXPORT(StoreTileBools);
 
-void run_tile_operations(const TileProgram::Operation* operations, const uint16_t* order, size_t count,
-                         const TileSlot* slots, int64_t base, int64_t n) {
-  HWY_DYNAMIC_DISPATCH(RunTileOperations)(operations, order, count, slots, base, n);
+void (*code_of_step(const TileStepKind& kind))() { return HWY_DYNAMIC_DISPATCH(CodeOf)(kind); }
+
+void run_tile_steps(const TileStep* steps, int64_t base, int64_t n, const std::byte* uniforms, size_t uniform_step) {
+  HWY_DYNAMIC_DISPATCH(RunSteps)(steps, base, n, uniforms, uniform_step);
 }
 
 void store_tile_bools(const void* masks, int64_t n, void* bytes) {

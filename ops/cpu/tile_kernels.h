@@ -12,18 +12,55 @@ namespace weft {
 // lane_mask)). bool8 values are 32-bit lanes too, all ones or zero.
 struct TileSlot {
   const std::byte* data = nullptr;
-  uint64_t lane_mask = 0;            // 0 for uniform values, of which kTileLanes equal lanes are stored
-  uint64_t base_mask = 0;            // 0 for registers, all ones for memory of the caller
-  const std::byte* bytes = nullptr;  // load_bool: the bytes of the source
-  int64_t first = 0;                 // iota
+  uint64_t lane_mask = 0;  // 0 for uniform values
+  uint64_t base_mask = 0;  // 0 for registers, all ones for memory of the caller, kTileChunk - 1 for repeated sources
+  // iota, load_bool: what the source is, apart from the register, and its base_mask.
+  uint64_t source_mask = ~uint64_t{0};
+  int64_t first = 0;
+  const std::byte* bytes = nullptr;
+  size_t uniform_at = 0;  // of uniform values: bytes into the block that has them
+
+  bool is_uniform() const { return lane_mask == 0; }
 };
 
-// Runs operations[order[0 .. count)] over elements [base, base + n); n is a multiple of kTileLanes.
-void run_tile_operations(const TileProgram::Operation* operations, const uint16_t* order, size_t count,
-                         const TileSlot* slots, int64_t base, int64_t n);
+// Programs run as chains of steps: each takes the value of a chunk of elements in vector registers, changes it, and
+// jumps to the next step with it (threaded code, whose state is an accumulator). What is neither held nor an operand of
+// the caller lies in registers of the machine, which are memory. So an operation costs what its instructions do, and a
+// jump per chunk; one that loads and stores each vector costs three times as much, as most of the operations of maps
+// are one instruction.
+struct TileStep {
+  void (*code)() = nullptr;     // of the target that it was made for
+  const TileSlot* a = nullptr;  // operands in memory, in their order; what a store or finish writes to
+  const TileSlot* b = nullptr;
+};
+
+struct TileStepKind {
+  enum class Does : uint8_t {
+    load,
+    iota,       // slot `a`, first + element
+    load_bool,  // slot `a`, bytes to lane masks
+    store,
+    compute,  // a ScalarOp
+    finish,   // stores, and ends the chain
+    store_uniform,
+    end,  // of a chain that has stored everything
+  };
+  Does does = Does::compute;
+  ScalarOp op = ScalarOp::constant;
+  Element argument = Element::f32;  // type of the first argument
+  Element type = Element::f32;
+  static constexpr int kNone = -1;
+  int holds = 0;  // which argument is held; none: all are in memory, of which one varies
+  bool uniform_a = false, uniform_b = false;
+};
+// For the target that dispatches take now.
+void (*code_of_step(const TileStepKind& kind))();
+
+// Runs a chain over elements [base, base + n), whole chunks. `uniforms`: the uniform values' block of the first chunk,
+// from which that of each next one is `uniform_step` bytes on.
+void run_tile_steps(const TileStep* steps, int64_t base, int64_t n, const std::byte* uniforms, size_t uniform_step);
 
 // Accumulates n (any) elements of `value`, or of value * factor (sum and mean only, f32), into `reduction`.
-// Elements from n up to the next multiple of kTileLanes are readable.
 void reduce_tile(const TileSlot& value, const TileSlot* factor, Element element, int64_t base, int64_t n,
                  TileReduction& reduction);
 

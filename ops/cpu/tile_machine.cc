@@ -12,14 +12,9 @@
 namespace weft {
 namespace {
 
-constexpr size_t kBlockBytes = kTileLanes * 4;
-constexpr size_t kRegisterBytes = kTile * 4;
-constexpr int64_t kWholeRun = std::numeric_limits<int64_t>::max() / 8;
+constexpr size_t kRegisterBytes = kTileChunk * 4;
+constexpr size_t kSteps = 3;  // of one operation at most: a load, what it does, a store
 constexpr uint64_t kAll = ~uint64_t{0};
-
-void fill_block(std::byte* block, int32_t bits) {
-  for (size_t i = 0; i < kTileLanes; ++i) std::memcpy(block + 4 * i, &bits, 4);
-}
 
 bool reads(ScalarOp op, int argument) { return argument < argument_count(op); }
 
@@ -64,52 +59,20 @@ TileProgram::TileProgram(const ScalarProgram& program) {
   lay_out();
 }
 
-// Values are the instructions that the result needs, in their order; some end up inside a fused operation and get
-// no value slot.
+// Values are the instructions that the result needs, in their order.
 void TileProgram::add_operations(const ScalarProgram& program) {
   const std::vector<ScalarInstr>& code = program.code;
-  std::vector<int> uses(code.size(), 0);
-  uses.back() = 1;
+  std::vector<bool> needed(code.size(), false);
+  needed.back() = true;
   for (size_t i = code.size(); i-- > 0;) {
-    if (uses[i] == 0) continue;
+    if (!needed[i]) continue;
     const uint16_t arguments[] = {code[i].a, code[i].b, code[i].c};
-    for (int j = 0; reads(code[i].op, j); ++j) ++uses[arguments[j]];
-  }
-
-  const auto is_f32 = [&](size_t i, ScalarOp op) { return code[i].op == op && code[i].type == Element::f32; };
-  // What instruction i is computed as; a fused argument that has no other use is not computed.
-  struct Shape {
-    Op op;
-    uint16_t a, b, c;
-  };
-  std::vector<Shape> shapes(code.size());
-  for (size_t i = 0; i < code.size(); ++i) {
-    shapes[i] = {Op::scalar, code[i].a, code[i].b, code[i].c};
-    if (uses[i] == 0 || !is_f32(i, ScalarOp::mul)) continue;
-    const uint16_t pairs[2][2] = {{code[i].a, code[i].b}, {code[i].b, code[i].a}};
-    for (const auto& [x, y] : pairs) {
-      if (is_f32(y, ScalarOp::sigmoid) && code[y].a == x && uses[y] == 1) {
-        shapes[i] = {Op::silu, x, 0, 0};
-        uses[y] = 0;
-        --uses[x];
-        break;
-      }
-      if (uses[x] != 1 || x == y) continue;
-      if (shapes[x].op == Op::silu) {
-        shapes[i] = {Op::silu_mul, shapes[x].a, y, 0};
-      } else if (shapes[x].op == Op::scalar && is_f32(x, ScalarOp::mul)) {
-        shapes[i] = {Op::mul_mul, shapes[x].a, shapes[x].b, y};
-      } else {
-        continue;
-      }
-      uses[x] = 0;
-      break;
-    }
+    for (int j = 0; reads(code[i].op, j); ++j) needed[arguments[j]] = true;
   }
 
   std::vector<uint16_t> value_of(code.size(), 0);
   for (size_t i = 0; i < code.size(); ++i) {
-    if (uses[i] == 0) continue;
+    if (!needed[i]) continue;
     const ScalarInstr& instr = code[i];
     const auto value = static_cast<uint16_t>(values_.size());
     value_of[i] = value;
@@ -133,13 +96,12 @@ void TileProgram::add_operations(const ScalarProgram& program) {
         operations_.push_back({op, instr.op, instr.type, instr.type, value, value, value, value});
       }
     } else {
-      const Shape& s = shapes[i];
-      Operation operation{s.op, instr.op, code[s.a].type, instr.type, value, value_of[s.a], 0, 0};
-      operation.b = operation.c = operation.a;
-      const bool binary = s.op == Op::scalar ? reads(instr.op, 1) : s.op != Op::silu;
-      if (binary) operation.b = value_of[s.b];
-      if (s.op == Op::mul_mul || (s.op == Op::scalar && reads(instr.op, 2))) operation.c = value_of[s.c];
+      Operation operation{Op::scalar, instr.op, code[instr.a].type, instr.type, value, value_of[instr.a], 0, 0};
+      operation.b = reads(instr.op, 1) ? value_of[instr.b] : operation.a;
+      operation.c = reads(instr.op, 2) ? value_of[instr.c] : operation.a;
       operations_.push_back(operation);
+      const uint16_t arguments[] = {operation.a, operation.b, operation.c};
+      for (int j = 0; reads(instr.op, j); ++j) ++values_[arguments[j]].uses;
     }
     values_.push_back(info);
   }
@@ -154,7 +116,7 @@ void TileProgram::allocate_registers() {
   last_use[result_] = operations_.size();
   std::vector<int> free;
   for (size_t i = 0; i < operations_.size(); ++i) {
-    // An operation reads an element of its arguments before it writes that of its result, so they may share.
+    // An operation reads a chunk of its arguments before it writes that of its result, so they may share.
     std::vector<uint16_t> arguments = {operations_[i].a, operations_[i].b, operations_[i].c};
     std::sort(arguments.begin(), arguments.end());
     arguments.erase(std::unique(arguments.begin(), arguments.end()), arguments.end());
@@ -182,10 +144,12 @@ void TileProgram::lay_out() {
   reserve(shapes_at_, sources_.size() * sizeof(TileShape));
   reserve(source_data_at_, sources_.size() * sizeof(void*));
   reserve(slots_at_, values_.size() * sizeof(TileSlot));
-  reserve(orders_at_, 2 * operations_.size() * sizeof(uint16_t));
-  reserve(uniforms_at_, values_.size() * kBlockBytes);
+  reserve(order_at_, 2 * operations_.size() * sizeof(uint16_t));
+  reserve(steps_at_, (kSteps * operations_.size() + 2) * sizeof(TileStep));
+  reserve(uniforms_at_, uniform_bytes());
   reserve(registers_at_, static_cast<size_t>(register_count_) * kRegisterBytes);
-  reserve(edges_at_, (sources_.size() + 1) * kBlockBytes);
+  reserve(edges_at_, (sources_.size() + 1) * kRegisterBytes);
+  reserve(result_at_, kTile * 4);
   frame_bytes_ = at;
 }
 
@@ -195,14 +159,15 @@ TileFrame* TileProgram::make_frame(std::byte* memory) const {
   frame->shapes_ = reinterpret_cast<TileShape*>(memory + shapes_at_);
   frame->source_data_ = reinterpret_cast<const std::byte**>(memory + source_data_at_);
   frame->slots_ = reinterpret_cast<TileSlot*>(memory + slots_at_);
-  frame->tile_order_ = reinterpret_cast<uint16_t*>(memory + orders_at_);
-  frame->uniform_order_ = frame->tile_order_ + operations_.size();
+  frame->order_ = reinterpret_cast<uint16_t*>(memory + order_at_);
+  frame->steps_ = reinterpret_cast<TileStep*>(memory + steps_at_);
   frame->uniforms_ = memory + uniforms_at_;
   frame->registers_ = memory + registers_at_;
   frame->edges_ = memory + edges_at_;
+  frame->result_ = memory + result_at_;
   for (size_t v = 0; v < values_.size(); ++v) {
     new (&frame->slots_[v]) TileSlot;
-    if (values_[v].is_constant) fill_block(frame->uniforms_ + v * kBlockBytes, values_[v].bits);
+    if (values_[v].is_constant) std::memcpy(frame->uniforms_ + 4 * v, &values_[v].bits, 4);
   }
   return frame;
 }
@@ -212,44 +177,89 @@ void TileFrame::start() {
   for (size_t v = 0; v < program.values_.size(); ++v) {
     const TileProgram::ValueInfo& info = program.values_[v];
     if (info.is_constant) {
-      slots_[v] = {uniforms_ + v * kBlockBytes, 0, 0};
+      slots_[v] = {.uniform_at = 4 * v};
     } else if (info.source >= 0) {
       const TileShape shape = shapes_[info.source];
       if (shape == TileShape::uniform) {
-        slots_[v] = {uniforms_ + v * kBlockBytes, 0, 0};
+        slots_[v] = {.uniform_at = 4 * v};
       } else if (shape == TileShape::iota || info.type == Element::bool8) {
-        slots_[v] = {registers_ + static_cast<size_t>(info.tile_register) * kRegisterBytes, kAll, 0};
+        slots_[v] = {.data = registers_ + static_cast<size_t>(info.tile_register) * kRegisterBytes, .lane_mask = kAll};
       } else {
-        slots_[v] = {nullptr, kAll, kAll};
+        slots_[v] = {.lane_mask = kAll, .base_mask = kAll};
       }
     }
   }
+  uint16_t* uniform_order = order_;
+  uint16_t* tile_order = order_ + program.operations_.size();
   tile_count_ = uniform_count_ = 0;
-  bool in_registers = false;
   for (size_t i = 0; i < program.operations_.size(); ++i) {
     const TileProgram::Operation& op = program.operations_[i];
+    const auto index = static_cast<uint16_t>(i);
     if (op.op == TileProgram::Op::iota || op.op == TileProgram::Op::load_bool) {
       const TileShape shape = shapes_[program.values_[op.out].source];
       const TileShape loaded = op.op == TileProgram::Op::iota ? TileShape::iota : TileShape::contiguous;
-      if (shape == loaded) {
-        tile_order_[tile_count_++] = static_cast<uint16_t>(i);
-        in_registers = true;
-      }
-      continue;
-    }
-    const bool uniform = (slots_[op.a].lane_mask | slots_[op.b].lane_mask | slots_[op.c].lane_mask) == 0;
-    if (uniform) {
-      slots_[op.out] = {uniforms_ + op.out * kBlockBytes, 0, 0};
-      uniform_order_[uniform_count_++] = static_cast<uint16_t>(i);
+      if (shape == loaded) tile_order[tile_count_++] = index;
+    } else if (slots_[op.a].is_uniform() && slots_[op.b].is_uniform() && slots_[op.c].is_uniform()) {
+      slots_[op.out] = {.uniform_at = 4 * size_t{op.out}};
+      uniform_order[uniform_count_++] = index;
     } else {
       const int tile_register = program.values_[op.out].tile_register;
-      slots_[op.out] = {registers_ + static_cast<size_t>(tile_register) * kRegisterBytes, kAll, 0};
-      tile_order_[tile_count_++] = static_cast<uint16_t>(i);
-      if (op.out != program.result_ || op.type == Element::bool8) in_registers = true;
+      slots_[op.out] = {.data = registers_ + static_cast<size_t>(tile_register) * kRegisterBytes, .lane_mask = kAll};
+      tile_order[tile_count_++] = index;
     }
   }
-  uniform_result_ = slots_[program.result_].lane_mask == 0;
-  chunk_ = in_registers ? kTile : kWholeRun;
+  uniform_steps_ = add_steps(tile_order, tile_count_, false, steps_);
+  add_steps(uniform_order, uniform_count_, true, uniform_steps_);
+  uniform_result_ = slots_[program.result_].is_uniform();
+}
+
+// A chain of operations in their order, at `step`; returns where it ends. What an operation computes is held for the
+// next one; it is stored where anything else reads it.
+TileStep* TileFrame::add_steps(const uint16_t* order, size_t count, bool uniform, TileStep* step) {
+  using Does = TileStepKind::Does;
+  using Op = TileProgram::Op;
+  if (count == 0) return step;
+  const TileProgram& program = *program_;
+  const auto add = [&step](TileStepKind kind, const TileSlot* a, const TileSlot* b = nullptr) {
+    kind.uniform_a = a != nullptr && a->is_uniform();
+    kind.uniform_b = b != nullptr && b->is_uniform();
+    *step++ = {code_of_step(kind), a, b};
+  };
+  int held = -1;
+  for (size_t i = 0; i < count; ++i) {
+    const TileProgram::Operation& op = program.operations_[order[i]];
+    const TileSlot* out = &slots_[op.out];
+    if (op.op == Op::scalar) {
+      const uint16_t arguments[] = {op.a, op.b, op.c};
+      const int most = argument_count(op.scalar);
+      TileStepKind kind{.op = op.scalar, .argument = op.argument, .type = op.type};
+      while (kind.holds < most && arguments[kind.holds] != held) ++kind.holds;
+      if (kind.holds == most) {
+        const bool loads = op.scalar != ScalarOp::select && op.scalar != ScalarOp::cast && !uniform;
+        kind.holds = loads ? TileStepKind::kNone : 0;
+        if (!loads) add({.does = Does::load}, &slots_[op.a]);
+      }
+      const TileSlot* others[2] = {};
+      for (int j = 0, other = 0; j < most; ++j) {
+        if (j != kind.holds) others[other++] = &slots_[arguments[j]];
+      }
+      add(kind, others[0], others[1]);
+    } else {
+      add({.does = op.op == Op::iota ? Does::iota : Does::load_bool}, out);
+    }
+    held = op.out;
+    if (uniform) {  // for the other chain
+      add({.does = Does::store_uniform}, out);
+      continue;
+    }
+    if (i + 1 == count) break;
+    const TileProgram::Operation& next = program.operations_[order[i + 1]];
+    const bool at_once = next.op == Op::scalar && (next.a == held || next.b == held || next.c == held);
+    if (!at_once || program.values_[op.out].uses > 1) add({.does = Does::store}, out);
+  }
+  if (uniform) add({.does = Does::end}, nullptr);
+  else add({.does = Does::finish}, &slots_[program.result_]);
+  return step;
 }
 
 void TileFrame::set_uniform(size_t source, const void* value) {
@@ -260,12 +270,37 @@ void TileFrame::set_uniform(size_t source, const void* value) {
   } else {
     std::memcpy(&bits, value, 4);
   }
-  fill_block(uniforms_ + v * kBlockBytes, bits);
+  std::memcpy(uniforms_ + 4 * size_t{v}, &bits, 4);
 }
 
 void TileFrame::run_uniform() {
-  if (uniform_count_ > 0) {
-    run_tile_operations(program_->operations_.data(), uniform_order_, uniform_count_, slots_, 0, kTileLanes);
+  if (uniform_count_ > 0) run_tile_steps(uniform_steps_, 0, 1, uniforms_, 0);
+}
+
+void TileFrame::copy_uniforms(std::byte* to) const { std::memcpy(to, uniforms_, program_->uniform_bytes()); }
+
+void TileFrame::repeat(size_t source) {
+  TileSlot& slot = slots_[program_->source_values_[source]];
+  (slot.base_mask != 0 ? slot.base_mask : slot.source_mask) = kTileChunk - 1;
+}
+
+void TileFrame::run_rows(int64_t rows, const std::byte* uniforms, void* out) {
+  const TileSlot result = slots_[program_->result_];
+  if (tile_count_ > 0) {
+    run_chunks(0, rows * kTileChunk, uniforms, program_->uniform_bytes(), static_cast<std::byte*>(out));
+    return;
+  }
+  for (int64_t r = 0; r < rows; ++r, uniforms += program_->uniform_bytes()) {
+    auto* row = static_cast<float*>(out) + r * kTileChunk;
+    if (uniform_result_) {
+      float value;
+      std::memcpy(&value, uniforms + result.uniform_at, 4);
+      std::fill_n(row, kTileChunk, value);
+    } else {
+      std::memmove(
+          row, reinterpret_cast<const float*>(result.data) + (static_cast<uint64_t>(r * kTileChunk) & result.base_mask),
+          kRegisterBytes);
+    }
   }
 }
 
@@ -285,8 +320,8 @@ void TileFrame::point_at_edges(int64_t n) {
     if (shapes_[s] != TileShape::contiguous) continue;
     const bool bytes = program_->sources_[s].type == Element::bool8;
     TileSlot& slot = slots_[program_->source_values_[s]];
-    std::byte* edge = edges_ + s * kBlockBytes;
-    std::memset(edge, 0, kBlockBytes);
+    std::byte* edge = edges_ + s * kRegisterBytes;
+    std::memset(edge, 0, kRegisterBytes);
     std::memcpy(edge, source_data_[s], static_cast<size_t>(n) * (bytes ? 1 : 4));
     (bytes ? slot.bytes : slot.data) = edge;
   }
@@ -307,7 +342,7 @@ void TileFrame::run(int64_t n, void* out) {
   const bool bools = program.type_ == Element::bool8;
   if (uniform_result_) {
     int32_t bits;
-    std::memcpy(&bits, result.data, 4);
+    std::memcpy(&bits, uniforms_ + result.uniform_at, 4);
     if (bools) {
       std::memset(out, bits != 0, static_cast<size_t>(n));
     } else {
@@ -321,84 +356,86 @@ void TileFrame::run(int64_t n, void* out) {
     return;
   }
   auto* bytes = static_cast<std::byte*>(out);
-  const auto run_operations = [&](int64_t base, int64_t count) {
-    run_tile_operations(program.operations_.data(), tile_order_, tile_count_, slots_, base, count);
-  };
-  TileSlot& target = slots_[program.result_];
-
-  const int64_t whole = n / kTileLanes * kTileLanes;
-  if (!bools) {
-    target.data = bytes;
-    target.base_mask = kAll;
-  }
-  for (int64_t base = 0; base < whole; base += chunk_) {
-    const int64_t count = std::min(chunk_, whole - base);
-    run_operations(base, count);
-    if (bools) store_tile_bools(target.data, count, bytes + base);
+  const int64_t whole = n / kTileChunk * kTileChunk;
+  if (bools) {
+    for (int64_t base = 0; base < whole; base += kTile) {
+      const int64_t count = std::min(kTile, whole - base);
+      run_chunks(base, count, uniforms_, 0, result_);
+      store_tile_bools(result_, count, bytes + base);
+    }
+  } else {
+    run_chunks(0, whole, uniforms_, 0, bytes);
   }
   const int64_t rest = n - whole;
   if (rest > 0) {
-    // The last block: it overlaps what is already done, or moves to the edge blocks where there is no block
-    // before.
-    std::byte* edge = edges_ + program.sources_.size() * kBlockBytes;
-    const int64_t skip = whole > 0 ? kTileLanes - rest : 0;
-    if (whole == 0) point_at_edges(n);
-    if (!bools) {
-      target.data = edge;
-      target.base_mask = 0;
-    }
-    run_operations(whole > 0 ? n - kTileLanes : 0, kTileLanes);
-    if (bools) {
-      store_tile_bools(target.data + 4 * skip, rest, bytes + whole);
-    } else {
-      std::memcpy(bytes + 4 * whole, edge + 4 * skip, static_cast<size_t>(rest) * 4);
-    }
-    if (whole == 0) point_back();
+    const std::byte* last = run_last(n);
+    if (bools) store_tile_bools(last, rest, bytes + whole);
+    else std::memcpy(bytes + 4 * whole, last, static_cast<size_t>(rest) * 4);
   }
+}
+
+// Elements [base, base + n) to `out`; n is a multiple of kTileChunk.
+void TileFrame::run_chunks(int64_t base, int64_t n, const std::byte* uniforms, size_t uniform_step, std::byte* out) {
+  TileSlot& target = slots_[program_->result_];
+  const TileSlot result = target;
+  target.data = out - 4 * base;
+  target.base_mask = kAll;
+  run_tile_steps(steps_, base, n, uniforms, uniform_step);
   target = result;
+}
+
+// The elements of n beyond whole chunks. Their chunk overlaps what is already done, or moves to the edge blocks where
+// there is no chunk before.
+const std::byte* TileFrame::run_last(int64_t n) {
+  std::byte* edge = edges_ + program_->sources_.size() * kRegisterBytes;
+  const int64_t rest = n % kTileChunk;
+  if (n > rest) {
+    run_chunks(n - kTileChunk, kTileChunk, uniforms_, 0, edge);
+    return edge + 4 * (kTileChunk - rest);
+  }
+  point_at_edges(n);
+  run_chunks(0, kTileChunk, uniforms_, 0, edge);
+  point_back();
+  return edge;
 }
 
 void TileFrame::reduce(int64_t n, TileReduction& reduction) {
   if (n <= 0) return;
   const TileProgram& program = *program_;
+  // Uniform values as vectors.
+  alignas(64) float equal[2][kTileLanes];
+  const auto in_memory = [&](size_t v, float* lanes) {
+    TileSlot slot = slots_[v];
+    if (!slot.is_uniform()) return slot;
+    float value;
+    std::memcpy(&value, uniforms_ + slot.uniform_at, 4);
+    std::fill_n(lanes, kTileLanes, value);
+    slot.data = reinterpret_cast<const std::byte*>(lanes);
+    return slot;
+  };
+  if (tile_count_ == 0) {  // the value is there
+    reduce_tile(in_memory(program.result_, equal[0]), nullptr, program.type_, 0, n, reduction);
+    return;
+  }
   const bool sums = reduction.op == ReduceOp::sum || reduction.op == ReduceOp::mean;
-  // A product is summed as it is computed.
-  uint32_t count = uniform_result_ ? 0 : tile_count_;
-  const TileSlot* value = &slots_[program.result_];
-  const TileSlot* factor = nullptr;
-  if (sums && count > 0) {
-    const TileProgram::Operation& last = program.operations_[tile_order_[count - 1]];
-    if (last.out == program.result_ && last.op == TileProgram::Op::scalar && last.scalar == ScalarOp::mul &&
-        last.type == Element::f32) {
-      value = &slots_[last.a];
-      factor = &slots_[last.b];
-      --count;
+  if (sums && tile_count_ == 1) {  // a product of what is there is summed as it is computed
+    const TileProgram::Operation& op = program.operations_[order_[program.operations_.size()]];
+    if (op.op == TileProgram::Op::scalar && op.scalar == ScalarOp::mul && op.type == Element::f32) {
+      const TileSlot factor = in_memory(op.b, equal[1]);
+      reduce_tile(in_memory(op.a, equal[0]), &factor, program.type_, 0, n, reduction);
+      return;
     }
   }
-  const auto run_operations = [&](int64_t base, int64_t elements) {
-    if (count > 0) run_tile_operations(program.operations_.data(), tile_order_, count, slots_, base, elements);
-  };
-  const int64_t whole = n / kTileLanes * kTileLanes;
-  const int64_t chunk = count > 0 ? kTile : kWholeRun;
-  for (int64_t base = 0; base < whole; base += chunk) {
-    const int64_t elements = std::min(chunk, whole - base);
-    run_operations(base, elements);
-    reduce_tile(*value, factor, program.type_, base, elements, reduction);
+  const TileSlot computed{.data = result_, .lane_mask = kAll};
+  const int64_t whole = n / kTileChunk * kTileChunk;
+  for (int64_t base = 0; base < whole; base += kTile) {
+    const int64_t count = std::min(kTile, whole - base);
+    run_chunks(base, count, uniforms_, 0, result_);
+    reduce_tile(computed, nullptr, program.type_, 0, count, reduction);
   }
-  const int64_t rest = n - whole;
-  if (rest > 0) {
-    const int64_t skip = whole > 0 ? kTileLanes - rest : 0;
-    if (whole == 0) point_at_edges(n);
-    const int64_t base = whole > 0 ? n - kTileLanes : 0;
-    run_operations(base, kTileLanes);
-    const auto skipped = [&](TileSlot slot) {
-      slot.data += 4 * (static_cast<uint64_t>(skip) & slot.lane_mask);
-      return slot;
-    };
-    const TileSlot last_value = skipped(*value);
-    const TileSlot last_factor = factor ? skipped(*factor) : TileSlot{};
-    reduce_tile(last_value, factor ? &last_factor : nullptr, program.type_, base, rest, reduction);
-    if (whole == 0) point_back();
+  if (n > whole) {
+    const TileSlot last{.data = run_last(n), .lane_mask = kAll};
+    reduce_tile(last, nullptr, program.type_, 0, n - whole, reduction);
   }
 }
 

@@ -1,5 +1,5 @@
-// The vector register machine: runs a ScalarProgram over runs of elements, one instruction over a whole tile at a
-// time, so that its registers sit in L1 and dispatch costs a few cycles per tile and instruction.
+// The vector machine: runs a ScalarProgram over runs of elements, a chunk at a time, as a chain of steps that hand
+// the value of the chunk on in vector registers (tile_kernels.h).
 //
 // A TileProgram is prepared once from a ScalarProgram and is immutable. What a run needs (registers, constants,
 // where each source instruction reads) lies in a TileFrame that the caller owns: one per thread, in scratch.
@@ -15,9 +15,11 @@
 
 namespace weft {
 
-// Elements of a tile. 1 KiB per register: the few that are live and the operands' lines stay in L1.
+// Elements of a tile: what is staged for the machine at a time, and reduced at a time.
 inline constexpr int64_t kTile = 256;
-// Lanes that hold a uniform value, and the multiple that the machine works in: the longest vector of any target.
+// Elements of a chunk, the multiple that the machine works in, and of a register.
+inline constexpr int64_t kTileChunk = 64;
+// Lanes of the longest vector of any target.
 inline constexpr int64_t kTileLanes = 16;
 
 // How a source instruction varies over the elements of a run.
@@ -47,6 +49,7 @@ struct TileReduction {
 };
 
 struct TileSlot;
+struct TileStep;
 class TileProgram;
 
 // The state of one thread's runs of one program. Lives in memory of TileProgram::frame_bytes(), aligned to 64
@@ -63,6 +66,11 @@ class TileFrame {
   // Computes all that depends on uniform sources only, for the runs that follow. Needed at least once.
   void run_uniform();
 
+  // A block of all uniform values, constants included, as they are now: TileProgram::uniform_bytes() bytes.
+  void copy_uniforms(std::byte* to) const;
+  // From now on `source`, contiguous or iota, repeats its first kTileChunk elements, until the next start().
+  void repeat(size_t source);
+
   // Where the next runs read: elements that stay unchanged until they are done. No alignment is required.
   void set_contiguous(size_t source, const void* elements);
   void set_iota(size_t source, int32_t first);
@@ -70,26 +78,33 @@ class TileFrame {
   // Computes `n` >= 0 elements into `out` (f32, i32, or bytes 0 and 1 for bool8). `out` may be a contiguous source
   // of elements of its size, at the same first element; else it overlaps none.
   void run(int64_t n, void* out);
+  // Computes rows of kTileChunk elements, which lie one after the other in `out` and in contiguous sources; each has
+  // its uniform values in a block of copy_uniforms(). Not for bool8.
+  void run_rows(int64_t rows, const std::byte* uniforms, void* out);
   // Feeds `n` elements to a reduction, which was reset for the program's type.
   void reduce(int64_t n, TileReduction& reduction);
 
  private:
   friend class TileProgram;
+  TileStep* add_steps(const uint16_t* order, size_t count, bool uniform, TileStep* step);
+  void run_chunks(int64_t base, int64_t n, const std::byte* uniforms, size_t uniform_step, std::byte* out);
+  const std::byte* run_last(int64_t n);
   void point_at_edges(int64_t n);
   void point_back();
 
   const TileProgram* program_ = nullptr;
   TileShape* shapes_ = nullptr;
-  const std::byte** source_data_ = nullptr;  // by source
-  TileSlot* slots_ = nullptr;                // by value: where it lies now
-  uint16_t* tile_order_ = nullptr;           // indices of the operations to run per tile ...
-  uint16_t* uniform_order_ = nullptr;        // ... and once
-  uint32_t tile_count_ = 0, uniform_count_ = 0;
+  const std::byte** source_data_ = nullptr;      // by source
+  TileSlot* slots_ = nullptr;                    // by value: where it lies now
+  uint16_t* order_ = nullptr;                    // indices of operations: of those that run once, then of the others
+  TileStep* steps_ = nullptr;                    // the chain that runs per chunk ...
+  TileStep* uniform_steps_ = nullptr;            // ... and the one that runs once
+  uint32_t tile_count_ = 0, uniform_count_ = 0;  // operations of these
   bool uniform_result_ = false;
-  int64_t chunk_ = 0;              // elements per pass over the operations
-  std::byte* uniforms_ = nullptr;  // kTileLanes elements per value
+  std::byte* uniforms_ = nullptr;  // one element per value
   std::byte* registers_ = nullptr;
-  std::byte* edges_ = nullptr;  // kTileLanes elements per source, then of the result
+  std::byte* edges_ = nullptr;   // kTileChunk elements per source, then of the result
+  std::byte* result_ = nullptr;  // kTile elements, of what is reduced or becomes bytes
 };
 
 class TileProgram {
@@ -104,18 +119,15 @@ class TileProgram {
   std::span<const ScalarInstr> sources() const { return sources_; }
 
   size_t frame_bytes() const { return frame_bytes_; }
+  size_t uniform_bytes() const { return values_.size() * 4; }
   // `memory`: frame_bytes() bytes, 64-byte aligned.
   TileFrame* make_frame(std::byte* memory) const;
 
-  // What the machine executes: ScalarOps as they are, fused ones, and conversions of sources. For tests to look
-  // at.
+  // What the machine executes: ScalarOps, and conversions of sources. For tests to look at.
   enum class Op : uint8_t {
     scalar,     // a ScalarOp
     iota,       // an i32 source of shape iota
     load_bool,  // a bool8 source that is contiguous: bytes to lane masks
-    silu,       // a * sigmoid(a)
-    silu_mul,   // a * sigmoid(a) * b
-    mul_mul,    // (a * b) * c
   };
   struct Operation {
     Op op = Op::scalar;
@@ -135,6 +147,7 @@ class TileProgram {
     int32_t bits = 0;  // of a constant: what each lane holds (bool8: all ones or zero)
     int source = -1;   // position in sources_
     int tile_register = -1;
+    int uses = 0;  // as an argument
   };
   void add_operations(const ScalarProgram& program);
   void allocate_registers();
@@ -147,8 +160,8 @@ class TileProgram {
   uint16_t result_ = 0;
   Element type_ = Element::f32;
   int register_count_ = 0;
-  size_t shapes_at_ = 0, source_data_at_ = 0, slots_at_ = 0, orders_at_ = 0, uniforms_at_ = 0, registers_at_ = 0;
-  size_t edges_at_ = 0, frame_bytes_ = 0;
+  size_t shapes_at_ = 0, source_data_at_ = 0, slots_at_ = 0, order_at_ = 0, steps_at_ = 0, uniforms_at_ = 0;
+  size_t registers_at_ = 0, edges_at_ = 0, result_at_ = 0, frame_bytes_ = 0;
 };
 
 }  // namespace weft

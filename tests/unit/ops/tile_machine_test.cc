@@ -184,7 +184,7 @@ TEST(TileMachine, FunctionsAreAccurate) {
   });
 }
 
-const size_t kLengths[] = {0, 1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 255, 256, 257, 271, 272, 273, 511, 513, 1000};
+const size_t kLengths[] = {0, 1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 271, 272, 273, 511, 513, 1000};
 
 // Values at which the pinned semantics show.
 const float kFloatCorners[] = {0.0f,          -0.0f,          1.0f,          -1.0f, 0.5f,  2.5f, -2.5f, 1e10f, -1e10f,
@@ -311,17 +311,9 @@ TEST(TileMachine, RandomProgramsOfAllLengthsAndShapes) {
   });
 }
 
-TEST(TileMachine, FusesAndReusesRegisters) {
+TEST(TileMachine, ReusesRegisters) {
   ScalarBuilder s;
   const Scalar a = s.load(0), b = s.load(1), c = s.load(2);
-  const TileProgram swiglu(s.finish(a * sigmoid(a) * b));
-  ASSERT_EQ(swiglu.operations().size(), 1u);
-  EXPECT_EQ(swiglu.operations()[0].op, TileProgram::Op::silu_mul);
-  const TileProgram product(s.finish(c * (a * b)));
-  ASSERT_EQ(product.operations().size(), 1u);
-  EXPECT_EQ(product.operations()[0].op, TileProgram::Op::mul_mul);
-  // sigmoid(a) is needed twice, so it is kept.
-  EXPECT_EQ(TileProgram(s.finish(a * sigmoid(a) + sigmoid(a))).operations().size(), 3u);
   // A long chain needs no more than a few registers.
   Scalar chain = a;
   for (int i = 0; i < 100; ++i) chain = tanh(chain + b) - c;
