@@ -109,9 +109,14 @@ void AttentionKernel::find_sources(const KernelContext& context) {
     bool by_key = true;
     for (size_t q = 0; q < query_.size(); ++q) by_key = by_key && !rows.depends_on(q);
     cached_.push_back({instr.imm, std::move(rows), by_key, 0});
-    provided.push_back({ScalarOp::load, instr.imm, false});
+    provided.push_back({ScalarOp::load, instr.imm, false, by_key});
   }
   body_ = SourceEvaluator(context.graph, *region_, region_->body.program, loops, 1, provided);
+  if (const std::optional<uint16_t> open = mask_.unmasked()) {
+    ScalarProgram program = region_->body.program;
+    program.code.resize(*open + size_t{1});
+    open_body_ = SourceEvaluator(context.graph, *region_, program, loops, 1, provided);
+  }
 
   for (const ScalarInstr& instr : mask_.sources()) {
     IntSource& source = mask_sources_.emplace_back();
@@ -215,6 +220,9 @@ void AttentionKernel::lay_out() {
   const int64_t width = value_.front().max_width();
   stride_ = align_up(width, kWidthGrain);
   body_at_ = own(body_.workspace_bytes());
+  kept_at_ = own(kTileRows * body_.row_bytes());
+  open_body_at_ = own(open_body_.workspace_bytes());
+  open_kept_at_ = own(kTileRows * open_body_.row_bytes());
   state_at_ = own(sizeof(SoftmaxState));
   sums_at_ = own(static_cast<size_t>(kTileRows * stride_) * sizeof(float));
   panel_at_ = own(kPanelBytes);

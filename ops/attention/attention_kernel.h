@@ -105,6 +105,7 @@ class AttentionKernel final : public CpuKernel {
   std::vector<KeyRows> value_;      // one
   std::vector<AxisId> value_axes_;  // the value's own
   SourceEvaluator body_;
+  SourceEvaluator open_body_;  // of blocks that the mask lets see everything; empty: the mask is not of that form
   MaskAnalysis mask_;
   std::vector<IntSource> mask_sources_;
   std::optional<Causal> causal_;
@@ -112,7 +113,8 @@ class AttentionKernel final : public CpuKernel {
   int threads_ = 1;
   int64_t stride_ = 0;    // of sums, floats
   size_t scores_at_ = 0,  // what the body makes of a block's scores, and then their weights
-      body_at_ = 0, state_at_ = 0, sums_at_ = 0, panel_at_ = 0, values_at_ = 0, keys_at_ = 0, coordinates_at_ = 0;
+      body_at_ = 0, kept_at_ = 0, open_body_at_ = 0, open_kept_at_ = 0, state_at_ = 0, sums_at_ = 0, panel_at_ = 0,
+         values_at_ = 0, keys_at_ = 0, coordinates_at_ = 0;
   size_t pointers_at_ = 0, index_at_ = 0, thread_bytes_ = 0;
   size_t finish_at_ = 0, parts_at_ = 0, part_floats_ = 0, threads_at_ = 0, scratch_bytes_ = 0;
 };

@@ -177,6 +177,20 @@ inline StepCase strided_attention(int64_t rows, int64_t keys) {
   return c.build();
 }
 
+// A score that reads a value of each key and one of each query beside the product.
+inline StepCase biased_attention(int64_t rows, int64_t keys) {
+  CaseBuilder c(StepKind::attention, "biased " + std::to_string(rows) + "/" + std::to_string(keys));
+  const AxisId pos = c.axis("pos", rows), key = c.axis("key", keys), head = c.axis("head", 3), d = c.axis("d", 32);
+  const int q = c.operand(c.input("q", {pos, head, d}));
+  c.contraction(c.lhs(q), c.operand(c.input("k", {key, head, d})), {d});
+  const int by_key = c.operand(c.input("by_key", {key}, Format::f16)), by_head = c.operand(c.input("by_head", {head}));
+  ScalarBuilder s;
+  const Scalar bias = sigmoid(s.load(by_key)) * s.load(by_head);
+  c.body({pos, head, key}, s.finish(where(s.load(by_key) < 0.5f, tanh(s.contraction()) + bias, s.constant(-1e30f))));
+  c.attention(key, c.operand(c.input("v", {key, head, d})));
+  return c.build();
+}
+
 // Each position has separate keys (a batch axis that is not a head).
 inline StepCase own_keys(int64_t rows, int64_t keys) {
   CaseBuilder c(StepKind::attention, "own keys " + std::to_string(rows) + "/" + std::to_string(keys));
@@ -216,6 +230,14 @@ inline std::vector<StepCase> attention_case_table() {
     add({.sequences = {{20, 1}}, .head_dim = width, .value_dim = 8});
     add({.sequences = {{20, 9}}, .head_dim = 8, .value_dim = width});
   }
+  // Few rows of many heads: all of them in one tile, and in several; shared and separate keys.
+  for (const int64_t group : {1, 3, 7, 8, 16, 17}) {
+    add({.sequences = {{70, 1}}, .heads = 5, .group = group, .head_dim = 32, .value_dim = 64});
+    add({.sequences = {{70, 1}, {9, 2}}, .heads = 30, .group = group, .head_dim = 32, .value_dim = 32});
+    add({.sequences = {{70, 1}}, .heads = 5, .group = group, .head_dim = 64, .value_dim = 32, .paged = false});
+  }
+  add({.sequences = {{70, 1}}, .heads = 3, .head_dim = 64, .value_dim = 32, .latent = true});
+  add({.sequences = {{700, 1}}, .heads = 3, .head_dim = 32, .value_dim = 32, .score = kWindow | kSoftCap});
   // Ragged batches: prefill of one and decode of others, a shared prefix, nothing cached.
   const std::vector<CaseSequence> ragged = {{71, 7}, {64, 64}, {1, 1}, {66, 1, 3}};
   for (const bool shuffled : {false, true}) {
@@ -247,6 +269,8 @@ inline std::vector<StepCase> attention_case_table() {
   // NaN and infinities, masked and seen.
   for (const uint64_t seed : {1, 2, 3}) {
     cases.push_back(attention_case({.sequences = {{70, 20}}, .paged = false, .fill = {.nonfinite = 0.002}}, seed));
+    cases.push_back(attention_case(
+        {.sequences = {{70, 1}}, .heads = 3, .head_dim = 32, .value_dim = 32, .fill = {.nonfinite = 0.002}}, seed));
     cases.push_back(
         attention_case({.sequences = {{30, 9}}, .score = kWindow, .paged = false, .fill = {.nonfinite = 0.01}}, seed));
   }
@@ -297,6 +321,7 @@ inline std::vector<StepCase> attention_case_table() {
   }
   for (const int64_t group : {1, 7, 8, 49}) {
     add_stored({.sequences = {{20, 1}}, .group = group, .head_dim = 32, .value_dim = 32});
+    add_stored({.sequences = {{71, 1}}, .heads = 20, .group = group, .head_dim = 32, .value_dim = 96});
     add_stored({.sequences = {{20, 7}}, .group = group, .head_dim = 32, .value_dim = 32, .score = kCausal | kSoftCap});
   }
   for (const int64_t width : {1, 3, 17, 33, 96, 130}) {
@@ -325,6 +350,8 @@ inline std::vector<StepCase> attention_case_table() {
   cases.push_back(strided_attention(3, 70));
   cases.push_back(strided_attention(20, 5));
   cases.push_back(own_keys(5, 70));
+  cases.push_back(biased_attention(1, 70));
+  cases.push_back(biased_attention(30, 70));
   return cases;
 }
 

@@ -12,7 +12,8 @@
 namespace weft {
 namespace {
 
-constexpr int64_t kPartKeys = 256;  // keys of a part at least
+constexpr int64_t kPartKeys = 256;        // keys of a part at least
+static_assert(kBlockKeys == kTileChunk);  // a row of scores is what evaluate_rows() takes as one
 
 template <class T>
 T* at(std::byte* base, size_t offset) {
@@ -30,7 +31,16 @@ AttentionKernel::Thread AttentionKernel::bind(const StepArgs& args, const Team& 
   }
   for (size_t i = 0; i < cached_.size(); ++i) thread.cached[i] = cached_[i].rows.bind(args);
   thread.value = value_.front().bind(args);
-  if (!causal_) thread.body = body_.bind(args, thread.base + body_at_);
+  if (!causal_) {
+    thread.body = body_.bind(args, thread.base + body_at_);
+    thread.rows_at_once =
+        std::all_of(cached_.begin(), cached_.end(), [](const Cached& cached) { return cached.by_key; }) &&
+        thread.body->can_run_rows();
+    if (thread.rows_at_once && !open_body_.program().empty()) {
+      thread.open_body = open_body_.bind(args, thread.base + open_body_at_);
+      if (!thread.open_body->can_run_rows()) thread.open_body = nullptr;
+    }
+  }
   for (size_t i = 0; i < std::min(mask_sources_.size(), kMaxMaskSources); ++i) {
     const IntSource& source = mask_sources_[i];
     if (!source.load.program().empty()) thread.mask[i] = source.load.bind(args, thread.base + source.workspace_at);
@@ -112,6 +122,15 @@ void AttentionKernel::enter(const Tile& tile, Thread& thread) const {
       gemm_pack(left + r, std::min(kRowTile, tile.rows() - r), lhs.k(), packed + r * lhs.k());
     }
   }
+  if (thread.rows_at_once) {
+    for (int64_t r = 0; r < tile.rows(); ++r) {
+      thread.body->set_row(thread.row(r));
+      thread.body->keep_row(thread.base + kept_at_ + static_cast<size_t>(r) * body_.row_bytes());
+      if (thread.open_body == nullptr) continue;
+      thread.open_body->set_row(thread.row(r));
+      thread.open_body->keep_row(thread.base + open_kept_at_ + static_cast<size_t>(r) * open_body_.row_bytes());
+    }
+  }
   thread.value_step = batch_step(tile, value_.front(), thread.value, thread);
   for (size_t i = 0; i < std::min(mask_sources_.size(), kMaxMaskSources); ++i) {
     using Kind = IntSource::Kind;
@@ -179,15 +198,24 @@ bool AttentionKernel::masked(const Tile& tile, int64_t first, int64_t count, Thr
   return mask_.always_masked({thread.range.data(), mask_sources_.size()});
 }
 
-// The first row, of whole tiles of the blocked product, that a causal mask lets see a key of the block.
+// The first row, of whole tiles of the blocked product, that the mask lets see a key of the block.
 int64_t AttentionKernel::first_row(const Tile& tile, const Thread& thread) const {
   const int64_t rows = tile.rows();
-  if (!causal_ || !causal_->masked || !tile.transposes()) return 0;
-  const auto* query = at<int32_t>(thread.base, mask_sources_[causal_->query].values_at);
-  const int64_t key = thread.range[causal_->key].low;
+  if (!tile.transposes() || !mask_.can_mask() || mask_sources_.size() > kMaxMaskSources) return 0;
+  auto range = thread.range;
   int64_t row = 0;
-  while (row < rows && query[row] < key) ++row;
-  return row / kRowTile * kRowTile;
+  for (; row + kRowTile < rows; row += kRowTile) {
+    for (size_t i = 0; i < mask_sources_.size(); ++i) {
+      const IntSource& source = mask_sources_[i];
+      using Kind = IntSource::Kind;
+      if (source.kind != Kind::query_index && source.kind != Kind::by_query) continue;
+      const auto* values = at<int32_t>(thread.base, source.values_at) + row;
+      const auto [low, high] = std::minmax_element(values, values + kRowTile);
+      range[i] = {*low, *high};
+    }
+    if (!mask_.always_masked({range.data(), mask_sources_.size()})) break;
+  }
+  return row;
 }
 
 // Products of the tile's rows, from `begin` on, and a block of keys.
@@ -249,7 +277,7 @@ void AttentionKernel::score_block(const Tile& tile, int64_t begin, int64_t first
     return;
   }
   const void* provided[kMaxScores + kMaxCached];
-  for (int64_t r = 0; r < rows; ++r) {
+  const auto provide = [&](int64_t r) {
     for (size_t i = 0; i < scores_.size(); ++i)
       provided[i] = at<float>(thread.base, scores_[i].scores_at) + r * kBlockKeys;
     for (size_t i = 0; i < cached_.size(); ++i) {
@@ -258,10 +286,23 @@ void AttentionKernel::score_block(const Tile& tile, int64_t begin, int64_t first
       if (!cached_[i].by_key) cached.elements(thread.index, count, cached.query_offset(thread.row(r)), values);
       provided[scores_.size() + i] = values;
     }
-    thread.body->set_row(thread.row(r));
-    thread.body->evaluate(first, count, provided, scores + r * kBlockKeys);
+  };
+  if (thread.rows_at_once) {
+    provide(begin);
+    const bool open = thread.open_body != nullptr && mask_sources_.size() <= kMaxMaskSources &&
+                      mask_.never_masked({thread.range.data(), mask_sources_.size()});
+    const size_t row_bytes = (open ? open_body_ : body_).row_bytes();
+    const std::byte* kept = thread.base + (open ? open_kept_at_ : kept_at_) + static_cast<size_t>(begin) * row_bytes;
+    (open ? thread.open_body : thread.body)
+        ->evaluate_rows(kept, rows - begin, first, count, provided, scores + begin * kBlockKeys);
+  } else {
+    for (int64_t r = begin; r < rows; ++r) {
+      provide(r);
+      thread.body->set_row(thread.row(r));
+      thread.body->evaluate(first, count, provided, scores + r * kBlockKeys);
+    }
   }
-  softmax_block(scores, 0, rows, count, *thread.state);
+  softmax_block(scores, begin, rows, count, *thread.state);
 }
 
 // Adds the block's values to the sums of the tile's rows from `begin` on.

@@ -114,6 +114,42 @@ Known converted(const Known& a, Element from, Element to) {
 
 bool compares(ScalarOp op) { return op >= ScalarOp::eq && op <= ScalarOp::ge; }
 
+bool is_never(const ScalarInstr& instr) {
+  return instr.op == ScalarOp::constant && instr.type == Element::f32 && std::isinf(instr.imm_f) && instr.imm_f < 0;
+}
+
+// What is known of each instruction. `source_of`: by instruction, which of the ranges it is, or -1.
+void follow(std::span<const ScalarInstr> code, std::span<const int> source_of, std::span<const IntRange> ranges,
+            Known* known) {
+  for (size_t i = 0; i < code.size(); ++i) {
+    const ScalarInstr& instr = code[i];
+    const Known &a = known[instr.a], &b = known[instr.b];
+    const Element argument = code[instr.a].type;
+    if (instr.op == ScalarOp::constant) {
+      known[i] = instr.type == Element::f32 ? number(instr.imm_f) : Known{instr.imm, instr.imm};
+    } else if (source_of[i] >= 0) {
+      const IntRange& range = ranges[static_cast<size_t>(source_of[i])];
+      known[i] = {range.low, range.high};
+    } else if (argument_count(instr.op) == 0) {
+      known[i] = instr.type == Element::bool8 ? kUndecided : kUnknown;
+    } else if (instr.op == ScalarOp::cast) {
+      known[i] = converted(a, argument, instr.type);
+    } else if (instr.op == ScalarOp::select) {
+      known[i] = selected(instr.type, a, b, known[instr.c]);
+    } else if (instr.op == ScalarOp::logical_not) {
+      known[i] = {1 - a.high, 1 - a.low};
+    } else if (instr.op == ScalarOp::logical_and) {
+      known[i] = {std::min(a.low, b.low), std::min(a.high, b.high)};
+    } else if (instr.op == ScalarOp::logical_or) {
+      known[i] = {std::max(a.low, b.low), std::max(a.high, b.high)};
+    } else if (compares(instr.op)) {
+      known[i] = argument == Element::f32 ? kUndecided : compared(instr.op, a, b);
+    } else {
+      known[i] = argument == Element::f32 ? float_result(instr.op, a, b) : int_result(instr.op, a, b);
+    }
+  }
+}
+
 }  // namespace
 
 MaskAnalysis::MaskAnalysis(const ScalarProgram& program) {
@@ -140,35 +176,25 @@ MaskAnalysis::MaskAnalysis(const ScalarProgram& program) {
 bool MaskAnalysis::always_masked(std::span<const IntRange> ranges) const {
   if (!can_mask_) return false;
   std::array<Known, kMaxInstructions> known;
-  for (size_t i = 0; i < code_.size(); ++i) {
-    const ScalarInstr& instr = code_[i];
-    const Known &a = known[instr.a], &b = known[instr.b];
-    const Element argument = code_[instr.a].type;
-    if (instr.op == ScalarOp::constant) {
-      known[i] = instr.type == Element::f32 ? number(instr.imm_f) : Known{instr.imm, instr.imm};
-    } else if (source_of_[i] >= 0) {
-      const IntRange& range = ranges[static_cast<size_t>(source_of_[i])];
-      known[i] = {range.low, range.high};
-    } else if (argument_count(instr.op) == 0) {
-      known[i] = instr.type == Element::bool8 ? kUndecided : kUnknown;
-    } else if (instr.op == ScalarOp::cast) {
-      known[i] = converted(a, argument, instr.type);
-    } else if (instr.op == ScalarOp::select) {
-      known[i] = selected(instr.type, a, b, known[instr.c]);
-    } else if (instr.op == ScalarOp::logical_not) {
-      known[i] = {1 - a.high, 1 - a.low};
-    } else if (instr.op == ScalarOp::logical_and) {
-      known[i] = {std::min(a.low, b.low), std::min(a.high, b.high)};
-    } else if (instr.op == ScalarOp::logical_or) {
-      known[i] = {std::max(a.low, b.low), std::max(a.high, b.high)};
-    } else if (compares(instr.op)) {
-      known[i] = argument == Element::f32 ? kUndecided : compared(instr.op, a, b);
-    } else {
-      known[i] = argument == Element::f32 ? float_result(instr.op, a, b) : int_result(instr.op, a, b);
-    }
-  }
+  follow(code_, source_of_, ranges, known.data());
   const Known& score = known[code_.size() - 1];
   return score.is_number && std::isinf(score.number) && score.number < 0;
+}
+
+std::optional<uint16_t> MaskAnalysis::unmasked() const {
+  if (code_.empty() || code_.back().op != ScalarOp::select || code_.back().type != Element::f32) return std::nullopt;
+  const ScalarInstr& choice = code_.back();
+  if (is_never(code_[choice.c])) return choice.b;
+  return is_never(code_[choice.b]) ? std::optional(choice.c) : std::nullopt;
+}
+
+bool MaskAnalysis::never_masked(std::span<const IntRange> ranges) const {
+  if (!unmasked()) return false;
+  std::array<Known, kMaxInstructions> known;
+  follow(code_, source_of_, ranges, known.data());
+  const ScalarInstr& choice = code_.back();
+  const Known& condition = known[choice.a];
+  return condition.single() && (condition.low != 0 ? choice.b : choice.c) == *unmasked();
 }
 
 }  // namespace weft

@@ -1,8 +1,10 @@
-// Decides whether a score program masks a whole block of query x key coordinates, so that attention can skip it.
+// Decides whether a score program masks a whole block of query x key coordinates, so that attention can skip it, or
+// nothing of it, so that it need not ask.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -30,6 +32,11 @@ class MaskAnalysis {
   // True only if the score is -inf for every combination of values within the ranges and any values of the other
   // sources (NaN and infinities included). Allocates nothing.
   bool always_masked(std::span<const IntRange> ranges) const;
+
+  // Of a program that chooses between -inf and an instruction: the latter. None: it is not of that form.
+  std::optional<uint16_t> unmasked() const;
+  // True only if the score is what unmasked() computes, for every combination of values as above. Allocates nothing.
+  bool never_masked(std::span<const IntRange> ranges) const;
 
  private:
   static constexpr size_t kMaxInstructions = 128;  // a longer program is never skipped

@@ -21,6 +21,8 @@ struct AttentionKernel::Thread {
   std::array<KeyRowsRun, kMaxCached> cached;
   KeyRowsRun value;
   SourceRun* body;
+  SourceRun* open_body;  // null: not where all is seen either
+  bool rows_at_once;     // what the body evaluates
   std::array<SourceRun*, kMaxMaskSources> mask;
   AxisSpace batch_space, rest_space;
   const PageTable* pages;

@@ -24,7 +24,7 @@ SourceEvaluator::SourceEvaluator(const GraphRecord& graph, const Region& region,
   const std::span<const ScalarInstr> sources = program_.sources();
   std::vector<bool> is_provided(sources.size(), false);
   for (const ProvidedSource& p : provided) {
-    ProvidedInfo entry{.uniform = p.uniform};
+    ProvidedInfo entry{.uniform = p.uniform, .same_in_rows = p.same_in_rows};
     for (size_t s = 0; s < sources.size(); ++s) {
       if (sources[s].op != p.op || (p.op != ScalarOp::rotated && sources[s].imm != p.imm)) continue;
       entry.source = static_cast<int>(s);
@@ -294,6 +294,60 @@ void SourceRun::walk(int64_t first, int64_t count, const void* const* provided, 
 
 void SourceRun::evaluate(int64_t first, int64_t count, const void* const* provided, void* out) {
   walk(first, count, provided, static_cast<std::byte*>(out), nullptr);
+}
+
+bool SourceRun::can_run_rows() {
+  const SourceEvaluator& e = *evaluator_;
+  const size_t outer = e.loops_.size() - e.inner_;
+  if (e.inner_ != 1 || e.type() == Element::bool8 || e.uniform_provided_) return false;
+  for (size_t i = 0; i < e.loads_.size(); ++i) {
+    const Load& load = loads_[i];
+    if (load.info->source < 0 || load.kind == Load::Kind::uniform) continue;
+    if (load.view.gather_count > 0) return false;
+    for (size_t l = 0; l < outer; ++l) {
+      if (load.view.stride[l] != 0) return false;
+    }
+  }
+  for (size_t i = 0; i < e.loads_.size(); ++i) {
+    const Load& load = loads_[i];
+    if (load.info->source >= 0 && load.kind != Load::Kind::uniform) {
+      frame_->repeat(static_cast<size_t>(load.info->source));
+    }
+  }
+  for (size_t i = 0; i < e.indices_.size(); ++i) {
+    if (indices_[i].shape == TileShape::iota) frame_->repeat(static_cast<size_t>(indices_[i].info->source));
+  }
+  for (const SourceEvaluator::ProvidedInfo& p : e.provided_) {
+    if (p.source >= 0 && p.same_in_rows) frame_->repeat(static_cast<size_t>(p.source));
+  }
+  return true;
+}
+
+void SourceRun::keep_row(std::byte* kept) {
+  set_uniforms({}, nullptr);
+  frame_->copy_uniforms(kept);
+}
+
+void SourceRun::evaluate_rows(const std::byte* kept, int64_t rows, int64_t first, int64_t count,
+                              const void* const* provided, void* out) {
+  const SourceEvaluator& e = *evaluator_;
+  Coordinates at{};
+  at[0] = first;
+  for (size_t i = 0; i < e.loads_.size(); ++i) {
+    const Load& load = loads_[i];
+    if (load.info->source < 0 || load.kind == Load::Kind::uniform) continue;
+    stage(load, at, count);  // also what could be read in place, where a chunk may go beyond its end
+    frame_->set_contiguous(static_cast<size_t>(load.info->source), load.staging);
+  }
+  for (size_t i = 0; i < e.indices_.size(); ++i) {
+    if (indices_[i].shape != TileShape::iota) continue;
+    frame_->set_iota(static_cast<size_t>(indices_[i].info->source), static_cast<int32_t>(first));
+  }
+  for (size_t i = 0; i < e.provided_.size(); ++i) {
+    const int source = e.provided_[i].source;
+    if (source >= 0) frame_->set_contiguous(static_cast<size_t>(source), provided[i]);
+  }
+  frame_->run_rows(rows, kept, out);
 }
 
 void SourceRun::reduce(int64_t first, int64_t count, const void* const* provided, TileReduction& reduction) {

@@ -30,6 +30,8 @@ struct ProvidedSource {
   // false: consecutive elements, the first belongs to the first element of the range that is evaluated.
   // true: one value for the whole range.
   bool uniform = false;
+  // evaluate_rows() only: the same elements for all rows.
+  bool same_in_rows = false;
 };
 
 class SourceEvaluator;
@@ -45,6 +47,17 @@ class SourceRun {
   // `provided[i]` belongs to the i-th ProvidedSource: f32 or i32 elements, or bytes for bool8. `out` may be one of
   // the provided arrays.
   void evaluate(int64_t first, int64_t count, const void* const* provided, void* out);
+
+  // Several rows of one inner axis at once, where rows differ in nothing but what is uniform in each, and in provided
+  // elements: after can_run_rows() said so, which is asked once after bind().
+  //   keep_row(): notes what is uniform in the row of set_row(): SourceEvaluator::row_bytes() bytes.
+  //   evaluate_rows(): elements [first, first + count), count <= kTileChunk, of rows that were kept one after the
+  //   other, to out, at intervals of kTileChunk elements, as are provided elements that are not the same in all rows.
+  //   All of these are readable, and written, up to kTileChunk.
+  bool can_run_rows();
+  void keep_row(std::byte* kept);
+  void evaluate_rows(const std::byte* kept, int64_t rows, int64_t first, int64_t count, const void* const* provided,
+                     void* out);
 
   // The same elements, fed to a reduction instead.
   void reduce(int64_t first, int64_t count, const void* const* provided, TileReduction& reduction);
@@ -94,6 +107,7 @@ class SourceEvaluator {
   const TileProgram& program() const { return program_; }
   Element type() const { return program_.type(); }
   size_t workspace_bytes() const { return workspace_bytes_; }
+  size_t row_bytes() const { return program_.uniform_bytes(); }
 
   // Resolves the operands for a run's extents. `workspace`: workspace_bytes() bytes, 64-byte aligned, this
   // thread's own. With one inner axis, its extent need not be known.
@@ -116,6 +130,7 @@ class SourceEvaluator {
   struct ProvidedInfo {
     int source = -1;  // -1: the program does not read it
     bool uniform = false;
+    bool same_in_rows = false;
     int element_bytes = 4;
   };
   int add_load(const GraphRecord& graph, const Region& region, int operand, int source);

@@ -96,7 +96,8 @@ TEST(SourceEvaluator, ScoresOfAKeyAxisWithoutExtent) {
   const Scalar score = s.contraction() * 0.125f + s.load(slope) * cast(distance + s.index(key), Element::f32);
   const ScalarProgram program = s.finish(where(distance <= 0, score, s.constant(-1e30f)));
   const std::vector<AxisId> loops = {pos, head, key};
-  const ProvidedSource provided[] = {{.op = ScalarOp::contraction}, {.op = ScalarOp::load, .imm = key_at}};
+  const ProvidedSource provided[] = {{.op = ScalarOp::contraction},
+                                     {.op = ScalarOp::load, .imm = key_at, .same_in_rows = true}};
   const SourceEvaluator evaluator(step_case.graph, step_case.step().regions[0], program, loops, 1, provided);
   step_case.extents[key] = -1;
   const CaseBytes workspace(evaluator.workspace_bytes());
@@ -122,6 +123,29 @@ TEST(SourceEvaluator, ScoresOfAKeyAxisWithoutExtent) {
               d <= 0 ? sums[i] * 0.125f + slopes[h] * static_cast<float>(d + first + static_cast<int32_t>(i)) : -1e30f;
           ASSERT_NEAR(out[i], want, 1e-4) << p << " " << h << " " << i;
         }
+      }
+    }
+  }
+  // All rows at once, also of fewer keys than a row has room for.
+  ASSERT_TRUE(run->can_run_rows());
+  std::vector<std::byte> kept(8 * evaluator.row_bytes());
+  for (int64_t row = 0; row < 8; ++row) {
+    const int64_t at_row[] = {row / 2, row % 2};
+    run->set_row(at_row);
+    run->keep_row(kept.data() + static_cast<size_t>(row) * evaluator.row_bytes());
+  }
+  for (const int64_t count : {1, 17, 64}) {
+    std::vector<float> scores(8 * kTileChunk, 0.5f);
+    std::vector<int32_t> keys(kTileChunk);
+    for (size_t i = 0; i < keys.size(); ++i) keys[i] = static_cast<int32_t>(i) / 2;
+    const void* given[] = {scores.data(), keys.data()};
+    run->evaluate_rows(kept.data(), 8, 100, count, given, scores.data());
+    for (int64_t row = 0; row < 8; ++row) {
+      for (int64_t i = 0; i < count; ++i) {
+        const int32_t d = keys[static_cast<size_t>(i)] - positions[row / 2];
+        const float want =
+            d <= 0 ? 0.0625f + slopes[row % 2] * static_cast<float>(d + 100 + static_cast<int32_t>(i)) : -1e30f;
+        ASSERT_NEAR(scores[static_cast<size_t>(row * kTileChunk + i)], want, 1e-4) << row << " " << i;
       }
     }
   }

@@ -26,11 +26,20 @@ struct Score {
   Scalar masked = s.constant(kMasked);
 };
 
-bool masked(const ScalarProgram& program, const std::map<int, IntRange>& ranges) {
-  const MaskAnalysis analysis(program);
+std::vector<IntRange> in_order(const MaskAnalysis& analysis, const std::map<int, IntRange>& ranges) {
   std::vector<IntRange> given;
   for (const ScalarInstr& source : analysis.sources()) given.push_back(ranges.at(source.imm));
-  return analysis.always_masked(given);
+  return given;
+}
+
+bool masked(const ScalarProgram& program, const std::map<int, IntRange>& ranges) {
+  const MaskAnalysis analysis(program);
+  return analysis.always_masked(in_order(analysis, ranges));
+}
+
+bool open(const ScalarProgram& program, const std::map<int, IntRange>& ranges) {
+  const MaskAnalysis analysis(program);
+  return analysis.never_masked(in_order(analysis, ranges));
 }
 
 TEST(MaskAnalysis, UsualMasks) {
@@ -73,6 +82,21 @@ TEST(MaskAnalysis, ClaimsNothingThatNonFiniteScoresWouldBreak) {
   EXPECT_FALSE(masked(wraps, {{kKey, {0, std::numeric_limits<int32_t>::max()}}}));
 }
 
+TEST(MaskAnalysis, BlocksThatAreSeenWhole) {
+  Score t;
+  const ScalarProgram causal = t.s.finish(where(t.key <= t.query, t.value, t.masked));
+  EXPECT_EQ(causal.code[*MaskAnalysis(causal).unmasked()].op, ScalarOp::mul);  // the scale
+  EXPECT_TRUE(open(causal, {{kQuery, {20, 27}}, {kKey, {0, 20}}}));
+  EXPECT_FALSE(open(causal, {{kQuery, {20, 27}}, {kKey, {0, 21}}}));
+  EXPECT_FALSE(open(causal, {{kQuery, {20, 27}}, {kKey, {28, 30}}}));
+  const ScalarProgram window = t.s.finish(where(t.key > t.query || t.query - t.key >= 8, t.masked, t.value));
+  EXPECT_TRUE(open(window, {{kQuery, {20, 23}}, {kKey, {16, 20}}}));
+  EXPECT_FALSE(open(window, {{kQuery, {20, 23}}, {kKey, {15, 20}}}));
+  // Not a choice between -inf and something.
+  EXPECT_FALSE(MaskAnalysis(t.s.finish(t.value)).unmasked());
+  EXPECT_FALSE(MaskAnalysis(t.s.finish(where(t.key <= t.query, t.value, t.s.constant(-1.0f)))).unmasked());
+}
+
 // A random condition over small ranges, against every combination.
 TEST(MaskAnalysis, IsNeverWrong) {
   std::mt19937_64 random(5);
@@ -105,16 +129,25 @@ TEST(MaskAnalysis, IsNeverWrong) {
       const auto low = static_cast<int32_t>(random() % 12) - 4;
       ranges[source] = {low, low + static_cast<int32_t>(random() % 4)};
     }
-    if (!masked(program, ranges)) continue;
+    const bool never = open(program, ranges);
+    if (!masked(program, ranges) && !never) continue;
     ++claims;
+    ScalarProgram unmasked = program;
+    if (never) unmasked.code.resize(*MaskAnalysis(program).unmasked() + size_t{1});
     for (int32_t q = ranges[kQuery].low; q <= ranges[kQuery].high; ++q) {
       for (int32_t k = ranges[kKey].low; k <= ranges[kKey].high; ++k) {
         for (int32_t n = ranges[kLength].low; n <= ranges[kLength].high; ++n) {
-          const double score = evaluate(program, [&](const ScalarInstr& instr) -> ScalarValue {
-                                 if (instr.op == ScalarOp::contraction) return {NAN, 0};
-                                 return {0, instr.imm == kQuery ? q : instr.imm == kKey ? k : n};
-                               }).f;
-          ASSERT_TRUE(std::isinf(score) && score < 0) << to_string(program) << q << " " << k << " " << n;
+          const auto source = [&](const ScalarInstr& instr) -> ScalarValue {
+            if (instr.op == ScalarOp::contraction) return {NAN, 0};
+            return {0, instr.imm == kQuery ? q : instr.imm == kKey ? k : n};
+          };
+          const double score = evaluate(program, source).f;
+          if (never) {
+            const double want = evaluate(unmasked, source).f;
+            ASSERT_TRUE(score == want || (std::isnan(score) && std::isnan(want))) << to_string(program);
+          } else {
+            ASSERT_TRUE(std::isinf(score) && score < 0) << to_string(program) << q << " " << k << " " << n;
+          }
         }
       }
     }
