@@ -3,6 +3,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "core/align.h"
 
 namespace weft {
@@ -20,6 +22,20 @@ size_t page_size() {
 }
 
 }  // namespace
+
+void read_neighbours(const std::byte* begin, const std::byte* end, bool reads) {
+  advise(begin, end, page_size(), reads ? MADV_NORMAL : MADV_RANDOM);
+}
+
+void read_ahead(const std::byte* begin, const std::byte* end) {
+  // Linux reads no more per call than the device's readahead, which is this unless somebody has changed it.
+  constexpr size_t kCall = size_t{128} << 10;
+  for (const std::byte* at = begin; at < end; at += std::min<size_t>(kCall, static_cast<size_t>(end - at))) {
+    const size_t bytes = std::min<size_t>(kCall, static_cast<size_t>(end - at));
+    const size_t first = reinterpret_cast<size_t>(at) / page_size() * page_size();
+    (void)madvise(reinterpret_cast<void*>(first), reinterpret_cast<size_t>(at) + bytes - first, MADV_WILLNEED);
+  }
+}
 
 void drop_pages(const std::byte* begin, const std::byte* end) { advise(begin, end, page_size(), MADV_DONTNEED); }
 

@@ -5,6 +5,13 @@
 
 namespace weft {
 
+// Begins to read pages of a mapped file from the disk, without waiting for them, and without adding them to the
+// process.
+void read_ahead(const std::byte* begin, const std::byte* end);
+
+// Whether a read of one page also reads those around it from the disk, which pays unless few are read (at first: yes).
+void read_neighbours(const std::byte* begin, const std::byte* end, bool reads);
+
 // They leave the process. Reading them again takes them from the mapped file that they belong to.
 void drop_pages(const std::byte* begin, const std::byte* end);
 

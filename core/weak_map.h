@@ -11,6 +11,12 @@ namespace weft {
 template <class Key, class Value>
 class WeakMap {
  public:
+  bool has(const Key& key) {
+    const std::lock_guard lock(mutex_);
+    const auto at = values_.find(key);
+    return at != values_.end() && !at->second.expired();
+  }
+
   // `make` returns a std::shared_ptr<const Value>.
   template <class Make>
   std::shared_ptr<const Value> find_or_make(const Key& key, const Make& make) {

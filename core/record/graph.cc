@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/pages.h"
 #include "core/record/axis_list.h"
 #include "core/record/visit.h"
 
@@ -18,6 +19,11 @@ const std::byte* Storage::stored(size_t begin, size_t count, std::vector<std::by
   copy.resize(std::max(copy.size(), count));
   pieces->copy(begin, count, copy.data());
   return copy.data();
+}
+
+void Storage::read_ahead(size_t begin, size_t count) const {
+  if (pieces != nullptr) pieces->read_ahead(begin, count);
+  else if (is_mapped) weft::read_ahead(data + begin, data + begin + count);
 }
 
 Element read_as(Format format) {

@@ -51,6 +51,8 @@ struct Storage {
   const std::byte* stored() const { return pieces == nullptr ? data : pieces->joined(); }
   // The bytes [begin, begin + count); those of pieces are copied into `copy`.
   const std::byte* stored(size_t begin, size_t count, std::vector<std::byte>& copy) const;
+  // Begins to read bytes of a file from the disk, without waiting.
+  void read_ahead(size_t begin, size_t count) const;
 };
 
 enum class ValueKind : uint8_t {

@@ -1,14 +1,14 @@
 #include "ops/cpu/packed_weights.h"
 
-#include <omp.h>
-
 #include <algorithm>
+#include <set>
 #include <utility>
 
+#include "core/aligned_bytes.h"
 #include "core/error.h"
 #include "core/pages.h"
 #include "core/record/axis_list.h"
-#include "ops/cpu/team.h"
+#include "ops/cpu/pack.h"
 
 namespace weft {
 
@@ -44,34 +44,13 @@ void transpose(const Storage& storage, const std::vector<int64_t>& extents, cons
   }
 }
 
-void interleave(const Storage& storage, const Interleaved& to, int threads, std::byte* out) {
-  // Pages of files are dropped as they are read, so that no weight is in memory twice.
-  const size_t group_stored =
-      static_cast<size_t>(to.layout().rows) * row_bytes(storage.format, static_cast<size_t>(to.shape().k));
-  const int64_t groups = to.shape().slices * to.groups();
-  const auto chunk = std::max<int64_t>(static_cast<int64_t>((size_t{4} << 20) / std::max<size_t>(group_stored, 1)), 1);
-  const int64_t chunks = (groups + chunk - 1) / chunk;
-  if (storage.is_mapped) keep_pages_apart(storage.data, storage.data + storage.bytes());
-  std::vector<std::vector<std::byte>> copies(static_cast<size_t>(threads));  // of pieces, for each thread
-  if (storage.pieces != nullptr) {
-    for (std::vector<std::byte>& copy : copies) copy.resize(static_cast<size_t>(chunk) * group_stored);
-  }
-  sleep_between_regions();
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-  for (int64_t c = 0; c < chunks; ++c) {
-    const int64_t first = c * chunk, last = std::min(first + chunk, groups);
-    const size_t begin = to.stored_at(first), bytes = to.stored_at(last) - begin;
-    const std::byte* stored = storage.stored(begin, bytes, copies[static_cast<size_t>(omp_get_thread_num())]);
-    to.pack_groups(stored, first, last - first, out + static_cast<size_t>(first) * to.group_bytes());
-    if (storage.is_mapped) drop_pages(stored, stored + bytes);
-  }
-  // What lies across the ends of chunks.
-  if (storage.is_mapped) drop_pages(storage.data, storage.data + storage.bytes());
-}
-
-std::shared_ptr<PackedWeight> new_weight(const std::shared_ptr<const Storage>& storage, size_t bytes) {
+// Memory for a weight that is then packed.
+std::shared_ptr<PackedWeight> new_weight(const std::shared_ptr<const Storage>& storage, size_t bytes,
+                                         std::byte*& memory) {
   try {
-    return std::make_shared<PackedWeight>(PackedWeight{storage, AlignedBytes(bytes)});
+    const auto block = std::make_shared<AlignedBytes>(bytes);
+    memory = block->data();
+    return std::make_shared<PackedWeight>(PackedWeight{storage, {memory, bytes}, block});
   } catch (const Error&) {
     throw Error("out of memory: the packed copy of weight '" + storage->name + "' takes " + std::to_string(bytes) +
                 " bytes");
@@ -80,34 +59,77 @@ std::shared_ptr<PackedWeight> new_weight(const std::shared_ptr<const Storage>& s
 
 }  // namespace
 
-std::shared_ptr<const PackedWeight> PackedWeights::interleaved(const std::shared_ptr<const Storage>& storage,
-                                                               const Layout& layout, const MatrixShape& shape,
-                                                               int threads) {
-  return weights_.find_or_make({storage.get(), layout, shape, {}, {}}, [&] {
-    const Interleaved to(storage->format, layout, shape);
-    auto weight = new_weight(storage, to.bytes());
-    use_huge_pages(weight->bytes.data(), weight->bytes.data() + weight->bytes.size());
-    interleave(*storage, to, threads, weight->bytes.data());
-    return weight;
+PackedWeights::Key PackedWeights::key_of(const WantedWeight& wanted) {
+  return {wanted.storage.get(), wanted.chosen.layout, wanted.chosen.shape, {}, {}};
+}
+
+std::vector<PackedWeightPtr> PackedWeights::interleaved(std::span<const WantedWeight> wanted, int threads) {
+  const std::lock_guard lock(interleaving_);
+  std::vector<PackedWeightPtr> weights;
+  std::vector<PackJob> jobs;
+  for (const WantedWeight& want : wanted) {
+    weights.push_back(weights_.find_or_make(key_of(want), [&] {
+      const Interleaved to(want.storage->format, want.chosen.layout, want.chosen.shape);
+      std::byte* memory = nullptr;
+      auto weight = new_weight(want.storage, to.bytes(), memory);
+      use_huge_pages(memory, memory + to.bytes());
+      jobs.push_back({want.storage.get(), to, memory});
+      return weight;
+    }));
+  }
+  pack(std::move(jobs), threads);
+  return weights;
+}
+
+bool PackedWeights::holds(std::span<const WantedWeight> wanted) {
+  const std::lock_guard lock(interleaving_);
+  return std::ranges::all_of(wanted, [&](const WantedWeight& want) { return weights_.has(key_of(want)); });
+}
+
+PackedWeightPtr PackedWeights::hold(const WantedWeight& wanted, std::span<const std::byte> bytes,
+                                    std::shared_ptr<const void> owner) {
+  const std::lock_guard lock(interleaving_);
+  return weights_.find_or_make(key_of(wanted), [&] {
+    return std::make_shared<PackedWeight>(PackedWeight{wanted.storage, bytes, std::move(owner), true});
   });
 }
 
-std::shared_ptr<const PackedWeight> PackedWeights::transposed(const std::shared_ptr<const Storage>& storage,
-                                                              const std::vector<int64_t>& extents,
-                                                              const std::vector<size_t>& order) {
+PackedWeightPtr PackedWeights::transposed(const std::shared_ptr<const Storage>& storage,
+                                          const std::vector<int64_t>& extents, const std::vector<size_t>& order) {
   return weights_.find_or_make({storage.get(), {}, {}, extents, order}, [&] {
     int64_t elements = 1;
     for (const int64_t extent : extents) elements *= extent;
-    auto weight = new_weight(storage, static_cast<size_t>(elements) * sizeof(float));
-    transpose(*storage, extents, order, reinterpret_cast<float*>(weight->bytes.data()));
+    std::byte* memory = nullptr;
+    auto weight = new_weight(storage, static_cast<size_t>(elements) * sizeof(float), memory);
+    transpose(*storage, extents, order, reinterpret_cast<float*>(memory));
     return weight;
   });
 }
 
-void PlanWeights::keep(std::shared_ptr<const PackedWeight> weight, bool replaces) {
+std::vector<WantedWeight> wanted_weights(const GraphRecord& graph, const WeightLayouts& layouts) {
+  std::vector<WantedWeight> wanted;
+  std::set<const Storage*> seen;
+  for (const ValueRecord& value : graph.values) {
+    const auto chosen = layouts.find(value.storage.get());
+    if (chosen != layouts.end() && seen.insert(chosen->first).second) wanted.push_back({value.storage, chosen->second});
+  }
+  return wanted;
+}
+
+PlanWeights::PlanWeights(const GraphRecord& graph, const int64_t* extents, WeightLayouts layouts,
+                         std::vector<PackedWeightPtr> interleaved, PackedWeights& device)
+    : graph_(graph), extents_(extents), layouts_(std::move(layouts)), device_(device) {
+  for (PackedWeightPtr& weight : interleaved) {
+    interleaved_[weight->storage.get()] = weight.get();
+    replaced_bytes_ += weight->storage->bytes();
+    keep(std::move(weight));
+  }
+}
+
+void PlanWeights::keep(PackedWeightPtr weight) {
   if (std::find(kept_.begin(), kept_.end(), weight) != kept_.end()) return;
   packed_bytes_ += weight->bytes.size();
-  if (replaces) replaced_bytes_ += weight->storage->bytes();
+  if (weight->is_mapped) mapped_bytes_ += weight->bytes.size();
   kept_.push_back(std::move(weight));
 }
 
@@ -116,13 +138,11 @@ const ChosenLayout* PlanWeights::layout_of(ValueId weight) const {
   return at == layouts_.end() ? nullptr : &at->second;
 }
 
-const std::byte* PlanWeights::interleaved(ValueId weight) {
+const std::byte* PlanWeights::interleaved(ValueId weight) const {
   const ValueRecord& value = graph_.values[weight];
-  const ChosenLayout* chosen = layout_of(weight);
-  if (chosen == nullptr) throw Error("weight '" + value.name + "' stays as stored");
-  const auto packed = device_.interleaved(value.storage, chosen->layout, chosen->shape, threads_);
-  keep(packed, true);
-  return packed->bytes.data();
+  const auto packed = interleaved_.find(value.storage.get());
+  if (packed == interleaved_.end()) throw Error("weight '" + value.name + "' stays as stored");
+  return packed->second->bytes.data();
 }
 
 const std::byte* PlanWeights::with_last(const Operand& operand, std::span<const AxisId> axes, Format& format) {
@@ -157,7 +177,7 @@ const std::byte* PlanWeights::with_last(const Operand& operand, std::span<const 
   if (!info(storage.format).is_float) throw Error("weight '" + value.name + "' holds no floats to pack");
   format = Format::f32;
   const auto packed = device_.transposed(value.storage, extents, order);
-  keep(packed, false);
+  keep(packed);
   return packed->bytes.data();
 }
 

@@ -15,8 +15,9 @@ namespace {
 class Prepared {
  public:
   Prepared(const StepCase& step_case, Precision precision, int threads, const ProductKernel* forced)
-      : weights_(step_case.graph, step_case.max_extents.data(),
-                 choose_weight_layouts(step_case.graph, step_case.max_extents.data(), forced), packed_, threads),
+      : layouts_(choose_weight_layouts(step_case.graph, step_case.max_extents.data(), forced)),
+        weights_(step_case.graph, step_case.max_extents.data(), layouts_,
+                 packed_.interleaved(wanted_weights(step_case.graph, layouts_), threads), packed_),
         kernel_(select_cpu_kernel({.graph = step_case.graph,
                                    .step = step_case.step(),
                                    .max_extents = step_case.max_extents.data(),
@@ -27,6 +28,7 @@ class Prepared {
   const CpuKernel& kernel() const { return *kernel_; }
 
  private:
+  WeightLayouts layouts_;
   PackedWeights packed_;
   PlanWeights weights_;
   std::unique_ptr<CpuKernel> kernel_;

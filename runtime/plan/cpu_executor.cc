@@ -97,8 +97,7 @@ class CpuExecutor final : public Executor {
   std::vector<StepInfo> select_kernels(const ExtentTable& limits, const PlanOptions& options,
                                        const Schedule& schedule) override {
     const ProductKernel* forced = forced_kernel(options.kernel);
-    weights_.emplace(graph_, limits.data(), choose_weight_layouts(graph_, limits.data(), forced), *device_weights_,
-                     threads_);
+    pack_weights(choose_weight_layouts(graph_, limits.data(), forced), limits);
     std::vector<StepInfo> chosen(graph_.steps.size());
     kernels_.resize(graph_.steps.size());
     bool serves = false;
@@ -181,6 +180,12 @@ class CpuExecutor final : public Executor {
   }
 
  private:
+  void pack_weights(WeightLayouts layouts, const ExtentTable& limits) {
+    const std::vector<WantedWeight> wanted = wanted_weights(graph_, layouts);
+    std::vector<PackedWeightPtr> packed = device_weights_->interleaved(wanted, threads_);
+    weights_.emplace(graph_, limits.data(), std::move(layouts), std::move(packed), *device_weights_);
+  }
+
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::milliseconds kReadingsApart{1};
 

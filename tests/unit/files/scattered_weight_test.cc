@@ -90,7 +90,8 @@ TEST_F(ScatteredWeight, IsPackedFromWhereItsPiecesAre) {
   ASSERT_NE(storage().pieces, nullptr);
   PackedWeights device;
   const MatrixShape shape{kExperts, kHidden, kEmbed};
-  const auto packed = device.interleaved(weight_.storage(), kRows16, shape, 2);
+  const WantedWeight wanted{weight_.storage(), {kRows16, shape}};
+  const auto packed = device.interleaved({&wanted, 1}, 2).front();
   EXPECT_FALSE(storage().pieces->is_joined());
   const Interleaved to(Format::q8_0, kRows16, shape);
   std::vector<std::byte> want(to.bytes());

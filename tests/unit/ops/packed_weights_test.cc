@@ -25,16 +25,22 @@ std::shared_ptr<const Storage> q8_storage(const std::vector<int64_t>& extents) {
   return storage;
 }
 
+PackedWeightPtr interleaved(PackedWeights& device, const std::shared_ptr<const Storage>& storage, const Layout& layout,
+                            const MatrixShape& shape, int threads) {
+  const WantedWeight wanted{storage, {layout, shape}};
+  return device.interleaved({&wanted, 1}, threads).front();
+}
+
 TEST(PackedWeights, AreMadeOnceAndFreedWithTheLastUser) {
   PackedWeights device;
   const auto storage = q8_storage({40, 64});
   const MatrixShape shape{1, 40, 64};
-  auto first = device.interleaved(storage, kRows16, shape, 2);
-  EXPECT_EQ(device.interleaved(storage, kRows16, shape, 1), first);
-  EXPECT_NE(device.interleaved(storage, {8, 4}, shape, 1), first);
-  EXPECT_NE(device.interleaved(q8_storage({40, 64}), kRows16, shape, 1), first);
+  auto first = interleaved(device, storage, kRows16, shape, 2);
+  EXPECT_EQ(interleaved(device, storage, kRows16, shape, 1), first);
+  EXPECT_NE(interleaved(device, storage, {8, 4}, shape, 1), first);
+  EXPECT_NE(interleaved(device, q8_storage({40, 64}), kRows16, shape, 1), first);
   const std::weak_ptr<const PackedWeight> weak = first;
-  auto second = device.interleaved(storage, kRows16, shape, 2);
+  auto second = interleaved(device, storage, kRows16, shape, 2);
   first.reset();
   EXPECT_FALSE(weak.expired());
   second.reset();
@@ -47,7 +53,7 @@ TEST(PackedWeights, AreTheSameForThreadsThatAskAtOnce) {
   std::vector<std::shared_ptr<const PackedWeight>> found(8);
   std::vector<std::thread> threads;
   for (auto& each : found) {
-    threads.emplace_back([&] { each = device.interleaved(storage, kRows16, {1, 512, 512}, 1); });
+    threads.emplace_back([&] { each = interleaved(device, storage, kRows16, {1, 512, 512}, 1); });
   }
   for (std::thread& thread : threads) thread.join();
   for (const auto& each : found) EXPECT_EQ(each, found.front());
@@ -56,10 +62,44 @@ TEST(PackedWeights, AreTheSameForThreadsThatAskAtOnce) {
 TEST(PackedWeights, AreTheSameWithAnyNumberOfThreads) {
   PackedWeights one, two;
   const auto storage = q8_storage({3, 1000, 1024});
-  const auto a = one.interleaved(storage, kRows16, {3, 1000, 1024}, 1);
-  const auto b = two.interleaved(storage, kRows16, {3, 1000, 1024}, 2);
+  const auto a = interleaved(one, storage, kRows16, {3, 1000, 1024}, 1);
+  const auto b = interleaved(two, storage, kRows16, {3, 1000, 1024}, 2);
   ASSERT_EQ(a->bytes.size(), b->bytes.size());
   EXPECT_EQ(std::memcmp(a->bytes.data(), b->bytes.data(), a->bytes.size()), 0);
+}
+
+// Chunks of many weights are packed by any thread, and lie where they do if each weight is packed alone.
+TEST(PackedWeights, AreTheSameOneByOneAndTogether) {
+  std::vector<WantedWeight> wanted;
+  for (const int64_t rows : {1, 40, 16000, 333})
+    wanted.push_back({q8_storage({2, rows, 512}), {kRows16, {2, rows, 512}}});
+  wanted.push_back(wanted[1]);
+  PackedWeights device, other;
+  const auto together = device.interleaved(wanted, 2);
+  ASSERT_EQ(together.size(), wanted.size());
+  EXPECT_EQ(together[4], together[1]);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const auto alone = other.interleaved({&wanted[i], 1}, 1).front();
+    ASSERT_EQ(alone->bytes.size(), together[i]->bytes.size());
+    EXPECT_EQ(std::memcmp(alone->bytes.data(), together[i]->bytes.data(), alone->bytes.size()), 0) << i;
+    EXPECT_EQ(together[i]->storage, wanted[i].storage);
+    EXPECT_FALSE(together[i]->is_mapped);
+  }
+}
+
+TEST(PackedWeights, CanBeHeldFromElsewhere) {
+  PackedWeights device;
+  const auto storage = q8_storage({40, 64});
+  const WantedWeight wanted{storage, {kRows16, {1, 40, 64}}};
+  EXPECT_FALSE(device.holds({&wanted, 1}));
+  const auto bytes = std::make_shared<std::vector<std::byte>>(100);
+  const auto held = device.hold(wanted, *bytes, bytes);
+  EXPECT_EQ(held->bytes.data(), bytes->data());
+  EXPECT_TRUE(held->is_mapped);
+  EXPECT_TRUE(device.holds({&wanted, 1}));
+  EXPECT_EQ(device.interleaved({&wanted, 1}, 1).front(), held);
+  // What the device has stays.
+  EXPECT_EQ(device.hold(wanted, {}, nullptr), held);
 }
 
 WeightLayouts layouts_of(const StepCase& step_case) {
