@@ -16,6 +16,7 @@
 
 #include "core/format/format.h"
 #include "core/record/scalar.h"
+#include "core/record/weight_source.h"
 #include "core/scattered_bytes.h"
 
 namespace weft {
@@ -45,6 +46,8 @@ struct Storage {
   std::shared_ptr<const ScatteredBytes> pieces;  // of a file that has them in several places; may be null
   std::shared_ptr<const void> owner;             // keeps both alive (a buffer, a mapped file)
   bool is_mapped = false;                        // of a file, read only: pages that leave the process can be read again
+  // Whose weight of this name and these extents it is; null where it is of no file.
+  std::shared_ptr<const WeightSource> source;
   std::shared_ptr<const Storage> scale;  // f32: one number, or one for each coordinate of the first axis; may be null
   size_t bytes() const;
   // All bytes in one place; pieces are joined when first asked for. Throws Error where memory runs out.

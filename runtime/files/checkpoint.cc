@@ -5,7 +5,9 @@
 #include <cstring>
 #include <set>
 
+#include "core/checksum.h"
 #include "core/error.h"
+#include "core/pages.h"
 #include "core/utf8.h"
 #include "runtime/files/foreign_quantization.h"
 #include "runtime/files/ggml_type.h"
@@ -113,6 +115,25 @@ void check_readable(const fs::path& directory) {
                 ": belongs to a model of PyTorch's format, which is not read, and there is " +
                 "no model.safetensors: save the model as safetensors (save_pretrained of Transformers)");
   }
+}
+
+// Of the first `header` bytes, and of a few samples of the others: files that were unpacked or copied may have the
+// size, time and header of others.
+uint64_t content_checksum(const MappedFile& file, size_t header) {
+  constexpr size_t kSamples = 16, kSample = 1024;  // bytes each
+  const auto bytes = std::as_bytes(file.bytes());
+  std::vector<std::byte> sampled(sizeof(uint64_t));
+  const uint64_t of_header = checksum(bytes.first(header));
+  std::memcpy(sampled.data(), &of_header, sizeof of_header);
+  const std::span<const std::byte> data = bytes.subspan(header);
+  read_neighbours(data.data(), data.data() + data.size(), false);
+  for (size_t i = 0; i < kSamples; ++i) {
+    const auto sample = data.subspan(data.size() / kSamples * i).first(std::min(kSample, data.size() / kSamples));
+    sampled.insert(sampled.end(), sample.begin(), sample.end());
+  }
+  read_neighbours(data.data(), data.data() + data.size(), true);
+  file.drop(0, file.size());  // a sample may have brought a huge page into the process
+  return checksum(sampled);
 }
 
 // The name of a shard is a plain file name: an index must not reach outside its directory.
@@ -341,6 +362,25 @@ size_t Checkpoint::bytes() const {
   size_t bytes = gguf_ ? gguf_->bytes() : 0;
   for (const SafetensorsFile& shard : shards_) bytes += shard.file().size();
   return bytes;
+}
+
+std::vector<SourceFile> Checkpoint::files() const {
+  std::vector<const MappedFile*> all;
+  if (gguf_) {
+    for (const GgufPart& part : gguf_->parts()) all.push_back(part.file.get());
+  }
+  for (const SafetensorsFile& shard : shards_) all.push_back(&shard.file());
+  std::vector<SourceFile> files;
+  for (const MappedFile* file : all) {
+    // A file without tensors is all header.
+    size_t header = file->size();
+    for (const CheckpointTensor& tensor : tensors_) {
+      if (tensor.file != file || tensor.bytes == 0) continue;
+      header = std::min(header, static_cast<size_t>(tensor.data - reinterpret_cast<const std::byte*>(file->data())));
+    }
+    files.push_back({file->path(), file->size(), file->changed(), content_checksum(*file, header)});
+  }
+  return files;
 }
 
 std::string Checkpoint::name() const {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/format/format.h"
+#include "core/record/weight_source.h"
 #include "runtime/files/gguf.h"
 #include "runtime/files/safetensors.h"
 
@@ -42,7 +43,7 @@ using ConfigValue = std::variant<bool, int64_t, double, std::string, std::vector
 std::optional<double> as_number(const ConfigValue& value);
 
 // Immutable, so threads may share one.
-class Checkpoint {
+class Checkpoint : public WeightSource {
  public:
   // Why it is opened: what weights are in memory is put together only for computing.
   enum class Purpose : uint8_t { compute, convert };
@@ -59,7 +60,8 @@ class Checkpoint {
   const GgufFile* gguf() const { return gguf_ ? &*gguf_ : nullptr; }
   // The folder of config.json, tokenizer.json and the like; empty for GGUF.
   const std::filesystem::path& directory() const { return directory_; }
-  size_t bytes() const;  // of all files with tensors
+  size_t bytes() const;                            // of all files with tensors
+  std::vector<SourceFile> files() const override;  // those
 
   // The family, as models/ names it. Where no family declares it: the file's general.architecture or model_type.
   const std::string& architecture() const { return architecture_; }

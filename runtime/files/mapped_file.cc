@@ -47,6 +47,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path.string())
   if (S_ISDIR(status.st_mode)) throw Error(path_ + ": is a directory, wanted a regular file");
   if (!S_ISREG(status.st_mode)) throw Error(path_ + ": is not a regular file");
   if (static_cast<uint64_t>(status.st_size) > std::numeric_limits<size_t>::max()) fail(path_, "map", EFBIG);
+  changed_ = int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
   if (status.st_size == 0) return;
   const auto size = static_cast<size_t>(status.st_size);
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
@@ -58,7 +59,10 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path.string())
 MappedFile::~MappedFile() { unmap(); }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      changed_(other.changed_) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   if (this != &other) {
@@ -66,6 +70,7 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
     path_ = std::move(other.path_);
     data_ = std::exchange(other.data_, nullptr);
     size_ = std::exchange(other.size_, 0);
+    changed_ = other.changed_;
   }
   return *this;
 }

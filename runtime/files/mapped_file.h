@@ -29,6 +29,8 @@ class MappedFile {
   const std::string& path() const { return path_; }
   const uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
+  // When the content of the file last was changed, as the map was made: nanoseconds since 1970, by the file system.
+  int64_t changed() const { return changed_; }
   std::span<const uint8_t> bytes() const { return {data_, size_}; }
   std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
 
@@ -42,6 +44,7 @@ class MappedFile {
   std::string path_;
   const uint8_t* data_ = nullptr;
   size_t size_ = 0;
+  int64_t changed_ = 0;
 };
 
 // Also false where that cannot be found out.

@@ -285,12 +285,14 @@ std::shared_ptr<const Storage> WeightLoader::assemble(const TensorName& name, st
     // Storage is shared by writable tensors and read-only weights; nothing writes through a const one.
     storage->data = const_cast<std::byte*>(data_of(slices.front()));
     storage->owner = checkpoint_;
+    storage->source = checkpoint_;
     storage->is_mapped = true;
   } else {
     std::vector<std::span<const std::byte>> pieces;
     for (const Slice& slice : slices) pieces.emplace_back(data_of(slice), bytes_of(slice));
     storage->pieces = std::make_shared<ScatteredBytes>(std::move(pieces));
     storage->owner = checkpoint_;
+    storage->source = checkpoint_;
   }
   declared_.push_back({.name = name.gguf(),
                        .extents = std::move(stored),
