@@ -63,6 +63,8 @@ Plan Engine::compile_model(const LanguageModel& model, const Device& device, con
   plan_options.kernel = options.kernel;
   plan_options.cache_k = options.cache_k;
   plan_options.cache_v = options.cache_v;
+  plan_options.pack_cache = options.pack_cache;
+  plan_options.warn = options.warn;
   plan_options.profile = options.profile;
   return compile(device, stretched(model, options.context), limits, plan_options);
 }

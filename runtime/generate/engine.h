@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,7 +25,9 @@ struct EngineOptions {
   int32_t batch = 512;       // the most tokens of one step; longer prompts are processed in chunks
   int32_t logit_rows = 0;    // the most rows of logits of one step; 0: one per sequence
   int32_t page_size = 32;
-  std::optional<Format> cache_k = {}, cache_v = {};  // as PlanOptions::cache_k and cache_v
+  std::optional<Format> cache_k = {}, cache_v = {};   // as PlanOptions::cache_k and cache_v
+  std::string pack_cache = {};                        // as PlanOptions::pack_cache
+  std::function<void(const std::string&)> warn = {};  // as PlanOptions::warn
   bool profile = false;
 };
 

@@ -14,6 +14,7 @@
 #include "ops/cpu/kernel.h"
 #include "runtime/plan/cpus.h"
 #include "runtime/plan/executor.h"
+#include "runtime/plan/pack_cache.h"
 #include "runtime/plan/team_size.h"
 
 namespace weft {
@@ -97,7 +98,7 @@ class CpuExecutor final : public Executor {
   std::vector<StepInfo> select_kernels(const ExtentTable& limits, const PlanOptions& options,
                                        const Schedule& schedule) override {
     const ProductKernel* forced = forced_kernel(options.kernel);
-    pack_weights(choose_weight_layouts(graph_, limits.data(), forced), limits);
+    pack_weights(choose_weight_layouts(graph_, limits.data(), forced), limits, options);
     std::vector<StepInfo> chosen(graph_.steps.size());
     kernels_.resize(graph_.steps.size());
     bool serves = false;
@@ -118,6 +119,7 @@ class CpuExecutor final : public Executor {
   }
 
   size_t packed_weight_bytes() const override { return weights_ ? weights_->packed_bytes() : 0; }
+  size_t mapped_weight_bytes() const override { return weights_ ? weights_->mapped_bytes() : 0; }
   size_t replaced_weight_bytes() const override { return weights_ ? weights_->replaced_bytes() : 0; }
 
   std::vector<GroupScratch> group_scratch() const override {
@@ -180,9 +182,12 @@ class CpuExecutor final : public Executor {
   }
 
  private:
-  void pack_weights(WeightLayouts layouts, const ExtentTable& limits) {
+  void pack_weights(WeightLayouts layouts, const ExtentTable& limits, const PlanOptions& options) {
     const std::vector<WantedWeight> wanted = wanted_weights(graph_, layouts);
-    std::vector<PackedWeightPtr> packed = device_weights_->interleaved(wanted, threads_);
+    std::vector<PackedWeightPtr> packed =
+        options.pack_cache.empty()
+            ? device_weights_->interleaved(wanted, threads_)
+            : interleaved_with_cache(*device_weights_, wanted, threads_, options.pack_cache, options.warn);
     weights_.emplace(graph_, limits.data(), std::move(layouts), std::move(packed), *device_weights_);
   }
 

@@ -42,8 +42,9 @@ class Executor {
   // may be divided later; the order of its steps stays.
   virtual std::vector<StepInfo> select_kernels(const ExtentTable& limits, const PlanOptions& options,
                                                const Schedule& schedule) = 0;
-  virtual size_t packed_weight_bytes() const = 0;    // of weights in another layout than stored
-  virtual size_t replaced_weight_bytes() const = 0;  // as stored, of weights that are not read so any more
+  virtual size_t packed_weight_bytes() const = 0;           // of weights in another layout than stored
+  virtual size_t mapped_weight_bytes() const { return 0; }  // of these, mapped from the file of a pack cache
+  virtual size_t replaced_weight_bytes() const = 0;         // as stored, of weights that are not read so any more
   // Beside the scratch of each step.
   virtual std::vector<GroupScratch> group_scratch() const { return {}; }
   // Whether steps of a group may run at the same time, so that each needs scratch of its own.

@@ -277,6 +277,8 @@ std::string summary(const PlanState& state, std::span<const EqualSteps> lines, s
   text += "\n" + schedule_text(state, lines, runs);
   text += "weights    " + byte_text(memory.weights - memory.replaced_weights) + " as stored, " +
           byte_text(memory.packed_weights) + " packed for kernels";
+  if (memory.mapped_weights > 0)
+    text += ", of these " + byte_text(memory.mapped_weights) + " mapped from the pack cache";
   text += "\narena      " + byte_text(memory.arena) + " for " + byte_text(memory.intermediates) + " of values and " +
           byte_text(memory.scratch) + " of scratch\n" + cache_text(state);
   return text;
@@ -409,6 +411,7 @@ std::string Plan::explain_json(const Limits& at) const {
   json["precision"] = name(state.options.precision);
   json["memory"] = {{"weights", state.memory.weights},
                     {"packed_weights", state.memory.packed_weights},
+                    {"mapped_weights", state.memory.mapped_weights},
                     {"replaced_weights", state.memory.replaced_weights},
                     {"arena", state.memory.arena},
                     {"intermediates", state.memory.intermediates},

@@ -53,10 +53,15 @@ void select_kernels(PlanState& state) {
   if (state.device.is_cpu()) {
     state.executor = make_cpu_executor(state.graph, state.device);
   } else {
+    if (!state.options.pack_cache.empty() && state.options.warn) {
+      state.options.warn(state.options.pack_cache +
+                         ": no packed weights are kept there for OpenCL, which packs them anew");
+    }
     state.executor = make_gpu_executor(state.graph, state.device.gpu());
   }
   state.steps = state.executor->select_kernels(state.limits, state.options, state.schedule);
   state.memory.packed_weights = state.executor->packed_weight_bytes();
+  state.memory.mapped_weights = state.executor->mapped_weight_bytes();
   state.memory.replaced_weights = state.executor->replaced_weight_bytes();
 }
 

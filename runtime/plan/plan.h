@@ -29,6 +29,11 @@ struct PlanOptions {
   // What fields of caches are stored in, one of kCacheFormats: those that scores read, and the others. Empty: as the
   // graph has them, f32 unless it says otherwise. See runtime/plan/cache_formats.h.
   std::optional<Format> cache_k = {}, cache_v = {};
+  // A folder, made if need be, in which packed weights are kept, to be mapped and not packed by the next process: a
+  // file for each model and set of layouts (runtime/plan/pack_cache.h). For the CPU. Empty: nothing is kept.
+  std::string pack_cache = {};
+  // Is told in one line what could not be done as asked for, though the plan runs; may be empty.
+  std::function<void(const std::string&)> warn = {};
   bool print_passes = false;  // each pass prints itself on stderr; so does WEFT_PRINT_PASSES=1
 };
 
@@ -122,6 +127,7 @@ struct PlanMemory {
   size_t scratch = 0;           // of the group that needs most
   size_t weights = 0;           // as stored, each once
   size_t packed_weights = 0;    // in another layout
+  size_t mapped_weights = 0;    // of these, mapped from the file of a pack cache
   size_t replaced_weights = 0;  // as stored, of those that are read in another layout alone
 };
 

@@ -77,6 +77,8 @@ class Tracer {
     engine.precision = options_.precision;
     engine.cache_k = options_.cache_k;
     engine.cache_v = options_.cache_v;
+    engine.pack_cache = options_.pack_cache;
+    engine.warn = options_.warn;
     engine.context = count;
     engine.batch = options_.expand ? count : options_.chunk > 0 ? options_.chunk : fitting_chunk(model);
     engine.logit_rows = engine.batch;

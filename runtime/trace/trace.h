@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -49,8 +50,10 @@ class TraceSink {
 
 struct TraceOptions {
   Precision precision = Precision::fast;
-  std::optional<Format> cache_k = {}, cache_v = {};  // as PlanOptions::cache_k and cache_v
-  int32_t chunk = 0;                                 // tokens at a time; 0: as many as fit (see above), at most 512
+  std::optional<Format> cache_k = {}, cache_v = {};   // as PlanOptions::cache_k and cache_v
+  std::string pack_cache = {};                        // as PlanOptions::pack_cache
+  std::function<void(const std::string&)> warn = {};  // as PlanOptions::warn
+  int32_t chunk = 0;                                  // tokens at a time; 0: as many as fit (see above), at most 512
   // Steps whose parts are computed too, by the reference (ops/harness/reference.h) from the values that the device
   // computed: a pattern in which * stands for any text. Each also gives "NAME/reference", the reference's result.
   // The prompt is then processed in one chunk. Slow, and each weight that a step reads is decoded to f32 as a

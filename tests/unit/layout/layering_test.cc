@@ -39,6 +39,8 @@ const std::vector<Room>& rooms() {
   static const Names records = {"core", "core/format", "core/record"};
   static const Names expressions = {"core", "core/element.h", "core/expr"};
   static const Names kernels = records + Names{"ops", "ops/cpu"};
+  static const Names plain_files = {"runtime/files/mapped_file", "runtime/files/output_file"};  // of no model
+  static const Names files = plain_files + Names{"runtime/files"};
   static const std::vector<Room> all = {
       {"core", {}},
       {"core/format", {"core"}},
@@ -64,20 +66,22 @@ const std::vector<Room>& rooms() {
       {"gpu/lower", records + Names{"gpu/device.h", "ops"}},
       {"gpu", records + Names{"gpu/device.h", "gpu/lower", "ops", "ops/rope/frequencies.h"}},
       {"gpu/case_runner", {"core", "core/record", "gpu/device.h", "ops", "ops/harness"}},
-      {"runtime/plan", records + Names{"core/expr", "gpu/device.h", "ops", "ops/cpu", "ops/ops.h"}},
-      {"runtime/files", records + Names{"core/expr", "ops/ops.h", "ops/rope/frequencies.h"}},
-      {"runtime/text/tokenizer", {"core", "runtime/files"}},
+      {"runtime/files/mapped_file", {"core"}},
+      {"runtime/files/output_file", {"core"}},
+      {"runtime/plan", records + plain_files + Names{"core/expr", "gpu/device.h", "ops", "ops/cpu", "ops/ops.h"}},
+      {"runtime/files", records + plain_files + Names{"core/expr", "ops/ops.h", "ops/rope/frequencies.h"}},
+      {"runtime/text/tokenizer", files + Names{"core"}},
       {"runtime/text/jinja", {"core", "runtime/files"}},
       {"runtime/text", {"core", "runtime/files", "runtime/text/jinja"}},
       {"runtime/generate", {"core", "core/record", "ops", "runtime/files", "runtime/plan", "runtime/text/tokenizer"}},
-      {"runtime/convert", {"core", "core/format", "runtime/files", "runtime/text", "runtime/text/tokenizer"}},
-      {"runtime/trace", records + Names{"ops/harness", "runtime/files", "runtime/generate", "runtime/plan"}},
+      {"runtime/convert", files + Names{"core", "core/format", "runtime/text", "runtime/text/tokenizer"}},
+      {"runtime/trace", records + files + Names{"ops/harness", "runtime/generate", "runtime/plan"}},
       {"models/axes.h", expressions},
       {"models/parts", expressions + Names{"models/axes.h", "ops/ops.h", "runtime/files"}},
       {"models", expressions + Names{"models/axes.h", "models/parts", "runtime/files"}},
       {"tools",
-       {"core", "core/format", "models", "ops", "ops/cpu", "ops/harness", "runtime/convert", "runtime/files",
-        "runtime/generate", "runtime/plan", "runtime/text", "runtime/text/tokenizer", "runtime/trace"}},
+       files + Names{"core", "core/format", "models", "ops", "ops/cpu", "ops/harness", "runtime/convert",
+                     "runtime/generate", "runtime/plan", "runtime/text", "runtime/text/tokenizer", "runtime/trace"}},
       {"bench",
        {"core", "models", "models/axes.h", "ops", "ops/cpu", "ops/harness", "ops/ops.h", "runtime/files",
         "runtime/generate", "runtime/plan"}},
