@@ -145,6 +145,10 @@ void run(const BenchFlags& flags) {
   const std::vector<BenchTest> tests = tests_of(flags);
   const bool on_cpu = flags.model.device == "cpu";
   if (!on_cpu && !flags.threads.empty()) throw CLI::ValidationError("-t", "is for the CPU");
+  if (!flags.shape.empty() && flags.keep.empty() && !flags.model.pack_cache.empty()) {
+    throw CLI::ValidationError("--pack-cache",
+                               "is for models that stay: keep that of --shape with --keep, or name one");
+  }
   std::optional<LlamaBench> peer;
   if (!flags.peer.empty()) peer.emplace();
 
@@ -164,9 +168,7 @@ void run(const BenchFlags& flags) {
   for (const BenchTest& test : tests) longest = std::max(longest, test.depth + test.tokens);
   warn_beyond_training(open.model, longest, "a test of");
 
-  EngineOptions options;
-  options.precision = flags.model.precision_value();
-  options.kernel = flags.model.kernel;
+  EngineOptions options = flags.model.engine_options();
   options.batch = flags.batch;
   const std::vector<int> threads = on_cpu ? teams_of(flags) : std::vector{1};
   std::vector<Team> teams;

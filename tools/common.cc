@@ -45,6 +45,8 @@ EngineOptions ModelFlags::engine_options() const {
   options.kernel = kernel;
   options.cache_k = cache_format(cache_k);
   options.cache_v = cache_format(cache_v);
+  options.pack_cache = pack_cache;
+  options.warn = [](const std::string& line) { std::fprintf(stderr, "weft: warning: %s\n", line.c_str()); };
   return options;
 }
 
@@ -79,6 +81,15 @@ void add_backend_flags(CLI::App& app, ModelFlags& flags) {
       ->capture_default_str()
       ->check(CLI::IsMember({"exact", "fast"}))
       ->type_name("P");
+  app.add_option(
+         "--pack-cache", flags.pack_cache,
+         "Keep the weights as the CPU's kernels read them in a file in this folder, as large as the model, which "
+         "later runs map: they start faster and share its memory. A file that is damaged or does not belong to "
+         "the model as it is now is replaced, with a warning")
+      ->check([](const std::string& folder) {
+        return folder.empty() ? std::string("the name of a folder is wanted, not an empty one") : std::string();
+      })
+      ->type_name("DIR");
 }
 
 void add_kernel_flag(CLI::App& app, ModelFlags& flags) {

@@ -132,8 +132,11 @@ bool run(const TraceFlags& flags) {
   const Device device = open_device(flags.model);
   TraceOptions options;
   options.precision = flags.model.precision_value();
-  options.cache_k = flags.model.engine_options().cache_k;
-  options.cache_v = flags.model.engine_options().cache_v;
+  const EngineOptions engine = flags.model.engine_options();
+  options.cache_k = engine.cache_k;
+  options.cache_v = engine.cache_v;
+  options.pack_cache = engine.pack_cache;
+  options.warn = engine.warn;
   options.chunk = flags.chunk;
   if (*flags.expand_option) options.expand = flags.expand.empty() ? "*" : flags.expand;
   const bool rounded = options.cache_k.value_or(Format::f32) != Format::f32 ||
