@@ -440,5 +440,66 @@ TEST(QuantizeCommand, ReadmeExample) {
   EXPECT_EQ(commands, 3);
 }
 
+double perplexity_of(const fs::path& model, const fs::path& text, const std::string& precision) {
+  const CommandResult run =
+      run_weft({"perplexity", "-m", model.string(), "-f", text.string(), "--precision", precision});
+  double perplexity = 0;
+  EXPECT_EQ(std::sscanf(run.out.c_str(), "perplexity %lf", &perplexity), 1) << run.out << run.err;
+  return perplexity;
+}
+
+// What README says of all of the text, on the beginning of it: `fast` stays within 0.3 % of `exact` in every type, and
+// both near what its table has.
+TEST(QuantizeCommand, FastPredictsAsExactDoes) {
+  const fs::path shipped = source_dir() / "models/shipped/austen-5m-q8_0.gguf";
+  const TemporaryFolder folder;
+  std::ofstream(folder / "text") << read_file(source_dir() / "models/shipped/heldout.txt").substr(0, 8192);
+  const std::string readme = read_file(source_dir() / "README.md");
+  std::map<std::string, double> all;  // by type: the table's
+  std::istringstream lines(readme.substr(readme.find("| type | file | `exact` | `fast` |")));
+  for (std::string line; std::getline(lines, line) && line.starts_with("|");) {
+    char type[16];
+    double size = 0, exact = 0;
+    if (std::sscanf(line.c_str(), "| %15s | %lf MB | %lf", type, &size, &exact) == 3) all[type] = exact;
+  }
+  std::map<std::string, double> exact;
+  for (const Format format : kFloatFormats) {
+    const std::string type(name(format));
+    ASSERT_TRUE(all.contains(type)) << type;
+    const fs::path model = folder / (type + ".gguf");
+    ASSERT_EQ(quantize(shipped, model, type, {"--allow-requantize"}).code, 0) << type;
+    exact[type] = perplexity_of(model, folder / "text", "exact");
+    EXPECT_NEAR(perplexity_of(model, folder / "text", "fast") / exact[type], 1, 0.003) << type;
+    fs::remove(model);
+  }
+  for (const auto& [type, perplexity] : exact) {
+    EXPECT_NEAR(perplexity / exact["F32"], all[type] / all["F32"], 0.02) << type;
+  }
+}
+
+// The commands below that table.
+TEST(QuantizeCommand, ReadmeSaysHowPerplexitiesAreMeasured) {
+  const TemporaryFolder folder;
+  const std::string text = read_file(source_dir() / "README.md"), begin = "```sh\nweft quantize models/shipped";
+  const size_t at = text.find(begin);
+  ASSERT_NE(at, std::string::npos);
+  std::istringstream block(text.substr(at + 6, text.find("```", at + 6) - at - 6));
+  std::string out;
+  for (std::string line; std::getline(block, line);) {
+    std::vector<std::string> words = words_of(line);
+    ASSERT_GE(words.size(), 3u) << line;
+    EXPECT_EQ(words[0], "weft");
+    words.erase(words.begin());
+    for (std::string& word : words) {
+      if (word.starts_with("models/")) word = (source_dir() / word).string();
+      else if (word.ends_with(".gguf")) word = (folder / word).string();
+    }
+    const CommandResult run = run_weft(words);
+    EXPECT_EQ(run.code, 0) << line << "\n" << run.err;
+    out = run.out;
+  }
+  EXPECT_CONTAINS(out, "perplexity 26.68");
+}
+
 }  // namespace
 }  // namespace weft::test
