@@ -57,8 +57,7 @@ void attention(benchmark::State& state, Score kind, Format format, int64_t rows,
     const auto score = where(visible && batch.pos - K.pos() < 100000, scaled / (abs(scaled) * 0.1f + 1.0f) - far, -inf);
     graph.result(materialize(contract<Key>(softmax<Key>(score), V), "attention"));
   }
-  const Limits limits =
-      Limits().set(graph.axis<Pos>(), rows).set(graph.axis<Seq>(), 1).set(graph.axis<Key>(), keys);
+  const Limits limits = Limits().set(graph.axis<Pos>(), rows).set(graph.axis<Seq>(), 1).set(graph.axis<Key>(), keys);
   Plan plan = compile(Device::cpu(threads), graph.record(), limits);
   PagedKvCache pages(plan, {.sequences = 1, .max_length = static_cast<int32_t>(keys)});
   pages.touch();

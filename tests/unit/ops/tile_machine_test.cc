@@ -184,7 +184,8 @@ TEST(TileMachine, FunctionsAreAccurate) {
   });
 }
 
-const size_t kLengths[] = {0, 1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 271, 272, 273, 511, 513, 1000};
+const size_t kLengths[] = {0,   1,   2,   3,   15,  16,  17,  31,  32,  33,  63,  64,  65,
+                           127, 128, 129, 255, 256, 257, 271, 272, 273, 511, 513, 1000};
 
 // Values at which the pinned semantics show.
 const float kFloatCorners[] = {0.0f,          -0.0f,          1.0f,          -1.0f, 0.5f,  2.5f, -2.5f, 1e10f, -1e10f,
