@@ -316,6 +316,14 @@ std::shared_ptr<CachePool> Plan::make_cache_pool(std::span<const int64_t> slots_
       throw Error("cache '" + cache.name + "' belongs to group " + std::to_string(cache.group) +
                   ", and slots are given for " + std::to_string(slots_of_group.size()) + " groups");
     }
+    for (const ValueId value : cache_values(cache)) {
+      const std::vector<AxisId>& axes = state().graph->values[value].axes;
+      for (size_t i = 1; i < axes.size(); ++i) {
+        if (state_->known.known(axes[i])) continue;
+        throw Error("cache '" + cache.name + "' has axis '" + state().graph->axes[axes[i]].name +
+                    "', whose extent may differ from run to run: it must be fixed, or that of a weight");
+      }
+    }
   }
   return state_->executor->make_cache_pool(slots_of_group, state_->known.data());
 }

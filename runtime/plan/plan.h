@@ -166,6 +166,7 @@ class Plan {
   const PlanOptions& options() const;
 
   Bindings bindings() const;
+  // Throws Error where the number of groups is too small, or a field has an axis whose extent only a limit bounds.
   std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group) const;
 
   // Checks the bindings (extents that disagree, limits, pages and slots out of range: Error) and runs all steps.

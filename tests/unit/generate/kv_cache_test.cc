@@ -6,6 +6,8 @@
 #include <random>
 #include <set>
 
+#include "models/axes.h"
+#include "ops/ops.h"
 #include "tests/errors.h"
 #include "tests/small_model.h"
 
@@ -271,6 +273,26 @@ class KvCacheTest : public testing::Test {
   LanguageModel model_;
   Plan plan_;
 };
+
+// Rows of a size that runs may change have no place in memory that is there before.
+TEST(KvCacheOfAnyWidth, IsRefused) {
+  Graph graph;
+  const Batch batch(graph);
+  const auto x = graph.input<f32, Pos, Hidden>("x");
+  const Cache<Field<Key, Hidden>> cache(graph, batch, "notes");
+  auto [kept] = materialize(append(cache, x));
+  const auto y = materialize(contract<Key>(softmax<Key>(where(kept.pos() <= batch.pos, 0.0f, -inf)), kept));
+  graph.result(y);
+  const Plan plan = compile(Device::cpu(1), graph.record(),
+                            Limits()
+                                .set(graph.axis<Pos>(), 4)
+                                .set(graph.axis<Seq>(), 1)
+                                .set(graph.axis<Hidden>(), 8)
+                                .set(graph.axis<Key>(), 16));
+  EXPECT_EQ(error_of([&] { PagedKvCache(plan, {.sequences = 1, .max_length = 16}); }),
+            "cache 'notes' has axis 'hidden', whose extent may differ from run to run: it must be fixed, or that of a "
+            "weight");
+}
 
 TEST_F(KvCacheTest, MemoryIsThatOfNativeHeads) {
   const PagedKvCache cache(plan_, {2, 20, 0, 4});
