@@ -16,6 +16,8 @@ namespace {
 
 using test::error_of;
 
+size_t slot_behind(int32_t first, int32_t by) { return static_cast<size_t>(first) + static_cast<size_t>(by); }
+
 std::vector<int32_t> append(BlockTables& tables, int32_t sequence, int32_t count, BlockTables::Copy* copy = nullptr) {
   std::vector<int32_t> slots(static_cast<size_t>(count));
   const BlockTables::Copy made = tables.append(sequence, slots);
@@ -116,7 +118,7 @@ TEST(BlockTables, RandomOperationsKeepEverySequence) {
         try {
           const BlockTables::Copy copy = tables.append(s, slots);
           for (int32_t i = 0; i < copy.count; ++i) {
-            memory[static_cast<size_t>(copy.to_slot + i)] = memory[static_cast<size_t>(copy.from_slot + i)];
+            memory[slot_behind(copy.to_slot, i)] = memory[slot_behind(copy.from_slot, i)];
           }
           for (const int32_t slot : slots) {
             memory[static_cast<size_t>(slot)] = next;
@@ -194,7 +196,7 @@ TEST(BlockTables, RandomOperationsWithAWindow) {
             tables.release_passed(q);
             const BlockTables::Copy copy = tables.append(q, slots);  // there is always room
             for (int32_t i = 0; i < copy.count; ++i) {
-              memory[static_cast<size_t>(copy.to_slot + i)] = memory[static_cast<size_t>(copy.from_slot + i)];
+              memory[slot_behind(copy.to_slot, i)] = memory[slot_behind(copy.from_slot, i)];
             }
             for (const int32_t slot : slots) {
               memory[static_cast<size_t>(slot)] = next;
