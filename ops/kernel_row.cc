@@ -13,9 +13,7 @@ void check_row(const ProductRow& row) {
   if (row.formats.empty()) refuse("it names no format");
   for (const Format format : row.formats) {
     if (!info(format).is_float) refuse("it names " + std::string(name(format)) + ", which holds no floats");
-    const ActivationElement element = row.activations.element;
-    const bool is_int8 = element == ActivationElement::int8 || element == ActivationElement::digits;
-    if (is_int8 && info(format).block_elements % 32 != 0) {
+    if (is_in_int8(row.activations.element) && info(format).block_elements % 32 != 0) {
       refuse("blocks of 32 int8 activations do not divide rows of " + std::string(name(format)));
     }
     if (!row.layout.is_stored() && !Interleaved::exists(format, row.layout)) {

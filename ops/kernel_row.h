@@ -30,6 +30,10 @@ enum class ActivationElement : uint8_t {
   digits,  // as sums of four of these, which round less than an f32 sum does
   bf16     // rounded to it, like the decoded weights that they are multiplied by
 };
+// Whether they are multiplied as int8.
+constexpr bool is_in_int8(ActivationElement element) {
+  return element == ActivationElement::int8 || element == ActivationElement::digits;
+}
 inline constexpr int64_t kMostTileRows = 32;
 // Rows come in tiles of at most kMostTileRows. On the CPU they lie so that a kernel reads them from front to back; on
 // OpenCL devices they lie as they are, and a work-item sums those of a tile.

@@ -64,18 +64,17 @@ Interleaved::Interleaved(Format format, const Layout& layout, const MatrixShape&
     row = align_up(row, layout.run * f.block_bytes);  // with what fills its last run
   } else {
     chunk_blocks_ = static_cast<size_t>(chunk_blocks(f.sections, f.block_elements, layout));
-    const auto rows = static_cast<size_t>(layout.rows);
-    size_t leading = 0, others = 0;  // bytes of a block
-    for (const BlockSection& section : f.sections) (leads(section, layout) ? leading : others) += section.bytes;
-    size_t led = 0, other = 0;
-    for (const BlockSection& section : f.sections) {
-      const size_t bytes = section.bytes, unit = Interleaved::unit(section, layout);
+    const auto before = [&](size_t i, bool leading) {  // of all rows
+      return layout.rows * static_cast<size_t>(bytes_before(i, leading, f.sections, layout));
+    };
+    const size_t all = f.sections.size();
+    for (size_t i = 0; i < all; ++i) {
+      const BlockSection& section = f.sections[i];
+      const size_t section_unit = unit(section, layout);
       if (leads(section, layout)) {
-        places_.push_back({section, unit, rows * led, rows * bytes, 0});
-        led += bytes;
+        places_.push_back({section, section_unit, before(i, true), layout.rows * size_t{section.bytes}, 0});
       } else {
-        places_.push_back({section, unit, rows * leading, rows * others, rows * other});
-        other += bytes;
+        places_.push_back({section, section_unit, before(all, true), before(all, false), before(i, false)});
       }
     }
   }

@@ -58,12 +58,20 @@ class Interleaved {
   static constexpr bool leads(const BlockSection& section, const Layout& layout) {
     return section.bytes * layout.rows % kCacheLine != 0;
   }
+  // Bytes of a block in the sections before section `i` that lead a chunk, or in those that do not.
+  static constexpr int64_t bytes_before(size_t i, bool leading, std::span<const BlockSection> sections,
+                                        const Layout& layout) {
+    int64_t bytes = 0;
+    for (const BlockSection& section : sections.first(i)) {
+      bytes += leads(section, layout) == leading ? section.bytes : 0;
+    }
+    return bytes;
+  }
   // Blocks of a chunk: what leads it fills cache lines, and it has enough elements that little leads.
   static constexpr int64_t chunk_blocks(std::span<const BlockSection> sections, int64_t block_elements,
                                         const Layout& layout) {
     constexpr int64_t kElements = 256;
-    size_t leading = 0;
-    for (const BlockSection& section : sections) leading += leads(section, layout) ? section.bytes : 0;
+    const auto leading = static_cast<size_t>(bytes_before(sections.size(), true, sections, layout));
     int64_t blocks = 1;
     while (blocks * block_elements < kElements || static_cast<size_t>(blocks) * leading * layout.rows % kCacheLine != 0)
       blocks *= 2;

@@ -99,16 +99,13 @@ void split_row(const float* row, int64_t k, int64_t m, int64_t rows, std::byte* 
       factor = std::ldexp(1.0f, -exponent);
     }
     HWY_ALIGN float left[kActivationBlock];
-    for (int64_t digit = 0; digit < kDigits; ++digit) {
-      store_block(digit == 0 ? from : left,
-                  digit == 0    ? factor
-                  : factor == 0 ? 0.0f
-                                : 1.0f,
-                  scale, block, m * kDigits + digit, rows * kDigits, to.digits);
-      scale /= 128;
-      if (factor == 0) continue;
+    for (int64_t j = 0; j < kActivationBlock; j += kLanes) {
+      hn::Store(hn::Mul(hn::LoadU(df, from + j), hn::Set(df, factor)), df, left + j);
+    }
+    for (int64_t digit = 0; digit < kDigits; ++digit, scale /= 128) {
+      store_block(left, factor == 0 ? 0.0f : 1.0f, scale, block, m * kDigits + digit, rows * kDigits, to.digits);
       for (int64_t j = 0; j < kActivationBlock; j += kLanes) {  // exact
-        const VF scaled = digit == 0 ? hn::Mul(hn::LoadU(df, from + j), hn::Set(df, factor)) : hn::Load(df, left + j);
+        const VF scaled = hn::Load(df, left + j);
         hn::Store(hn::Mul(hn::Sub(scaled, hn::Round(scaled)), hn::Set(df, 128.0f)), df, left + j);
       }
     }

@@ -33,11 +33,8 @@ class BlockOfRows {
   static constexpr size_t kCount = std::size(kSections);
   static constexpr int64_t kChunk = Interleaved::chunk_blocks(kSections, FormatTraits<kFormat>::kElements, kRows16);
   static constexpr bool leads(size_t i) { return Interleaved::leads(kSections[i], kRows16); }
-  // Bytes of a block in sections before `i`, of those that lead a chunk, or of the others.
   static constexpr int64_t before(size_t i, bool leading) {
-    int64_t bytes = 0;
-    for (size_t s = 0; s < i; ++s) bytes += leads(s) == leading ? kSections[s].bytes : 0;
-    return bytes;
+    return Interleaved::bytes_before(i, leading, kSections, kRows16);
   }
   static constexpr int64_t unit(const BlockSection& section) {
     return static_cast<int64_t>(Interleaved::unit(section, kRows16));

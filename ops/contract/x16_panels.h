@@ -35,7 +35,7 @@ inline RunInPlace run_in_place(const uint8_t* group, int64_t run, int64_t runs) 
   static_assert(Q8::kSections[0].bytes == 2 && Interleaved::leads(Q8::kSections[0], kRows16));
   static_assert(Q8::kSections[1].bytes == 32 && !Interleaved::leads(Q8::kSections[1], kRows16));
   const int64_t in = run % kChunk, first = run - in, count = runs - first < kChunk ? runs - first : kChunk;
-  const uint8_t* chunk = group + first * 34 * kRows;
+  const uint8_t* chunk = group + first * static_cast<int64_t>(Q8::kBytes) * kRows;
   return {chunk + (count * 2 + in * 32) * kRows, reinterpret_cast<const uint16_t*>(chunk) + in * kRows};
 }
 

@@ -268,10 +268,8 @@ std::string peak_name(PeakUnit unit) {
 PeakUnit peak_unit_of(const std::string& kernels) {
   PeakUnit unit = PeakUnit::fma;
   for (const ProductKernel* row : kernel_table().products()) {
-    const ActivationElement element = row->activations.element;
-    const bool is_int8 = element == ActivationElement::int8 || element == ActivationElement::digits;
     const PeakUnit of = row->features.find("amx") != std::string::npos ? PeakUnit::amx
-                        : is_int8                                      ? PeakUnit::int8
+                        : is_in_int8(row->activations.element)         ? PeakUnit::int8
                                                                        : PeakUnit::fma;
     if (of > unit && kernels.find(row->name) != std::string::npos) unit = of;
   }

@@ -374,6 +374,19 @@ Code compute_f32(const TileStepKind& kind) {
   case ScalarOp::name: return unary_code<ScalarOp::name, kType>(kind)
 #define WEFT_BINARY(name) \
   case ScalarOp::name: return binary_code<ScalarOp::name, kType>(kind)
+#define WEFT_COMPARISONS \
+  WEFT_BINARY(eq);       \
+  WEFT_BINARY(ne);       \
+  WEFT_BINARY(lt);       \
+  WEFT_BINARY(le);       \
+  WEFT_BINARY(gt);       \
+  WEFT_BINARY(ge)
+#define WEFT_ARITHMETIC \
+  WEFT_BINARY(add);     \
+  WEFT_BINARY(sub);     \
+  WEFT_BINARY(mul);     \
+  WEFT_BINARY(div);     \
+  WEFT_BINARY(mod)
   switch (kind.op) {
     WEFT_UNARY(neg);
     WEFT_UNARY(abs);
@@ -386,20 +399,11 @@ Code compute_f32(const TileStepKind& kind) {
     WEFT_UNARY(sin);
     WEFT_UNARY(cos);
     WEFT_UNARY(floor);
-    WEFT_BINARY(add);
-    WEFT_BINARY(sub);
-    WEFT_BINARY(mul);
-    WEFT_BINARY(div);
-    WEFT_BINARY(mod);
+    WEFT_ARITHMETIC;
     WEFT_BINARY(min);
     WEFT_BINARY(max);
     WEFT_BINARY(pow);
-    WEFT_BINARY(eq);
-    WEFT_BINARY(ne);
-    WEFT_BINARY(lt);
-    WEFT_BINARY(le);
-    WEFT_BINARY(gt);
-    WEFT_BINARY(ge);
+    WEFT_COMPARISONS;
     default: return nullptr;
   }
 }
@@ -409,19 +413,10 @@ Code compute_i32(const TileStepKind& kind) {
   switch (kind.op) {
     WEFT_UNARY(neg);
     WEFT_UNARY(abs);
-    WEFT_BINARY(add);
-    WEFT_BINARY(sub);
-    WEFT_BINARY(mul);
-    WEFT_BINARY(div);
-    WEFT_BINARY(mod);
+    WEFT_ARITHMETIC;
     WEFT_BINARY(min);
     WEFT_BINARY(max);
-    WEFT_BINARY(eq);
-    WEFT_BINARY(ne);
-    WEFT_BINARY(lt);
-    WEFT_BINARY(le);
-    WEFT_BINARY(gt);
-    WEFT_BINARY(ge);
+    WEFT_COMPARISONS;
     default: return nullptr;
   }
 }
@@ -434,16 +429,13 @@ Code compute_bool(const TileStepKind& kind) {
     WEFT_BINARY(logical_or);
     WEFT_BINARY(min);
     WEFT_BINARY(max);
-    WEFT_BINARY(eq);
-    WEFT_BINARY(ne);
-    WEFT_BINARY(lt);
-    WEFT_BINARY(le);
-    WEFT_BINARY(gt);
-    WEFT_BINARY(ge);
+    WEFT_COMPARISONS;
     default: return nullptr;
   }
 #undef WEFT_UNARY
 #undef WEFT_BINARY
+#undef WEFT_COMPARISONS
+#undef WEFT_ARITHMETIC
 }
 
 Code CodeOf(const TileStepKind& kind) {
