@@ -157,17 +157,22 @@ inline std::string product_error(const ProductKernel& kernel, Format format) {
         for (float& v : elements) v = static_cast<float>(random() % 20001) / 10000 - 1;
         encode_row(format, elements.data(), elements.size(), weights.data());
       }
-      for (const size_t rows : row_counts(kernel)) {
+      std::vector<size_t> counts = row_counts(kernel);
+      if (kernel.last_rows > 600 && outputs == 5 && k == lengths.front())
+        counts.push_back(601);  // more than a pass has
+      for (const size_t rows : counts) {
         if (outputs > 5 && rows > 13 && rows != 25) continue;
         Activations x(rows, std::vector<float>(k));
         for (std::vector<float>& row : x) {
           for (float& v : row) v = static_cast<float>(random() % 20001) / 10000 - 1;
         }
+        // Decoded weights that differ in their last bits may be rounded to another bf16, 2^-8 of them away: a few do.
+        const double tolerance = is_bf16(kernel) && !kernel.layout.is_stored() ? 2e-4 : 1e-6;
         check_sums(kernel, format, weights, outputs, x, [&](float got, double want, double absolute) {
-          if (!error.empty() || std::fabs(static_cast<double>(got) - want) <= 1e-6 * absolute) return;
+          if (!error.empty() || std::fabs(static_cast<double>(got) - want) <= tolerance * absolute) return;
           error = kernel.name + ", " + std::string(name(format)) + ", " + std::to_string(rows) + " x " +
                   std::to_string(outputs) + " x " + std::to_string(k) + ": " + std::to_string(got) + ", expected " +
-                  std::to_string(want);
+                  std::to_string(want) + " of " + std::to_string(absolute);
         });
       }
     }

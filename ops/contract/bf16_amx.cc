@@ -1,11 +1,12 @@
 // Products of activations and weights rounded to bf16, summed in f32 by AMX tiles, for which Highway has no operations:
 // a target on top of Highway's AVX-512. Panels of right-hand rows, as stored or interleaved, are decoded to bf16 once
-// for all left-hand rows.
+// for all left-hand rows, each while the tiles multiply the one before it.
 //
 // A tile register holds 16 rows of 64 bytes. One instruction adds, to 16 x 16 sums, the products of 16 left-hand rows
 // of 32 elements with 16 outputs, whose elements lie in pairs: [16 pairs][16 outputs][2]. Four such sums,
 // two by two, share their operands.
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "ops/contract/activations.h"
@@ -23,21 +24,61 @@
 #define WEFT_CONTRACT_BF16_AMX
 namespace weft {
 // From so many left-hand rows on, decoding right-hand ones pays off.
-constexpr int64_t kAmxFirstRows = 48;
+constexpr int64_t kAmxFirstRows = 32;
 // The same for elements that are nearly bf16 as they are.
 constexpr int64_t kAmxFirstDenseRows = 5;
-constexpr int64_t kAmxRows = 16;            // of a tile register
-constexpr int64_t kAmxElements = 32;        // of a row of it
-constexpr int64_t kAmxGroups = 8;           // of 16 outputs, decoded at a time
-constexpr int64_t kAmxDepth = 512;          // elements of k, decoded at a time
-constexpr int64_t kAmxTile = 2 * kAmxRows;  // left-hand rows of a tile
-constexpr int64_t kAmxSums = kAmxRows * kAmxRows;
-constexpr size_t kAmxPanelBytes = kAmxGroups * kAmxDepth * kRows16.rows * 2;
-constexpr size_t kAmxScratch = kAmxPanelBytes + 4 * kAmxSums * sizeof(float);
+constexpr int64_t kAmxRows = 16;      // of a tile register
+constexpr int64_t kAmxElements = 32;  // of a row of it
+constexpr int64_t kAmxDepth = 512;    // elements of k, decoded at a time: a panel of them stays in the first cache
+constexpr int64_t kAmxTile = 2 * kAmxRows;  // left-hand rows of a tile, and outputs of a panel
+constexpr int64_t kAmxSums = kAmxTile * kAmxTile;
+// What one pass over the right-hand rows serves: sums of so many rows and outputs stay in the second cache.
+constexpr int64_t kAmxMostRows = 576, kAmxMostOutputs = 256;
+constexpr size_t kAmxPanelBytes = kAmxDepth * kAmxTile * 2;
+constexpr size_t kAmxScratch = 2 * kAmxPanelBytes + kAmxMostRows * kAmxMostOutputs * sizeof(float);
 }  // namespace weft
 #endif
 
 #if HWY_ARCH_X86_64 && HWY_TARGET == HWY_AVX3
+
+// What is inlined in functions of Highway's own target has that target too.
+HWY_BEFORE_NAMESPACE();
+namespace weft {
+namespace HWY_NAMESPACE {
+
+// RunOfRows of a run and a unit that are not known when this is compiled: decoding that is spread over other work has
+// no loop to be unrolled.
+template <Format kFormat>
+struct AnyUnitOfRows {
+  const BlockOfRows<kFormat>& block;
+  int64_t unit;
+
+  HWY_INLINE VBytes four(size_t section, int64_t offset) const {
+    return hn::BitCast(DBytes(), block.words(section, offset));
+  }
+  // Of each byte, as a shift up by n: those that it would drop, or take from another byte, are not in the mask.
+  static HWY_INLINE VBytes bits_of(VBytes bytes, int64_t n, uint8_t mask) {
+    const VBytes turned{_mm512_rolv_epi32(bytes.raw, _mm512_set1_epi32(static_cast<int>(n)))};
+    return hn::And(turned, hn::Set(DBytes(), mask));
+  }
+  HWY_INLINE VBytes bytes(size_t section, int64_t offset) const {
+    return hn::Xor(four(section, offset + 4 * unit), hn::Set(DBytes(), BlockOfRows<kFormat>::flip(section)));
+  }
+  HWY_INLINE VBytes bits(size_t section, int64_t offset, int64_t n, uint8_t mask) const {
+    return bits_of(four(section, offset + 4 * unit), n, mask);
+  }
+  HWY_INLINE VBytes nibbles(size_t section, int64_t offset) const {
+    return bits_of(four(section, offset + unit % 4 * 4), unit / 4 * -4, 15);
+  }
+  HWY_INLINE VBytes nibbles_by_8(size_t section, int64_t offset) const {
+    return bits_of(four(section, offset + unit / 4 * 8 + unit % 2 * 4), unit / 2 % 2 * -4, 15);
+  }
+  HWY_INLINE VBytes fifth_bits(size_t section) const { return bits_of(four(section, 0), 4 - unit, 16); }
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace weft
+HWY_AFTER_NAMESPACE();
 
 HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512bf16,amx-tile,amx-bf16")
 namespace weft {
@@ -51,28 +92,94 @@ HWY_INLINE __m512i pairs_of(VF first, VF second) {
   return _mm512_permutexvar_epi16(_mm512_load_si512(kTurns), halves);
 }
 
-// Elements [first, first + depth) of a group: panel[depth / 2][16][2].
-template <Format kFormat>
-void pairs_of_group(const std::byte* group, int64_t k, int64_t first, int64_t depth, uint8_t* panel) {
-  using Q = Quants<kFormat>;
-  for (int64_t b = 0; b < depth / Q::kElements; ++b) {
-    const BlockOfRows<kFormat> rows(group, k / Q::kElements, first / Q::kElements + b, 0);
-    VF scale[kScalesOf<kFormat>], minimum[kScalesOf<kFormat>];
-    Q::scales_of_rows(rows, scale, minimum);
-    WEFT_UNROLL
-    for (int64_t run = 0; run < Q::kElements / kRun; ++run) {
-      WEFT_UNROLL
-      for (int64_t unit = 0; unit < kRun / kGroupRun; ++unit) {
-        const int64_t element = run * kRun + unit * kGroupRun;
-        const VBytes bytes = Q::get(RunOfRows<kFormat>{rows, unit}, run);
-        const auto value = [&](int64_t j)
-                               HWY_ATTR { return float_of<kFormat>(bytes, j, scale, minimum, element / Q::kGrain); };
-        uint8_t* to = panel + (b * Q::kElements + element) / 2 * 64;
-        _mm512_store_si512(to, pairs_of(value(0), value(1)));
-        _mm512_store_si512(to + 64, pairs_of(value(2), value(3)));
+// Decodes a panel, a few elements of 16 right-hand rows at a time: panel[2 groups][depth / 2][16][2]. Larger pieces
+// would not fit in the window of instructions between which the processor finds those for the tiles.
+struct Panel {
+  const ProductArgs* args;
+  int64_t unit;  // elements that are decoded at a time
+  void (*decode)(Panel& panel, int64_t units);
+  int64_t group = 0, first = 0, depth = 0;  // the first of up to two groups, and elements of k
+  uint8_t* panel = nullptr;
+  // What comes next.
+  uint8_t* to = nullptr;
+  int64_t at_group = 0, element = 0, left = 0;
+  // Of the block that is being decoded: its sections, and by grain what an element is made of (decode_units).
+  std::byte block[64];
+  alignas(64) float scale[16 * kGroupRows], minimum[16 * kGroupRows];
+
+  int64_t groups() const { return HWY_MIN(2, (args->columns + kGroupRows - 1) / kGroupRows - group); }
+  int64_t steps() const { return (depth + kAmxElements - 1) / kAmxElements; }
+  int64_t group_bytes() const { return steps() * kAmxElements * kGroupRows * 2; }
+  void begin(int64_t new_group, int64_t new_first, uint8_t* into) {
+    group = at_group = new_group;
+    first = new_first;
+    depth = HWY_MIN(kAmxDepth, args->k - first);
+    panel = to = into;
+    element = 0;
+    left = groups() * steps() * (kAmxElements / unit);
+  }
+  // unit_at(element, to) writes a unit.
+  template <class Unit>
+  HWY_INLINE void decode_next(int64_t units, const Unit& unit_at) {
+    const int64_t end = steps() * kAmxElements;
+    int64_t i = element;
+    uint8_t* out = to;
+    left -= units;
+    for (; units > 0; --units) {
+      unit_at(i, out);
+      out += unit * kGroupRows * 2;
+      i += unit;
+      if (i == end) {
+        i = 0;
+        ++at_group;
       }
     }
+    element = i;
+    to = out;
   }
+};
+
+// Bytes become the top eight bits of a mantissa, the first of them turned over: f = 1 + (q + 128) / 256, so that
+// scale * q - minimum is (256 * scale) * f - (384 * scale + minimum), whose last bits are far below those of bf16.
+HWY_INLINE VF mantissa_of(VBytes bytes, int64_t j) {
+  const VWords words = hn::BitCast(DWords(), bytes);
+  const VWords placed = j == 0   ? hn::ShiftLeft<15>(words)
+                        : j == 1 ? hn::ShiftLeft<7>(words)
+                        : j == 2 ? hn::ShiftRight<1>(words)
+                                 : hn::ShiftRight<9>(words);
+  // (placed & mask) ^ one
+  return VF{_mm512_castsi512_ps(
+      _mm512_ternarylogic_epi32(placed.raw, _mm512_set1_epi32(0x007f8000), _mm512_set1_epi32(0x3fc00000), 0x6a))};
+}
+
+template <Format kFormat>
+void decode_units(Panel& panel, int64_t units) {
+  using Q = Quants<kFormat>;
+  const DF df;
+  auto* block = reinterpret_cast<BlockOfRows<kFormat>*>(panel.block);
+  static_assert(sizeof(*block) <= sizeof panel.block);
+  const auto begin_block = [&](int64_t element) HWY_ATTR {
+    new (block) BlockOfRows<kFormat>(panel.args->right[panel.at_group], panel.args->k / Q::kElements,
+                                     (panel.first + element) / Q::kElements, 0);
+    VF scale[kScalesOf<kFormat>], minimum[kScalesOf<kFormat>];
+    Q::scales_of_rows(*block, scale, minimum);
+    WEFT_UNROLL
+    for (int64_t i = 0; i < kScalesOf<kFormat>; ++i) {
+      const VF least = Q::kMinimum ? minimum[i] : hn::Zero(df);
+      hn::Store(hn::Mul(scale[i], hn::Set(df, 256.0f)), df, panel.scale + i * kGroupRows);
+      hn::Store(hn::MulAdd(scale[i], hn::Set(df, 384.0f), least), df, panel.minimum + i * kGroupRows);
+    }
+  };
+  panel.decode_next(units, [&](int64_t element, uint8_t* to) HWY_ATTR {
+    const int64_t in_block = element % Q::kElements;
+    if (in_block == 0) begin_block(element);
+    const VBytes bytes = Q::get(AnyUnitOfRows<kFormat>{*block, in_block % kRun / kGroupRun}, in_block / kRun);
+    const VF scale = hn::Load(df, panel.scale + in_block / Q::kGrain * kGroupRows);
+    const VF minimum = hn::Load(df, panel.minimum + in_block / Q::kGrain * kGroupRows);
+    const auto value = [&](int64_t j) HWY_ATTR { return hn::MulSub(mantissa_of(bytes, j), scale, minimum); };
+    _mm512_store_si512(to, pairs_of(value(0), value(1)));
+    _mm512_store_si512(to + 64, pairs_of(value(2), value(3)));
+  });
 }
 
 // 16 vectors of pairs, a row each, to vectors of 16 rows, a pair each: out[pair][row] = rows[row][pair].
@@ -105,28 +212,28 @@ HWY_INLINE void turn_16_by_16(__m512i* rows, uint8_t* out) {
   }
 }
 
-// Elements [first, first + depth) of up to 16 stored rows, in a panel of the same form, with zeros for other rows and
-// up to whole steps.
+// The same of stored rows, with zeros for rows that there are not and up to the end of a step.
 template <Format kFormat>
-void pairs_of_rows(RowPointers rows, int64_t count, int64_t first, int64_t depth, uint8_t* panel) {
+void decode_stored_units(Panel& panel, int64_t units) {
   static_assert(kFormat == Format::bf16 || kFormat == Format::f16);
-  for (int64_t i = 0; i < depth; i += kAmxElements, panel += kAmxElements / 2 * 64) {
-    const int64_t here = HWY_MIN(kAmxElements, depth - i);
+  panel.decode_next(units, [&](int64_t element, uint8_t* to) HWY_ATTR {
+    const int64_t row = panel.at_group * kGroupRows, count = panel.args->columns - row;
+    const std::byte* const* right = panel.args->right + row;
+    const int64_t here = HWY_MIN(kAmxElements, panel.depth - element);
     const auto some = static_cast<__mmask32>((uint64_t{1} << here) - 1);
     __m512i pairs[16];
     WEFT_UNROLL
     for (int64_t r = 0; r < kGroupRows; ++r) {
-      const __mmask32 mask = r < count ? some : 0;
-      const auto* from = reinterpret_cast<const uint16_t*>(r < count ? rows[r] : rows[0]) + first + i;
-      pairs[r] = _mm512_maskz_loadu_epi16(mask, from);
+      const auto* from = reinterpret_cast<const uint16_t*>(right[r < count ? r : 0]) + panel.first + element;
+      pairs[r] = _mm512_maskz_loadu_epi16(r < count ? some : 0, from);
       if (kFormat == Format::f16) {
         const __m512 low = _mm512_cvtph_ps(_mm512_castsi512_si256(pairs[r]));
         const __m512 high = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(pairs[r], 1));
         pairs[r] = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
       }
     }
-    turn_16_by_16(pairs, panel);
-  }
+    turn_16_by_16(pairs, to);
+  });
 }
 
 struct alignas(64) TileShapes {
@@ -151,29 +258,50 @@ HWY_INLINE void set_shapes(int64_t rows) {
   asm volatile("ldtilecfg %0" : : "m"(shapes));
 }
 
-// Where sums lie: rows of 64 bytes.
+// 16 x 16 sums.
 struct SumsAt {
   float* at;
   int64_t row_bytes;
 };
 
+// What the products of one panel have in common. Each step of a tile has time for a part of the work on the next
+// panel: `units` of it are shared out among `steps`.
+struct Sweep {
+  const uint8_t* right;  // [group][step][16][32]
+  int64_t group_bytes, depth_steps;
+  bool adds;  // to sums that are there
+  Panel* next;
+  int64_t units, rest, steps, due = 0;  // units of a step; those left over in `steps`
+
+  HWY_INLINE void work() {
+    int64_t now = units;
+    if ((due += rest) >= steps) {
+      due -= steps;
+      ++now;
+    }
+    if (now > 0) next->decode(*next, now);
+  }
+};
+
 // Left-hand rows pass by, and are not to drive the right-hand ones out of the first cache: they are loaded as a stream.
-// `steps` of 32 elements. `left`: [step][rows][32]; `right`: [step][16][32], of two groups that lie `apart`.
+// `left`: [step][rows][32]. `from`: sums so far, [2][2][16][16]; those behind them are fetched, as the next to come.
 template <bool kTwoRows, bool kTwoGroups>
-HWY_NOINLINE void amx_tile(const uint8_t* left, int64_t left_rows, const uint8_t* right, int64_t apart, int64_t steps,
-                           bool add, const SumsAt* sums) {
-  if (add) {
-    _tile_loadd(0, sums[0].at, sums[0].row_bytes);
-    if (kTwoGroups) _tile_loadd(1, sums[1].at, sums[1].row_bytes);
-    if (kTwoRows) _tile_loadd(2, sums[2].at, sums[2].row_bytes);
-    if (kTwoRows && kTwoGroups) _tile_loadd(3, sums[3].at, sums[3].row_bytes);
+HWY_NOINLINE void amx_tile(const uint8_t* left, int64_t left_rows, Sweep& sweep, const float* from, const SumsAt* to) {
+  if (sweep.adds) {
+    _tile_loadd(0, from, 64);
+    if (kTwoGroups) _tile_loadd(1, from + 256, 64);
+    if (kTwoRows) _tile_loadd(2, from + 512, 64);
+    if (kTwoRows && kTwoGroups) _tile_loadd(3, from + 768, 64);
   } else {
     _tile_zero(0);
     if (kTwoGroups) _tile_zero(1);
     if (kTwoRows) _tile_zero(2);
     if (kTwoRows && kTwoGroups) _tile_zero(3);
   }
-  for (int64_t s = 0; s < steps; ++s, left += left_rows * 64, right += 1024) {
+  const uint8_t* right = sweep.right;
+  const int64_t apart = sweep.group_bytes;
+  const float* fetched = from + kAmxSums;
+  for (int64_t s = 0; s < sweep.depth_steps; ++s, left += left_rows * 64, right += 1024, fetched += 64) {
     _tile_stream_loadd(4, left, 64);
     _tile_loadd(6, right, 64);
     _tile_dpbf16ps(0, 4, 6);
@@ -181,110 +309,133 @@ HWY_NOINLINE void amx_tile(const uint8_t* left, int64_t left_rows, const uint8_t
       _tile_loadd(7, right + apart, 64);
       _tile_dpbf16ps(1, 4, 7);
     }
+    if (s < kAmxSums / 64) {
+      WEFT_UNROLL
+      for (int64_t i = 0; i < 64; i += 16) hwy::Prefetch(fetched + i);
+    }
     if (kTwoRows) {
       _tile_stream_loadd(5, left + 1024, 64);
       _tile_dpbf16ps(2, 5, 6);
     }
     if (kTwoRows && kTwoGroups) _tile_dpbf16ps(3, 5, 7);
+    sweep.work();
   }
-  _tile_stored(0, sums[0].at, sums[0].row_bytes);
-  if (kTwoGroups) _tile_stored(1, sums[1].at, sums[1].row_bytes);
-  if (kTwoRows) _tile_stored(2, sums[2].at, sums[2].row_bytes);
-  if (kTwoRows && kTwoGroups) _tile_stored(3, sums[3].at, sums[3].row_bytes);
+  _tile_stored(0, to[0].at, to[0].row_bytes);
+  if (kTwoGroups) _tile_stored(1, to[1].at, to[1].row_bytes);
+  if (kTwoRows) _tile_stored(2, to[2].at, to[2].row_bytes);
+  if (kTwoRows && kTwoGroups) _tile_stored(3, to[3].at, to[3].row_bytes);
 }
 
-// Rows that lie equally far apart hold their sums themselves; others by way of `own`.
-class TileSums {
+// Where the sums of a tile go in the end: to where its rows are, where these lie equally far apart; else the tile is
+// stored to `own`, and copied.
+class TileOut {
  public:
-  TileSums(float* const* out, int64_t rows, float* own) : out_(out), rows_(rows), own_(own) {
-    apart_ = rows > 1 ? out[1] - out[0] : kAmxRows;
-    for (int64_t m = 1; m < rows; ++m) in_place_ = in_place_ && out[m] - out[m - 1] == apart_;
+  TileOut(float* const* out, int64_t rows, int64_t column, float* own)
+      : out_(out), rows_(rows), column_(column), own_(own) {
+    const int64_t apart = rows > 1 ? out[1] - out[0] : kAmxRows;
+    for (int64_t m = 1; m < rows; ++m) in_place_ = in_place_ && out[m] - out[m - 1] == apart;
+    for (int64_t i = 0; i < 4; ++i) {
+      const int64_t row = HWY_MIN(i / 2 * kAmxRows, rows - 1), group = i % 2 * kAmxRows;
+      sums_[i] = in_place_ ? SumsAt{out[row] + column + group, apart * int64_t{sizeof(float)}}
+                           : SumsAt{own + i * kAmxRows * kAmxRows, 64};
+    }
   }
-  SumsAt at(int64_t row, int64_t group, int64_t column) const {
-    if (in_place_) return {out_[row] + column, apart_ * int64_t{sizeof(float)}};
-    return {own_ + (row / kAmxRows * 2 + group) * kAmxSums, 64};
-  }
-  void load(int64_t groups, int64_t column) const {
-    copy(groups, column, [](float* out, float* own) { std::memcpy(own, out, 64); });
-  }
-  void store(int64_t groups, int64_t column) const {
-    copy(groups, column, [](float* out, float* own) { std::memcpy(out, own, 64); });
-  }
-
- private:
-  template <class Copy>
-  void copy(int64_t groups, int64_t column, const Copy& copy) const {
+  const SumsAt* sums() const { return sums_; }
+  void finish(int64_t groups) const {
     if (in_place_) return;
     for (int64_t m = 0; m < rows_; ++m) {
       for (int64_t g = 0; g < groups; ++g) {
-        const SumsAt sums = at(m / kAmxRows * kAmxRows, g, column);
-        copy(out_[m] + column + g * kAmxRows, sums.at + m % kAmxRows * kAmxRows);
+        const float* row = own_ + ((m / kAmxRows * 2 + g) * kAmxRows + m % kAmxRows) * kAmxRows;
+        std::memcpy(out_[m] + column_ + g * kAmxRows, row, 64);
       }
     }
   }
 
+ private:
   float* const* out_;
-  int64_t rows_;
+  int64_t rows_, column_;
   float* own_;
-  int64_t apart_;
   bool in_place_ = true;
+  SumsAt sums_[4];
 };
 
-// fill(group, first, depth, panel)
-template <class Fill>
-HWY_INLINE void amx_products(const ProductArgs& args, const Fill& fill) {
-  auto* panel = reinterpret_cast<uint8_t*>(args.scratch);
-  auto* own = reinterpret_cast<float*>(args.scratch + kAmxPanelBytes);
+// Up to kAmxMostRows left-hand rows with the outputs of up to kAmxMostOutputs. `panel`: its args, unit and decode.
+HWY_INLINE void amx_sweeps(const ProductArgs& args, int64_t first_row, int64_t rows, int64_t column, Panel& panel) {
+  auto* buffers = reinterpret_cast<uint8_t*>(args.scratch);
+  auto* own = reinterpret_cast<float*>(args.scratch + 2 * kAmxPanelBytes);
+  const int64_t columns = HWY_MIN(kAmxMostOutputs, args.columns - column);
+  const int64_t pairs = (columns + kAmxTile - 1) / kAmxTile, tiles = (rows + kAmxTile - 1) / kAmxTile;
+  const int64_t depths = HWY_MAX((args.k + kAmxDepth - 1) / kAmxDepth, 1);  // one for k = 0: the sums are 0
+  const int64_t sweeps = pairs * depths;
+  const auto begin = [&](int64_t sweep) {
+    const int64_t depth = args.backwards ? depths - 1 - sweep / pairs : sweep / pairs;
+    panel.begin(column / kGroupRows + sweep % pairs * 2, depth * kAmxDepth, buffers + sweep % 2 * kAmxPanelBytes);
+  };
+  begin(0);
+  panel.decode(panel, panel.left);
   int64_t shaped = 0;
-  for (int64_t column = 0; column < args.columns; column += kAmxGroups * kGroupRows) {
-    const int64_t groups = HWY_MIN(kAmxGroups, (args.columns - column + kGroupRows - 1) / kGroupRows);
-    int64_t first = 0;
-    do {  // once for k = 0: the sums are 0
-      const int64_t depth = HWY_MIN(kAmxDepth, args.k - first);
-      const int64_t steps = (depth + kAmxElements - 1) / kAmxElements, apart = steps * kAmxElements * kGroupRows * 2;
-      for (int64_t g = 0; g < groups; ++g) {
-        fill(column / kGroupRows + g, first, depth, panel + g * apart);
+  for (int64_t i = 0; i < sweeps; ++i) {
+    const bool ends = i + pairs >= sweeps;
+    const int64_t groups = panel.groups(), at = panel.group * kGroupRows, first = panel.first;
+    Sweep sweep{.right = panel.panel,
+                .group_bytes = panel.group_bytes(),
+                .depth_steps = panel.steps(),
+                .adds = i >= pairs,
+                .next = &panel,
+                .units = 0,
+                .rest = 0,
+                .steps = HWY_MAX(tiles * panel.steps(), 1)};
+    if (i + 1 < sweeps) {
+      begin(i + 1);
+      sweep.units = panel.left / sweep.steps;
+      sweep.rest = panel.left % sweep.steps;
+    }
+    float* sums = own + i % pairs * tiles * kAmxSums;
+    for (int64_t t = 0; t < tiles; ++t, sums += kAmxSums) {
+      const int64_t r = first_row + t * kAmxTile, here = HWY_MIN(kAmxTile, first_row + rows - r);
+      if (here != shaped) set_shapes(shaped = here);
+      const auto* left = reinterpret_cast<const uint8_t*>(args.left[r / kAmxTile]) + first * here * 2;
+      const auto run = [&](auto* tile, const SumsAt* to) {
+        // Tile instructions do not tell the compiler what memory they read and write.
+        asm volatile("" : : : "memory");
+        tile(left, here, sweep, sums, to);
+        asm volatile("" : : : "memory");
+      };
+      const auto pick = here > kAmxRows ? (groups == 2 ? amx_tile<true, true> : amx_tile<true, false>)
+                                        : (groups == 2 ? amx_tile<false, true> : amx_tile<false, false>);
+      if (ends) {
+        const TileOut out(args.out + r, here, at, sums);
+        run(pick, out.sums());
+        out.finish(groups);
+      } else {
+        const SumsAt to[4] = {{sums, 64}, {sums + 256, 64}, {sums + 512, 64}, {sums + 768, 64}};
+        run(pick, to);
       }
-      // Two groups stay in the first cache while all left-hand rows pass by.
-      for (int64_t g = 0; g < groups; g += 2) {
-        for (int64_t r = 0; r < args.rows; r += kAmxTile) {
-          const int64_t rows = HWY_MIN(kAmxTile, args.rows - r);
-          if (rows != shaped) set_shapes(shaped = rows);
-          const auto* left = reinterpret_cast<const uint8_t*>(args.left[r / kAmxTile]) + first * rows * 2;
-          const TileSums sums(args.out + r, rows, own);
-          const int64_t at = column + g * kGroupRows, two = HWY_MIN(groups - g, 2);
-          const SumsAt to[4] = {sums.at(0, 0, at), sums.at(0, 1, at + kGroupRows),
-                                rows > kAmxRows ? sums.at(kAmxRows, 0, at) : SumsAt{},
-                                rows > kAmxRows ? sums.at(kAmxRows, 1, at + kGroupRows) : SumsAt{}};
-          if (first > 0) sums.load(two, at);
-          // Tile instructions do not tell the compiler what memory they read and write.
-          asm volatile("" : : : "memory");
-          const auto run = [&](auto* tile) { tile(left, rows, panel + g * apart, apart, steps, first > 0, to); };
-          if (rows > kAmxRows) run(two == 2 ? amx_tile<true, true> : amx_tile<true, false>);
-          else run(two == 2 ? amx_tile<false, true> : amx_tile<false, false>);
-          asm volatile("" : : : "memory");
-          sums.store(two, at);
-        }
-      }
-      first += depth;
-    } while (first < args.k);
+    }
+  }
+}
+
+void amx_products(const ProductArgs& args, int64_t unit, void (*decode)(Panel& panel, int64_t units)) {
+  Panel panel;
+  panel.args = &args;
+  panel.unit = unit;
+  panel.decode = decode;
+  for (int64_t row = 0; row < args.rows; row += kAmxMostRows) {
+    for (int64_t column = 0; column < args.columns; column += kAmxMostOutputs) {
+      amx_sweeps(args, row, HWY_MIN(kAmxMostRows, args.rows - row), column, panel);
+    }
   }
   _tile_release();
 }
 
 void amx_products_of_groups(const ProductArgs& args) {
-  const auto of = visit_block_format(args.format, []<Format kFormat>() { return &pairs_of_group<kFormat>; });
-  amx_products(args, [&](int64_t group, int64_t first, int64_t depth, uint8_t* panel) {
-    of(args.right[group], args.k, first, depth, panel);
-  });
+  const auto decode = visit_block_format(args.format, []<Format kFormat>() { return &decode_units<kFormat>; });
+  amx_products(args, kGroupRun, decode);
 }
 
 void amx_products_of_rows(const ProductArgs& args) {
-  const auto of = args.format == Format::bf16 ? &pairs_of_rows<Format::bf16> : &pairs_of_rows<Format::f16>;
-  amx_products(args, [&](int64_t group, int64_t first, int64_t depth, uint8_t* panel) {
-    const int64_t row = group * kGroupRows;
-    of(args.right + row, HWY_MIN(kGroupRows, args.columns - row), first, depth, panel);
-  });
+  const bool is_bf16 = args.format == Format::bf16;
+  amx_products(args, kAmxElements, is_bf16 ? &decode_stored_units<Format::bf16> : &decode_stored_units<Format::f16>);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -322,6 +473,7 @@ void add_amx(KernelTable& table, ProductKernel row) {
   row.features = "amx_bf16, avx512_bf16";
   row.available = has_amx_bf16;
   row.scratch_bytes = kAmxScratch;
+  row.wide_columns = kAmxMostOutputs;
   table.add(std::move(row));
 }
 }  // namespace

@@ -135,7 +135,10 @@ void ContractPass::lay_out(const KernelContext& context, int64_t max_column_unit
                            entry.rhs.group_bytes()});
   }
   zero_ = AlignedBytes(zero_bytes);
-  const auto affordable = static_cast<int64_t>(kTileBytes / sizeof(float) / kWideColumns) / widest / 12 * 12;
+  for (const Entry& entry : entries_) {
+    for (const Pick& pick : entry.picks) wide_columns_ = std::max(wide_columns_, pick.kernel->wide_columns);
+  }
+  const auto affordable = static_cast<int64_t>(kTileBytes / sizeof(float)) / wide_columns_ / widest / 12 * 12;
   row_chunk_ = std::clamp<int64_t>(affordable, 12, kRowChunk);
   const int64_t chunk = std::min(row_chunk_, std::max<int64_t>(max_rows, 1));
 
@@ -182,7 +185,7 @@ void ContractPass::lay_out(const KernelContext& context, int64_t max_column_unit
     }
   }
   // Tiles are wide where rows are few; see run(). Groups may begin before them and end after them.
-  const int64_t width = align_up(std::max(max_column_unit, kWideColumns) + 2 * (widest_group - 1), kTileColumns);
+  const int64_t width = align_up(std::max(max_column_unit, wide_columns_) + 2 * (widest_group - 1), kTileColumns);
   const int64_t most = align_up(kMaxColumns + 2 * (widest_group - 1), kTileColumns);
   for (Entry& entry : entries_) {
     const int64_t rows = chunk * std::max<int64_t>(element_count(entry.summed, context.max_extents), 1);

@@ -94,7 +94,7 @@ class ContractPass {
   void bring_into_form(Job& job) const;
   // Returns how many floats before the first column the sums begin.
   int64_t compute(Job& job, size_t entry, int64_t row_first, int64_t row_last, int64_t column_first,
-                  int64_t column_last, int64_t stride) const;
+                  int64_t column_last, int64_t stride, bool backwards) const;
 
   const Region* region_;
   const GroupRows* group_ = nullptr;
@@ -104,6 +104,7 @@ class ContractPass {
   std::vector<Entry> entries_;
   std::vector<Prepared> prepared_;
   int64_t row_chunk_ = 1;
+  int64_t wide_columns_ = 0;  // ProductKernel::wide_columns, the most of all picks
   size_t own_pointers_at_ = 0, own_left_at_ = 0, own_out_at_ = 0, own_kernel_at_ = 0;
   AlignedBytes zero_;  // a right-hand row of zeros, or a group of them
   size_t shared_bytes_ = 0, thread_bytes_ = 0;

@@ -13,9 +13,6 @@ namespace contract_pass {
 inline constexpr int64_t kFewRows = 24;
 // Threads prepare so many elements of left-hand rows each for itself rather than wait for each other.
 inline constexpr int64_t kOwnElements = 16384;
-// Columns of a tile where rows are many: left-hand rows do not stay in the caches, and each time that they come they
-// meet so many columns.
-inline constexpr int64_t kWideColumns = 128;
 // The multiple of columns that tiles are stored by.
 inline constexpr int64_t kTileColumns = 64;
 // Rows of a tile at most, a multiple of the built-in kernels' tiles: those of a usual prefill, so that weights are

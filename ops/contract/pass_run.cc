@@ -101,7 +101,7 @@ void ContractPass::bring_into_form(Job& job) const {
 }
 
 int64_t ContractPass::compute(Job& job, size_t index, int64_t row_first, int64_t row_last, int64_t column_first,
-                              int64_t column_last, int64_t stride) const {
+                              int64_t column_last, int64_t stride, bool backwards) const {
   const Entry& entry = entries_[index];
   const auto lhs = static_cast<size_t>(entry.lhs);
   const RhsRun& rhs = job.rhs[index];
@@ -119,6 +119,7 @@ int64_t ContractPass::compute(Job& job, size_t index, int64_t row_first, int64_t
   ProductArgs args{.format = entry.rhs.format(), .k = k, .right = right, .columns = columns, .left = left, .out = out};
   if (is_interleaved) args.columns = align_up(before + columns, entry.rhs.layout().rows);
   args.scratch = job.own + own_kernel_at_;
+  args.backwards = backwards;
 
   for_groups(order, origin, row_last * expansion, [&](int64_t first, int64_t last) {
     const auto row_at = [&](int64_t i) { return order != nullptr ? int64_t{order[i].row} : i; };
@@ -182,7 +183,7 @@ void ContractPass::run(const StepArgs& args, const Team& team, std::byte* shared
   // Rows of entries with nothing to sum are filled with zeros all the same.
   const int64_t most_rows = std::max(job.rows, *std::max_element(job.entry_rows.begin(), job.entry_rows.end()));
   const int64_t widest =
-      std::max(column_unit, (most_rows < kFewRows ? kMaxColumns : kWideColumns) / column_unit * column_unit);
+      std::max(column_unit, (most_rows < kFewRows ? kMaxColumns : wide_columns_) / column_unit * column_unit);
   const int64_t parts = (job.columns + widest * team.threads - 1) / (widest * team.threads) * team.threads;
   const int64_t even = (job.columns + parts - 1) / parts;
   const int64_t width = std::min(widest, (even + column_unit - 1) / column_unit * column_unit);
@@ -196,7 +197,8 @@ void ContractPass::run(const StepArgs& args, const Team& team, std::byte* shared
     const float* sums[kMaxContractions];
     int64_t strides[kMaxContractions];
     for (size_t i = 0; i < entries_.size(); ++i) {
-      const int64_t before = compute(job, i, row, row_last, column, column_last, stride);
+      const bool backwards = (item * static_cast<int64_t>(entries_.size()) + static_cast<int64_t>(i)) % 2 != 0;
+      const int64_t before = compute(job, i, row, row_last, column, column_last, stride, backwards);
       sums[i] = reinterpret_cast<const float*>(own + entries_[i].sums_at) + before;
       strides[i] = stride * std::max<int64_t>(job.entry_rows[i] / job.rows, 1);
     }

@@ -35,12 +35,18 @@ struct ProductArgs {
   int64_t rows = 0;              // left-hand rows: at least 1; may be a part of a group, so fewer than first_rows
   float* const* out = nullptr;   // by left-hand row, for [0, columns)
   std::byte* scratch = nullptr;  // the thread's own, of ProductKernel::scratch_bytes, 64-byte aligned
+  // Kernels that go through left-hand rows by parts of k may begin with the last one: set for every other call, so that
+  // what the last call read at its end, and the caches still have, is what this one reads first.
+  bool backwards = false;
 };
 
 struct ProductKernel : ProductRow {
   std::string features;           // of the CPU that it needs, as lscpu calls them: for people
   bool (*available)() = nullptr;  // whether this machine has them; null: any has
   size_t scratch_bytes = 0;       // of each thread
+  // Right-hand rows of a call where left-hand ones are many: these do not stay in the caches, and each time that they
+  // come they meet so many.
+  int64_t wide_columns = 128;
   // Computes, and returns the name of the kernel that did it: what a profile shows.
   const char* (*run)(const ProductArgs&) = nullptr;
 
