@@ -88,10 +88,19 @@ SourceRun* SourceEvaluator::bind(const StepArgs& args, std::byte* workspace) con
     index->info = &indices_[i];
     index->staging = reinterpret_cast<int32_t*>(workspace + indices_[i].staging_at);
   }
+  for (size_t l = 0; l + inner_ < loops_.size(); ++l) run->outer_extent_[l] = args.extents[loops_[l]];
   run->collapse(args.extents);
   run->classify();
   return run;
 }
+
+// Rows along one outer loop.
+struct SourceRun::Box {
+  size_t loop;
+  int64_t rows;
+  const int64_t* provided_step;
+  int64_t out_step;
+};
 
 // Finds the inner loops that matter: those of extent 1 are dropped, and two adjacent ones become one where every
 // operand's stride allows it and no index() asks for either.
@@ -232,7 +241,7 @@ void SourceRun::set_uniforms(const Coordinates& at, const void* const* provided)
 }
 
 void SourceRun::walk(int64_t first, int64_t count, const void* const* provided, std::byte* out,
-                     TileReduction* reduction) {
+                     TileReduction* reduction, const Box* box) {
   if (count <= 0) return;
   const SourceEvaluator& e = *evaluator_;
   const int64_t out_bytes = e.type() == Element::bool8 ? 1 : 4;
@@ -282,18 +291,105 @@ void SourceRun::walk(int64_t first, int64_t count, const void* const* provided, 
     }
     if (reduction != nullptr) {
       frame_->reduce(piece, *reduction);
+    } else if (box != nullptr) {
+      set_moves(at, provided, *box);
+      frame_->run_box(box->rows, piece, out + done * out_bytes, box->out_step);
     } else {
       frame_->run(piece, out + done * out_bytes);
     }
     done += piece;
     advance(at, piece);
-    stale_ = !across_ && inner_rank_ > 1 && at[innermost] == 0;
+    stale_ = box != nullptr || (!across_ && inner_rank_ > 1 && at[innermost] == 0);
   }
   stale_ = stale_ || inner_rank_ > 1;
 }
 
 void SourceRun::evaluate(int64_t first, int64_t count, const void* const* provided, void* out) {
   walk(first, count, provided, static_cast<std::byte*>(out), nullptr);
+}
+
+// Whether elements differ from row to row along an outer loop.
+bool SourceRun::varies_over(const Load& load, size_t loop) const {
+  if (load.view.stride[loop] != 0) return true;
+  for (int g = 0; g < load.view.gather_count; ++g) {
+    if (varies_over(loads_[load.info->ids[static_cast<size_t>(g)]], loop)) return true;
+  }
+  return false;
+}
+
+// Whether all that differs from row to row goes on by equal steps through memory that the machine reads.
+bool SourceRun::can_step(size_t loop) const {
+  for (size_t i = 0; i < evaluator_->loads_.size(); ++i) {
+    const Load& load = loads_[i];
+    if (load.info->source < 0 || !varies_over(load, loop)) continue;
+    if (load.kind == Load::Kind::staged || load.view.gather_count > 0 || !is_plain(load.info->format)) return false;
+  }
+  return true;
+}
+
+void SourceRun::set_moves(const Coordinates& at, const void* const* provided, const Box& box) {
+  const SourceEvaluator& e = *evaluator_;
+  for (size_t i = 0; i < e.loads_.size(); ++i) {
+    const Load& load = loads_[i];
+    if (load.info->source < 0 || load.view.stride[box.loop] == 0) continue;
+    const auto source = static_cast<size_t>(load.info->source);
+    const int64_t step = load.view.stride[box.loop] * load.element_bytes;
+    if (load.kind == Load::Kind::in_place) {
+      frame_->move_contiguous(source, step);
+    } else {
+      int64_t offset;
+      locate(load, at.data(), offset);
+      frame_->move_uniform(source, load.data + offset * load.element_bytes, step);
+    }
+  }
+  for (size_t i = 0; i < e.indices_.size(); ++i) {
+    if (e.indices_[i].loop != static_cast<int>(box.loop)) continue;
+    frame_->move_count(static_cast<size_t>(e.indices_[i].source));
+  }
+  for (size_t i = 0; i < e.provided_.size(); ++i) {
+    const SourceEvaluator::ProvidedInfo& p = e.provided_[i];
+    if (p.source < 0) continue;
+    if (p.uniform) frame_->move_uniform(static_cast<size_t>(p.source), provided[i], box.provided_step[i]);
+    else frame_->move_contiguous(static_cast<size_t>(p.source), box.provided_step[i]);
+  }
+}
+
+void SourceRun::evaluate_box(const int64_t* coordinates, int64_t rows, int64_t first, int64_t count,
+                             const void* const* provided, const int64_t* provided_step, void* out, int64_t out_step) {
+  const SourceEvaluator& e = *evaluator_;
+  const size_t outer = e.loops_.size() - e.inner_;
+  if (rows <= 0 || count <= 0) return;
+  auto* to = static_cast<std::byte*>(out);
+  // The rows as boxes along the last outer loop that has several.
+  size_t loop = outer;
+  while (loop > 0 && outer_extent_[loop - 1] == 1) --loop;
+  if (loop == 0) {
+    stale_ = true;
+    if (outer > 0) set_row(coordinates);
+    walk(first, count, provided, to, nullptr);
+    return;
+  }
+  --loop;
+  const bool steps = can_step(loop);
+  Coordinates at{};
+  std::copy_n(coordinates, outer, at.begin());
+  std::array<const void*, kMaxProvided> values{};
+  for (size_t i = 0; i < e.provided_.size(); ++i) values[i] = provided[i];
+  for (int64_t done = 0; done < rows;) {
+    const Box box{loop, steps ? std::min(rows - done, outer_extent_[loop] - at[loop]) : 1, provided_step, out_step};
+    set_row(at.data());
+    walk(first, count, values.data(), to, nullptr, box.rows > 1 ? &box : nullptr);
+    done += box.rows;
+    to += box.rows * out_step;
+    for (size_t i = 0; i < e.provided_.size(); ++i) {
+      values[i] = static_cast<const std::byte*>(values[i]) + box.rows * provided_step[i];
+    }
+    at[loop] += box.rows;
+    for (size_t l = loop; l > 0 && at[l] == outer_extent_[l]; --l) {
+      at[l] = 0;
+      ++at[l - 1];
+    }
+  }
 }
 
 bool SourceRun::can_run_rows() {

@@ -475,6 +475,18 @@ void RunSteps(const TileStep* steps, int64_t base, int64_t n, const std::byte* u
   }
 }
 
+void RunBox(const TileBox& box) {
+  const int64_t whole = box.n / kTileChunk * kTileChunk;
+  for (int64_t r = 0;;) {
+    RunSteps(box.steps, 0, whole, box.uniforms, 0);
+    if (whole < box.n) RunSteps(box.steps, box.n - kTileChunk, kTileChunk, box.uniforms, 0);
+    if (++r == box.rows) break;
+    box.result->data += box.result_step;
+    for (TileMove& move : box.moves) go_on(move, box.uniforms);
+    if (box.uniform_steps != nullptr) RunSteps(box.uniform_steps, 0, 1, box.uniforms, 0);
+  }
+}
+
 #undef WEFT_CHAIN_PARAMETERS
 #undef WEFT_CHAIN_VALUES
 #undef WEFT_CHAIN_EACH
@@ -496,6 +508,7 @@ namespace weft {
 
 HWY_EXPORT(CodeOf);
 HWY_EXPORT(RunSteps);
+HWY_EXPORT(RunBox);
 HWY_EXPORT(StoreTileBools);
 
 void (*code_of_step(const TileStepKind& kind))() { return HWY_DYNAMIC_DISPATCH(CodeOf)(kind); }
@@ -503,6 +516,8 @@ void (*code_of_step(const TileStepKind& kind))() { return HWY_DYNAMIC_DISPATCH(C
 void run_tile_steps(const TileStep* steps, int64_t base, int64_t n, const std::byte* uniforms, size_t uniform_step) {
   HWY_DYNAMIC_DISPATCH(RunSteps)(steps, base, n, uniforms, uniform_step);
 }
+
+void run_tile_box(const TileBox& box) { HWY_DYNAMIC_DISPATCH(RunBox)(box); }
 
 void store_tile_bools(const void* masks, int64_t n, void* bytes) {
   HWY_DYNAMIC_DISPATCH(StoreTileBools)(masks, n, bytes);
