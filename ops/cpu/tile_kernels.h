@@ -30,8 +30,13 @@ struct TileSlot {
 // the caller lies in registers of the machine, which are memory. So an operation costs what its instructions do, and a
 // jump per chunk; one that loads and stores each vector costs three times as much, as most of the operations of maps
 // are one instruction.
+struct TileStepCode {
+  using Code = void (*)();
+  Code chunk = nullptr;  // for a chunk, or one of its equal parts
+  Code wide = nullptr;   // for kTileRegister elements, where the target's registers have room for them
+};
 struct TileStep {
-  void (*code)() = nullptr;     // of the target that it was made for
+  TileStepCode code;            // of the target that it was made for
   const TileSlot* a = nullptr;  // operands in memory, in their order; what a store or finish writes to
   const TileSlot* b = nullptr;
 };
@@ -56,7 +61,7 @@ struct TileStepKind {
   bool uniform_a = false, uniform_b = false;
 };
 // For the target that dispatches take now.
-void (*code_of_step(const TileStepKind& kind))();
+TileStepCode code_of_step(const TileStepKind& kind);
 
 // How a source of a box goes on to the next row.
 struct TileMove {

@@ -12,7 +12,8 @@
 namespace weft {
 namespace {
 
-constexpr size_t kRegisterBytes = kTileChunk * 4;
+constexpr size_t kChunkBytes = kTileChunk * 4;
+constexpr size_t kRegisterBytes = kTileRegister * 4;
 constexpr size_t kSteps = 3;  // of one operation at most: a load, what it does, a store
 constexpr uint64_t kAll = ~uint64_t{0};
 
@@ -149,7 +150,7 @@ void TileProgram::lay_out() {
   reserve(moves_at_, sources_.size() * sizeof(TileMove));
   reserve(uniforms_at_, uniform_bytes());
   reserve(registers_at_, static_cast<size_t>(register_count_) * kRegisterBytes);
-  reserve(edges_at_, (sources_.size() + 1) * kRegisterBytes);
+  reserve(edges_at_, (sources_.size() + 1) * kChunkBytes);
   reserve(result_at_, kTile * 4);
   frame_bytes_ = at;
 }
@@ -301,7 +302,7 @@ void TileFrame::run_rows(int64_t rows, const std::byte* uniforms, void* out) {
     } else {
       std::memmove(
           row, reinterpret_cast<const float*>(result.data) + (static_cast<uint64_t>(r * kTileChunk) & result.base_mask),
-          kRegisterBytes);
+          kChunkBytes);
     }
   }
 }
@@ -322,8 +323,8 @@ void TileFrame::point_at_edges(int64_t n) {
     if (shapes_[s] != TileShape::contiguous) continue;
     const bool bytes = program_->sources_[s].type == Element::bool8;
     TileSlot& slot = slots_[program_->source_values_[s]];
-    std::byte* edge = edges_ + s * kRegisterBytes;
-    std::memset(edge, 0, kRegisterBytes);
+    std::byte* edge = edges_ + s * kChunkBytes;
+    std::memset(edge, 0, kChunkBytes);
     std::memcpy(edge, source_data_[s], static_cast<size_t>(n) * (bytes ? 1 : 4));
     (bytes ? slot.bytes : slot.data) = edge;
   }
@@ -464,7 +465,7 @@ void TileFrame::run_chunks(int64_t base, int64_t n, const std::byte* uniforms, s
 // The elements of n beyond whole chunks. Their chunk overlaps what is already done, or moves to the edge blocks where
 // there is no chunk before.
 const std::byte* TileFrame::run_last(int64_t n) {
-  std::byte* edge = edges_ + program_->sources_.size() * kRegisterBytes;
+  std::byte* edge = edges_ + program_->sources_.size() * kChunkBytes;
   const int64_t rest = n % kTileChunk;
   if (n > rest) {
     run_chunks(n - kTileChunk, kTileChunk, uniforms_, 0, edge);

@@ -17,8 +17,10 @@ namespace weft {
 
 // Elements of a tile: what is staged for the machine at a time, and reduced at a time.
 inline constexpr int64_t kTile = 256;
-// Elements of a chunk, the multiple that the machine works in, and of a register.
+// Elements of a chunk, the multiple that the machine works in.
 inline constexpr int64_t kTileChunk = 64;
+// Elements of a register, and most that the machine works on at a time.
+inline constexpr int64_t kTileRegister = 128;
 // Lanes of the longest vector of any target.
 inline constexpr int64_t kTileLanes = 16;
 
