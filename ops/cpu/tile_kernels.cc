@@ -464,13 +464,43 @@ using ChunkChain = WideChain;
 #endif
 static_assert(kTileChunk % ChunkChain::kHeld == 0 && WideChain::kHeld <= kTileRegister);
 
+// Of two arguments in memory.
+template <ScalarOp kOp>
+void BinaryLoop(const TileStep* step, size_t at, size_t end) {
+  const DF df;
+  const float* a = floats_at(step->a, at);
+  const float* b = floats_at(step->b, at);
+  float* to = const_cast<float*>(floats_at(step[1].a, at));
+  constexpr size_t n = kLanesEach;
+  for (; at < end; at += 4 * n, a += 4 * n, b += 4 * n, to += 4 * n) {
+    const VF v0 = BinaryF32<kOp>(hn::LoadU(df, a), hn::LoadU(df, b));
+    const VF v1 = BinaryF32<kOp>(hn::LoadU(df, a + n), hn::LoadU(df, b + n));
+    const VF v2 = BinaryF32<kOp>(hn::LoadU(df, a + 2 * n), hn::LoadU(df, b + 2 * n));
+    const VF v3 = BinaryF32<kOp>(hn::LoadU(df, a + 3 * n), hn::LoadU(df, b + 3 * n));
+    hn::StoreU(v0, df, to);
+    hn::StoreU(v1, df, to + n);
+    hn::StoreU(v2, df, to + 2 * n);
+    hn::StoreU(v3, df, to + 3 * n);
+  }
+}
+static_assert(kTileChunk % (4 * kLanesEach) == 0);
+
 TileStepCode CodeOf(const TileStepKind& kind) {
-  return {.chunk = ChunkChain::code_for(kind), .wide = WideChain::kIsWide ? WideChain::code_for(kind) : nullptr};
+  TileStepCode code{.chunk = ChunkChain::code_for(kind)};
+  if constexpr (WideChain::kIsWide) code.wide = WideChain::code_for(kind);
+  const bool in_memory = kind.holds == TileStepKind::kNone && !kind.uniform_a && !kind.uniform_b;
+  if (kind.is_only && in_memory && kind.argument == Element::f32) {
+    if (kind.op == ScalarOp::add) code.loop = BinaryLoop<ScalarOp::add>;
+    if (kind.op == ScalarOp::sub) code.loop = BinaryLoop<ScalarOp::sub>;
+    if (kind.op == ScalarOp::mul) code.loop = BinaryLoop<ScalarOp::mul>;
+  }
+  return code;
 }
 
 // Whole chunks.
 HWY_INLINE void RunChunks(const TileStep* steps, size_t at, size_t end, const std::byte* uniforms,
                           size_t uniform_step) {
+  if (uniform_step == 0 && steps->code.loop != nullptr) return steps->code.loop(steps, at, end);
   if constexpr (WideChain::kIsWide) {
     if (uniform_step == 0) {
       for (; at + WideChain::kHeld <= end; at += WideChain::kHeld) WideChain::run(steps, at, uniforms);

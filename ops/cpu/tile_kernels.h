@@ -30,10 +30,13 @@ struct TileSlot {
 // the caller lies in registers of the machine, which are memory. So an operation costs what its instructions do, and a
 // jump per chunk; one that loads and stores each vector costs three times as much, as most of the operations of maps
 // are one instruction.
+struct TileStep;
 struct TileStepCode {
   using Code = void (*)();
   Code chunk = nullptr;  // for a chunk, or one of its equal parts
   Code wide = nullptr;   // for kTileRegister elements, where the target's registers have room for them
+  // Common chains of one operation have a loop of their own, in their first step: elements [at, end), whole chunks.
+  void (*loop)(const TileStep* step, size_t at, size_t end) = nullptr;
 };
 struct TileStep {
   TileStepCode code;            // of the target that it was made for
@@ -59,6 +62,7 @@ struct TileStepKind {
   static constexpr int kNone = -1;
   int holds = 0;  // which argument is held; none: all are in memory, of which one varies
   bool uniform_a = false, uniform_b = false;
+  bool is_only = false;  // of its chain; a finish follows
 };
 // For the target that dispatches take now.
 TileStepCode code_of_step(const TileStepKind& kind);

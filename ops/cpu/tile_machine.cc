@@ -235,7 +235,7 @@ TileStep* TileFrame::add_steps(const uint16_t* order, size_t count, bool uniform
     if (op.op == Op::scalar) {
       const uint16_t arguments[] = {op.a, op.b, op.c};
       const int most = argument_count(op.scalar);
-      TileStepKind kind{.op = op.scalar, .argument = op.argument, .type = op.type};
+      TileStepKind kind{.op = op.scalar, .argument = op.argument, .type = op.type, .is_only = count == 1 && !uniform};
       while (kind.holds < most && arguments[kind.holds] != held) ++kind.holds;
       if (kind.holds == most) {
         const bool loads = op.scalar != ScalarOp::select && op.scalar != ScalarOp::cast && !uniform;
