@@ -83,8 +83,9 @@ class SourceRun {
   void classify();
   void walk(int64_t first, int64_t count, const void* const* provided, std::byte* out, TileReduction* reduction,
             const Box* box = nullptr);
-  bool varies_over(const Load& load, size_t loop) const;
-  bool can_step(size_t loop) const;
+  static int64_t stride_of(const Load& load, size_t loop, bool is_inner);
+  bool varies_over(const Load& load, size_t loop, bool is_inner) const;
+  bool can_step(size_t loop, bool is_inner) const;
   void set_moves(const Coordinates& at, const void* const* provided, const Box& box);
   void set_uniforms(const Coordinates& at, const void* const* provided);
   bool locate(const Load& load, const int64_t* at, int64_t& offset) const;
@@ -104,9 +105,10 @@ class SourceRun {
   Coordinates inner_extent_{};  // from slow to fast
   int64_t run_ = 1;             // extent of the innermost one
   int64_t inner_count_ = 1;
-  int64_t limit_ = 0;    // elements per call of the machine
-  bool across_ = false;  // runs are so short that a tile spans several
-  bool stale_ = true;    // uniform values have changed since they were handed to the machine
+  int64_t limit_ = 0;          // elements per call of the machine
+  bool across_ = false;        // runs are so short that a tile spans several
+  bool steps_inside_ = false;  // runs form boxes along the loop around the innermost
+  bool stale_ = true;          // uniform values have changed since they were handed to the machine
 };
 
 class SourceEvaluator {

@@ -530,7 +530,7 @@ void RunBox(const TileBox& box) {
     for (TileMove& move : box.moves) {
       go_on(move, box.uniforms);
       // Rows that lie apart are beyond what processors fetch by themselves.
-      if (move.does != TileMove::Does::elements) continue;
+      if (move.does != TileMove::Does::elements || move.step == static_cast<int64_t>(4 * n)) continue;
       const std::byte* next = move.slot->data + move.step;
       for (size_t i = 0; i < 4 * n; i += 64) hwy::Prefetch(next + i);
     }

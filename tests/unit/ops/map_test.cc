@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -84,8 +85,8 @@ TEST(SourceEvaluator, RowsAndColumnRangesWithProvidedResults) {
   });
 }
 
-// A box gives what its rows give one by one: operands that vary with every axis or with some, are decoded or gathered,
-// and values that the caller hands over, one per element or one per row.
+// Boxes and ranges give what their rows and runs give one by one: operands that vary with every axis or with some, are
+// decoded or gathered, and values that the caller hands over, one per element or one per row.
 TEST(SourceEvaluator, BoxesAreTheirRows) {
   for (const int64_t width : {1, 3, 64, 150, 300}) {
     CaseBuilder c(StepKind::map, "box");
@@ -128,6 +129,27 @@ TEST(SourceEvaluator, BoxesAreTheirRows) {
       const SourceEvaluator evaluator(step_case.graph, step_case.step().regions[0], programs[p], all, 2, provided);
       const size_t bytes = evaluator.type() == Element::bool8 ? 1 : 4;
       const auto row_bytes = static_cast<int64_t>(bytes) * stride;
+      const SourceEvaluator flat(step_case.graph, step_case.step().regions[0], programs[p], all, 4, provided);
+      on_every_target([&] {  // all loops as one range
+        const CaseBytes workspace(flat.workspace_bytes());
+        SourceRun* run = flat.bind(step_case.args(), workspace.data());
+        const auto to = [&](std::vector<std::byte>& out, int64_t i) {
+          return out.data() + i * static_cast<int64_t>(bytes);
+        };
+        for (const int64_t first : {int64_t{0}, width / 2, 3 * width}) {
+          const int64_t last = 28 * width - first;
+          std::vector<std::byte> want(static_cast<size_t>(last) * bytes), got = want;
+          for (int64_t i = first; i < last;) {
+            const int64_t end = std::min(last, (i / width + 1) * width);
+            const void* given[] = {sums.data() + i, by_caller.data()};
+            run->evaluate(i, end - i, given, to(want, i));
+            i = end;
+          }
+          const void* given[] = {sums.data() + first, by_caller.data()};
+          run->evaluate(first, last - first, given, to(got, first));
+          ASSERT_EQ(got, want) << "width " << width << ", program " << p << ", from " << first;
+        }
+      });
       on_every_target([&] {
         const CaseBytes workspace(evaluator.workspace_bytes());
         SourceRun* run = evaluator.bind(step_case.args(), workspace.data());
@@ -143,7 +165,12 @@ TEST(SourceEvaluator, BoxesAreTheirRows) {
                 for (int64_t r = 0; r < rows; ++r) {
                   const int64_t at[] = {(row + r) / 7, (row + r) % 7};
                   run->set_row(at);
-                  run->evaluate(first, count, given(row + r, first).data(), want.data() + r * row_bytes);
+                  for (int64_t done = 0; done < count;) {  // run by run
+                    const int64_t piece = std::min(count - done, width - (first + done) % width);
+                    run->evaluate(first + done, piece, given(row + r, first + done).data(),
+                                  want.data() + r * row_bytes + done * static_cast<int64_t>(bytes));
+                    done += piece;
+                  }
                 }
                 const int64_t at[] = {row / 7, row % 7}, steps[] = {stride * 4, 8};
                 run->evaluate_box(at, rows, first, count, given(row, first).data(), steps, got.data(), row_bytes);
