@@ -1,7 +1,5 @@
 #include "ops/cpu/tile_kernels.h"
 
-#include <hwy/cache_control.h>
-
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -527,13 +525,7 @@ void RunBox(const TileBox& box) {
     if (whole < n) RunChunks(box.steps, n - kTileChunk, n, box.uniforms, 0);
     if (++r == box.rows) break;
     box.result->data += box.result_step;
-    for (TileMove& move : box.moves) {
-      go_on(move, box.uniforms);
-      // Rows that lie apart are beyond what processors fetch by themselves.
-      if (move.does != TileMove::Does::elements || move.step == static_cast<int64_t>(4 * n)) continue;
-      const std::byte* next = move.slot->data + move.step;
-      for (size_t i = 0; i < 4 * n; i += 64) hwy::Prefetch(next + i);
-    }
+    for (TileMove& move : box.moves) go_on(move, box.uniforms);
     if (box.uniform_steps != nullptr) ChunkChain::run(box.uniform_steps, 0, box.uniforms);
   }
 }
