@@ -1,10 +1,10 @@
 // Evaluates a ScalarProgram of a step over a box of loop coordinates: finds the elements that each operand
 // contributes, decodes what is not f32 or i32, and feeds the tile machine.
 //
-// The loops are split in two: `outer` coordinates, which the caller sets row by row, and `inner` ones, the last
-// axes, which are walked as one flattened range. So a map has only inner axes; the epilogue of a contraction has
-// the rows as outer axes and the columns as inner ones; a score has the query's axes as outer ones, and `key` as
-// inner.
+// The loops are split in two: `outer` coordinates, which the caller sets row by row, or once per box of rows, and
+// `inner` ones, the last axes, which are walked as one flattened range. So a map has only inner axes; the epilogue of a
+// contraction has the rows as outer axes and the columns as inner ones; a score has the query's axes as outer ones, and
+// `key` as inner.
 #pragma once
 
 #include <array>
