@@ -8,6 +8,7 @@
 #include "bench/report.h"
 #include "bench/run_plan.h"
 #include "bench/yardstick.h"
+#include "core/aligned_bytes.h"
 #include "models/axes.h"
 #include "ops/cpu/pinned_team.h"
 #include "ops/ops.h"
@@ -39,10 +40,11 @@ template <class Function>
 void by_hand(benchmark::State& state, double flops, const Function& function) {
   const PinnedTeam pinned(1);
   const std::vector<float> values = noise(2 * kCount);
-  std::vector<float> out(kCount);
+  AlignedBytes memory(kCount * sizeof(float));  // as results of plans are
+  auto* out = reinterpret_cast<float*>(memory.data());
   for (auto _ : state) {
-    function(values.data(), values.data() + kCount, out.data());
-    benchmark::DoNotOptimize(out.data());
+    function(values.data(), values.data() + kCount, out);
+    benchmark::DoNotOptimize(out);
     benchmark::ClobberMemory();
   }
   state.counters["GFLOP/s"] =

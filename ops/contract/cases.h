@@ -307,6 +307,8 @@ inline std::vector<StepCase> contract_case_table() {
   cases.push_back(experts(1, 1, 1, Format::q4_0, true));
   cases.push_back(gated(5, 600, 64, Format::q8_0, Format::f16));
   cases.push_back(normed(3, 33, 12000, Format::f32));
+  cases.push_back(normed(577, 130, 32, Format::f32));  // more than a tile of rows and of columns
+  cases.push_back(gated(577, 200, 32, Format::f16, Format::f16));
   for (const int64_t rows : {1, 4, 40}) {
     cases.push_back(chosen_outputs(rows));
     cases.push_back(broadcast(rows, false));

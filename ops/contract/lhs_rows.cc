@@ -121,11 +121,8 @@ void LhsRun::evaluate(int64_t first, int64_t last, float* out) {
   }
   std::array<int64_t, AxisSpace::kMax> at{};
   row_space_.split(first, at.data());
-  for (int64_t r = first; r < last; ++r) {
-    if (row_space_.rank > 0) program_->set_row(at.data());
-    program_->evaluate(0, k_, nullptr, out + (r - first) * k_);
-    row_space_.advance(at.data());
-  }
+  program_->evaluate_box(at.data(), last - first, 0, k_, nullptr, nullptr, out,
+                         k_ * static_cast<int64_t>(sizeof(float)));
 }
 
 void LhsRun::evaluate_share(const Team& team, float* out) {

@@ -13,7 +13,8 @@
 namespace weft {
 namespace {
 
-constexpr int64_t kColumnUnit = 16;  // a cache line of results
+constexpr int64_t kColumnUnit = 16;       // a cache line of results
+constexpr int64_t kBlockElements = 4096;  // of results that are finished at a time
 
 size_t element_bytes(Element element) { return element == Element::bool8 ? 1 : 4; }
 
@@ -98,7 +99,7 @@ class ContractRegion::Sink final : public TileSink {
  public:
   Sink(const ContractRegion& owner, const StepArgs& args, const Team& team, std::byte* scratch, std::byte* own,
        const int32_t* slots, std::byte* rows_out)
-      : owner_(owner), args_(args), team_(team), scratch_(scratch), slots_(slots) {
+      : owner_(owner), args_(args), slots_(slots) {
     const std::span<const AxisId> axes = owner.region_->axes;
     rows_ = AxisSpace(axes.first(axes.size() - owner.column_axes_), args.extents);
     columns_ = element_count(axes.last(owner.column_axes_), args.extents);
@@ -112,6 +113,7 @@ class ContractRegion::Sink final : public TileSink {
       for (int i = 1; i < rows_.rank; ++i) rows_per_slot_ *= rows_.extent[static_cast<size_t>(i)];
     }
     run_ = owner.body_is_sum_ ? nullptr : owner.body_.bind(args, own + owner.body_at_);
+    if (owner.finish_tiles_) finish_ = owner.epilogue_.bind(args, team, scratch + owner.finish_at_);
   }
 
   int64_t unit() const { return unit_; }
@@ -119,42 +121,86 @@ class ContractRegion::Sink final : public TileSink {
   void tile(int64_t row_first, int64_t row_last, int64_t column_first, int64_t column_last, const float* const* sums,
             const int64_t* stride) override {
     const int64_t count = column_last - column_first;
-    const size_t contractions = owner_.region_->contractions.size();
-    std::array<int64_t, AxisSpace::kMax> at{};
-    rows_.split(row_first, at.data());
-    for (int64_t r = row_first; r < row_last; ++r, rows_.advance(at.data())) {
-      std::byte* body = out_ + static_cast<size_t>(r * columns_ + column_first) * bytes_;
-      int64_t stored = 0;  // where the rows of a cache have this one's first element
-      if (slots_ != nullptr) {
-        const int32_t slot = slots_[r / rows_per_slot_];
-        if (slot < 0) continue;
-        stored = (slot * rows_per_slot_ + r % rows_per_slot_) * columns_ + column_first;
-        if (!owner_.stages_rows()) body = rows_out_ + static_cast<size_t>(stored) * bytes_;
+    // What is read again is still in the first cache then.
+    const bool again = owner_.finish_tiles_ || (slots_ != nullptr && owner_.stages_rows());
+    const int64_t block = again ? std::max<int64_t>(1, kBlockElements / count) : row_last - row_first;
+    const float* from[ContractPass::kMaxContractions];
+    for (int64_t first = row_first; first < row_last; first += block) {
+      const int64_t last = std::min(first + block, row_last);
+      for (size_t i = 0; i < owner_.region_->contractions.size(); ++i) {
+        from[i] = sums[i] + (first - row_first) * stride[i];
       }
-      const void* provided[ContractPass::kMaxContractions];
-      for (size_t i = 0; i < contractions; ++i) provided[i] = sums[i] + (r - row_first) * stride[i];
-      if (run_ == nullptr) {
-        std::memcpy(body, provided[0], static_cast<size_t>(count) * bytes_);
-      } else {
-        if (rows_.rank > 0) run_->set_row(at.data());
-        run_->evaluate(column_first, count, provided, body);
-      }
-      if (owner_.finish_tiles_) {
-        const int64_t first = r * (columns_ / unit_);
-        owner_.epilogue_.finish_rows(args_, team_, scratch_ + owner_.finish_at_, first + column_first / unit_,
-                                     first + column_last / unit_);
-      }
-      if (slots_ == nullptr || !owner_.stages_rows()) continue;
-      const auto* finished = static_cast<const float*>(args_.data[owner_.outputs_.front()]);
-      encode_elements(owner_.row_format_, finished + r * columns_ + column_first, rows_out_, stored, count);
+      rows(first, last, column_first, count, from, stride);
     }
   }
 
  private:
+  // Rows [first, last) of a tile.
+  void rows(int64_t first, int64_t last, int64_t column, int64_t count, const float* const* sums,
+            const int64_t* stride) {
+    if (slots_ != nullptr && !owner_.stages_rows()) {
+      store(first, last, column, count, sums, stride);
+      return;
+    }
+    evaluate(first, last, column, count, sums, stride, out_ + static_cast<size_t>(first * columns_ + column) * bytes_);
+    if (owner_.finish_tiles_) {
+      const int64_t per_row = columns_ / unit_, begin = first * per_row;
+      finish_.finish(begin + column / unit_, begin + (column + count) / unit_, last - first, per_row);
+    }
+    if (slots_ == nullptr) return;
+    const auto* finished = static_cast<const float*>(args_.data[owner_.outputs_.front()]);
+    for (int64_t r = first; r < last; ++r) {
+      const int64_t stored = stored_row(r);
+      if (stored < 0) continue;
+      encode_elements(owner_.row_format_, finished + r * columns_ + column, rows_out_, stored * columns_ + column,
+                      count);
+    }
+  }
+
+  // The body straight to rows of a cache: those that follow each other there, too, at a time.
+  void store(int64_t first, int64_t last, int64_t column, int64_t count, const float* const* sums,
+             const int64_t* stride) {
+    const float* from[ContractPass::kMaxContractions];
+    for (int64_t r = first, end = first; r < last; r = end) {
+      const int64_t stored = stored_row(r);
+      for (++end; end < last && stored_row(end) == (stored < 0 ? stored : stored + end - r);) ++end;
+      if (stored < 0) continue;
+      for (size_t i = 0; i < owner_.region_->contractions.size(); ++i) from[i] = sums[i] + (r - first) * stride[i];
+      evaluate(r, end, column, count, from, stride,
+               rows_out_ + static_cast<size_t>(stored * columns_ + column) * bytes_);
+    }
+  }
+
+  // Where row r goes among the rows of a cache; negative: nowhere.
+  int64_t stored_row(int64_t r) const {
+    const int32_t slot = slots_[r / rows_per_slot_];
+    return slot < 0 ? -1 : slot * rows_per_slot_ + r % rows_per_slot_;
+  }
+
+  // The body of rows [first, last), to `out` and where the next rows follow.
+  void evaluate(int64_t first, int64_t last, int64_t column, int64_t count, const float* const* sums,
+                const int64_t* stride, std::byte* out) {
+    const int64_t step = columns_ * static_cast<int64_t>(bytes_);
+    if (run_ == nullptr) {
+      const float* from = sums[0];
+      for (int64_t r = first; r < last; ++r, from += stride[0], out += step) {
+        std::memcpy(out, from, static_cast<size_t>(count) * bytes_);
+      }
+      return;
+    }
+    const void* provided[ContractPass::kMaxContractions];
+    int64_t provided_step[ContractPass::kMaxContractions];
+    for (size_t i = 0; i < owner_.region_->contractions.size(); ++i) {
+      provided[i] = sums[i];
+      provided_step[i] = stride[i] * static_cast<int64_t>(sizeof(float));
+    }
+    std::array<int64_t, AxisSpace::kMax> at{};
+    rows_.split(first, at.data());
+    run_->evaluate_box(at.data(), last - first, column, count, provided, provided_step, out, step);
+  }
+
   const ContractRegion& owner_;
   const StepArgs& args_;
-  const Team& team_;
-  std::byte* scratch_;
   const int32_t* slots_;
   AxisSpace rows_;
   int64_t columns_ = 1, unit_ = 1, rows_per_slot_ = 1;
@@ -162,6 +208,7 @@ class ContractRegion::Sink final : public TileSink {
   std::byte* rows_out_ = nullptr;
   size_t bytes_ = 4;
   SourceRun* run_ = nullptr;
+  EpilogueRun finish_;
 };
 
 namespace {

@@ -17,6 +17,8 @@ namespace HWY_NAMESPACE {
 
 const char* target_name() { return hwy::TargetName(HWY_TARGET); }
 
+bool has_long_vectors() { return HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3; }
+
 }  // namespace HWY_NAMESPACE
 }  // namespace weft
 HWY_AFTER_NAMESPACE();
@@ -24,14 +26,16 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace weft {
 HWY_EXPORT(target_name);
+HWY_EXPORT(has_long_vectors);
 
 // Dispatched as kernels are, so that it cannot differ from what they run with.
 const char* cpu_target() { return HWY_DYNAMIC_DISPATCH(target_name)(); }
 
+// Asking Highway what is supported takes a CPUID each time, which is slow in virtual machines; a dispatch does not.
 bool has_avx512_vnni() {
 #if HWY_ARCH_X86 && (HWY_TARGETS & HWY_AVX3)
   static const bool has = __builtin_cpu_supports("avx512vnni") != 0;
-  return has && (hwy::SupportedTargets() & HWY_AVX3) != 0;
+  return has && HWY_DYNAMIC_DISPATCH(has_long_vectors)();
 #else
   return false;
 #endif
@@ -69,7 +73,7 @@ bool offers_amx_bf16() {
 
 bool has_amx_bf16() {
   static const bool has = offers_amx_bf16();
-  return has && (hwy::SupportedTargets() & HWY_AVX3) != 0;
+  return has && HWY_DYNAMIC_DISPATCH(has_long_vectors)();
 }
 #else
 bool has_amx_bf16() { return false; }

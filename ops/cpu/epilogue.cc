@@ -40,9 +40,10 @@ Epilogue::Epilogue(const KernelContext& context, const Region& region, std::span
     loops.erase(loops.begin() + static_cast<ptrdiff_t>(row_axis_));
     const Operand& position = region.operands[static_cast<size_t>(rotation_->position)];
     for (const AxisId axis : loop_axes(region, position)) {
-      position_varies_inside_ = position_varies_inside_ || find_axis(axes_, axis) > row_axis_;
+      position_axes_ = std::max(position_axes_, find_axis(axes_, axis) + 1);
     }
-    if (!position_varies_inside_) loops.resize(row_axis_);
+    position_varies_inside_ = position_axes_ > row_axis_ + 1;
+    if (!position_varies_inside_) loops.resize(position_axes_);
     ScalarProgram load;
     load.add({.op = ScalarOp::load, .type = Element::i32, .imm = rotation_->position});
     position_ = SourceEvaluator(context.graph, region, load, loops, static_cast<int>(loops.size()));
@@ -98,55 +99,91 @@ void Epilogue::run(const StepArgs& args, const Team& team, std::byte* scratch) c
 
 void Epilogue::finish_rows(const StepArgs& args, const Team& team, std::byte* scratch, int64_t first,
                            int64_t last) const {
-  if (first >= last) return;
-  std::byte* thread = scratch + threads_at_ + static_cast<size_t>(team.thread) * thread_bytes_;
-  float* values = body(args, scratch);
-  rotate(args, thread, values, first, last);
-  if (post_.program().empty()) return;
-  const Shape shape = shape_at(rotation_->axis, args.extents);
-  const int64_t begin = first * shape.extent * shape.inner;
-  const void* rotated = values + begin;
-  std::byte* out = selection_ ? reinterpret_cast<std::byte*>(values) : static_cast<std::byte*>(args.data[outputs_[0]]);
-  const int64_t width = post_.type() == Element::bool8 ? 1 : 4;
-  post_.bind(args, thread + post_at_)
-      ->evaluate(begin, (last - first) * shape.extent * shape.inner, &rotated, out + begin * width);
+  if (first < last) bind(args, team, scratch).finish(first, last);
 }
 
-void Epilogue::rotate(const StepArgs& args, std::byte* thread, float* body, int64_t first, int64_t last) const {
+EpilogueRun Epilogue::bind(const StepArgs& args, const Team& team, std::byte* scratch) const {
+  std::byte* thread = scratch + threads_at_ + static_cast<size_t>(team.thread) * thread_bytes_;
   const Shape shape = shape_at(rotation_->axis, args.extents);
-  const float* frequencies = frequencies_.data();
-  size_t pairs = frequencies_.size();
-  const size_t part = align_up(pairs * sizeof(float)) / sizeof(float);
-  float* cosines = reinterpret_cast<float*>(thread + table_at_);
-  float* sines = cosines + part;
+  EpilogueRun run;
+  run.owner_ = this;
+  run.extent_ = shape.extent;
+  run.inner_ = shape.inner;
+  run.body_ = body(args, scratch);
+  run.out_ = selection_ ? reinterpret_cast<std::byte*>(run.body_) : static_cast<std::byte*>(args.data[outputs_[0]]);
+  run.frequencies_ = frequencies_.data();
+  run.pairs_ = frequencies_.size();
+  const size_t part = align_up(run.pairs_ * sizeof(float)) / sizeof(float);
+  run.cosines_ = reinterpret_cast<float*>(thread + table_at_);
+  run.sines_ = run.cosines_ + part;
   if (frequencies_extent_ != 0 && shape.extent != frequencies_extent_) {
-    pairs = static_cast<size_t>(shape.extent / 2);
-    float* computed = sines + part;
-    for (size_t i = 0; i < pairs; ++i) {
+    run.pairs_ = static_cast<size_t>(shape.extent / 2);
+    float* computed = run.sines_ + part;
+    for (size_t i = 0; i < run.pairs_; ++i) {
       computed[i] = static_cast<float>(
           rope_frequency(static_cast<double>(rotation_->base), static_cast<int64_t>(i), shape.extent));
     }
-    frequencies = computed;
+    run.frequencies_ = computed;
   }
-  auto* positions = reinterpret_cast<int32_t*>(thread + positions_at_);
-  SourceRun* lookup = position_.bind(args, thread + position_run_at_);
-  // Where the position varies inside a row, each line has its own; otherwise all lines of a row share one.
-  const int64_t lines = position_varies_inside_ ? shape.inner : 1;
-  const int64_t width = position_varies_inside_ ? 1 : shape.inner;
-  bool have_table = false;
-  int32_t table_position = 0;
-  for (int64_t begin = first * lines; begin < last * lines; begin += kPositions) {
-    const int64_t count = std::min(kPositions, last * lines - begin);
-    lookup->evaluate(begin, count, nullptr, positions);
+  run.positions_ = reinterpret_cast<int32_t*>(thread + positions_at_);
+  run.lookup_ = position_.bind(args, thread + position_run_at_);
+  if (!position_varies_inside_) {
+    const std::span<const AxisId> all = axes_;
+    run.rows_per_position_ = element_count(all.subspan(position_axes_, row_axis_ - position_axes_), args.extents);
+  }
+  if (!post_.program().empty()) run.post_ = post_.bind(args, thread + post_at_);
+  return run;
+}
+
+void EpilogueRun::finish(int64_t first, int64_t last, int64_t count, int64_t step) {
+  if (first >= last) return;
+  const int64_t size = extent_ * inner_;
+  const int64_t end = last + (count - 1) * step;
+  for (; count > 0; --count, first += step, last += step) {
+    if (owner_->position_varies_inside_) rotate_lines_apart(first, last);
+    else rotate_rows(first, last, end);
+    if (post_ == nullptr) continue;
+    const void* rotated = body_ + first * size;
+    const int64_t width = owner_->post_.type() == Element::bool8 ? 1 : 4;
+    post_->evaluate(first * size, (last - first) * size, &rotated, out_ + first * size * width);
+  }
+}
+
+void EpilogueRun::set_table(int32_t position) {
+  if (have_table_ && position == table_position_) return;
+  have_table_ = true;
+  table_position_ = position;
+  rotation_table(position, frequencies_, pairs_, owner_->rotation_->scale, cosines_, sines_);
+}
+
+// Each row has one position, which it may share with those that follow it. Positions are looked up ahead, no further
+// than those of rows before `end`.
+void EpilogueRun::rotate_rows(int64_t first, int64_t last, int64_t end) {
+  const int64_t size = extent_ * inner_;
+  while (first < last) {
+    const int64_t at = first / rows_per_position_;
+    if (at < first_position_ || at >= last_position_) {
+      first_position_ = at;
+      last_position_ = std::min(at + kPositions, (end - 1) / rows_per_position_ + 1);
+      lookup_->evaluate(first_position_, last_position_ - first_position_, nullptr, positions_);
+    }
+    set_table(positions_[at - first_position_]);
+    const int64_t rows = std::min(last, (at + 1) * rows_per_position_) - first;
+    rotate_lines(body_ + first * size, inner_, inner_, pairs_, owner_->rotation_->pairs, cosines_, sines_, rows, size);
+    first += rows;
+  }
+}
+
+// Each line of a row has a position of its own.
+void EpilogueRun::rotate_lines_apart(int64_t first, int64_t last) {
+  for (int64_t begin = first * inner_; begin < last * inner_; begin += kPositions) {
+    const int64_t count = std::min(kPositions, last * inner_ - begin);
+    lookup_->evaluate(begin, count, nullptr, positions_);
     for (int64_t i = 0; i < count; ++i) {
-      if (!have_table || positions[i] != table_position) {
-        table_position = positions[i];
-        have_table = true;
-        rotation_table(table_position, frequencies, pairs, rotation_->scale, cosines, sines);
-      }
-      const int64_t row = (begin + i) / lines, line = (begin + i) % lines;
-      rotate_lines(body + row * shape.extent * shape.inner + line, shape.inner, width, pairs, rotation_->pairs, cosines,
-                   sines);
+      set_table(positions_[i]);
+      const int64_t row = (begin + i) / inner_, line = (begin + i) % inner_;
+      rotate_lines(body_ + row * extent_ * inner_ + line, inner_, 1, pairs_, owner_->rotation_->pairs, cosines_, sines_,
+                   1, 0);
     }
   }
 }

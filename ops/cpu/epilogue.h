@@ -13,6 +13,37 @@
 
 namespace weft {
 
+class Epilogue;
+
+// One thread's finishing of rows, within one run of a step (see Epilogue::by_rows()).
+class EpilogueRun {
+ public:
+  // Rows [first, last), and so many in each of the next of `count` ranges, which begin `step` rows apart.
+  void finish(int64_t first, int64_t last, int64_t count = 1, int64_t step = 0);
+
+ private:
+  friend class Epilogue;
+  void set_table(int32_t position);
+  void rotate_rows(int64_t first, int64_t last, int64_t end);
+  void rotate_lines_apart(int64_t first, int64_t last);
+
+  const Epilogue* owner_ = nullptr;
+  int64_t extent_ = 1, inner_ = 1;  // of a row: the rotated axis, and what follows it
+  float* body_ = nullptr;
+  std::byte* out_ = nullptr;
+  const float* frequencies_ = nullptr;
+  size_t pairs_ = 0;
+  float* cosines_ = nullptr;  // of table_position_
+  float* sines_ = nullptr;
+  bool have_table_ = false;
+  int32_t table_position_ = 0;
+  SourceRun* lookup_ = nullptr;
+  SourceRun* post_ = nullptr;
+  int32_t* positions_ = nullptr;  // those from first_position_ to last_position_
+  int64_t first_position_ = 0, last_position_ = 0;
+  int64_t rows_per_position_ = 1;
+};
+
 class Epilogue {
  public:
   Epilogue() = default;
@@ -37,13 +68,15 @@ class Epilogue {
   bool by_rows() const { return rotation_.has_value() && !selection_.has_value(); }
   size_t row_axis() const { return row_axis_; }
   void finish_rows(const StepArgs& args, const Team& team, std::byte* scratch, int64_t first, int64_t last) const;
+  // For a thread that finishes rows piece by piece.
+  EpilogueRun bind(const StepArgs& args, const Team& team, std::byte* scratch) const;
 
  private:
+  friend class EpilogueRun;
   struct Shape {  // of the result at an axis: [outer][extent][inner]
     int64_t outer = 1, extent = 1, inner = 1;
   };
   Shape shape_at(AxisId axis, const int64_t* extents) const;
-  void rotate(const StepArgs& args, std::byte* thread, float* body, int64_t first, int64_t last) const;
   void select(const StepArgs& args, const Team& team, std::byte* scratch, const float* values) const;
   void select_split(const Shape& shape, int64_t k, const Team& team, std::byte* scratch, const float* values,
                     float* out_values, int32_t* out_ids) const;
@@ -53,8 +86,9 @@ class Epilogue {
   std::optional<Rotation> rotation_;
   std::optional<Selection> selection_;
   SourceEvaluator post_;
-  SourceEvaluator position_;             // the rows' positions, i32: over the axes before the rotated one, and after it
-  bool position_varies_inside_ = false;  // with an axis after it
+  SourceEvaluator position_;  // i32: over the first position_axes_, or, where it varies inside rows, over all but one
+  size_t position_axes_ = 0;  // first axes, with which it may vary
+  bool position_varies_inside_ = false;  // with an axis after the rotated one
   std::vector<float> frequencies_;
   int64_t frequencies_extent_ = 0;  // of the rotated axis, for which frequencies_ are; 0: any
   bool body_in_output_ = false;

@@ -88,10 +88,20 @@ SourceRun* SourceEvaluator::bind(const StepArgs& args, std::byte* workspace) con
     index->info = &indices_[i];
     index->staging = reinterpret_cast<int32_t*>(workspace + indices_[i].staging_at);
   }
+  for (size_t l = 0; l + inner_ < loops_.size(); ++l) run->outer_extent_[l] = args.extents[loops_[l]];
   run->collapse(args.extents);
   run->classify();
   return run;
 }
+
+// Rows along one loop: an outer one, or the inner one around the innermost.
+struct SourceRun::Box {
+  size_t loop;
+  bool is_inner;
+  int64_t rows;
+  const int64_t* provided_step;  // of outer ones; rows of inner ones follow each other
+  int64_t out_step;
+};
 
 // Finds the inner loops that matter: those of extent 1 are dropped, and two adjacent ones become one where every
 // operand's stride allows it and no index() asks for either.
@@ -181,6 +191,7 @@ void SourceRun::classify() {
     frame_->set_shape(static_cast<size_t>(p.source), p.uniform ? TileShape::uniform : TileShape::contiguous);
   }
   frame_->start();
+  steps_inside_ = inner_rank_ > 1 && !across_ && run_ <= limit_ && can_step(static_cast<size_t>(innermost - 1), true);
 }
 
 void SourceRun::set_row(const int64_t* coordinates) {
@@ -232,7 +243,7 @@ void SourceRun::set_uniforms(const Coordinates& at, const void* const* provided)
 }
 
 void SourceRun::walk(int64_t first, int64_t count, const void* const* provided, std::byte* out,
-                     TileReduction* reduction) {
+                     TileReduction* reduction, const Box* box) {
   if (count <= 0) return;
   const SourceEvaluator& e = *evaluator_;
   const int64_t out_bytes = e.type() == Element::bool8 ? 1 : 4;
@@ -251,6 +262,11 @@ void SourceRun::walk(int64_t first, int64_t count, const void* const* provided, 
   for (int64_t done = 0; done < count;) {
     int64_t piece = std::min(count - done, limit_);
     if (!across_) piece = std::min(piece, run_ - at[innermost]);
+    Box inner{
+        .loop = innermost - 1, .is_inner = true, .rows = 1, .provided_step = nullptr, .out_step = run_ * out_bytes};
+    if (steps_inside_ && piece == run_ && box == nullptr && reduction == nullptr) {
+      inner.rows = std::min((count - done) / run_, inner_extent_[inner.loop] - at[inner.loop]);
+    }
     if (stale_) set_uniforms(at, provided);
     for (size_t i = 0; i < e.loads_.size(); ++i) {
       const Load& load = loads_[i];
@@ -282,18 +298,119 @@ void SourceRun::walk(int64_t first, int64_t count, const void* const* provided, 
     }
     if (reduction != nullptr) {
       frame_->reduce(piece, *reduction);
+    } else if (box != nullptr) {
+      set_moves(at, provided, *box);
+      frame_->run_box(box->rows, piece, out + done * out_bytes, box->out_step);
+    } else if (inner.rows > 1) {
+      set_moves(at, provided, inner);
+      frame_->run_box(inner.rows, piece, out + done * out_bytes, inner.out_step);
+      piece *= inner.rows;
     } else {
       frame_->run(piece, out + done * out_bytes);
     }
     done += piece;
     advance(at, piece);
-    stale_ = !across_ && inner_rank_ > 1 && at[innermost] == 0;
+    stale_ = box != nullptr || inner.rows > 1 || (!across_ && inner_rank_ > 1 && at[innermost] == 0);
   }
   stale_ = stale_ || inner_rank_ > 1;
 }
 
 void SourceRun::evaluate(int64_t first, int64_t count, const void* const* provided, void* out) {
   walk(first, count, provided, static_cast<std::byte*>(out), nullptr);
+}
+
+int64_t SourceRun::stride_of(const Load& load, size_t loop, bool is_inner) {
+  return is_inner ? load.stride[loop] : load.view.stride[loop];
+}
+
+// Whether elements differ from row to row along a loop.
+bool SourceRun::varies_over(const Load& load, size_t loop, bool is_inner) const {
+  if (stride_of(load, loop, is_inner) != 0) return true;
+  for (int g = 0; g < load.view.gather_count; ++g) {
+    if (varies_over(loads_[load.info->ids[static_cast<size_t>(g)]], loop, is_inner)) return true;
+  }
+  return false;
+}
+
+// Whether all that differs from row to row goes on by equal steps through memory that the machine reads.
+bool SourceRun::can_step(size_t loop, bool is_inner) const {
+  for (size_t i = 0; i < evaluator_->loads_.size(); ++i) {
+    const Load& load = loads_[i];
+    if (load.info->source < 0 || !varies_over(load, loop, is_inner)) continue;
+    if (load.kind == Load::Kind::staged || load.view.gather_count > 0 || !is_plain(load.info->format)) return false;
+  }
+  return true;
+}
+
+void SourceRun::set_moves(const Coordinates& at, const void* const* provided, const Box& box) {
+  const SourceEvaluator& e = *evaluator_;
+  for (size_t i = 0; i < e.loads_.size(); ++i) {
+    const Load& load = loads_[i];
+    const int64_t step = stride_of(load, box.loop, box.is_inner) * load.element_bytes;
+    if (load.info->source < 0 || step == 0) continue;
+    const auto source = static_cast<size_t>(load.info->source);
+    if (load.kind == Load::Kind::in_place) {
+      frame_->move_contiguous(source, step);
+    } else {
+      int64_t offset;
+      locate(load, at.data(), offset);
+      frame_->move_uniform(source, load.data + offset * load.element_bytes, step);
+    }
+  }
+  for (size_t i = 0; i < e.indices_.size(); ++i) {
+    const int loop = box.is_inner ? indices_[i].inner : e.indices_[i].loop;
+    if (loop != static_cast<int>(box.loop)) continue;
+    frame_->move_count(static_cast<size_t>(e.indices_[i].source));
+  }
+  for (size_t i = 0; i < e.provided_.size(); ++i) {
+    const SourceEvaluator::ProvidedInfo& p = e.provided_[i];
+    if (p.source < 0) continue;
+    const int64_t step = !box.is_inner ? box.provided_step[i] : p.uniform ? 0 : run_ * p.element_bytes;
+    if (p.uniform) frame_->move_uniform(static_cast<size_t>(p.source), provided[i], step);
+    else frame_->move_contiguous(static_cast<size_t>(p.source), step);
+  }
+}
+
+void SourceRun::evaluate_box(const int64_t* coordinates, int64_t rows, int64_t first, int64_t count,
+                             const void* const* provided, const int64_t* provided_step, void* out, int64_t out_step) {
+  const SourceEvaluator& e = *evaluator_;
+  const size_t outer = e.loops_.size() - e.inner_;
+  if (rows <= 0 || count <= 0) return;
+  auto* to = static_cast<std::byte*>(out);
+  // The rows as boxes along the last outer loop that has several.
+  size_t loop = outer;
+  while (loop > 0 && outer_extent_[loop - 1] == 1) --loop;
+  if (loop == 0) {
+    stale_ = true;
+    if (outer > 0) set_row(coordinates);
+    walk(first, count, provided, to, nullptr);
+    return;
+  }
+  --loop;
+  const bool steps = can_step(loop, false);
+  Coordinates at{};
+  std::copy_n(coordinates, outer, at.begin());
+  std::array<const void*, kMaxProvided> values{};
+  for (size_t i = 0; i < e.provided_.size(); ++i) values[i] = provided[i];
+  for (int64_t done = 0; done < rows;) {
+    const Box box{.loop = loop,
+                  .is_inner = false,
+                  .rows = steps ? std::min(rows - done, outer_extent_[loop] - at[loop]) : 1,
+                  .provided_step = provided_step,
+                  .out_step = out_step};
+    set_row(at.data());
+    walk(first, count, values.data(), to, nullptr, box.rows > 1 ? &box : nullptr);
+    done += box.rows;
+    to += box.rows * out_step;
+    for (size_t i = 0; i < e.provided_.size(); ++i) {
+      values[i] = static_cast<const std::byte*>(values[i]) + box.rows * provided_step[i];
+    }
+    at[loop] += box.rows;
+    for (size_t l = loop; l > 0 && at[l] == outer_extent_[l]; --l) {
+      at[l] = 0;
+      ++at[l - 1];
+    }
+  }
 }
 
 bool SourceRun::can_run_rows() {

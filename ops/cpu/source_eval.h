@@ -1,10 +1,10 @@
 // Evaluates a ScalarProgram of a step over a box of loop coordinates: finds the elements that each operand
 // contributes, decodes what is not f32 or i32, and feeds the tile machine.
 //
-// The loops are split in two: `outer` coordinates, which the caller sets row by row, and `inner` ones, the last
-// axes, which are walked as one flattened range. So a map has only inner axes; the epilogue of a contraction has
-// the rows as outer axes and the columns as inner ones; a score has the query's axes as outer ones, and `key` as
-// inner.
+// The loops are split in two: `outer` coordinates, which the caller sets row by row, or once per box of rows, and
+// `inner` ones, the last axes, which are walked as one flattened range. So a map has only inner axes; the epilogue of a
+// contraction has the rows as outer axes and the columns as inner ones; a score has the query's axes as outer ones, and
+// `key` as inner.
 #pragma once
 
 #include <array>
@@ -21,6 +21,7 @@
 namespace weft {
 
 inline constexpr int kMaxLoops = kMaxRank + 1;
+inline constexpr size_t kMaxProvided = 16;  // sources of one program that the caller hands over
 
 // A source instruction whose values the caller hands over on each call: contraction and reduction results, rotated
 // values, or loads of operands that only the caller can address (cached positions).
@@ -48,6 +49,12 @@ class SourceRun {
   // the provided arrays.
   void evaluate(int64_t first, int64_t count, const void* const* provided, void* out);
 
+  // The same of `rows` rows, which follow each other in the order of the outer loops: the row at `coordinates` on these
+  // is the first. From row to row provided[i] goes on by provided_step[i] bytes, and `out` by out_step. Costs little
+  // more per row than what it computes.
+  void evaluate_box(const int64_t* coordinates, int64_t rows, int64_t first, int64_t count, const void* const* provided,
+                    const int64_t* provided_step, void* out, int64_t out_step);
+
   // Several rows of one inner axis at once, where rows differ in nothing but what is uniform in each, and in provided
   // elements: after can_run_rows() said so, which is asked once after bind().
   //   keep_row(): notes what is uniform in the row of set_row(): SourceEvaluator::row_bytes() bytes.
@@ -69,11 +76,17 @@ class SourceRun {
   friend class SourceEvaluator;
   struct Load;
   struct Index;
+  struct Box;
   using Coordinates = std::array<int64_t, kMaxLoops>;
 
   void collapse(const int64_t* extents);
   void classify();
-  void walk(int64_t first, int64_t count, const void* const* provided, std::byte* out, TileReduction* reduction);
+  void walk(int64_t first, int64_t count, const void* const* provided, std::byte* out, TileReduction* reduction,
+            const Box* box = nullptr);
+  static int64_t stride_of(const Load& load, size_t loop, bool is_inner);
+  bool varies_over(const Load& load, size_t loop, bool is_inner) const;
+  bool can_step(size_t loop, bool is_inner) const;
+  void set_moves(const Coordinates& at, const void* const* provided, const Box& box);
   void set_uniforms(const Coordinates& at, const void* const* provided);
   bool locate(const Load& load, const int64_t* at, int64_t& offset) const;
   void stage(const Load& load, Coordinates at, int64_t count) const;
@@ -87,13 +100,15 @@ class SourceRun {
   TileFrame* frame_ = nullptr;
   Load* loads_ = nullptr;
   Index* indices_ = nullptr;
+  Coordinates outer_extent_{};
   int inner_rank_ = 0;          // inner loops, adjacent ones collapsed where every operand allows it
   Coordinates inner_extent_{};  // from slow to fast
   int64_t run_ = 1;             // extent of the innermost one
   int64_t inner_count_ = 1;
-  int64_t limit_ = 0;    // elements per call of the machine
-  bool across_ = false;  // runs are so short that a tile spans several
-  bool stale_ = true;    // uniform values have changed since they were handed to the machine
+  int64_t limit_ = 0;          // elements per call of the machine
+  bool across_ = false;        // runs are so short that a tile spans several
+  bool steps_inside_ = false;  // runs form boxes along the loop around the innermost
+  bool stale_ = true;          // uniform values have changed since they were handed to the machine
 };
 
 class SourceEvaluator {

@@ -58,30 +58,7 @@ HWY_INLINE VF MaskToF32(VI lanes) {
   return hn::BitCast(df, hn::And(lanes, hn::BitCast(DI(), hn::Set(df, 1.0f))));
 }
 
-// What is handed from step to step: vectors in registers, as many as the calling convention has room for, or fewer
-// where these hold kTileChunk elements.
-#if HWY_TARGET <= HWY_AVX3
-#define WEFT_CHAIN_PARAMETERS VF v0, VF v1, VF v2, VF v3
-#define WEFT_CHAIN_VALUES v0, v1, v2, v3
-#define WEFT_CHAIN_EACH(f) v0 = f(v0, 0), v1 = f(v1, 1), v2 = f(v2, 2), v3 = f(v3, 3)
-constexpr size_t kVectorsHeld = 4;
-#else
-#define WEFT_CHAIN_PARAMETERS VF v0, VF v1, VF v2, VF v3, VF v4, VF v5, VF v6, VF v7
-#define WEFT_CHAIN_VALUES v0, v1, v2, v3, v4, v5, v6, v7
-#define WEFT_CHAIN_EACH(f) \
-  v0 = f(v0, 0), v1 = f(v1, 1), v2 = f(v2, 2), v3 = f(v3, 3), v4 = f(v4, 4), v5 = f(v5, 5), v6 = f(v6, 6), v7 = f(v7, 7)
-constexpr size_t kVectorsHeld = 8;
-#endif
 constexpr size_t kLanesEach = hn::MaxLanes(DF());
-constexpr size_t kHeld = kVectorsHeld * kLanesEach;  // elements
-static_assert(kTileChunk % kHeld == 0);
-
-using Step = void (*)(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS);
-
-HWY_INLINE Step code_of(const TileStep* step) { return reinterpret_cast<Step>(step->code); }
-
-// Every step ends with a call of the next one, which compilers make a jump.
-#define WEFT_CHAIN_NEXT return code_of(step + 1)(step + 1, at, uniforms, WEFT_CHAIN_VALUES)
 
 HWY_INLINE const float* floats_at(const TileSlot* slot, size_t at) {
   return reinterpret_cast<const float*>(slot->data) + (at & slot->base_mask);
@@ -207,169 +184,184 @@ HWY_INLINE VF Binary(VF a, VF b) {
   else return hn::Or(a, b);
 }
 
-// --- Steps.
+// A chain of steps, which hand on vectors V in registers; at most as many as the calling convention has room for.
+template <class... V>
+struct ChainOf {
+  using Step = void (*)(const TileStep* step, size_t at, const std::byte* uniforms, V... v);
+  static constexpr size_t kHeld = sizeof...(V) * kLanesEach;  // elements
+  static constexpr bool kIsWide = kHeld > kTileChunk;
 
-template <bool kUniform>
-void LoadStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
-  const InMemory<kUniform> from(step->a, at, uniforms);
-  const auto f = [from](VF, size_t k) HWY_ATTR { return from(k); };
-  WEFT_CHAIN_EACH(f);
-  WEFT_CHAIN_NEXT;
-}
-
-void IotaStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
-  const auto first = static_cast<int32_t>(step->a->first + static_cast<int64_t>(at & step->a->source_mask));
-  const auto f = [first](VF, size_t k)
-                     HWY_ATTR { return bits(hn::Iota(DI(), first + static_cast<int32_t>(k * kLanesEach))); };
-  WEFT_CHAIN_EACH(f);
-  WEFT_CHAIN_NEXT;
-}
-
-void LoadBoolStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
-  const auto* bytes = reinterpret_cast<const uint8_t*>(step->a->bytes + (at & step->a->source_mask));
-  const auto f = [bytes](VF, size_t k) HWY_ATTR {
-    const hn::Rebind<uint8_t, DI> du8;
-    const VI lanes = hn::PromoteTo(DI(), hn::LoadU(du8, bytes + k * kLanesEach));
-    return int_lanes_of(hn::Ne(lanes, hn::Zero(DI())));
-  };
-  WEFT_CHAIN_EACH(f);
-  WEFT_CHAIN_NEXT;
-}
-
-void StoreStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
-  float* to = const_cast<float*>(floats_at(step->a, at));
-  const auto f = [to](VF v, size_t k) HWY_ATTR {
-    hn::StoreU(v, DF(), to + k * kLanesEach);
-    return v;
-  };
-  WEFT_CHAIN_EACH(f);
-  WEFT_CHAIN_NEXT;
-}
-
-// The last step.
-void FinishStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
-  static_cast<void>(uniforms);
-  float* to = const_cast<float*>(floats_at(step->a, at));
-  const auto f = [to](VF v, size_t k) HWY_ATTR {
-    hn::StoreU(v, DF(), to + k * kLanesEach);
-    return v;
-  };
-  WEFT_CHAIN_EACH(f);
-}
-
-void StoreUniformStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
-  *reinterpret_cast<float*>(const_cast<std::byte*>(uniforms) + step->a->uniform_at) = hn::GetLane(v0);
-  WEFT_CHAIN_NEXT;
-}
-
-void EndStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
-  static_cast<void>(step), static_cast<void>(at), static_cast<void>(uniforms);
-  const auto f = [](VF v, size_t) HWY_ATTR { return v; };
-  WEFT_CHAIN_EACH(f);
-}
-
-template <Element kFrom, Element kTo>
-void CastStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
-  const auto f = [](VF v, size_t) HWY_ATTR { return Cast<kFrom, kTo>(v); };
-  WEFT_CHAIN_EACH(f);
-  WEFT_CHAIN_NEXT;
-}
-
-template <ScalarOp kOp, Element kType>
-void UnaryStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
-  const auto f = [](VF v, size_t) HWY_ATTR { return Unary<kOp, kType>(v); };
-  WEFT_CHAIN_EACH(f);
-  WEFT_CHAIN_NEXT;
-}
-
-// kReversed: what is held is the second argument.
-template <ScalarOp kOp, Element kType, bool kUniform, bool kReversed>
-void BinaryStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
-  const InMemory<kUniform> other(step->a, at, uniforms);
-  const auto f = [other](VF v, size_t k)
-                     HWY_ATTR { return kReversed ? Binary<kOp, kType>(other(k), v) : Binary<kOp, kType>(v, other(k)); };
-  WEFT_CHAIN_EACH(f);
-  WEFT_CHAIN_NEXT;
-}
-
-// What is held does not matter: the first argument is in memory, too.
-template <ScalarOp kOp, Element kType>
-void UnaryOfStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
-  const InMemory<false> from(step->a, at, uniforms);
-  const auto f = [from](VF, size_t k) HWY_ATTR { return Unary<kOp, kType>(from(k)); };
-  WEFT_CHAIN_EACH(f);
-  WEFT_CHAIN_NEXT;
-}
-
-template <ScalarOp kOp, Element kType, bool kUniformA, bool kUniformB>
-void BinaryOfStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
-  const InMemory<kUniformA> a(step->a, at, uniforms);
-  const InMemory<kUniformB> b(step->b, at, uniforms);
-  const auto f = [a, b](VF, size_t k) HWY_ATTR { return Binary<kOp, kType>(a(k), b(k)); };
-  WEFT_CHAIN_EACH(f);
-  WEFT_CHAIN_NEXT;
-}
-
-// kHolds: which argument is held; the others in memory, in their order.
-template <int kHolds, bool kUniformA, bool kUniformB>
-void SelectStep(const TileStep* step, size_t at, const std::byte* uniforms, WEFT_CHAIN_PARAMETERS) {
-  const InMemory<kUniformA> a(step->a, at, uniforms);
-  const InMemory<kUniformB> b(step->b, at, uniforms);
-  const auto f = [a, b](VF v, size_t k) HWY_ATTR {
-    const MF condition = hn::MaskFromVec(kHolds == 0 ? v : a(k));
-    if constexpr (kHolds == 0) return hn::IfThenElse(condition, a(k), b(k));
-    else if constexpr (kHolds == 1) return hn::IfThenElse(condition, v, b(k));
-    else return hn::IfThenElse(condition, b(k), v);
-  };
-  WEFT_CHAIN_EACH(f);
-  WEFT_CHAIN_NEXT;
-}
-
-// --- Which step does what.
-
-using Code = void (*)();
-template <class F>
-Code erased(F* step) {
-  return reinterpret_cast<Code>(static_cast<Step>(step));
-}
-
-template <ScalarOp kOp, Element kType>
-Code unary_code(const TileStepKind& kind) {
-  return kind.holds == TileStepKind::kNone ? erased(UnaryOfStep<kOp, kType>) : erased(UnaryStep<kOp, kType>);
-}
-
-template <ScalarOp kOp, Element kType>
-Code binary_code(const TileStepKind& kind) {
-  if (kind.holds == TileStepKind::kNone) {
-    if (kind.uniform_a) return erased(BinaryOfStep<kOp, kType, true, false>);
-    return kind.uniform_b ? erased(BinaryOfStep<kOp, kType, false, true>)
-                          : erased(BinaryOfStep<kOp, kType, false, false>);
+  static HWY_INLINE Step code_of(const TileStep* step) {
+    return reinterpret_cast<Step>(kIsWide ? step->code.wide : step->code.chunk);
   }
-  if (kind.holds == 1) {
-    return kind.uniform_a ? erased(BinaryStep<kOp, kType, true, true>) : erased(BinaryStep<kOp, kType, false, true>);
-  }
-  return kind.uniform_a ? erased(BinaryStep<kOp, kType, true, false>) : erased(BinaryStep<kOp, kType, false, false>);
-}
 
-template <int kHolds>
-Code select_code(const TileStepKind& kind) {
-  if (kind.uniform_a) {
-    return kind.uniform_b ? erased(SelectStep<kHolds, true, true>) : erased(SelectStep<kHolds, true, false>);
+  // Every step ends with a call of the next one, which compilers make a jump. f(v, k) is what becomes of vector k.
+  template <class F>
+  static HWY_INLINE void next(const F& f, const TileStep* step, size_t at, const std::byte* uniforms, V... v) {
+    return next_of(std::index_sequence_for<V...>(), f, step + 1, at, uniforms, v...);
   }
-  return kind.uniform_b ? erased(SelectStep<kHolds, false, true>) : erased(SelectStep<kHolds, false, false>);
-}
-
-template <Element kFrom>
-Code cast_code(Element to) {
-  switch (to) {
-    case Element::f32: return erased(CastStep<kFrom, Element::f32>);
-    case Element::i32: return erased(CastStep<kFrom, Element::i32>);
-    default: return erased(CastStep<kFrom, Element::bool8>);
+  template <size_t... K, class F>
+  static HWY_INLINE void next_of(std::index_sequence<K...>, const F& f, const TileStep* step, size_t at,
+                                 const std::byte* uniforms, V... v) {
+    return code_of(step)(step, at, uniforms, f(v, K)...);
   }
-}
 
-Code compute_f32(const TileStepKind& kind) {
-  constexpr Element kType = Element::f32;
+  // Elements from `at` on, as many as are held.
+  static HWY_INLINE void run(const TileStep* steps, size_t at, const std::byte* uniforms) {
+    return code_of(steps)(steps, at, uniforms, V{}...);
+  }
+
+  template <bool kUniform>
+  static void LoadStep(const TileStep* step, size_t at, const std::byte* uniforms, V... v) {
+    const InMemory<kUniform> from(step->a, at, uniforms);
+    const auto f = [from](VF, size_t k) HWY_ATTR { return from(k); };
+    return next(f, step, at, uniforms, v...);
+  }
+
+  static void IotaStep(const TileStep* step, size_t at, const std::byte* uniforms, V... v) {
+    const auto first = static_cast<int32_t>(step->a->first + static_cast<int64_t>(at & step->a->source_mask));
+    const auto f = [first](VF, size_t k)
+                       HWY_ATTR { return bits(hn::Iota(DI(), first + static_cast<int32_t>(k * kLanesEach))); };
+    return next(f, step, at, uniforms, v...);
+  }
+
+  static void LoadBoolStep(const TileStep* step, size_t at, const std::byte* uniforms, V... v) {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(step->a->bytes + (at & step->a->source_mask));
+    const auto f = [bytes](VF, size_t k) HWY_ATTR {
+      const hn::Rebind<uint8_t, DI> du8;
+      const VI lanes = hn::PromoteTo(DI(), hn::LoadU(du8, bytes + k * kLanesEach));
+      return int_lanes_of(hn::Ne(lanes, hn::Zero(DI())));
+    };
+    return next(f, step, at, uniforms, v...);
+  }
+
+  static void StoreStep(const TileStep* step, size_t at, const std::byte* uniforms, V... v) {
+    float* to = const_cast<float*>(floats_at(step->a, at));
+    const auto f = [to](VF lanes, size_t k) HWY_ATTR {
+      hn::StoreU(lanes, DF(), to + k * kLanesEach);
+      return lanes;
+    };
+    return next(f, step, at, uniforms, v...);
+  }
+
+  // The last step.
+  static void FinishStep(const TileStep* step, size_t at, const std::byte* uniforms, V... v) {
+    static_cast<void>(uniforms);
+    float* to = const_cast<float*>(floats_at(step->a, at));
+    ((hn::StoreU(v, DF(), to), to += kLanesEach), ...);
+  }
+
+  static void StoreUniformStep(const TileStep* step, size_t at, const std::byte* uniforms, V... v) {
+    auto* to = reinterpret_cast<float*>(const_cast<std::byte*>(uniforms) + step->a->uniform_at);
+    const auto f = [to](VF lanes, size_t k) HWY_ATTR {
+      if (k == 0) *to = hn::GetLane(lanes);
+      return lanes;
+    };
+    return next(f, step, at, uniforms, v...);
+  }
+
+  static void EndStep(const TileStep* step, size_t at, const std::byte* uniforms, V... v) {
+    static_cast<void>(step), static_cast<void>(at), static_cast<void>(uniforms);
+    (static_cast<void>(v), ...);
+  }
+
+  template <Element kFrom, Element kTo>
+  static void CastStep(const TileStep* step, size_t at, const std::byte* uniforms, V... v) {
+    const auto f = [](VF lanes, size_t) HWY_ATTR { return Cast<kFrom, kTo>(lanes); };
+    return next(f, step, at, uniforms, v...);
+  }
+
+  template <ScalarOp kOp, Element kType>
+  static void UnaryStep(const TileStep* step, size_t at, const std::byte* uniforms, V... v) {
+    const auto f = [](VF lanes, size_t) HWY_ATTR { return Unary<kOp, kType>(lanes); };
+    return next(f, step, at, uniforms, v...);
+  }
+
+  // kReversed: what is held is the second argument.
+  template <ScalarOp kOp, Element kType, bool kUniform, bool kReversed>
+  static void BinaryStep(const TileStep* step, size_t at, const std::byte* uniforms, V... v) {
+    const InMemory<kUniform> other(step->a, at, uniforms);
+    const auto f = [other](VF lanes, size_t k) HWY_ATTR {
+      return kReversed ? Binary<kOp, kType>(other(k), lanes) : Binary<kOp, kType>(lanes, other(k));
+    };
+    return next(f, step, at, uniforms, v...);
+  }
+
+  // What is held does not matter: the first argument is in memory, too.
+  template <ScalarOp kOp, Element kType>
+  static void UnaryOfStep(const TileStep* step, size_t at, const std::byte* uniforms, V... v) {
+    const InMemory<false> from(step->a, at, uniforms);
+    const auto f = [from](VF, size_t k) HWY_ATTR { return Unary<kOp, kType>(from(k)); };
+    return next(f, step, at, uniforms, v...);
+  }
+
+  template <ScalarOp kOp, Element kType, bool kUniformA, bool kUniformB>
+  static void BinaryOfStep(const TileStep* step, size_t at, const std::byte* uniforms, V... v) {
+    const InMemory<kUniformA> a(step->a, at, uniforms);
+    const InMemory<kUniformB> b(step->b, at, uniforms);
+    const auto f = [a, b](VF, size_t k) HWY_ATTR { return Binary<kOp, kType>(a(k), b(k)); };
+    return next(f, step, at, uniforms, v...);
+  }
+
+  // kHolds: which argument is held; the others in memory, in their order.
+  template <int kHolds, bool kUniformA, bool kUniformB>
+  static void SelectStep(const TileStep* step, size_t at, const std::byte* uniforms, V... v) {
+    const InMemory<kUniformA> a(step->a, at, uniforms);
+    const InMemory<kUniformB> b(step->b, at, uniforms);
+    const auto f = [a, b](VF lanes, size_t k) HWY_ATTR {
+      const MF condition = hn::MaskFromVec(kHolds == 0 ? lanes : a(k));
+      if constexpr (kHolds == 0) return hn::IfThenElse(condition, a(k), b(k));
+      else if constexpr (kHolds == 1) return hn::IfThenElse(condition, lanes, b(k));
+      else return hn::IfThenElse(condition, b(k), lanes);
+    };
+    return next(f, step, at, uniforms, v...);
+  }
+
+  // Which step does what.
+
+  using Code = TileStepCode::Code;
+  template <class F>
+  static Code erased(F* step) {
+    return reinterpret_cast<Code>(static_cast<Step>(step));
+  }
+
+  template <ScalarOp kOp, Element kType>
+  static Code unary_code(const TileStepKind& kind) {
+    return kind.holds == TileStepKind::kNone ? erased(UnaryOfStep<kOp, kType>) : erased(UnaryStep<kOp, kType>);
+  }
+
+  template <ScalarOp kOp, Element kType>
+  static Code binary_code(const TileStepKind& kind) {
+    if (kind.holds == TileStepKind::kNone) {
+      if (kind.uniform_a) return erased(BinaryOfStep<kOp, kType, true, false>);
+      return kind.uniform_b ? erased(BinaryOfStep<kOp, kType, false, true>)
+                            : erased(BinaryOfStep<kOp, kType, false, false>);
+    }
+    if (kind.holds == 1) {
+      return kind.uniform_a ? erased(BinaryStep<kOp, kType, true, true>) : erased(BinaryStep<kOp, kType, false, true>);
+    }
+    return kind.uniform_a ? erased(BinaryStep<kOp, kType, true, false>) : erased(BinaryStep<kOp, kType, false, false>);
+  }
+
+  template <int kHolds>
+  static Code select_code(const TileStepKind& kind) {
+    if (kind.uniform_a) {
+      return kind.uniform_b ? erased(SelectStep<kHolds, true, true>) : erased(SelectStep<kHolds, true, false>);
+    }
+    return kind.uniform_b ? erased(SelectStep<kHolds, false, true>) : erased(SelectStep<kHolds, false, false>);
+  }
+
+  template <Element kFrom>
+  static Code cast_code(Element to) {
+    switch (to) {
+      case Element::f32: return erased(CastStep<kFrom, Element::f32>);
+      case Element::i32: return erased(CastStep<kFrom, Element::i32>);
+      default: return erased(CastStep<kFrom, Element::bool8>);
+    }
+  }
+
+  static Code compute_f32(const TileStepKind& kind) {
+    constexpr Element kType = Element::f32;
 #define WEFT_UNARY(name) \
   case ScalarOp::name: return unary_code<ScalarOp::name, kType>(kind)
 #define WEFT_BINARY(name) \
@@ -387,98 +379,156 @@ Code compute_f32(const TileStepKind& kind) {
   WEFT_BINARY(mul);     \
   WEFT_BINARY(div);     \
   WEFT_BINARY(mod)
-  switch (kind.op) {
-    WEFT_UNARY(neg);
-    WEFT_UNARY(abs);
-    WEFT_UNARY(exp);
-    WEFT_UNARY(log);
-    WEFT_UNARY(sqrt);
-    WEFT_UNARY(rsqrt);
-    WEFT_UNARY(tanh);
-    WEFT_UNARY(sigmoid);
-    WEFT_UNARY(sin);
-    WEFT_UNARY(cos);
-    WEFT_UNARY(floor);
-    WEFT_ARITHMETIC;
-    WEFT_BINARY(min);
-    WEFT_BINARY(max);
-    WEFT_BINARY(pow);
-    WEFT_COMPARISONS;
-    default: return nullptr;
+    switch (kind.op) {
+      WEFT_UNARY(neg);
+      WEFT_UNARY(abs);
+      WEFT_UNARY(exp);
+      WEFT_UNARY(log);
+      WEFT_UNARY(sqrt);
+      WEFT_UNARY(rsqrt);
+      WEFT_UNARY(tanh);
+      WEFT_UNARY(sigmoid);
+      WEFT_UNARY(sin);
+      WEFT_UNARY(cos);
+      WEFT_UNARY(floor);
+      WEFT_ARITHMETIC;
+      WEFT_BINARY(min);
+      WEFT_BINARY(max);
+      WEFT_BINARY(pow);
+      WEFT_COMPARISONS;
+      default: return nullptr;
+    }
   }
-}
 
-Code compute_i32(const TileStepKind& kind) {
-  constexpr Element kType = Element::i32;
-  switch (kind.op) {
-    WEFT_UNARY(neg);
-    WEFT_UNARY(abs);
-    WEFT_ARITHMETIC;
-    WEFT_BINARY(min);
-    WEFT_BINARY(max);
-    WEFT_COMPARISONS;
-    default: return nullptr;
+  static Code compute_i32(const TileStepKind& kind) {
+    constexpr Element kType = Element::i32;
+    switch (kind.op) {
+      WEFT_UNARY(neg);
+      WEFT_UNARY(abs);
+      WEFT_ARITHMETIC;
+      WEFT_BINARY(min);
+      WEFT_BINARY(max);
+      WEFT_COMPARISONS;
+      default: return nullptr;
+    }
   }
-}
 
-Code compute_bool(const TileStepKind& kind) {
-  constexpr Element kType = Element::bool8;
-  switch (kind.op) {
-    WEFT_UNARY(logical_not);
-    WEFT_BINARY(logical_and);
-    WEFT_BINARY(logical_or);
-    WEFT_BINARY(min);
-    WEFT_BINARY(max);
-    WEFT_COMPARISONS;
-    default: return nullptr;
-  }
+  static Code compute_bool(const TileStepKind& kind) {
+    constexpr Element kType = Element::bool8;
+    switch (kind.op) {
+      WEFT_UNARY(logical_not);
+      WEFT_BINARY(logical_and);
+      WEFT_BINARY(logical_or);
+      WEFT_BINARY(min);
+      WEFT_BINARY(max);
+      WEFT_COMPARISONS;
+      default: return nullptr;
+    }
 #undef WEFT_UNARY
 #undef WEFT_BINARY
 #undef WEFT_COMPARISONS
 #undef WEFT_ARITHMETIC
+  }
+
+  static Code code_for(const TileStepKind& kind) {
+    using Does = TileStepKind::Does;
+    switch (kind.does) {
+      case Does::load: return kind.uniform_a ? erased(LoadStep<true>) : erased(LoadStep<false>);
+      case Does::iota: return erased(IotaStep);
+      case Does::load_bool: return erased(LoadBoolStep);
+      case Does::store: return erased(StoreStep);
+      case Does::finish: return erased(FinishStep);
+      case Does::store_uniform: return erased(StoreUniformStep);
+      case Does::end: return erased(EndStep);
+      case Does::compute: break;
+    }
+    if (kind.op == ScalarOp::select) {
+      return kind.holds == 0 ? select_code<0>(kind) : kind.holds == 1 ? select_code<1>(kind) : select_code<2>(kind);
+    }
+    if (kind.op == ScalarOp::cast) {
+      return kind.argument == Element::f32   ? cast_code<Element::f32>(kind.type)
+             : kind.argument == Element::i32 ? cast_code<Element::i32>(kind.type)
+                                             : cast_code<Element::bool8>(kind.type);
+    }
+    return kind.argument == Element::f32   ? compute_f32(kind)
+           : kind.argument == Element::i32 ? compute_i32(kind)
+                                           : compute_bool(kind);
+  }
+};
+
+using WideChain = ChainOf<VF, VF, VF, VF, VF, VF, VF, VF>;
+#if HWY_TARGET <= HWY_AVX3
+using ChunkChain = ChainOf<VF, VF, VF, VF>;
+#else
+using ChunkChain = WideChain;
+#endif
+static_assert(kTileChunk % ChunkChain::kHeld == 0 && WideChain::kHeld <= kTileRegister);
+
+// Of two arguments in memory.
+template <ScalarOp kOp>
+void BinaryLoop(const TileStep* step, size_t at, size_t end) {
+  const DF df;
+  const float* a = floats_at(step->a, at);
+  const float* b = floats_at(step->b, at);
+  float* to = const_cast<float*>(floats_at(step[1].a, at));
+  constexpr size_t n = kLanesEach;
+  for (; at < end; at += 4 * n, a += 4 * n, b += 4 * n, to += 4 * n) {
+    const VF v0 = BinaryF32<kOp>(hn::LoadU(df, a), hn::LoadU(df, b));
+    const VF v1 = BinaryF32<kOp>(hn::LoadU(df, a + n), hn::LoadU(df, b + n));
+    const VF v2 = BinaryF32<kOp>(hn::LoadU(df, a + 2 * n), hn::LoadU(df, b + 2 * n));
+    const VF v3 = BinaryF32<kOp>(hn::LoadU(df, a + 3 * n), hn::LoadU(df, b + 3 * n));
+    hn::StoreU(v0, df, to);
+    hn::StoreU(v1, df, to + n);
+    hn::StoreU(v2, df, to + 2 * n);
+    hn::StoreU(v3, df, to + 3 * n);
+  }
+}
+static_assert(kTileChunk % (4 * kLanesEach) == 0);
+
+TileStepCode CodeOf(const TileStepKind& kind) {
+  TileStepCode code{.chunk = ChunkChain::code_for(kind)};
+  if constexpr (WideChain::kIsWide) code.wide = WideChain::code_for(kind);
+  const bool in_memory = kind.holds == TileStepKind::kNone && !kind.uniform_a && !kind.uniform_b;
+  if (kind.is_only && in_memory && kind.argument == Element::f32) {
+    if (kind.op == ScalarOp::add) code.loop = BinaryLoop<ScalarOp::add>;
+    if (kind.op == ScalarOp::sub) code.loop = BinaryLoop<ScalarOp::sub>;
+    if (kind.op == ScalarOp::mul) code.loop = BinaryLoop<ScalarOp::mul>;
+  }
+  return code;
 }
 
-Code CodeOf(const TileStepKind& kind) {
-  using Does = TileStepKind::Does;
-  switch (kind.does) {
-    case Does::load: return kind.uniform_a ? erased(LoadStep<true>) : erased(LoadStep<false>);
-    case Does::iota: return erased(IotaStep);
-    case Does::load_bool: return erased(LoadBoolStep);
-    case Does::store: return erased(StoreStep);
-    case Does::finish: return erased(FinishStep);
-    case Does::store_uniform: return erased(StoreUniformStep);
-    case Does::end: return erased(EndStep);
-    case Does::compute: break;
+// Whole chunks.
+HWY_INLINE void RunChunks(const TileStep* steps, size_t at, size_t end, const std::byte* uniforms,
+                          size_t uniform_step) {
+  if (uniform_step == 0 && steps->code.loop != nullptr) return steps->code.loop(steps, at, end);
+  if constexpr (WideChain::kIsWide) {
+    if (uniform_step == 0) {
+      for (; at + WideChain::kHeld <= end; at += WideChain::kHeld) WideChain::run(steps, at, uniforms);
+    }
   }
-  if (kind.op == ScalarOp::select) {
-    return kind.holds == 0 ? select_code<0>(kind) : kind.holds == 1 ? select_code<1>(kind) : select_code<2>(kind);
+  for (; at < end; uniforms += uniform_step) {
+    for (size_t i = 0; i < kTileChunk; i += ChunkChain::kHeld, at += ChunkChain::kHeld) {
+      ChunkChain::run(steps, at, uniforms);
+    }
   }
-  if (kind.op == ScalarOp::cast) {
-    return kind.argument == Element::f32   ? cast_code<Element::f32>(kind.type)
-           : kind.argument == Element::i32 ? cast_code<Element::i32>(kind.type)
-                                           : cast_code<Element::bool8>(kind.type);
-  }
-  return kind.argument == Element::f32   ? compute_f32(kind)
-         : kind.argument == Element::i32 ? compute_i32(kind)
-                                         : compute_bool(kind);
 }
 
 void RunSteps(const TileStep* steps, int64_t base, int64_t n, const std::byte* uniforms, size_t uniform_step) {
-  const Step first = code_of(steps);
-  VF v0 = hn::Zero(DF()), v1 = v0, v2 = v0, v3 = v0;
-#if HWY_TARGET > HWY_AVX3
-  VF v4 = v0, v5 = v0, v6 = v0, v7 = v0;
-#endif
-  const auto end = static_cast<size_t>(base + n);
-  for (auto at = static_cast<size_t>(base); at < end; uniforms += uniform_step) {
-    for (size_t i = 0; i < kTileChunk; i += kHeld, at += kHeld) first(steps, at, uniforms, WEFT_CHAIN_VALUES);
-  }
+  RunChunks(steps, static_cast<size_t>(base), static_cast<size_t>(base + n), uniforms, uniform_step);
 }
 
-#undef WEFT_CHAIN_PARAMETERS
-#undef WEFT_CHAIN_VALUES
-#undef WEFT_CHAIN_EACH
-#undef WEFT_CHAIN_NEXT
+void RunBox(const TileBox& box) {
+  const auto n = static_cast<size_t>(box.n);
+  const size_t whole = n / kTileChunk * kTileChunk;
+  for (int64_t r = 0;;) {
+    RunChunks(box.steps, 0, whole, box.uniforms, 0);
+    if (whole < n) RunChunks(box.steps, n - kTileChunk, n, box.uniforms, 0);
+    if (++r == box.rows) break;
+    box.result->data += box.result_step;
+    for (TileMove& move : box.moves) go_on(move, box.uniforms);
+    if (box.uniform_steps != nullptr) ChunkChain::run(box.uniform_steps, 0, box.uniforms);
+  }
+}
 
 void StoreTileBools(const void* masks, int64_t n, void* bytes) {
   const auto* lanes = static_cast<const int32_t*>(masks);
@@ -496,13 +546,16 @@ namespace weft {
 
 HWY_EXPORT(CodeOf);
 HWY_EXPORT(RunSteps);
+HWY_EXPORT(RunBox);
 HWY_EXPORT(StoreTileBools);
 
-void (*code_of_step(const TileStepKind& kind))() { return HWY_DYNAMIC_DISPATCH(CodeOf)(kind); }
+TileStepCode code_of_step(const TileStepKind& kind) { return HWY_DYNAMIC_DISPATCH(CodeOf)(kind); }
 
 void run_tile_steps(const TileStep* steps, int64_t base, int64_t n, const std::byte* uniforms, size_t uniform_step) {
   HWY_DYNAMIC_DISPATCH(RunSteps)(steps, base, n, uniforms, uniform_step);
 }
+
+void run_tile_box(const TileBox& box) { HWY_DYNAMIC_DISPATCH(RunBox)(box); }
 
 void store_tile_bools(const void* masks, int64_t n, void* bytes) {
   HWY_DYNAMIC_DISPATCH(StoreTileBools)(masks, n, bytes);

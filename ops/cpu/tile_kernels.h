@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <span>
 
 #include "ops/cpu/tile_machine.h"
 
@@ -28,8 +30,16 @@ struct TileSlot {
 // the caller lies in registers of the machine, which are memory. So an operation costs what its instructions do, and a
 // jump per chunk; one that loads and stores each vector costs three times as much, as most of the operations of maps
 // are one instruction.
+struct TileStep;
+struct TileStepCode {
+  using Code = void (*)();
+  Code chunk = nullptr;  // for a chunk, or one of its equal parts
+  Code wide = nullptr;   // for kTileRegister elements, where the target's registers have room for them
+  // Common chains of one operation have a loop of their own, in their first step: elements [at, end), whole chunks.
+  void (*loop)(const TileStep* step, size_t at, size_t end) = nullptr;
+};
 struct TileStep {
-  void (*code)() = nullptr;     // of the target that it was made for
+  TileStepCode code;            // of the target that it was made for
   const TileSlot* a = nullptr;  // operands in memory, in their order; what a store or finish writes to
   const TileSlot* b = nullptr;
 };
@@ -52,9 +62,50 @@ struct TileStepKind {
   static constexpr int kNone = -1;
   int holds = 0;  // which argument is held; none: all are in memory, of which one varies
   bool uniform_a = false, uniform_b = false;
+  bool is_only = false;  // of its chain; a finish follows
 };
 // For the target that dispatches take now.
-void (*code_of_step(const TileStepKind& kind))();
+TileStepCode code_of_step(const TileStepKind& kind);
+
+// How a source of a box goes on to the next row.
+struct TileMove {
+  enum class Does : uint8_t {
+    elements,  // slot->data by `step` bytes
+    bytes,     // slot->bytes by `step`
+    value,     // `from` by `step` bytes: where the uniform value is read
+    flag,      // the same for one byte
+    count,     // the uniform value by one
+  };
+  Does does = Does::elements;
+  TileSlot* slot = nullptr;
+  const std::byte* from = nullptr;
+  int64_t step = 0;
+};
+
+inline void go_on(TileMove& move, std::byte* uniforms) {
+  TileSlot& slot = *move.slot;
+  int32_t lanes = 0;
+  switch (move.does) {
+    case TileMove::Does::elements: slot.data += move.step; return;
+    case TileMove::Does::bytes: slot.bytes += move.step; return;
+    case TileMove::Does::value: std::memcpy(&lanes, move.from += move.step, 4); break;
+    case TileMove::Does::flag: lanes = *(move.from += move.step) != std::byte{0} ? -1 : 0; break;
+    case TileMove::Does::count: std::memcpy(&lanes, uniforms + slot.uniform_at, 4), ++lanes; break;
+  }
+  std::memcpy(uniforms + slot.uniform_at, &lanes, 4);
+}
+
+// Rows of `n` elements, at least a chunk; where that is no multiple of chunks, the last chunk overlaps the one before.
+struct TileBox {
+  const TileStep* steps = nullptr;
+  const TileStep* uniform_steps = nullptr;  // run when uniform values have moved; null: there are none
+  std::byte* uniforms = nullptr;
+  std::span<TileMove> moves;
+  TileSlot* result = nullptr;
+  int64_t result_step = 0;  // bytes from row to row
+  int64_t rows = 0, n = 0;
+};
+void run_tile_box(const TileBox& box);
 
 // Runs a chain over elements [base, base + n), whole chunks. `uniforms`: the uniform values' block of the first chunk,
 // from which that of each next one is `uniform_step` bytes on.

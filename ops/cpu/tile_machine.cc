@@ -12,7 +12,8 @@
 namespace weft {
 namespace {
 
-constexpr size_t kRegisterBytes = kTileChunk * 4;
+constexpr size_t kChunkBytes = kTileChunk * 4;
+constexpr size_t kRegisterBytes = kTileRegister * 4;
 constexpr size_t kSteps = 3;  // of one operation at most: a load, what it does, a store
 constexpr uint64_t kAll = ~uint64_t{0};
 
@@ -146,9 +147,10 @@ void TileProgram::lay_out() {
   reserve(slots_at_, values_.size() * sizeof(TileSlot));
   reserve(order_at_, 2 * operations_.size() * sizeof(uint16_t));
   reserve(steps_at_, (kSteps * operations_.size() + 2) * sizeof(TileStep));
+  reserve(moves_at_, sources_.size() * sizeof(TileMove));
   reserve(uniforms_at_, uniform_bytes());
   reserve(registers_at_, static_cast<size_t>(register_count_) * kRegisterBytes);
-  reserve(edges_at_, (sources_.size() + 1) * kRegisterBytes);
+  reserve(edges_at_, (sources_.size() + 1) * kChunkBytes);
   reserve(result_at_, kTile * 4);
   frame_bytes_ = at;
 }
@@ -161,6 +163,7 @@ TileFrame* TileProgram::make_frame(std::byte* memory) const {
   frame->slots_ = reinterpret_cast<TileSlot*>(memory + slots_at_);
   frame->order_ = reinterpret_cast<uint16_t*>(memory + order_at_);
   frame->steps_ = reinterpret_cast<TileStep*>(memory + steps_at_);
+  frame->moves_ = reinterpret_cast<TileMove*>(memory + moves_at_);
   frame->uniforms_ = memory + uniforms_at_;
   frame->registers_ = memory + registers_at_;
   frame->edges_ = memory + edges_at_;
@@ -232,7 +235,7 @@ TileStep* TileFrame::add_steps(const uint16_t* order, size_t count, bool uniform
     if (op.op == Op::scalar) {
       const uint16_t arguments[] = {op.a, op.b, op.c};
       const int most = argument_count(op.scalar);
-      TileStepKind kind{.op = op.scalar, .argument = op.argument, .type = op.type};
+      TileStepKind kind{.op = op.scalar, .argument = op.argument, .type = op.type, .is_only = count == 1 && !uniform};
       while (kind.holds < most && arguments[kind.holds] != held) ++kind.holds;
       if (kind.holds == most) {
         const bool loads = op.scalar != ScalarOp::select && op.scalar != ScalarOp::cast && !uniform;
@@ -299,7 +302,7 @@ void TileFrame::run_rows(int64_t rows, const std::byte* uniforms, void* out) {
     } else {
       std::memmove(
           row, reinterpret_cast<const float*>(result.data) + (static_cast<uint64_t>(r * kTileChunk) & result.base_mask),
-          kRegisterBytes);
+          kChunkBytes);
     }
   }
 }
@@ -320,8 +323,8 @@ void TileFrame::point_at_edges(int64_t n) {
     if (shapes_[s] != TileShape::contiguous) continue;
     const bool bytes = program_->sources_[s].type == Element::bool8;
     TileSlot& slot = slots_[program_->source_values_[s]];
-    std::byte* edge = edges_ + s * kRegisterBytes;
-    std::memset(edge, 0, kRegisterBytes);
+    std::byte* edge = edges_ + s * kChunkBytes;
+    std::memset(edge, 0, kChunkBytes);
     std::memcpy(edge, source_data_[s], static_cast<size_t>(n) * (bytes ? 1 : 4));
     (bytes ? slot.bytes : slot.data) = edge;
   }
@@ -374,6 +377,81 @@ void TileFrame::run(int64_t n, void* out) {
   }
 }
 
+void TileFrame::add_move(const TileMove& move) { new (&moves_[move_count_++]) TileMove(move); }
+
+void TileFrame::move_contiguous(size_t source, int64_t bytes) {
+  if (bytes == 0) return;
+  using Does = TileMove::Does;
+  const bool flags = program_->sources_[source].type == Element::bool8;
+  add_move(
+      {.does = flags ? Does::bytes : Does::elements, .slot = &slots_[program_->source_values_[source]], .step = bytes});
+}
+
+void TileFrame::move_uniform(size_t source, const void* value, int64_t bytes) {
+  if (bytes == 0) return;
+  using Does = TileMove::Does;
+  const bool flags = program_->sources_[source].type == Element::bool8;
+  add_move({.does = flags ? Does::flag : Does::value,
+            .slot = &slots_[program_->source_values_[source]],
+            .from = static_cast<const std::byte*>(value),
+            .step = bytes});
+  uniforms_move_ = true;
+}
+
+void TileFrame::move_count(size_t source) {
+  add_move({.does = TileMove::Does::count, .slot = &slots_[program_->source_values_[source]]});
+  uniforms_move_ = true;
+}
+
+bool TileFrame::is_source(const void* out) const {
+  for (size_t s = 0; s < program_->sources_.size(); ++s) {
+    if (shapes_[s] == TileShape::contiguous && source_data_[s] == out) return true;
+  }
+  return false;
+}
+
+void TileFrame::run_box(int64_t rows, int64_t n, void* out, int64_t out_bytes) {
+  if (rows > 0 && n > 0) {
+    // An overlapping chunk would read what the one before has replaced.
+    const bool fits = n % kTileChunk == 0 || (n > kTileChunk && !is_source(out));
+    auto* row = static_cast<std::byte*>(out);
+    if (fits && tile_count_ > 0 && !uniform_result_ && program_->type_ != Element::bool8) {
+      TileSlot& target = slots_[program_->result_];
+      const TileSlot result = target;
+      target.data = row;
+      target.base_mask = kAll;
+      run_tile_box({.steps = steps_,
+                    .uniform_steps = uniforms_move_ && uniform_count_ > 0 ? uniform_steps_ : nullptr,
+                    .uniforms = uniforms_,
+                    .moves = {moves_, move_count_},
+                    .result = &target,
+                    .result_step = out_bytes,
+                    .rows = rows,
+                    .n = n});
+      target = result;
+    } else {
+      run(n, row);
+      for (int64_t r = 1; r < rows; ++r) {
+        go_on();
+        run(n, row += out_bytes);
+      }
+    }
+  }
+  move_count_ = 0;
+  uniforms_move_ = false;
+}
+
+// To the next row of a box.
+void TileFrame::go_on() {
+  for (uint32_t i = 0; i < move_count_; ++i) weft::go_on(moves_[i], uniforms_);
+  for (size_t s = 0; s < program_->sources_.size(); ++s) {
+    if (shapes_[s] != TileShape::contiguous) continue;
+    const TileSlot& slot = slots_[program_->source_values_[s]];
+    source_data_[s] = program_->sources_[s].type == Element::bool8 ? slot.bytes : slot.data;
+  }
+  if (uniforms_move_) run_uniform();
+}
+
 // Elements [base, base + n) to `out`; n is a multiple of kTileChunk.
 void TileFrame::run_chunks(int64_t base, int64_t n, const std::byte* uniforms, size_t uniform_step, std::byte* out) {
   TileSlot& target = slots_[program_->result_];
@@ -387,7 +465,7 @@ void TileFrame::run_chunks(int64_t base, int64_t n, const std::byte* uniforms, s
 // The elements of n beyond whole chunks. Their chunk overlaps what is already done, or moves to the edge blocks where
 // there is no chunk before.
 const std::byte* TileFrame::run_last(int64_t n) {
-  std::byte* edge = edges_ + program_->sources_.size() * kRegisterBytes;
+  std::byte* edge = edges_ + program_->sources_.size() * kChunkBytes;
   const int64_t rest = n % kTileChunk;
   if (n > rest) {
     run_chunks(n - kTileChunk, kTileChunk, uniforms_, 0, edge);

@@ -17,8 +17,10 @@ namespace weft {
 
 // Elements of a tile: what is staged for the machine at a time, and reduced at a time.
 inline constexpr int64_t kTile = 256;
-// Elements of a chunk, the multiple that the machine works in, and of a register.
+// Elements of a chunk, the multiple that the machine works in.
 inline constexpr int64_t kTileChunk = 64;
+// Elements of a register, and most that the machine works on at a time.
+inline constexpr int64_t kTileRegister = 128;
 // Lanes of the longest vector of any target.
 inline constexpr int64_t kTileLanes = 16;
 
@@ -48,6 +50,7 @@ struct TileReduction {
   uint32_t result() const;
 };
 
+struct TileMove;
 struct TileSlot;
 struct TileStep;
 class TileProgram;
@@ -78,6 +81,14 @@ class TileFrame {
   // Computes `n` >= 0 elements into `out` (f32, i32, or bytes 0 and 1 for bool8). `out` may be a contiguous source
   // of elements of its size, at the same first element; else it overlaps none.
   void run(int64_t n, void* out);
+  // What changes from row to row of run_box(), besides what repeats or stays as it is. The rows' first values are those
+  // that were set; moves hold for one run_box().
+  void move_contiguous(size_t source, int64_t bytes);                  // its elements lie so much further on
+  void move_uniform(size_t source, const void* value, int64_t bytes);  // `value`: the first one
+  void move_count(size_t source);                                      // an i32 that grows by one
+  // As run() for each of `rows` >= 0 rows, whose results lie `out_bytes` apart. `out` may be a contiguous source that
+  // moves as it does. Leaves sources that move, and what depends on them, as they were in some row.
+  void run_box(int64_t rows, int64_t n, void* out, int64_t out_bytes);
   // Computes rows of kTileChunk elements, which lie one after the other in `out` and in contiguous sources; each has
   // its uniform values in a block of copy_uniforms(). Not for bool8.
   void run_rows(int64_t rows, const std::byte* uniforms, void* out);
@@ -89,6 +100,9 @@ class TileFrame {
   TileStep* add_steps(const uint16_t* order, size_t count, bool uniform, TileStep* step);
   void run_chunks(int64_t base, int64_t n, const std::byte* uniforms, size_t uniform_step, std::byte* out);
   const std::byte* run_last(int64_t n);
+  void add_move(const TileMove& move);
+  bool is_source(const void* out) const;
+  void go_on();
   void point_at_edges(int64_t n);
   void point_back();
 
@@ -100,6 +114,9 @@ class TileFrame {
   TileStep* steps_ = nullptr;                    // the chain that runs per chunk ...
   TileStep* uniform_steps_ = nullptr;            // ... and the one that runs once
   uint32_t tile_count_ = 0, uniform_count_ = 0;  // operations of these
+  TileMove* moves_ = nullptr;                    // at most one per source
+  uint32_t move_count_ = 0;
+  bool uniforms_move_ = false;
   bool uniform_result_ = false;
   std::byte* uniforms_ = nullptr;  // one element per value
   std::byte* registers_ = nullptr;
@@ -160,8 +177,8 @@ class TileProgram {
   uint16_t result_ = 0;
   Element type_ = Element::f32;
   int register_count_ = 0;
-  size_t shapes_at_ = 0, source_data_at_ = 0, slots_at_ = 0, order_at_ = 0, steps_at_ = 0, uniforms_at_ = 0;
-  size_t registers_at_ = 0, edges_at_ = 0, result_at_ = 0, frame_bytes_ = 0;
+  size_t shapes_at_ = 0, source_data_at_ = 0, slots_at_ = 0, order_at_ = 0, steps_at_ = 0, moves_at_ = 0;
+  size_t uniforms_at_ = 0, registers_at_ = 0, edges_at_ = 0, result_at_ = 0, frame_bytes_ = 0;
 };
 
 }  // namespace weft

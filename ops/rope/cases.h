@@ -60,12 +60,13 @@ inline StepCase rotation_case(const RotationShape& shape) {
   return c.build();
 }
 
-// Queries of a projection. `inner` puts the head axes after the rotated one.
+// Queries of a projection. `inner` puts the head axes after the rotated one; `by_head`: each head has a position.
 inline StepCase rotated_projection_case(int64_t rows, int64_t heads, int64_t group, int64_t head_dim, Format format,
-                                        bool inner, bool post) {
+                                        bool inner, bool post, bool by_head = false) {
   CaseBuilder c(StepKind::contract, std::string("rotated ") + (inner ? "inner " : "") + (post ? "post " : "") +
-                                        "rows " + std::to_string(rows) + " heads " + std::to_string(heads) + "x" +
-                                        std::to_string(group) + "x" + std::to_string(head_dim));
+                                        (by_head ? "by head " : "") + "rows " + std::to_string(rows) + " heads " +
+                                        std::to_string(heads) + "x" + std::to_string(group) + "x" +
+                                        std::to_string(head_dim));
   const AxisId pos = c.axis("pos", rows), kv = c.axis("kv_head", heads), g = c.axis("group", group),
                d = c.axis("head_dim", head_dim), in = c.axis("in", 64);
   const int x = c.operand(c.input("x", {pos, in}));
@@ -74,7 +75,8 @@ inline StepCase rotated_projection_case(int64_t rows, int64_t heads, int64_t gro
   weight_axes.push_back(in);
   axes.insert(axes.end(), heads_axes.begin(), heads_axes.end());
   const int w = c.operand(c.weight("w", weight_axes, format));
-  const int position = c.operand(c.ids("position", {pos}, 0, 500));
+  const int position =
+      c.operand(c.ids("position", by_head ? std::vector<AxisId>{pos, kv} : std::vector<AxisId>{pos}, 0, 500));
   ScalarBuilder s, p;
   const int sum = c.contraction(c.lhs(x), w, {in});
   c.body(axes, s.finish(s.contraction(sum)));
@@ -118,7 +120,9 @@ inline std::vector<StepCase> rotation_cases() {
     }
     cases.push_back(rotated_projection_case(rows, 2, 3, 48, Format::f16, true, false));
     cases.push_back(rotated_projection_case(rows, 1, 1, 640, Format::f16, false, false));
+    cases.push_back(rotated_projection_case(rows, 3, 2, 48, Format::f32, false, true, true));
   }
+  cases.push_back(rotated_projection_case(580, 2, 1, 72, Format::f32, false, false));  // more than a tile of rows
   return cases;
 }
 

@@ -93,17 +93,20 @@ void TurnGroup(float* first, float* second, size_t n, float cos, float sin) {
 }
 
 void RotateLines(float* line, int64_t stride, int64_t width, size_t pairs, RopePairs order, const float* cosines,
-                 const float* sines) {
+                 const float* sines, int64_t count, int64_t step) {
   const bool half_split = order == RopePairs::half_split;
-  if (stride == 1) {
-    if (half_split) return HalfSplit(line, pairs, cosines, sines);
-    return Interleaved(line, pairs, cosines, sines);
-  }
-  for (size_t i = 0; i < pairs; ++i) {
-    const size_t first = half_split ? i : 2 * i;
-    const size_t second = half_split ? i + pairs : 2 * i + 1;
-    TurnGroup(line + static_cast<int64_t>(first) * stride, line + static_cast<int64_t>(second) * stride,
-              static_cast<size_t>(width), cosines[i], sines[i]);
+  for (; count > 0; --count, line += step) {
+    if (stride == 1) {
+      if (half_split) HalfSplit(line, pairs, cosines, sines);
+      else Interleaved(line, pairs, cosines, sines);
+      continue;
+    }
+    for (size_t i = 0; i < pairs; ++i) {
+      const size_t first = half_split ? i : 2 * i;
+      const size_t second = half_split ? i + pairs : 2 * i + 1;
+      TurnGroup(line + static_cast<int64_t>(first) * stride, line + static_cast<int64_t>(second) * stride,
+                static_cast<size_t>(width), cosines[i], sines[i]);
+    }
   }
 }
 
@@ -124,8 +127,8 @@ void rotation_table(int32_t position, const float* frequencies, size_t pairs, fl
 }
 
 void rotate_lines(float* line, int64_t stride, int64_t width, size_t pairs, RopePairs order, const float* cosines,
-                  const float* sines) {
-  HWY_DYNAMIC_DISPATCH(RotateLines)(line, stride, width, pairs, order, cosines, sines);
+                  const float* sines, int64_t count, int64_t step) {
+  HWY_DYNAMIC_DISPATCH(RotateLines)(line, stride, width, pairs, order, cosines, sines, count, step);
 }
 
 }  // namespace weft

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "ops/cpu/decode_tile.h"
@@ -81,6 +83,119 @@ TEST(SourceEvaluator, RowsAndColumnRangesWithProvidedResults) {
       }
     }
   });
+}
+
+// Boxes and ranges give what their rows and runs give one by one: operands that vary with every axis or with some, are
+// decoded or gathered, and values that the caller hands over, one per element or one per row.
+TEST(SourceEvaluator, BoxesAreTheirRows) {
+  for (const int64_t width : {1, 3, 64, 150, 300}) {
+    CaseBuilder c(StepKind::map, "box");
+    const AxisId seq = c.axis("seq", 2), pos = c.axis("pos", 7), head = c.axis("head", 2), dim = c.axis("dim", width),
+                 stored = c.axis("stored", 9);
+    const std::vector<AxisId> all = {seq, pos, head, dim};
+    const int full = c.operand(c.input("full", all)), by_column = c.operand(c.input("by_column", {head, dim})),
+              by_row = c.operand(c.input("by_row", {seq, pos})),
+              by_seq = c.operand(c.input("by_seq", {seq, head, dim})),
+              decoded = c.operand(c.weight("decoded", {head, dim}, Format::f16)),
+              halves = c.operand(c.input("halves", all, Format::bf16)), ids = c.operand(c.ids("ids", {pos}, -1, 10));
+    const int chosen = c.operand(c.input("chosen", {stored, dim}), {gathered(stored, ids), whole(dim)});
+    ScalarBuilder s;
+    c.body(all, s.finish(s.load(full)));
+    const StepCase step_case = c.build();
+    const auto sum = [](ScalarBuilder& b) { return b.contraction(0) * 2.0f; };
+    std::vector<ScalarProgram> programs;
+    const auto add = [&](auto&& make) {
+      ScalarBuilder b;
+      programs.push_back(b.finish(make(b)));
+    };
+    add([&](ScalarBuilder& b) { return sum(b) + b.load(full); });
+    add([&](ScalarBuilder& b) { return sigmoid(sum(b)) * (b.load(by_column) + b.load(by_row) + b.load(by_seq)); });
+    add([&](ScalarBuilder& b) { return where(b.load(by_row) > 0.0f, sum(b) + b.load(decoded), b.reduction(0)); });
+    add([&](ScalarBuilder& b) {
+      const Scalar at = cast(b.index(pos) * 100 + b.index(dim) - b.index(seq), Element::f32);
+      return sum(b) + at * sqrt(abs(b.load(by_row) * 3.0f + b.reduction(0)));
+    });
+    add([&](ScalarBuilder& b) { return sum(b) + b.load(chosen); });
+    add([&](ScalarBuilder& b) { return sum(b) * b.load(halves); });
+    add([&](ScalarBuilder& b) { return sum(b) > b.load(by_row); });
+    add([&](ScalarBuilder& b) { return b.load(by_row) + b.reduction(0); });
+    add([&](ScalarBuilder& b) { return b.contraction(0); });
+    const ProvidedSource provided[] = {{.op = ScalarOp::contraction}, {.op = ScalarOp::reduction, .uniform = true}};
+    const int64_t columns = 2 * width, stride = columns + 5;
+    std::vector<float> sums(static_cast<size_t>(14 * stride)), by_caller(28);
+    for (size_t i = 0; i < sums.size(); ++i) sums[i] = static_cast<float>(i % 101) / 50 - 1;
+    for (size_t i = 0; i < by_caller.size(); ++i) by_caller[i] = static_cast<float>(i) / 10;
+    for (size_t p = 0; p < programs.size(); ++p) {
+      const SourceEvaluator evaluator(step_case.graph, step_case.step().regions[0], programs[p], all, 2, provided);
+      const size_t bytes = evaluator.type() == Element::bool8 ? 1 : 4;
+      const auto row_bytes = static_cast<int64_t>(bytes) * stride;
+      const SourceEvaluator flat(step_case.graph, step_case.step().regions[0], programs[p], all, 4, provided);
+      on_every_target([&] {  // all loops as one range
+        const CaseBytes workspace(flat.workspace_bytes());
+        SourceRun* run = flat.bind(step_case.args(), workspace.data());
+        const auto to = [&](std::vector<std::byte>& out, int64_t i) {
+          return out.data() + i * static_cast<int64_t>(bytes);
+        };
+        for (const int64_t first : {int64_t{0}, width / 2, 3 * width}) {
+          const int64_t last = 28 * width - first;
+          std::vector<std::byte> want(static_cast<size_t>(last) * bytes), got = want;
+          for (int64_t i = first; i < last;) {
+            const int64_t end = std::min(last, (i / width + 1) * width);
+            const void* given[] = {sums.data() + i, by_caller.data()};
+            run->evaluate(i, end - i, given, to(want, i));
+            i = end;
+          }
+          const void* given[] = {sums.data() + first, by_caller.data()};
+          run->evaluate(first, last - first, given, to(got, first));
+          ASSERT_EQ(got, want) << "width " << width << ", program " << p << ", from " << first;
+        }
+      });
+      on_every_target([&] {
+        const CaseBytes workspace(evaluator.workspace_bytes());
+        SourceRun* run = evaluator.bind(step_case.args(), workspace.data());
+        const auto given = [&](int64_t row, int64_t first) {
+          return std::array<const void*, 2>{sums.data() + row * stride + first, by_caller.data() + 2 * row};
+        };
+        for (const int64_t row : {0, 1, 5, 6, 13}) {
+          for (const int64_t rows : {1, 2, 3, 9}) {
+            if (row + rows > 14) continue;
+            for (const int64_t first : {int64_t{0}, width / 2}) {
+              for (const int64_t count : {int64_t{1}, columns / 2, columns - first}) {
+                std::vector<std::byte> want(static_cast<size_t>(rows * row_bytes)), got = want;
+                for (int64_t r = 0; r < rows; ++r) {
+                  const int64_t at[] = {(row + r) / 7, (row + r) % 7};
+                  run->set_row(at);
+                  for (int64_t done = 0; done < count;) {  // run by run
+                    const int64_t piece = std::min(count - done, width - (first + done) % width);
+                    run->evaluate(first + done, piece, given(row + r, first + done).data(),
+                                  want.data() + r * row_bytes + done * static_cast<int64_t>(bytes));
+                    done += piece;
+                  }
+                }
+                const int64_t at[] = {row / 7, row % 7}, steps[] = {stride * 4, 8};
+                run->evaluate_box(at, rows, first, count, given(row, first).data(), steps, got.data(), row_bytes);
+                ASSERT_EQ(got, want) << "width " << width << ", program " << p << ", rows " << row << " + " << rows
+                                     << ", columns " << first << " + " << count;
+                if (bytes == 1) continue;
+                // In place of the sums.
+                std::vector<float> place(static_cast<size_t>(rows * stride));
+                std::memcpy(place.data(), sums.data() + row * stride, place.size() * 4);
+                std::array<const void*, 2> here = given(row, first);
+                here[0] = place.data() + first;
+                run->evaluate_box(at, rows, first, count, here.data(), steps, place.data() + first, row_bytes);
+                for (int64_t r = 0; r < rows; ++r) {
+                  ASSERT_EQ(std::memcmp(place.data() + r * stride + first, want.data() + r * row_bytes,
+                                        static_cast<size_t>(count) * 4),
+                            0)
+                      << "width " << width << ", program " << p << ", row " << row << " + " << r;
+                }
+              }
+            }
+          }
+        }
+      });
+    }
+  }
 }
 
 // A score: one inner axis whose extent is unknown, positions of the keys handed over.
