@@ -29,6 +29,18 @@ TEST(Attention, AgreesWithReference) {
   }
 }
 
+// `fast` may round queries, keys, values and weights to bf16, 2^-9 of each: products of 16 to 128 elements of up to 1,
+// and sums of values up to 1.
+TEST(Attention, FastIsNear) {
+  for (const StepCase& step_case : attention_case_table()) {
+    SCOPED_TRACE(step_case.name());
+    const Outputs want = run_reference(step_case);
+    for (const int threads : {1, 2, 3}) {
+      EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::fast, threads), want, {.absolute = 0.01}), "");
+    }
+  }
+}
+
 // The kernel for scaled causal scores and the one for any program say the same.
 TEST(Attention, CausalPatternAgreesWithTheProgram) {
   for (const int32_t keys : {1, 64, 100}) {
