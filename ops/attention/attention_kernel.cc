@@ -246,12 +246,12 @@ void AttentionKernel::lay_out() {
   values_at_ = own(static_cast<size_t>(kBlockKeys * width) * sizeof(float));
   keys_at_ = own(static_cast<size_t>(kBlockKeys * copied_width) * sizeof(float));
   coordinates_at_ = own(rows * kMaxLoops * sizeof(int64_t));
-  pointers_at_ = own((4 * size_t{kBlockKeys} + rows) * sizeof(void*));
+  pointers_at_ = own(((2 + size_t{Ahead::kMostOperands}) * kBlockKeys + rows) * sizeof(void*));
   index_at_ = own(2 * kBlockKeys * sizeof(int64_t));
   if (bf16_ != nullptr) {
     totals_at_ = own(rows * kPartialTotals * sizeof(float));
     weights_at_ = own(rows * kBlockKeys * sizeof(uint16_t));
-    bf16_values_at_ = own(Bf16Products::values_bytes(width));
+    bf16_values_at_ = own(2 * Bf16Products::values_bytes(width));
   }
   part_floats_ = static_cast<size_t>(tile_rows_ * (stride_ + 2));
   parts_at_ = shared(threads_ > 1 ? 3 * static_cast<size_t>(threads_) * part_floats_ * sizeof(float) : 0);

@@ -27,7 +27,8 @@ namespace weft {
 
 class AttentionKernel final : public CpuKernel {
  public:
-  static constexpr size_t kMaxScores = 4;       // contractions of a score
+  static constexpr size_t kMaxScores = 4;  // contractions of a score
+  static_assert(kMaxScores < Ahead::kMostOperands);
   static constexpr size_t kMaxCached = 8;       // cached values that a score reads beside them
   static constexpr size_t kMaxMaskSources = 8;  // beyond that, no block is skipped
 
@@ -85,7 +86,8 @@ class AttentionKernel final : public CpuKernel {
   bool process_in_bf16(const Tile& tile, int64_t first, int64_t last, Thread& thread) const;
   void soften_in_bf16(int64_t begin, int64_t end, int64_t first, int64_t count, Thread& thread) const;
   void block_in_bf16(const Tile& tile, int64_t first, int64_t count, Thread& thread) const;
-  void few_block_in_bf16(const Tile& tile, int64_t first, int64_t count, int64_t next_count, Thread& thread) const;
+  void find_next(const Tile& tile, int64_t first, int64_t count, Thread& thread) const;
+  void few_block_in_bf16(const Tile& tile, int64_t first, int64_t count, Thread& thread) const;
   void find_slots(const Tile& tile, int64_t first, int64_t count, int64_t* index, const Thread& thread) const;
   bool masked(const Tile& tile, int64_t first, int64_t count, Thread& thread) const;
   int64_t first_row(const Tile& tile, int64_t grain, const Thread& thread) const;

@@ -41,24 +41,14 @@ __m512bh as_bf16(__m512i v) { return reinterpret_cast<__m512bh>(v); }
 
 // --- Reading stored rows.
 
-// Elements [first, first + 32) of a row; 0 from `width` on.
+// Elements [first, first + 32) of a row; 0 from `width` on. kWhole: the width is a multiple of 32. Masks would take a
+// third of the time then.
 struct Halves {
   __m512 low, high;
 };
-template <Format kFormat>
+template <Format kFormat, bool kWhole>
 HWY_INLINE Halves floats_of(const std::byte* row, int64_t first, int64_t width) {
-  const int64_t here = std::min(kElements, width - first);
-  const auto some = static_cast<__mmask32>((uint64_t{1} << here) - 1);
-  const auto low = static_cast<__mmask16>(some), high = static_cast<__mmask16>(some >> 16);
-  if constexpr (kFormat == Format::f32) {
-    const auto* from = reinterpret_cast<const float*>(row) + first;
-    return {_mm512_maskz_loadu_ps(low, from), _mm512_maskz_loadu_ps(high, from + 16)};
-  } else if constexpr (kFormat == Format::f16) {
-    const auto* from = reinterpret_cast<const uint16_t*>(row) + first;
-    return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(low, from)),
-            _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(high, from + 16))};
-  } else {
-    static_assert(kFormat == Format::q8_0);  // an f16 scale and 32 bytes
+  if constexpr (kFormat == Format::q8_0) {  // an f16 scale and 32 bytes
     const auto* block = reinterpret_cast<const uint8_t*>(row) + first / kElements * 34;
     uint16_t bits;
     std::memcpy(&bits, block, 2);
@@ -68,29 +58,42 @@ HWY_INLINE Halves floats_of(const std::byte* row, int64_t first, int64_t width) 
       return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)), scale);
     };
     return {part(block + 2), part(block + 18)};
+  } else if constexpr (kWhole && kFormat == Format::f32) {
+    const auto* from = reinterpret_cast<const float*>(row) + first;
+    return {_mm512_loadu_ps(from), _mm512_loadu_ps(from + 16)};
+  } else if constexpr (kWhole) {
+    const auto* from = reinterpret_cast<const __m256i*>(reinterpret_cast<const uint16_t*>(row) + first);
+    return {_mm512_cvtph_ps(_mm256_loadu_si256(from)), _mm512_cvtph_ps(_mm256_loadu_si256(from + 1))};
+  } else {
+    const int64_t here = std::min(kElements, width - first);
+    const auto some = static_cast<__mmask32>((uint64_t{1} << here) - 1);
+    const auto low = static_cast<__mmask16>(some), high = static_cast<__mmask16>(some >> 16);
+    if constexpr (kFormat == Format::f32) {
+      const auto* from = reinterpret_cast<const float*>(row) + first;
+      return {_mm512_maskz_loadu_ps(low, from), _mm512_maskz_loadu_ps(high, from + 16)};
+    } else {
+      const auto* from = reinterpret_cast<const uint16_t*>(row) + first;
+      return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(low, from)),
+              _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(high, from + 16))};
+    }
   }
 }
-template <Format kFormat>
+template <Format kFormat, bool kWhole>
 HWY_INLINE __m512i bf16_of(const std::byte* row, int64_t first, int64_t width) {
-  if constexpr (kFormat == Format::bf16) {
+  if constexpr (kFormat != Format::bf16) {
+    const Halves floats = floats_of<kFormat, kWhole>(row, first, width);
+    return as_bits(_mm512_cvtne2ps_pbh(floats.high, floats.low));
+  } else if constexpr (kWhole) {
+    return _mm512_loadu_si512(reinterpret_cast<const uint16_t*>(row) + first);
+  } else {
     const int64_t here = std::min(kElements, width - first);
     const auto some = static_cast<__mmask32>((uint64_t{1} << here) - 1);
     return _mm512_maskz_loadu_epi16(some, reinterpret_cast<const uint16_t*>(row) + first);
-  } else {
-    const Halves floats = floats_of<kFormat>(row, first, width);
-    return as_bits(_mm512_cvtne2ps_pbh(floats.high, floats.low));
   }
 }
 
-// Asks for the row that takes the place of row `j` in the next block.
-HWY_INLINE void ask_for_next(const StoredRows& rows, int64_t j, int64_t bytes) {
-  if (j >= rows.next_count) return;
-  const std::byte* at = rows.next[j] + rows.offset;
-  for (int64_t i = 0; i < bytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(at + i), _MM_HINT_T1);
-}
-int64_t piece_bytes(const StoredRows& rows) {
-  return static_cast<int64_t>(row_bytes(rows.format, static_cast<size_t>(rows.width)));
-}
+// Cycles, about: of 32 elements that are read, a product of tiles, a turn of one, and a row of scores.
+constexpr int64_t kReadWork = 5, kProductWork = 16, kTurnWork = 64, kRowWork = 25;
 
 // --- Turning.
 
@@ -122,24 +125,29 @@ HWY_INLINE void turn_16_by_16(const __m512i* rows, std::byte* out, int64_t apart
 }
 
 // Elements [first, first + 32) of up to 16 rows, in pairs.
-template <Format kFormat>
+template <Format kFormat, bool kWhole>
 HWY_INLINE void turn_rows(const StoredRows& rows, int64_t from, int64_t first, std::byte* out) {
   __m512i pairs[16];
   for (int64_t r = 0; r < kRows; ++r) {
-    pairs[r] = from + r < rows.count ? bf16_of<kFormat>(rows.rows[from + r] + rows.offset, first, rows.width)
+    pairs[r] = from + r < rows.count ? bf16_of<kFormat, kWhole>(rows.rows[from + r] + rows.offset, first, rows.width)
                                      : _mm512_setzero_si512();
   }
   turn_16_by_16(pairs, out, 64);
 }
 
+// visit<format, whether the width is a multiple of 32>()
 template <class Visit>
-HWY_INLINE void with_format(Format format, const Visit& visit) {
-  switch (format) {
-    case Format::f32: return visit.template operator()<Format::f32>();
-    case Format::f16: return visit.template operator()<Format::f16>();
-    case Format::bf16: return visit.template operator()<Format::bf16>();
-    default: return visit.template operator()<Format::q8_0>();
-  }
+HWY_INLINE void with_form(const StoredRows& rows, const Visit& visit) {
+  const auto with_format = [&]<bool kWhole>() {
+    switch (rows.format) {
+      case Format::f32: return visit.template operator()<Format::f32, kWhole>();
+      case Format::f16: return visit.template operator()<Format::f16, kWhole>();
+      case Format::bf16: return visit.template operator()<Format::bf16, kWhole>();
+      default: return visit.template operator()<Format::q8_0, true>();
+    }
+  };
+  if (rows.width % kElements == 0) with_format.template operator()<true>();
+  else with_format.template operator()<false>();
 }
 
 // --- Packing.
@@ -151,64 +159,85 @@ void pack_queries(const float* const* left, int64_t rows, int64_t k, std::byte* 
     std::byte* to = packed + r / kRows * steps * kTileBytes + r % kRows * 64;
     for (int64_t s = 0; s < steps; ++s, to += kTileBytes) {
       const auto* from = reinterpret_cast<const std::byte*>(left[std::min(r, rows - 1)]);
-      _mm512_store_si512(to, r < rows ? bf16_of<Format::f32>(from, s * kElements, k) : _mm512_setzero_si512());
+      _mm512_store_si512(to, r < rows ? bf16_of<Format::f32, false>(from, s * kElements, k) : _mm512_setzero_si512());
     }
   }
 }
 
 // [group of 16 keys][step][16 pairs][16][2]
 void pack_keys(const StoredRows& keys, std::byte* packed) {
-  with_format(keys.format, [&]<Format kFormat>() {
+  with_form(keys, [&]<Format kFormat, bool kWhole>() {
     const int64_t steps = steps_of(keys.width);
     for (int64_t j = 0; j < keys.count; j += kRows) {
-      for (int64_t s = 0; s < steps; ++s, packed += kTileBytes) turn_rows<kFormat>(keys, j, s * kElements, packed);
+      for (int64_t s = 0; s < steps; ++s, packed += kTileBytes)
+        turn_rows<kFormat, kWhole>(keys, j, s * kElements, packed);
     }
   });
 }
 
-// [step][16 pairs][16][2]
-void pack_few_queries(const float* const* left, int64_t rows, int64_t k, std::byte* packed) {
-  const StoredRows queries{Format::f32, reinterpret_cast<RowPointers>(left), rows, 0, k};
-  for (int64_t s = 0; s < steps_of(k); ++s, packed += kTileBytes) {
-    turn_rows<Format::f32>(queries, 0, s * kElements, packed);
+// Several heads share a tile, as many as have room for their rows: each head has [step][16 pairs][16][2], with zeros
+// for the rows of others.
+int64_t heads_together(int64_t head_rows) { return kRows / head_rows; }
+void pack_few_queries(const float* const* left, int64_t heads, int64_t head_rows, int64_t k, std::byte* packed) {
+  const int64_t together = heads_together(head_rows);
+  for (int64_t head = 0; head < heads; ++head) {
+    for (int64_t s = 0; s < steps_of(k); ++s, packed += kTileBytes) {
+      __m512i pairs[16];
+      for (int64_t r = 0; r < kRows; ++r) {
+        const int64_t row = r - head % together * head_rows;
+        pairs[r] = _mm512_setzero_si512();
+        if (row < 0 || row >= head_rows) continue;
+        const auto* from = reinterpret_cast<const std::byte*>(left[head * head_rows + row]);
+        pairs[r] = bf16_of<Format::f32, false>(from, s * kElements, k);
+      }
+      turn_16_by_16(pairs, packed, 64);
+    }
   }
 }
 
 // [group of 16 elements][32 pairs of keys][16][2], of which the pairs of whole steps of keys are written.
-void pack_values(const StoredRows& values, std::byte* packed) {
-  with_format(values.format, [&]<Format kFormat>() {
-    alignas(64) static constexpr uint16_t kTurns[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-                                                        8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-    const __m512i turns = _mm512_load_si512(kTurns);
-    const int64_t pairs = align_up(values.count, kElements) / 2, bytes = piece_bytes(values);
-    for (int64_t p = 0; p < pairs; ++p) {
+void pack_values(const StoredRows& values, std::byte* packed, Ahead& ahead) {
+  alignas(64) static constexpr uint16_t kTurns[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                                      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  constexpr int64_t kReadPairs = 4;
+  const __m512i turns = _mm512_load_si512(kTurns);
+  with_form(values, [&]<Format kFormat, bool kWhole>() {
+    const int64_t width = values.width, count = values.count, pairs = align_up(count, kElements) / 2;
+    const auto row = [&](int64_t j) { return values.rows[j] + values.offset; };
+    // 32 elements of two keys.
+    const auto pack = [&](const std::byte* a, const std::byte* b, bool has_second, int64_t i, std::byte* to) {
+      __m512i low, high;  // of both rows
+      if constexpr (kFormat == Format::bf16) {
+        const __m512i x = bf16_of<kFormat, kWhole>(a, i, width), y = bf16_of<kFormat, kWhole>(b, i, width);
+        low = _mm512_inserti64x4(x, _mm512_castsi512_si256(y), 1);
+        high = _mm512_shuffle_i64x2(x, y, 0xee);
+      } else {
+        const Halves x = floats_of<kFormat, kWhole>(a, i, width), y = floats_of<kFormat, kWhole>(b, i, width);
+        low = as_bits(_mm512_cvtne2ps_pbh(y.low, x.low));
+        high = as_bits(_mm512_cvtne2ps_pbh(y.high, x.high));
+      }
+      if (!has_second) {  // its elements are in the upper halves
+        low = _mm512_zextsi256_si512(_mm512_castsi512_si256(low));
+        high = _mm512_zextsi256_si512(_mm512_castsi512_si256(high));
+      }
+      _mm512_store_si512(to, _mm512_permutexvar_epi16(turns, low));
+      if (kWhole || i + 16 < width) _mm512_store_si512(to + kPairs * 64, _mm512_permutexvar_epi16(turns, high));
+    };
+    for (int64_t p = 0; p < pairs; p += kReadPairs) {
+      ahead.ask(2 * kReadPairs * steps_of(width) * kReadWork);
       std::byte* to = packed + p * 64;
-      if (2 * p >= values.count) {
-        for (int64_t i = 0; i < values.width; i += 16, to += kPairs * 64) {
-          _mm512_store_si512(to, _mm512_setzero_si512());
+      if (2 * (p + kReadPairs) <= count) {
+        for (int64_t i = 0; i < width; i += kElements, to += 2 * kPairs * 64) {
+          for (int64_t q = 0; q < kReadPairs; ++q) pack(row(2 * (p + q)), row(2 * (p + q) + 1), true, i, to + q * 64);
         }
         continue;
       }
-      const bool has_second = 2 * p + 1 < values.count;
-      const std::byte* a = values.rows[2 * p] + values.offset;
-      const std::byte* b = values.rows[2 * p + has_second] + values.offset;
-      const __mmask16 second = has_second ? 0xffff : 0;
-      ask_for_next(values, 2 * p, bytes);
-      ask_for_next(values, 2 * p + 1, bytes);
-      for (int64_t i = 0; i < values.width; i += kElements, to += 2 * kPairs * 64) {
-        __m512i low, high;  // of both rows
-        if constexpr (kFormat == Format::bf16) {
-          const __m512i x = bf16_of<kFormat>(a, i, values.width);
-          const __m512i y = _mm512_maskz_mov_epi32(second, bf16_of<kFormat>(b, i, values.width));
-          low = _mm512_inserti64x4(x, _mm512_castsi512_si256(y), 1);
-          high = _mm512_shuffle_i64x2(x, y, 0xee);
-        } else {
-          const Halves x = floats_of<kFormat>(a, i, values.width), y = floats_of<kFormat>(b, i, values.width);
-          low = as_bits(_mm512_cvtne2ps_pbh(_mm512_maskz_mov_ps(second, y.low), x.low));
-          high = as_bits(_mm512_cvtne2ps_pbh(_mm512_maskz_mov_ps(second, y.high), x.high));
-        }
-        _mm512_store_si512(to, _mm512_permutexvar_epi16(turns, low));
-        if (i + 16 < values.width) _mm512_store_si512(to + kPairs * 64, _mm512_permutexvar_epi16(turns, high));
+      for (int64_t q = p; q < p + kReadPairs; ++q, to += 64) {
+        const int64_t there = count - 2 * q;
+        for (int64_t i = 0; there > 0 && i < width; i += kElements)
+          pack(row(2 * q), row(2 * q + (there > 1)), there > 1, i, to + i / kElements * 2 * kPairs * 64);
+        for (int64_t i = 0; there <= 0 && i < width; i += 16)
+          _mm512_store_si512(to + i / 16 * kPairs * 64, _mm512_setzero_si512());
       }
     }
   });
@@ -222,12 +251,12 @@ struct alignas(64) TileShapes {
   uint8_t rows[16] = {};
 };
 
-// Of many rows, all registers have 16. Of few, 0 to 3 hold sums and 4 weights; 5 to 7 are as of many.
+// Of many rows, all registers have 16. Of few, 0 and 1 hold sums of values and 2 weights; the others are as of many.
 void begin(int64_t few_rows) {
   TileShapes shapes;
   for (int i = 0; i < 8; ++i) {
     shapes.row_bytes[i] = 64;
-    shapes.rows[i] = static_cast<uint8_t>(few_rows > 0 && i <= 4 ? few_rows : kRows);
+    shapes.rows[i] = static_cast<uint8_t>(few_rows > 0 && i <= 2 ? few_rows : kRows);
   }
   // g++ 12 takes _tile_loadconfig's operand for 8 bytes.
   asm volatile("ldtilecfg %0" : : "m"(shapes));
@@ -311,42 +340,83 @@ void scores(const std::byte* queries, const std::byte* keys, int64_t count, int6
   fence();
 }
 
-void few_scores(const std::byte* queries, const StoredRows& keys, int64_t k, std::byte* scratch, float* out) {
-  const int64_t steps = steps_of(k), groups = (keys.count + kRows - 1) / kRows, bytes = piece_bytes(keys);
-  with_format(keys.format, [&]<Format kFormat>() {
-    for (int64_t j = 0; j < groups * kRows; ++j) {
-      std::byte* to = scratch + j / kRows * steps * kTileBytes + j % kRows * 64;
-      ask_for_next(keys, j, bytes);
-      if (j >= keys.count) {
-        for (int64_t s = 0; s < steps; ++s) _mm512_store_si512(to + s * kTileBytes, _mm512_setzero_si512());
-        continue;
+// Two groups of 16 keys of a head at a time.
+void few_scores(const std::byte* queries, const StoredRows& of_first, int64_t heads, int64_t head_step,
+                int64_t head_rows, std::byte* scratch, float* out, Ahead& ahead) {
+  constexpr int64_t kKeys = 2 * kRows, kReadRows = 8;
+  const int64_t steps = steps_of(of_first.width), together = heads_together(head_rows);
+  const int64_t group_bytes = steps * kTileBytes;
+  alignas(64) float sums[2][2][kRows * kRows];
+  float* place[2] = {nullptr, nullptr};
+  int turn = 0;
+  // While the sums of some keys are computed, those of the keys before are turned.
+  const auto turn_last = [&] {
+    for (int g = 0; place[turn] != nullptr && g < 2; ++g) {
+      __m512i rows[kRows];
+      ahead.ask(kTurnWork);
+      for (int64_t j = 0; j < kRows; ++j) rows[j] = _mm512_load_si512(sums[turn][g] + j * kRows);
+      turn_16_by_16(rows, reinterpret_cast<std::byte*>(place[turn] + g * kRows), kBlockKeys * sizeof(float));
+    }
+  };
+  with_form(of_first, [&]<Format kFormat, bool kWhole>() {
+    StoredRows keys = of_first;
+    for (int64_t first = 0; first < keys.count; first += kKeys) {
+      const bool two = first + kRows < keys.count;
+      for (int64_t set = 0; set < heads; set += together) {
+        const int64_t end = std::min(set + together, heads);
+        _tile_zero(4);
+        _tile_zero(5);
+        for (int64_t head = set; head < end; ++head) {
+          keys.offset = of_first.offset + head * head_step;
+          std::byte* const own = scratch + head % 2 * 2 * group_bytes;
+          for (int64_t j = 0; j < (two ? kKeys : kRows); j += kReadRows) {
+            ahead.ask(kReadRows * steps * kReadWork);
+            std::byte* to = own + j / kRows * group_bytes + j % kRows * 64;
+            if (first + j + kReadRows <= keys.count) {
+              const std::byte* rows[kReadRows];
+              for (int64_t i = 0; i < kReadRows; ++i) rows[i] = keys.rows[first + j + i] + keys.offset;
+              for (int64_t s = 0; s < steps; ++s, to += kTileBytes) {
+                for (int64_t i = 0; i < kReadRows; ++i)
+                  _mm512_store_si512(to + i * 64, bf16_of<kFormat, kWhole>(rows[i], s * kElements, keys.width));
+              }
+              continue;
+            }
+            for (int64_t i = 0; i < kReadRows; ++i) {
+              const bool there = first + j + i < keys.count;
+              const std::byte* row = keys.rows[there ? first + j + i : first] + keys.offset;
+              for (int64_t s = 0; s < steps; ++s) {
+                const __m512i elements = bf16_of<kFormat, kWhole>(row, s * kElements, keys.width);
+                _mm512_store_si512(to + i * 64 + s * kTileBytes, there ? elements : _mm512_setzero_si512());
+              }
+            }
+          }
+          fence();
+          const std::byte* right = queries + head * group_bytes;
+          for (int64_t s = 0; s < steps; ++s) {
+            ahead.ask(2 * kProductWork);
+            _tile_loadd(7, right + s * kTileBytes, 64);
+            _tile_loadd(6, own + s * kTileBytes, 64);
+            _tile_dpbf16ps(4, 6, 7);
+            if (!two) continue;
+            _tile_loadd(3, own + group_bytes + s * kTileBytes, 64);
+            _tile_dpbf16ps(5, 3, 7);
+          }
+        }
+        _tile_stored(4, sums[turn][0], 64);
+        _tile_stored(5, sums[turn][1], 64);
+        fence();
+        place[turn] = out + set * head_rows * kBlockKeys + first;
+        turn = 1 - turn;
+        turn_last();
       }
-      const std::byte* row = keys.rows[j] + keys.offset;
-      for (int64_t s = 0; s < steps; ++s)
-        _mm512_store_si512(to + s * kTileBytes, bf16_of<kFormat>(row, s * kElements, k));
     }
   });
-  alignas(64) float sums[kKeyGroups][kRows * kRows];
-  fence();
-  for (int64_t g = 0; g < groups; ++g) {
-    _tile_zero(6);
-    for (int64_t s = 0; s < steps; ++s) {
-      _tile_loadd(7, scratch + (g * steps + s) * kTileBytes, 64);
-      _tile_loadd(5, queries + s * kTileBytes, 64);
-      _tile_dpbf16ps(6, 7, 5);
-    }
-    _tile_stored(6, sums[g], 64);
-  }
-  fence();
-  for (int64_t g = 0; g < groups; ++g) {
-    __m512i rows[kRows];
-    for (int64_t j = 0; j < kRows; ++j) rows[j] = _mm512_load_si512(sums[g] + j * kRows);
-    turn_16_by_16(rows, reinterpret_cast<std::byte*>(out + g * kRows), kBlockKeys * sizeof(float));
-  }
+  turn = 1 - turn;
+  turn_last();
 }
 
 void add_values(const std::byte* values, int64_t count, int64_t width, const uint16_t* weights, int64_t first,
-                int64_t last, bool few, const SoftmaxState& state, float* sums, int64_t stride) {
+                int64_t last, bool few, const SoftmaxState& state, float* sums, int64_t stride, Ahead& ahead) {
   const int64_t steps = (count + kElements - 1) / kElements;
   for (int64_t r = first; r < last; ++r) {
     if (state.factor[r] == 1.0f) continue;  // as of most rows, after some blocks
@@ -361,31 +431,22 @@ void add_values(const std::byte* values, int64_t count, int64_t width, const uin
     float* at = sums + first * stride;
     const int64_t bytes = stride * int64_t{sizeof(float)};
     left += first * kWeightBytes;
-    const auto add = [&](auto index, const std::byte* right) {
-      _tile_loadd(5, right, 64);
-      if constexpr (index == 0) _tile_dpbf16ps(0, 4, 5);
-      if constexpr (index == 1) _tile_dpbf16ps(1, 4, 5);
-      if constexpr (index == 2) _tile_dpbf16ps(2, 4, 5);
-      if constexpr (index == 3) _tile_dpbf16ps(3, 4, 5);
-    };
-    for (int64_t c = 0; c < width; c += 4 * kRows) {
-      const int64_t columns = (std::min(4 * kRows, width - c) + kRows - 1) / kRows;
+    for (int64_t c = 0; c < width; c += 2 * kRows) {
+      const bool two = c + kRows < width;
       const std::byte* right = values + c / kRows * kPairs * 64;
       _tile_loadd(0, at + c, bytes);
-      if (columns > 1) _tile_loadd(1, at + c + kRows, bytes);
-      if (columns > 2) _tile_loadd(2, at + c + 2 * kRows, bytes);
-      if (columns > 3) _tile_loadd(3, at + c + 3 * kRows, bytes);
+      if (two) _tile_loadd(1, at + c + kRows, bytes);
       for (int64_t s = 0; s < steps; ++s) {
-        _tile_loadd(4, left + s * 64, kWeightBytes);
-        add(std::integral_constant<int, 0>(), right + s * kTileBytes);
-        if (columns > 1) add(std::integral_constant<int, 1>(), right + s * kTileBytes + kPairs * 64);
-        if (columns > 2) add(std::integral_constant<int, 2>(), right + s * kTileBytes + 2 * kPairs * 64);
-        if (columns > 3) add(std::integral_constant<int, 3>(), right + s * kTileBytes + 3 * kPairs * 64);
+        ahead.ask(2 * kProductWork);
+        _tile_loadd(2, left + s * 64, kWeightBytes);
+        _tile_loadd(3, right + s * kTileBytes, 64);
+        _tile_dpbf16ps(0, 2, 3);
+        if (!two) continue;
+        _tile_loadd(6, right + s * kTileBytes + kPairs * 64, 64);
+        _tile_dpbf16ps(1, 2, 6);
       }
       _tile_stored(0, at + c, bytes);
-      if (columns > 1) _tile_stored(1, at + c + kRows, bytes);
-      if (columns > 2) _tile_stored(2, at + c + 2 * kRows, bytes);
-      if (columns > 3) _tile_stored(3, at + c + 3 * kRows, bytes);
+      if (two) _tile_stored(1, at + c + kRows, bytes);
     }
   } else {
     each_sums(first, last, width, [&]<bool kTwoRows, bool kTwoColumns>(int64_t r, int64_t c) {
@@ -437,7 +498,7 @@ HWY_INLINE __m512 largest_of_each(const __m512* v) {
 
 template <bool kMasked>
 void soften_rows(float* scores, int64_t first, int64_t last, int64_t keys, float scale, const SeenPositions& positions,
-                 SoftmaxState& state, float* totals, uint16_t* weights) {
+                 SoftmaxState& state, float* totals, uint16_t* weights, Ahead& ahead) {
   constexpr int kVectors = kBlockKeys / 16;
   const __m512 never = _mm512_set1_ps(kNever), by = _mm512_set1_ps(scale), to_base_2 = _mm512_set1_ps(kLog2E);
   const __m512 base_2_scale = _mm512_set1_ps(scale * kLog2E);
@@ -483,6 +544,7 @@ void soften_rows(float* scores, int64_t first, int64_t last, int64_t keys, float
     alignas(64) float offsets[16];
     _mm512_store_ps(offsets, negative);
     for (int64_t m = 0; m < rows; ++m) {
+      ahead.ask(kRowWork);
       const float* row = scores + (r + m) * kBlockKeys;
       const __m512 offset = _mm512_set1_ps(offsets[m]);
       uint16_t* out = weights + (r + m) * kBlockKeys;
@@ -503,14 +565,14 @@ void soften_rows(float* scores, int64_t first, int64_t last, int64_t keys, float
 }
 
 void soften(float* scores, int64_t first, int64_t last, int64_t keys, float scale, const SeenPositions& positions,
-            SoftmaxState& state, float* totals, uint16_t* weights) {
+            SoftmaxState& state, float* totals, uint16_t* weights, Ahead& ahead) {
   if (!(scale > 0)) {  // the largest score is not that of the largest product
     for (int64_t i = first * kBlockKeys; i < last * kBlockKeys; ++i) scores[i] *= scale;
     scale = 1;
   }
   const bool masked = positions.key != nullptr || keys < kBlockKeys;
-  (masked ? soften_rows<true> : soften_rows<false>)(scores, first, last, keys, scale, positions, state, totals,
-                                                    weights);
+  (masked ? soften_rows<true> : soften_rows<false>)(scores, first, last, keys, scale, positions, state, totals, weights,
+                                                    ahead);
 }
 
 void finish_totals(const float* totals, int64_t rows, SoftmaxState& state) {

@@ -26,9 +26,9 @@ bool AttentionKernel::enter_in_bf16(const Tile& tile, Thread& thread) const {
       bf16_->pack_queries(left, tile.rows(), k, packed);
       continue;
     }
-    for (int64_t head = 0; head < tile.batch_count; ++head)
-      bf16_->pack_few_queries(left + head * head_rows, head_rows, k, packed + head * few_step(k));
+    bf16_->pack_few_queries(left, tile.batch_count, head_rows, k, packed);
   }
+  thread.ahead = {};
   bf16_->begin(tile.few ? tile.batch_rows() : 0);
   return true;
 }
@@ -47,9 +47,8 @@ bool AttentionKernel::process_in_bf16(const Tile& tile, int64_t first, int64_t l
       block_in_bf16(tile, key, count, thread);
       continue;
     }
-    const int64_t next_count = std::clamp<int64_t>(last - key - kBlockKeys, 0, kBlockKeys);
-    find_slots(tile, key + kBlockKeys, next_count, thread.next_index, thread);
-    few_block_in_bf16(tile, key, count, next_count, thread);
+    find_next(tile, key + kBlockKeys, std::clamp<int64_t>(last - key - kBlockKeys, 0, kBlockKeys), thread);
+    few_block_in_bf16(tile, key, count, thread);
   }
   bf16_->finish_totals(totals, rows, *thread.state);
   return all_finite(thread.sums, rows * stride_);
@@ -68,7 +67,7 @@ void AttentionKernel::soften_in_bf16(int64_t begin, int64_t end, int64_t first, 
   } else {
     run_body(begin, end, first, count, thread);
   }
-  bf16_->soften(scores, begin, end, count, scale, seen, *thread.state, totals, weights);
+  bf16_->soften(scores, begin, end, count, scale, seen, *thread.state, totals, weights, thread.ahead);
 }
 
 // A block of keys that one head has. A few rows at a time, so that their scores stay in the first cache.
@@ -89,7 +88,7 @@ void AttentionKernel::block_in_bf16(const Tile& tile, int64_t first, int64_t cou
     bf16_->pack_keys(stored(scores_[i].keys, thread.keys[i], keys_at_), thread.base + scores_[i].bf16_keys_at);
   }
   std::byte* values = thread.base + bf16_values_at_;
-  bf16_->pack_values(stored(value_.front(), thread.value, values_at_), values);
+  bf16_->pack_values(stored(value_.front(), thread.value, values_at_), values, thread.ahead);
   const auto* weights = at<uint16_t>(thread.base, weights_at_);
   for (int64_t begin = first_row(tile, kBf16Rows, thread); begin < rows; begin += kBf16Rows) {
     const int64_t end = std::min(begin + kBf16Rows, rows);
@@ -100,40 +99,53 @@ void AttentionKernel::block_in_bf16(const Tile& tile, int64_t first, int64_t cou
     }
     soften_in_bf16(begin, end, first, count, thread);
     bf16_->add_values(values, count, thread.value.width(), weights, begin, end, false, *thread.state, thread.sums,
-                      stride_);
+                      stride_, thread.ahead);
   }
 }
 
+// What the block from key `first` on reads, to be asked for.
+void AttentionKernel::find_next(const Tile& tile, int64_t first, int64_t count, Thread& thread) const {
+  find_slots(tile, first, count, thread.next_index, thread);
+  thread.ahead.begin_block();
+  const std::byte** rows = thread.next_addresses;
+  const auto add = [&](const KeyRows& owner, const KeyRowsRun& run, int64_t step) {
+    run.addresses(thread.next_index, count, run.query_offset(thread.row(0)), rows);
+    thread.ahead.add(rows, count, (tile.batch_count - 1) * step + owner.bytes_of(run.width()));
+    rows += kBlockKeys;
+  };
+  for (size_t i = 0; i < scores_.size(); ++i) add(scores_[i].keys, thread.keys[i], thread.key_step[i]);
+  add(value_.front(), thread.value, thread.value_step);
+}
+
 // A block of keys that lie head by head, with few rows for each.
-void AttentionKernel::few_block_in_bf16(const Tile& tile, int64_t first, int64_t count, int64_t next_count,
-                                        Thread& thread) const {
+void AttentionKernel::few_block_in_bf16(const Tile& tile, int64_t first, int64_t count, Thread& thread) const {
   const int64_t head_rows = tile.batch_rows();
   const auto find = [&](const KeyRowsRun& run) {
-    const int64_t offset = run.query_offset(thread.row(0));
-    run.addresses(thread.index, count, offset, thread.addresses);
-    run.addresses(thread.next_index, next_count, offset, thread.next_addresses);
+    run.addresses(thread.index, count, run.query_offset(thread.row(0)), thread.addresses);
   };
   for (size_t i = 0; i < scores_.size(); ++i) {
     const Score& score = scores_[i];
     const int64_t k = thread.lhs[i].k();
     find(thread.keys[i]);
-    for (int64_t head = 0; head < tile.batch_count; ++head) {
-      const StoredRows keys{score.keys.format(),   thread.addresses, count, head * thread.key_step[i], k,
-                            thread.next_addresses, next_count};
-      bf16_->few_scores(thread.base + score.bf16_queries_at + head * few_step(k), keys, k,
-                        thread.base + score.bf16_keys_at,
-                        at<float>(thread.base, score.scores_at) + head * head_rows * kBlockKeys);
-    }
+    const StoredRows keys{score.keys.format(), thread.addresses, count, 0, k};
+    bf16_->few_scores(thread.base + score.bf16_queries_at, keys, tile.batch_count, thread.key_step[i], head_rows,
+                      thread.base + score.bf16_keys_at, at<float>(thread.base, score.scores_at), thread.ahead);
   }
   soften_in_bf16(0, tile.rows(), first, count, thread);
   find(thread.value);
-  std::byte* packed = thread.base + bf16_values_at_;
-  for (int64_t head = 0; head < tile.batch_count; ++head) {
-    const StoredRows values{value_.front().format(), thread.addresses,      count,     head * thread.value_step,
-                            thread.value.width(),    thread.next_addresses, next_count};
-    bf16_->pack_values(values, packed);
-    bf16_->add_values(packed, count, thread.value.width(), at<uint16_t>(thread.base, weights_at_), head * head_rows,
-                      (head + 1) * head_rows, true, *thread.state, thread.sums, stride_);
+  // The values of a head are packed while the sums of the head before are computed.
+  const int64_t width = thread.value.width();
+  const auto packed = [&](int64_t head) {
+    return thread.base + bf16_values_at_ + static_cast<size_t>(head % 2) * Bf16Products::values_bytes(width);
+  };
+  for (int64_t head = 0; head <= tile.batch_count; ++head) {
+    if (head < tile.batch_count) {
+      bf16_->pack_values({value_.front().format(), thread.addresses, count, head * thread.value_step, width},
+                         packed(head), thread.ahead);
+    }
+    if (head == 0) continue;
+    bf16_->add_values(packed(head - 1), count, width, at<uint16_t>(thread.base, weights_at_), (head - 1) * head_rows,
+                      head * head_rows, true, *thread.state, thread.sums, stride_, thread.ahead);
   }
 }
 

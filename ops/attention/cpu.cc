@@ -50,7 +50,7 @@ AttentionKernel::Thread AttentionKernel::bind(const StepArgs& args, const Team& 
   thread.addresses = at<const std::byte*>(thread.base, pointers_at_);
   thread.value_rows = reinterpret_cast<const float**>(thread.addresses + kBlockKeys);
   thread.next_addresses = thread.addresses + 2 * kBlockKeys;
-  thread.out_rows = at<float*>(thread.base, pointers_at_) + 4 * kBlockKeys;
+  thread.out_rows = at<float*>(thread.base, pointers_at_) + (2 + Ahead::kMostOperands) * kBlockKeys;
   thread.index = at<int64_t>(thread.base, index_at_);
   thread.next_index = thread.index + kBlockKeys;
   // Strides of the result, which is stored over region.axes.

@@ -35,8 +35,9 @@ struct AttentionKernel::Thread {
   const std::byte** addresses;
   const float** value_rows;
   float** out_rows;
-  const std::byte** next_addresses;  // of the block after this one
-  int64_t* index;                    // of a block's keys: slots, or coordinates
+  const std::byte** next_addresses;  // of the block after this one, by operand
+  Ahead ahead;
+  int64_t* index;  // of a block's keys: slots, or coordinates
   int64_t* next_index;
   Ranges range;
   std::array<int64_t, kMaxLoops> out_stride;  // by query axis, elements
