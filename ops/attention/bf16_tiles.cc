@@ -90,7 +90,9 @@ void AttentionKernel::block_in_bf16(const Tile& tile, int64_t first, int64_t cou
   std::byte* values = thread.base + bf16_values_at_;
   bf16_->pack_values(stored(value_.front(), thread.value, values_at_), values, thread.ahead);
   const auto* weights = at<uint16_t>(thread.base, weights_at_);
-  for (int64_t begin = first_row(tile, kBf16Rows, thread); begin < rows; begin += kBf16Rows) {
+  // Most blocks are seen as a whole, which is found once then.
+  thread.all_see_all = thread.open_body != nullptr && sees_all(0, rows, thread);
+  for (int64_t begin = thread.all_see_all ? 0 : first_row(tile, kBf16Rows, thread); begin < rows; begin += kBf16Rows) {
     const int64_t end = std::min(begin + kBf16Rows, rows);
     for (size_t i = 0; i < scores_.size(); ++i) {
       const Score& score = scores_[i];
@@ -101,6 +103,7 @@ void AttentionKernel::block_in_bf16(const Tile& tile, int64_t first, int64_t cou
     bf16_->add_values(values, count, thread.value.width(), weights, begin, end, false, *thread.state, thread.sums,
                       stride_, thread.ahead);
   }
+  thread.all_see_all = false;
 }
 
 // What the block from key `first` on reads, to be asked for.

@@ -311,7 +311,7 @@ void AttentionKernel::run_body(int64_t begin, int64_t end, int64_t first, int64_
     return;
   }
   provide(begin);
-  const bool open = thread.open_body != nullptr && sees_all(begin, end, thread);
+  const bool open = thread.open_body != nullptr && (thread.all_see_all || sees_all(begin, end, thread));
   const size_t row_bytes = (open ? open_body_ : body_).row_bytes();
   const std::byte* kept = thread.base + (open ? open_kept_at_ : kept_at_) + static_cast<size_t>(begin) * row_bytes;
   (open ? thread.open_body : thread.body)

@@ -22,7 +22,8 @@ struct AttentionKernel::Thread {
   std::array<KeyRowsRun, kMaxScores> keys;
   std::array<KeyRowsRun, kMaxCached> cached;
   KeyRowsRun value;
-  bool in_bf16;  // the tile's products
+  bool in_bf16;      // the tile's products
+  bool all_see_all;  // what is known of the block: the mask lets all rows see all of it
   SourceRun* body;
   SourceRun* open_body;  // null: not where all is seen either
   bool rows_at_once;     // what the body evaluates
