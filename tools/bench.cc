@@ -310,6 +310,7 @@ void add_bench(CLI::App& app) {
       ->capture_default_str()
       ->type_name("N");
   add_backend_flags(*command, flags->model);
+  add_cache_flags(*command, flags->model);
   add_kernel_flag(*command, flags->model);
   command->add_option("-o,--output", flags->output, "table, json or csv")
       ->capture_default_str()

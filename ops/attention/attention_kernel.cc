@@ -8,12 +8,14 @@
 #include "core/align.h"
 #include "core/error.h"
 #include "core/record/axis_list.h"
+#include "ops/attention/tiles.h"
 #include "ops/contract/kernels.h"
 
 namespace weft {
 
-AttentionKernel::AttentionKernel(const KernelContext& context)
-    : region_(&context.step.regions.front()),
+AttentionKernel::AttentionKernel(const KernelContext& context, const Bf16Products* bf16)
+    : bf16_(bf16),
+      region_(&context.step.regions.front()),
       output_(context.step.outputs.front()),
       key_(region_->attention->key),
       query_(region_->body.axes),
@@ -43,7 +45,9 @@ AttentionKernel::AttentionKernel(const KernelContext& context)
                        .workspace_at = 0,
                        .scores_at = 0,
                        .packed_at = 0,
-                       .left_at = 0});
+                       .left_at = 0,
+                       .bf16_queries_at = 0,
+                       .bf16_keys_at = 0});
   }
   const Operand& value = region_->operands[static_cast<size_t>(region_->attention->value)];
   value_axes_ = without(without(loop_axes(*region_, value), key_), query_);
@@ -86,7 +90,13 @@ AttentionKernel::AttentionKernel(const KernelContext& context)
   batches_together_ = !pos_alone_ && value_.front().key_leads();
   for (const Score& score : scores_) batches_together_ = batches_together_ && score.keys.key_leads();
   causal_ = find_causal();
-  name_ = describe();
+  rest_rows_ = element_count(rest_axes_, context.max_extents);
+  const std::string what = describe();
+  name_ = "attention " + what;
+  if (bf16_ != nullptr) {
+    bf16_name_ = "attention " + std::string(bf16_->name) + " " + what;
+    tile_rows_ = kTileRows;
+  }
   lay_out();
 }
 
@@ -198,46 +208,66 @@ std::optional<AttentionKernel::Causal> AttentionKernel::find_causal() const {
 void AttentionKernel::lay_out() {
   const auto shared = [this](size_t bytes) { return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes)); };
   const auto own = [this](size_t bytes) { return std::exchange(thread_bytes_, thread_bytes_ + align_up(bytes)); };
-  constexpr size_t kScoreBytes = kTileRows * kBlockKeys * sizeof(float);
+  const auto rows = static_cast<size_t>(tile_rows_);
+  const size_t score_bytes = rows * kBlockKeys * sizeof(float);
   finish_at_ = shared(epilogue_.scratch_bytes());
   int64_t copied_width = 0;
   for (Score& score : scores_) {
     const int64_t width = score.keys.max_width();
     if (!score.lhs.in_place()) score.matrix_at = shared(static_cast<size_t>(score.max_rows * width) * sizeof(float));
     score.workspace_at = own(score.lhs.workspace_bytes());
-    score.scores_at = own(kScoreBytes);
-    score.packed_at = own(static_cast<size_t>(kTileRows * width) * sizeof(float));
-    score.left_at = own(kTileRows * sizeof(float*));
+    score.scores_at = own(score_bytes);
+    score.packed_at = own(rows * static_cast<size_t>(width) * sizeof(float));
+    score.left_at = own(rows * sizeof(float*));
+    if (bf16_ != nullptr) {
+      const int64_t heads = kF32TileRows / kBf16FirstRows;
+      score.bf16_queries_at =
+          own(std::max(Bf16Products::queries_bytes(tile_rows_, width), static_cast<size_t>(heads * few_step(width))));
+      score.bf16_keys_at = own(Bf16Products::keys_bytes(width));
+    }
     if (!score.keys.contiguous()) copied_width = std::max(copied_width, width);
   }
   // The body reads a block's products, and writes over the first.
-  scores_at_ = scores_.empty() ? own(kScoreBytes) : scores_.front().scores_at;
+  scores_at_ = scores_.empty() ? own(score_bytes) : scores_.front().scores_at;
   for (Cached& cached : cached_) cached.values_at = own(kBlockKeys * 4);
   for (IntSource& source : mask_sources_) {
     source.workspace_at = own(source.load.workspace_bytes());
-    source.values_at = own(std::max(kBlockKeys, kTileRows) * sizeof(int32_t));
+    source.values_at = own(static_cast<size_t>(std::max(kBlockKeys, tile_rows_)) * sizeof(int32_t));
   }
   const int64_t width = value_.front().max_width();
   stride_ = align_up(width, kWidthGrain);
   body_at_ = own(body_.workspace_bytes());
-  kept_at_ = own(kTileRows * body_.row_bytes());
+  kept_at_ = own(rows * body_.row_bytes());
   open_body_at_ = own(open_body_.workspace_bytes());
-  open_kept_at_ = own(kTileRows * open_body_.row_bytes());
+  open_kept_at_ = own(rows * open_body_.row_bytes());
   state_at_ = own(sizeof(SoftmaxState));
-  sums_at_ = own(static_cast<size_t>(kTileRows * stride_) * sizeof(float));
+  sums_at_ = own(static_cast<size_t>(tile_rows_ * stride_) * sizeof(float));
   panel_at_ = own(kPanelBytes);
   values_at_ = own(static_cast<size_t>(kBlockKeys * width) * sizeof(float));
   keys_at_ = own(static_cast<size_t>(kBlockKeys * copied_width) * sizeof(float));
-  coordinates_at_ = own(kTileRows * kMaxLoops * sizeof(int64_t));
-  pointers_at_ = own((2 * kBlockKeys + kTileRows) * sizeof(void*));
-  index_at_ = own(kBlockKeys * sizeof(int64_t));
-  part_floats_ = static_cast<size_t>(kTileRows * (stride_ + 2));
+  coordinates_at_ = own(rows * kMaxLoops * sizeof(int64_t));
+  pointers_at_ = own(((2 + size_t{Ahead::kMostOperands}) * kBlockKeys + rows) * sizeof(void*));
+  index_at_ = own(2 * kBlockKeys * sizeof(int64_t));
+  if (bf16_ != nullptr) {
+    totals_at_ = own(rows * kPartialTotals * sizeof(float));
+    weights_at_ = own(rows * kBlockKeys * sizeof(uint16_t));
+    bf16_values_at_ = own(2 * Bf16Products::values_bytes(width));
+  }
+  part_floats_ = static_cast<size_t>(tile_rows_ * (stride_ + 2));
   parts_at_ = shared(threads_ > 1 ? 3 * static_cast<size_t>(threads_) * part_floats_ * sizeof(float) : 0);
   threads_at_ = shared(static_cast<size_t>(threads_) * thread_bytes_);
 }
 
+std::vector<KernelRange> AttentionKernel::kernels() const {
+  if (bf16_ == nullptr) return {{.name = name_}};
+  // How many positions of a sequence it takes.
+  const int64_t first = pos_alone_ ? 1 : (kBf16FirstRows + rest_rows_ - 1) / std::max<int64_t>(rest_rows_, 1);
+  if (first <= 1) return {{.name = bf16_name_}};
+  return {{.name = name_, .last_rows = first - 1}, {.name = bf16_name_, .first_rows = first}};
+}
+
 std::string AttentionKernel::describe() const {
-  std::string text = "attention " + std::string(weft::name(value_.front().format()));
+  std::string text(weft::name(value_.front().format()));
   if (cache_ >= 0) text += " paged";
   text += causal_ ? causal_->masked ? " causal" : " scaled" : " score program";
   return text;

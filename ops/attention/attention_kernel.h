@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "ops/attention/bf16_products.h"
 #include "ops/attention/kernels.h"
 #include "ops/attention/key_rows.h"
 #include "ops/attention/mask_analysis.h"
@@ -26,13 +27,15 @@ namespace weft {
 
 class AttentionKernel final : public CpuKernel {
  public:
-  static constexpr size_t kMaxScores = 4;       // contractions of a score
+  static constexpr size_t kMaxScores = 4;  // contractions of a score
+  static_assert(kMaxScores < Ahead::kMostOperands);
   static constexpr size_t kMaxCached = 8;       // cached values that a score reads beside them
   static constexpr size_t kMaxMaskSources = 8;  // beyond that, no block is skipped
 
-  explicit AttentionKernel(const KernelContext& context);
+  // `bf16`: what computes the products of tiles with rows enough; null: all in f32.
+  AttentionKernel(const KernelContext& context, const Bf16Products* bf16);
 
-  std::vector<KernelRange> kernels() const override { return {{.name = name_}}; }
+  std::vector<KernelRange> kernels() const override;
   size_t scratch_bytes() const override { return scratch_bytes_; }
   void run(const StepArgs& args, const Team& team) const override;
 
@@ -49,6 +52,7 @@ class AttentionKernel final : public CpuKernel {
     int64_t max_rows;  // of lhs
     size_t matrix_at;  // computed rows, in shared scratch
     size_t workspace_at, scores_at, packed_at, left_at;
+    size_t bf16_queries_at, bf16_keys_at;
   };
   struct Cached {  // a load that goes through the pages
     int operand;
@@ -63,6 +67,7 @@ class AttentionKernel final : public CpuKernel {
     SourceEvaluator load;
     size_t workspace_at = 0, values_at = 0;
   };
+  using Ranges = std::array<IntRange, kMaxMaskSources>;
   struct Causal {  // score = scale * contraction 0 where key <= query, else -inf
     float scale = 1;
     bool masked = false;
@@ -75,20 +80,39 @@ class AttentionKernel final : public CpuKernel {
   Thread bind(const StepArgs& args, const Team& team) const;
   void place(const Tile& tile, Thread& thread) const;
   void enter(const Tile& tile, Thread& thread) const;
+  void enter_in_f32(const Tile& tile, Thread& thread) const;
+  bool enter_in_bf16(const Tile& tile, Thread& thread) const;
   void process(const Tile& tile, int64_t first, int64_t last, bool careful, Thread& thread) const;
+  bool process_in_bf16(const Tile& tile, int64_t first, int64_t last, Thread& thread) const;
+  void soften_in_bf16(int64_t begin, int64_t end, int64_t first, int64_t count, Thread& thread) const;
+  void block_in_bf16(const Tile& tile, int64_t first, int64_t count, Thread& thread) const;
+  void find_next(const Tile& tile, int64_t first, int64_t count, Thread& thread) const;
+  void few_block_in_bf16(const Tile& tile, int64_t first, int64_t count, Thread& thread) const;
+  void find_slots(const Tile& tile, int64_t first, int64_t count, int64_t* index, const Thread& thread) const;
   bool masked(const Tile& tile, int64_t first, int64_t count, Thread& thread) const;
-  int64_t first_row(const Tile& tile, const Thread& thread) const;
+  int64_t first_row(const Tile& tile, int64_t grain, const Thread& thread) const;
   void score_block(const Tile& tile, int64_t begin, int64_t first, int64_t count, Thread& thread) const;
+  Ranges ranges_of_rows(int64_t begin, int64_t end, const Thread& thread) const;
+  bool sees_all(int64_t begin, int64_t end, const Thread& thread) const;
+  SeenPositions causal_positions(int64_t begin, int64_t end, const Thread& thread) const;
+  void run_body(int64_t begin, int64_t end, int64_t first, int64_t count, Thread& thread) const;
   void multiply(const Tile& tile, size_t score, int64_t begin, int64_t count, Thread& thread) const;
   void add_values(const Tile& tile, int64_t begin, int64_t count, bool careful, Thread& thread) const;
-  int64_t batch_step(const Tile& tile, const KeyRows& rows, const KeyRowsRun& run, const Thread& thread) const;
+  int64_t batch_step(const Tile& tile, const KeyRows& rows, const KeyRowsRun& run, bool in_bf16,
+                     const Thread& thread) const;
   void store_row(const int64_t* coordinates, const float* sums, float total, const Thread& thread, float* out) const;
-  void merge(const Tiles& tiles, const StepArgs& args, const Team& team, int64_t parts, Thread& thread,
-             float* out) const;
+  void merge(Tiles& tiles, const StepArgs& args, const Team& team, int64_t parts, Thread& thread, float* out) const;
 
+  // Bytes from a head's packed queries to those of the next one.
+  static int64_t few_step(int64_t k) { return static_cast<int64_t>(Bf16Products::few_queries_bytes(k)); }
   std::string describe() const;
+  template <class T>
+  static T* at(std::byte* base, size_t offset) {
+    return reinterpret_cast<T*>(base + offset);
+  }
 
-  std::string name_;
+  std::string name_, bf16_name_;
+  const Bf16Products* bf16_;
   const Region* region_;
   ValueId output_;
   AxisId key_;
@@ -111,11 +135,13 @@ class AttentionKernel final : public CpuKernel {
   std::optional<Causal> causal_;
   Epilogue epilogue_;
   int threads_ = 1;
+  int64_t rest_rows_ = 1;  // of a batch and position
+  int64_t tile_rows_ = kF32TileRows;
   int64_t stride_ = 0;    // of sums, floats
   size_t scores_at_ = 0,  // what the body makes of a block's scores, and then their weights
       body_at_ = 0, kept_at_ = 0, open_body_at_ = 0, open_kept_at_ = 0, state_at_ = 0, sums_at_ = 0, panel_at_ = 0,
          values_at_ = 0, keys_at_ = 0, coordinates_at_ = 0;
-  size_t pointers_at_ = 0, index_at_ = 0, thread_bytes_ = 0;
+  size_t pointers_at_ = 0, index_at_ = 0, totals_at_ = 0, weights_at_ = 0, bf16_values_at_ = 0, thread_bytes_ = 0;
   size_t finish_at_ = 0, parts_at_ = 0, part_floats_ = 0, threads_at_ = 0, scratch_bytes_ = 0;
 };
 

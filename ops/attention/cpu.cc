@@ -8,17 +8,13 @@
 #include "ops/attention/few_rows.h"
 #include "ops/attention/tiles.h"
 #include "ops/contract/kernels.h"
+#include "ops/cpu/claims.h"
 
 namespace weft {
 namespace {
 
 constexpr int64_t kPartKeys = 256;        // keys of a part at least
 static_assert(kBlockKeys == kTileChunk);  // a row of scores is what evaluate_rows() takes as one
-
-template <class T>
-T* at(std::byte* base, size_t offset) {
-  return reinterpret_cast<T*>(base + offset);
-}
 
 }  // namespace
 
@@ -53,8 +49,10 @@ AttentionKernel::Thread AttentionKernel::bind(const StepArgs& args, const Team& 
   thread.sums = at<float>(thread.base, sums_at_);
   thread.addresses = at<const std::byte*>(thread.base, pointers_at_);
   thread.value_rows = reinterpret_cast<const float**>(thread.addresses + kBlockKeys);
-  thread.out_rows = at<float*>(thread.base, pointers_at_) + 2 * kBlockKeys;
+  thread.next_addresses = thread.addresses + 2 * kBlockKeys;
+  thread.out_rows = at<float*>(thread.base, pointers_at_) + (2 + Ahead::kMostOperands) * kBlockKeys;
   thread.index = at<int64_t>(thread.base, index_at_);
+  thread.next_index = thread.index + kBlockKeys;
   // Strides of the result, which is stored over region.axes.
   int64_t stride = 1;
   thread.value_space = AxisSpace(value_axes_, args.extents);
@@ -91,11 +89,10 @@ void AttentionKernel::place(const Tile& tile, Thread& thread) const {
 }
 
 // Bytes from a batch's rows to the next one's, where the kernels for few rows can read them.
-int64_t AttentionKernel::batch_step(const Tile& tile, const KeyRows& rows, const KeyRowsRun& run,
+int64_t AttentionKernel::batch_step(const Tile& tile, const KeyRows& rows, const KeyRowsRun& run, bool in_bf16,
                                     const Thread& thread) const {
-  if (!tile.few || !rows.contiguous() || !reads_head_rows(rows.format(), run.width())) {
-    return Thread::kApart;
-  }
+  const bool reads = in_bf16 ? Bf16Products::reads(rows.format()) : reads_head_rows(rows.format(), run.width());
+  if (!tile.few || !rows.contiguous() || !reads) return Thread::kApart;
   const auto offset = [&](int64_t batch) { return run.query_offset(thread.row(batch * tile.batch_rows())); };
   const int64_t first = offset(0), step = tile.batch_count > 1 ? offset(1) - first : 0;
   for (int64_t batch = 2; batch < tile.batch_count; ++batch) {
@@ -115,13 +112,9 @@ void AttentionKernel::enter(const Tile& tile, Thread& thread) const {
       const int64_t flat = lhs.flat(thread.row(r), score.row_query);
       left[r] = thread.matrix[i] != nullptr ? thread.matrix[i] + flat * lhs.k() : lhs.row(flat);
     }
-    thread.key_step[i] = batch_step(tile, score.keys, thread.keys[i], thread);
-    if (!tile.transposes()) continue;
-    auto* packed = at<float>(thread.base, score.packed_at);
-    for (int64_t r = 0; r < tile.rows(); r += kRowTile) {
-      gemm_pack(left + r, std::min(kRowTile, tile.rows() - r), lhs.k(), packed + r * lhs.k());
-    }
   }
+  thread.in_bf16 = enter_in_bf16(tile, thread);
+  if (!thread.in_bf16) enter_in_f32(tile, thread);
   if (thread.rows_at_once) {
     for (int64_t r = 0; r < tile.rows(); ++r) {
       thread.body->set_row(thread.row(r));
@@ -131,7 +124,6 @@ void AttentionKernel::enter(const Tile& tile, Thread& thread) const {
       thread.open_body->keep_row(thread.base + open_kept_at_ + static_cast<size_t>(r) * open_body_.row_bytes());
     }
   }
-  thread.value_step = batch_step(tile, value_.front(), thread.value, thread);
   for (size_t i = 0; i < std::min(mask_sources_.size(), kMaxMaskSources); ++i) {
     using Kind = IntSource::Kind;
     const IntSource& source = mask_sources_[i];
@@ -150,22 +142,43 @@ void AttentionKernel::enter(const Tile& tile, Thread& thread) const {
   }
 }
 
+// Queries in the form of the f32 kernels.
+void AttentionKernel::enter_in_f32(const Tile& tile, Thread& thread) const {
+  thread.value_step = batch_step(tile, value_.front(), thread.value, false, thread);
+  for (size_t i = 0; i < scores_.size(); ++i) {
+    const Score& score = scores_[i];
+    const int64_t k = thread.lhs[i].k();
+    const auto** left = at<const float*>(thread.base, score.left_at);
+    thread.key_step[i] = batch_step(tile, score.keys, thread.keys[i], false, thread);
+    if (!tile.transposes()) continue;
+    auto* packed = at<float>(thread.base, score.packed_at);
+    for (int64_t r = 0; r < tile.rows(); r += kRowTile) {
+      gemm_pack(left + r, std::min(kRowTile, tile.rows() - r), k, packed + r * k);
+    }
+  }
+}
+
+// Where keys [first, first + count) lie.
+void AttentionKernel::find_slots(const Tile& tile, int64_t first, int64_t count, int64_t* index,
+                                 const Thread& thread) const {
+  if (thread.pages == nullptr) {
+    for (int64_t j = 0; j < count; ++j) index[j] = first + j;
+    return;
+  }
+  const PageTable& table = *thread.pages;
+  const int32_t* pages = table.pages + tile.sequence * table.max_pages;
+  int64_t page = first / table.page_size, offset = first % table.page_size;
+  for (int64_t j = 0; j < count; ++page, offset = 0) {
+    const int64_t slot = int64_t{pages[page]} * table.page_size + offset;
+    const int64_t end = std::min(count, j + table.page_size - offset);
+    for (int64_t i = j; i < end; ++i) index[i] = slot + i - j;
+    j = end;
+  }
+}
+
 // Fetches what the block's keys hold for the score; true where the mask rules all of them out.
 bool AttentionKernel::masked(const Tile& tile, int64_t first, int64_t count, Thread& thread) const {
-  if (thread.pages != nullptr) {
-    const PageTable& table = *thread.pages;
-    const int32_t* pages = table.pages + tile.sequence * table.max_pages;
-    int64_t page = first / table.page_size, offset = first % table.page_size;
-    for (int64_t j = 0; j < count; ++j) {
-      thread.index[j] = int64_t{pages[page]} * table.page_size + offset;
-      if (++offset == table.page_size) {
-        offset = 0;
-        ++page;
-      }
-    }
-  } else {
-    for (int64_t j = 0; j < count; ++j) thread.index[j] = first + j;
-  }
+  find_slots(tile, first, count, thread.index, thread);
   for (size_t i = 0; i < cached_.size(); ++i) {
     if (!cached_[i].by_key) continue;
     const KeyRowsRun& cached = thread.cached[i];
@@ -198,22 +211,28 @@ bool AttentionKernel::masked(const Tile& tile, int64_t first, int64_t count, Thr
   return mask_.always_masked({thread.range.data(), mask_sources_.size()});
 }
 
-// The first row, of whole tiles of the blocked product, that the mask lets see a key of the block.
-int64_t AttentionKernel::first_row(const Tile& tile, const Thread& thread) const {
+// What a mask's sources hold of the block's keys and the rows [begin, end).
+AttentionKernel::Ranges AttentionKernel::ranges_of_rows(int64_t begin, int64_t end, const Thread& thread) const {
+  Ranges range = thread.range;
+  for (size_t i = 0; i < mask_sources_.size(); ++i) {
+    const IntSource& source = mask_sources_[i];
+    using Kind = IntSource::Kind;
+    if (source.kind != Kind::query_index && source.kind != Kind::by_query) continue;
+    const auto* values = at<int32_t>(thread.base, source.values_at);
+    const auto [low, high] = std::minmax_element(values + begin, values + end);
+    range[i] = {*low, *high};
+  }
+  return range;
+}
+
+// The first row, of every `grain` ones, that the mask lets see a key of the block, with those that follow it.
+int64_t AttentionKernel::first_row(const Tile& tile, int64_t grain, const Thread& thread) const {
   const int64_t rows = tile.rows();
-  if (!tile.transposes() || !mask_.can_mask() || mask_sources_.size() > kMaxMaskSources) return 0;
-  auto range = thread.range;
+  if (!mask_.can_mask() || mask_sources_.size() > kMaxMaskSources) return 0;
   int64_t row = 0;
-  for (; row + kRowTile < rows; row += kRowTile) {
-    for (size_t i = 0; i < mask_sources_.size(); ++i) {
-      const IntSource& source = mask_sources_[i];
-      using Kind = IntSource::Kind;
-      if (source.kind != Kind::query_index && source.kind != Kind::by_query) continue;
-      const auto* values = at<int32_t>(thread.base, source.values_at) + row;
-      const auto [low, high] = std::minmax_element(values, values + kRowTile);
-      range[i] = {*low, *high};
-    }
-    if (!mask_.always_masked({range.data(), mask_sources_.size()})) break;
+  while (row + grain < rows &&
+         mask_.always_masked({ranges_of_rows(row, row + grain, thread).data(), mask_sources_.size()})) {
+    row += grain;
   }
   return row;
 }
@@ -259,23 +278,19 @@ void AttentionKernel::multiply(const Tile& tile, size_t index, int64_t begin, in
   }
 }
 
-// Scores of the tile's rows, from `begin` on, and a block of keys, as weights.
-void AttentionKernel::score_block(const Tile& tile, int64_t begin, int64_t first, int64_t count, Thread& thread) const {
-  const int64_t rows = tile.rows();
-  for (size_t i = 0; i < scores_.size(); ++i) multiply(tile, i, begin, count, thread);
+// What decides whether the rows [begin, end) see the block's keys, if any may not.
+SeenPositions AttentionKernel::causal_positions(int64_t begin, int64_t end, const Thread& thread) const {
+  if (!causal_->masked) return {};
+  const auto* query = at<int32_t>(thread.base, mask_sources_[causal_->query].values_at);
+  if (thread.range[causal_->key].high <= *std::min_element(query + begin, query + end)) return {};
+  const IntSource& source = mask_sources_[causal_->key];
+  const bool cached = source.kind == IntSource::Kind::cached;
+  return {query, at<int32_t>(thread.base, cached ? cached_[source.cached].values_at : source.values_at)};
+}
+
+// Scores of the tile's rows [begin, end) and a block of keys, by the score program.
+void AttentionKernel::run_body(int64_t begin, int64_t end, int64_t first, int64_t count, Thread& thread) const {
   auto* scores = at<float>(thread.base, scores_at_);
-  if (causal_) {
-    const int32_t* key = nullptr;
-    const int32_t* query = nullptr;
-    if (causal_->masked && thread.range[causal_->key].high > thread.range[causal_->query].low) {
-      const IntSource& source = mask_sources_[causal_->key];
-      const bool cached = source.kind == IntSource::Kind::cached;
-      key = at<int32_t>(thread.base, cached ? cached_[source.cached].values_at : source.values_at);
-      query = at<int32_t>(thread.base, mask_sources_[causal_->query].values_at);
-    }
-    softmax_causal_block(scores, begin, rows, count, causal_->scale, query, key, *thread.state);
-    return;
-  }
   const void* provided[kMaxScores + kMaxCached];
   const auto provide = [&](int64_t r) {
     for (size_t i = 0; i < scores_.size(); ++i)
@@ -287,21 +302,39 @@ void AttentionKernel::score_block(const Tile& tile, int64_t begin, int64_t first
       provided[scores_.size() + i] = values;
     }
   };
-  if (thread.rows_at_once) {
-    provide(begin);
-    const bool open = thread.open_body != nullptr && mask_sources_.size() <= kMaxMaskSources &&
-                      mask_.never_masked({thread.range.data(), mask_sources_.size()});
-    const size_t row_bytes = (open ? open_body_ : body_).row_bytes();
-    const std::byte* kept = thread.base + (open ? open_kept_at_ : kept_at_) + static_cast<size_t>(begin) * row_bytes;
-    (open ? thread.open_body : thread.body)
-        ->evaluate_rows(kept, rows - begin, first, count, provided, scores + begin * kBlockKeys);
-  } else {
-    for (int64_t r = begin; r < rows; ++r) {
+  if (!thread.rows_at_once) {
+    for (int64_t r = begin; r < end; ++r) {
       provide(r);
       thread.body->set_row(thread.row(r));
       thread.body->evaluate(first, count, provided, scores + r * kBlockKeys);
     }
+    return;
   }
+  provide(begin);
+  const bool open = thread.open_body != nullptr && (thread.all_see_all || sees_all(begin, end, thread));
+  const size_t row_bytes = (open ? open_body_ : body_).row_bytes();
+  const std::byte* kept = thread.base + (open ? open_kept_at_ : kept_at_) + static_cast<size_t>(begin) * row_bytes;
+  (open ? thread.open_body : thread.body)
+      ->evaluate_rows(kept, end - begin, first, count, provided, scores + begin * kBlockKeys);
+}
+
+// Whether the mask lets the rows [begin, end) see all of the block.
+bool AttentionKernel::sees_all(int64_t begin, int64_t end, const Thread& thread) const {
+  if (mask_sources_.size() > kMaxMaskSources) return false;
+  return mask_.never_masked({ranges_of_rows(begin, end, thread).data(), mask_sources_.size()});
+}
+
+// Scores of the tile's rows, from `begin` on, and a block of keys, as weights.
+void AttentionKernel::score_block(const Tile& tile, int64_t begin, int64_t first, int64_t count, Thread& thread) const {
+  const int64_t rows = tile.rows();
+  for (size_t i = 0; i < scores_.size(); ++i) multiply(tile, i, begin, count, thread);
+  auto* scores = at<float>(thread.base, scores_at_);
+  if (causal_) {
+    const SeenPositions seen = causal_positions(begin, rows, thread);
+    softmax_causal_block(scores, begin, rows, count, causal_->scale, seen.row, seen.key, *thread.state);
+    return;
+  }
+  run_body(begin, rows, first, count, thread);
   softmax_block(scores, begin, rows, count, *thread.state);
 }
 
@@ -329,13 +362,20 @@ void AttentionKernel::add_values(const Tile& tile, int64_t begin, int64_t count,
 
 // Keys [first, last) of a tile, with nothing seen before: leaves sums and state.
 void AttentionKernel::process(const Tile& tile, int64_t first, int64_t last, bool careful, Thread& thread) const {
+  if (thread.in_bf16) {
+    if (process_in_bf16(tile, first, last, thread)) return;
+    // Sums that are not finite may have been so in f32, or not: a bf16 has as many bits for its exponent, but rounds.
+    thread.in_bf16 = false;
+    enter_in_f32(tile, thread);
+    careful = true;
+  }
   const int64_t rows = tile.rows();
   reset(*thread.state, rows);
   std::fill(thread.sums, thread.sums + rows * stride_, 0.0f);
   for (int64_t key = first; key < last; key += kBlockKeys) {
     const int64_t count = std::min(kBlockKeys, last - key);
     if (masked(tile, key, count, thread)) continue;
-    const int64_t begin = first_row(tile, thread);
+    const int64_t begin = tile.transposes() ? first_row(tile, kRowTile, thread) : 0;
     score_block(tile, begin, key, count, thread);
     add_values(tile, begin, count, careful, thread);
   }
@@ -361,7 +401,6 @@ void AttentionKernel::store_row(const int64_t* coordinates, const float* sums, f
 }
 
 void AttentionKernel::run(const StepArgs& args, const Team& team) const {
-  args.ran(team.thread, name_.c_str());
   Thread thread = bind(args, team);
   bool waits = false;
   for (size_t i = 0; i < scores_.size(); ++i) {
@@ -375,35 +414,38 @@ void AttentionKernel::run(const StepArgs& args, const Team& team) const {
 
   float* out =
       epilogue_.needed() ? epilogue_.body(args, args.scratch + finish_at_) : static_cast<float*>(args.data[output_]);
-  const Tiles tiles(*this, args);
+  Tiles tiles(*this, args);
   // Few tiles with many keys are split into parts, at most three per thread. The threads of the plan count, not those
   // of this run's team: parts are added in another order than keys, and results must not depend on the team.
   int64_t parts = 1;
   if (threads_ > 1 && tiles.count() > 0 && tiles.count() < 2 * threads_) {
     parts = std::clamp<int64_t>(tiles.longest() / kPartKeys, 1, 3 * threads_ / tiles.count());
   }
-  tiles.for_each([&](int64_t index, const Tile& tile) {
-    bool entered = false;
-    for (int64_t part = 0; part < parts; ++part) {
-      if ((index * parts + part) % team.threads != team.thread) continue;
-      if (!std::exchange(entered, true)) enter(tile, thread);
-      const int64_t blocks = (tile.keys - tile.first + kBlockKeys - 1) / kBlockKeys;
-      const int64_t first = tile.first + blocks * part / parts * kBlockKeys;
-      const int64_t last = std::min(tile.first + blocks * (part + 1) / parts * kBlockKeys, tile.keys);
-      process(tile, first, last, false, thread);
-      if (parts == 1) {
-        for (int64_t r = 0; r < tile.rows(); ++r) {
-          store_row(thread.row(r), thread.sums + r * stride_, thread.state->total[r], thread, out);
-        }
-        continue;
-      }
-      auto* kept = at<float>(args.scratch, parts_at_) + static_cast<size_t>(index * parts + part) * part_floats_;
-      std::copy(thread.sums, thread.sums + tile.rows() * stride_, kept);
-      kept += kTileRows * stride_;
-      std::copy(thread.state->largest, thread.state->largest + tile.rows(), kept);
-      std::copy(thread.state->total, thread.state->total + tile.rows(), kept + kTileRows);
+  int64_t entered = -1;
+  for_claimed(tiles.count() * parts, team, [&](int64_t item) {
+    const int64_t index = item / parts, part = item % parts;
+    const Tile& tile = tiles.at(index);
+    if (std::exchange(entered, index) != index) {
+      enter(tile, thread);
+      args.ran(team.thread, (thread.in_bf16 ? bf16_name_ : name_).c_str());
     }
+    const int64_t blocks = (tile.keys - tile.first + kBlockKeys - 1) / kBlockKeys;
+    const int64_t first = tile.first + blocks * part / parts * kBlockKeys;
+    const int64_t last = std::min(tile.first + blocks * (part + 1) / parts * kBlockKeys, tile.keys);
+    process(tile, first, last, false, thread);
+    if (parts == 1) {
+      for (int64_t r = 0; r < tile.rows(); ++r) {
+        store_row(thread.row(r), thread.sums + r * stride_, thread.state->total[r], thread, out);
+      }
+      return;
+    }
+    auto* kept = at<float>(args.scratch, parts_at_) + static_cast<size_t>(item) * part_floats_;
+    std::copy(thread.sums, thread.sums + tile.rows() * stride_, kept);
+    kept += tile_rows_ * stride_;
+    std::copy(thread.state->largest, thread.state->largest + tile.rows(), kept);
+    std::copy(thread.state->total, thread.state->total + tile.rows(), kept + tile_rows_);
   });
+  if (bf16_ != nullptr) bf16_->end();
   if (parts > 1) {
     team.barrier();
     merge(tiles, args, team, parts, thread, out);
@@ -415,11 +457,12 @@ void AttentionKernel::run(const StepArgs& args, const Team& team) const {
 }
 
 // Rows of all tiles from their parts, each with the weights that the largest score of all parts asks for.
-void AttentionKernel::merge(const Tiles& tiles, const StepArgs& args, const Team& team, int64_t parts, Thread& thread,
+void AttentionKernel::merge(Tiles& tiles, const StepArgs& args, const Team& team, int64_t parts, Thread& thread,
                             float* out) const {
   const auto* kept = at<float>(args.scratch, parts_at_);
   int64_t row = 0;
-  tiles.for_each([&](int64_t index, const Tile& tile) {
+  for (int64_t index = 0; index < tiles.count(); ++index) {
+    const Tile& tile = tiles.at(index);
     bool placed = false;
     for (int64_t r = 0; r < tile.rows(); ++r, ++row) {
       if (row % team.threads != team.thread) continue;
@@ -427,8 +470,8 @@ void AttentionKernel::merge(const Tiles& tiles, const StepArgs& args, const Team
       const auto part_at = [&](int64_t part) {
         return kept + static_cast<size_t>(index * parts + part) * part_floats_;
       };
-      const auto largest_at = [&](int64_t part) { return part_at(part)[kTileRows * stride_ + r]; };
-      const auto total_at = [&](int64_t part) { return part_at(part)[kTileRows * (stride_ + 1) + r]; };
+      const auto largest_at = [&](int64_t part) { return part_at(part)[tile_rows_ * stride_ + r]; };
+      const auto total_at = [&](int64_t part) { return part_at(part)[tile_rows_ * (stride_ + 1) + r]; };
       float largest = -std::numeric_limits<float>::infinity(), total = 0;
       for (int64_t part = 0; part < parts; ++part) largest = std::max(largest, largest_at(part));
       std::fill(thread.sums, thread.sums + stride_, 0.0f);
@@ -441,12 +484,22 @@ void AttentionKernel::merge(const Tiles& tiles, const StepArgs& args, const Team
       }
       store_row(thread.row(r), thread.sums, total, thread, out);
     }
-  });
+  }
 }
 
 std::unique_ptr<CpuKernel> make_attention_kernel(const KernelContext& context) {
   if (context.step.kind != StepKind::attention) return nullptr;
-  return std::make_unique<AttentionKernel>(context);
+  return std::make_unique<AttentionKernel>(context, nullptr);
+}
+
+std::unique_ptr<CpuKernel> make_bf16_attention_kernel(const KernelContext& context) {
+  const Bf16Products* bf16 = bf16_products();
+  if (context.step.kind != StepKind::attention || context.precision != Precision::fast || bf16 == nullptr) {
+    return nullptr;
+  }
+  // Of scores that read no keys, there is only half of the work.
+  if (context.step.regions.front().contractions.empty()) return nullptr;
+  return std::make_unique<AttentionKernel>(context, bf16);
 }
 
 }  // namespace weft

@@ -7,8 +7,11 @@
 
 namespace weft {
 
-inline constexpr int64_t kBlockKeys = 64;   // keys of a block
-inline constexpr int64_t kTileRows = 96;    // query rows of a tile at most
+inline constexpr int64_t kBlockKeys = 64;  // keys of a block
+// Query rows of a tile at most: in f32, where what a block's keys and values are decoded to stays in the first cache
+// beside them, and in all.
+inline constexpr int64_t kF32TileRows = 96;
+inline constexpr int64_t kTileRows = 192;
 inline constexpr int64_t kWidthGrain = 16;  // rows of `sums` are padded to a multiple of it
 
 // State of the rows of a tile.

@@ -73,7 +73,10 @@ int64_t KeyRowsRun::query_offset(const int64_t* query) const {
 }
 
 void KeyRowsRun::addresses(const int64_t* index, int64_t keys, int64_t query_offset, const std::byte** rows) const {
-  for (int64_t j = 0; j < keys; ++j) rows[j] = data_ + owner_->bytes_of(index[j] * key_stride_ + query_offset);
+  // Each row is whole blocks, and so is the way from one to the next.
+  const std::byte* first = data_ + owner_->bytes_of(query_offset);
+  const int64_t step = owner_->bytes_of(key_stride_);
+  for (int64_t j = 0; j < keys; ++j) rows[j] = first + index[j] * step;
 }
 
 void KeyRowsRun::floats(const int64_t* index, int64_t keys, int64_t query_offset, bool copied,
@@ -102,13 +105,17 @@ void KeyRowsRun::floats(const int64_t* index, int64_t keys, int64_t query_offset
 }
 
 void KeyRowsRun::elements(const int64_t* index, int64_t keys, int64_t query_offset, void* out) const {
+  const auto copy = [&]<class T>(T* to) {
+    for (int64_t j = 0; j < keys; ++j) {
+      std::memcpy(to + j, data_ + static_cast<size_t>(index[j] * key_stride_ + query_offset) * sizeof(T), sizeof(T));
+    }
+  };
+  if (owner_->format_ == Format::i32 || owner_->format_ == Format::f32) return copy(static_cast<int32_t*>(out));
+  if (owner_->format_ == Format::bool8) return copy(static_cast<uint8_t*>(out));
   const size_t bytes = info(owner_->format_).block_bytes;
   for (int64_t j = 0; j < keys; ++j) {
     const std::byte* from = data_ + static_cast<size_t>(index[j] * key_stride_ + query_offset) * bytes;
-    auto* to = static_cast<std::byte*>(out);
-    if (owner_->format_ == Format::i32) std::memcpy(to + j * 4, from, 4);
-    else if (owner_->format_ == Format::bool8) std::memcpy(to + j, from, 1);
-    else decode_row(owner_->format_, from, 1, reinterpret_cast<float*>(to) + j);
+    decode_row(owner_->format_, from, 1, static_cast<float*>(out) + j);
   }
 }
 

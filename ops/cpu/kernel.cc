@@ -12,6 +12,7 @@ void add_step_kernels(KernelTable& table) {
   add("map", StepKind::map, make_map_kernel);
   add("reduce", StepKind::reduce, make_reduce_kernel);
   add("contract", StepKind::contract, make_contract_kernel);
+  add("attention-bf16", StepKind::attention, make_bf16_attention_kernel, 1);
   add("attention", StepKind::attention, make_attention_kernel);
   add("append", StepKind::append, make_append_kernel);
 }

@@ -64,6 +64,7 @@ std::unique_ptr<CpuKernel> make_map_kernel(const KernelContext& context);       
 std::unique_ptr<CpuKernel> make_reduce_kernel(const KernelContext& context);     // ops/reduce
 std::unique_ptr<CpuKernel> make_contract_kernel(const KernelContext& context);   // ops/contract
 std::unique_ptr<CpuKernel> make_attention_kernel(const KernelContext& context);  // ops/attention
-std::unique_ptr<CpuKernel> make_append_kernel(const KernelContext& context);     // ops/append: wraps a kernel per field
+std::unique_ptr<CpuKernel> make_bf16_attention_kernel(const KernelContext& context);
+std::unique_ptr<CpuKernel> make_append_kernel(const KernelContext& context);  // ops/append: wraps a kernel per field
 
 }  // namespace weft

@@ -27,7 +27,7 @@ double peak_of(const MachineLimits& limits, PeakUnit unit);
 // "FMA", "VNNI" (or "int8" where the machine has none), "AMX".
 std::string peak_name(PeakUnit unit);
 // The fastest unit of those that the kernels use which these names stand for: names of products in the kernel table
-// (or what StepArgs::ran was told), in any text. FMA for all others.
+// (or what StepArgs::ran was told), in any text, as that of attention has them. FMA for all others.
 PeakUnit peak_unit_of(const std::string& kernels);
 
 // Bytes of the caches of the highest level that the CPUs of this machine have, together; 0 where the system does not

@@ -4,11 +4,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <limits>
 #include <random>
+#include <set>
+#include <string>
+#include <utility>
 
+#include "ops/attention/bf16_products.h"
 #include "ops/attention/cases.h"
 #include "ops/attention/kernels.h"
 #include "ops/cpu/decode_tile.h"
+#include "ops/cpu/machine_limits.h"
 #include "ops/harness/reference.h"
 #include "ops/harness/run_cpu.h"
 #include "tests/targets.h"
@@ -27,6 +34,79 @@ TEST(Attention, AgreesWithReference) {
       EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::exact, threads), want, tolerance), "");
     }
   }
+}
+
+// `fast` may round queries, keys, weights and values to bf16, 2^-9 of each at most: of scores that are sums of up to
+// 256 products of elements up to 1, and of means of values up to 1. Errors mostly cancel.
+constexpr Tolerance kBf16{.absolute = 0.01};
+
+TEST(Attention, FastIsNear) {
+  for (const StepCase& step_case : attention_case_table()) {
+    SCOPED_TRACE(step_case.name());
+    const Outputs want = run_reference(step_case);
+    for (const int threads : {1, 2, 3}) {
+      EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::fast, threads), want, kBf16), "");
+    }
+  }
+}
+
+// Widths around a tile's row and a group of columns, of few rows and of many, and others of values.
+TEST(Attention, FastOfAllWidthsAndFormats) {
+  const std::vector<int64_t> widths = {1, 15, 17, 31, 33, 48, 64, 80, 96, 128, 256};
+  for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::q8_0}) {
+    const auto block = static_cast<int64_t>(info(format).block_elements);
+    for (size_t i = 0; i < widths.size(); ++i) {
+      const int64_t width = widths[i], value_width = block == 1 ? widths[widths.size() - 1 - i] : width;
+      if (width % block != 0) continue;
+      for (const auto& [group, rows] : {std::pair{3, 1}, {8, 1}, {16, 1}, {7, 9}}) {
+        const StepCase step_case = attention_case({.sequences = {{67, rows}, {33, 1}},
+                                                   .heads = 3,
+                                                   .group = group,
+                                                   .head_dim = width,
+                                                   .value_dim = value_width,
+                                                   .value = format,
+                                                   .keys = format});
+        EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::fast, 2), run_reference(step_case), kBf16), "");
+      }
+    }
+  }
+}
+
+// A bf16 rounds what an f32 still holds to infinity; then the products are computed in f32.
+TEST(Attention, FastKeepsTheLargestValues) {
+  for (const int32_t rows : {1, 40}) {
+    StepCase step_case = attention_case({.sequences = {{1, rows}}, .group = 8, .score = kScaled, .paged = false});
+    const Region& region = step_case.step().regions[0];
+    const Operand& value = region.operands[static_cast<size_t>(region.attention->value)];
+    std::vector<std::byte>& bytes = step_case.initial[value.value];
+    const std::vector<float> largest(bytes.size() / sizeof(float), std::numeric_limits<float>::max() * 0.9995f);
+    std::memcpy(bytes.data(), largest.data(), bytes.size());
+    EXPECT_EQ(compare(step_case, run_cpu(step_case, Precision::fast), run_reference(step_case), {.relative = 1e-5}),
+              "");
+  }
+}
+
+// Which kernel is announced is which one runs, and what its products are measured by.
+TEST(Attention, SaysWhatComputesItsProducts) {
+  const auto runs_in_bf16 = [](const AttentionShape& shape, Precision precision) {
+    const StepCase step_case = attention_case(shape);
+    std::set<std::string> ran;
+    run_cpu(step_case, precision, 2, nullptr, &ran);
+    EXPECT_EQ(ran.size(), 1u);
+    const std::vector<KernelRange> kernels = cpu_kernels(step_case, precision);
+    const bool announced = std::any_of(kernels.begin(), kernels.end(),
+                                       [&](const KernelRange& kernel) { return kernel.name == *ran.begin(); });
+    EXPECT_TRUE(announced) << *ran.begin() << ", of " << kernel_text(kernels);
+    const bool in_bf16 = ran.begin()->find("bf16") != std::string::npos;
+    EXPECT_EQ(peak_unit_of(*ran.begin()), in_bf16 ? PeakUnit::amx : PeakUnit::fma);
+    return in_bf16;
+  };
+  const bool has = bf16_products() != nullptr;
+  EXPECT_EQ(runs_in_bf16({.sequences = {{70, 1}}, .group = 8}, Precision::fast), has);
+  EXPECT_EQ(runs_in_bf16({.sequences = {{70, 20}}, .group = 1}, Precision::fast), has);
+  EXPECT_FALSE(runs_in_bf16({.sequences = {{70, 1}}, .group = 1}, Precision::fast));
+  EXPECT_FALSE(runs_in_bf16({.sequences = {{70, 20}}, .group = 8, .contracts = false}, Precision::fast));
+  EXPECT_FALSE(runs_in_bf16({.sequences = {{70, 20}}, .group = 8}, Precision::exact));
 }
 
 // The kernel for scaled causal scores and the one for any program say the same.
