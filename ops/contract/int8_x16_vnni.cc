@@ -44,10 +44,28 @@ struct Vnni {
 // GMAC/s, Q6_K 120 to 235, as if they were in the cache; all lines of a block at once gain nothing.)
 inline constexpr int64_t kPrefetchedRows = 4;
 
-// Rows [m, m + kRows) of a tile of `stride` and a block of each row of a group: adds to `total` and `less`.
+// Reads a block into the second cache. What is to come soon would take the buffers of the first cache's misses from
+// what is read now, and the processor itself runs ahead by a few lines of a page only. (Xeon with AMX, two threads and
+// two groups, 35 GB/s at most: Q4_K 23 to 29 GB/s, Q3_K 17 to 28; by prefetching into the first cache 21.)
+template <Format kFormat>
+HWY_INLINE void fetch_block(const BlockOfRows<kFormat>& rows) {
+  constexpr int64_t kBytes = FormatTraits<kFormat>::kBytes * kGroupRows, kLine = 64;
+  WEFT_UNROLL
+  for (int64_t i = -kBytes; i < 0; i += kLine) {
+    _mm_prefetch(reinterpret_cast<const char*>(rows.end() + i), _MM_HINT_T1);
+  }
+}
+
+// Rows [m, m + kRows) of a tile of `stride`.
+struct TileRows {
+  const Int8Tile& tile;
+  int64_t stride, m;
+};
+
+// A run of a block of each row of a group: adds to `total` and `less`.
 template <Format kFormat, int64_t kRows>
-HWY_INLINE void vnni_block(const BlockOfRows<kFormat>& rows, const Int8Tile& left, int64_t stride, int64_t m,
-                           int64_t block, VXF* total, VXF* less) {
+HWY_INLINE void vnni_run(const BlockOfRows<kFormat>& rows, const VF* scale, const VF* minimum, const TileRows& left,
+                         int64_t block, int64_t run, VXF* total, VXF* less) {
   using Q = Quants<kFormat>;
   const DX d;
   const DXF df;
@@ -56,57 +74,74 @@ HWY_INLINE void vnni_block(const BlockOfRows<kFormat>& rows, const Int8Tile& lef
                     kLines = (kBytes + kLine - 1) / kLine;
   constexpr int64_t kAhead = 4608;  // bytes
   const auto flip = hn::Set(DBytes(), Q::kSigned ? 0x80 : 0);
-  VF scale[kScalesOf<kFormat>], minimum[kScalesOf<kFormat>];
-  Q::scales_of_rows(rows, scale, minimum);
-  WEFT_UNROLL
-  for (int64_t run = 0; run < kRuns; ++run) {
-    const int64_t left_run = (block * kRuns + run) * stride + m;
-    const int8_t* activations = left.values + left_run * kActivationBlock;
-    Q::begin_run(rows, run);
-    if constexpr (kRows >= kPrefetchedRows) {
-      WEFT_UNROLL
-      for (int64_t line = run * kLines / kRuns; line < (run + 1) * kLines / kRuns; ++line) {
-        // Stays where it is, which hwy::Prefetch does not: compilers move those of a block to its beginning.
-        asm volatile("prefetcht0 %0" ::"m"(*(rows.end() + kAhead - kBytes + line * kLine)));
-      }
-    }
+  const int64_t left_run = (block * kRuns + run) * left.stride + left.m;
+  const int8_t* activations = left.tile.values + left_run * kActivationBlock;
+  Q::begin_run(rows, run);
+  if constexpr (kRows >= kPrefetchedRows) {
     WEFT_UNROLL
-    for (int64_t g = 0; g < kGrains; ++g) {
-      const int64_t left_grain = kGrains == 1 ? left_run : ((block * kRuns + run) * kGrains + g) * stride + m;
-      const int32_t* bias = (kGrains == 1 ? left.bias : left.bias_16) + left_grain;
-      VX sum[kRows];
-      WEFT_UNROLL
-      for (int64_t r = 0; r < kRows; ++r) sum[r] = hn::Set(d, Q::kSigned ? bias[r] : 0);
-      WEFT_UNROLL
-      for (int64_t unit = g * kUnits; unit < (g + 1) * kUnits; ++unit) {
-        const VX bytes = hn::BitCast(d, hn::Xor(Q::get(RunOfRows<kFormat>{rows, unit}, run), flip));
-        WEFT_UNROLL
-        for (int64_t r = 0; r < kRows; ++r) {
-          int32_t four;
-          std::memcpy(&four, activations + r * kActivationBlock + unit * kGroupRun, sizeof four);
-          sum[r] = Vnni::add<Q::kSigned>(sum[r], bytes, hn::Set(d, four));
-        }
-      }
-      const int64_t grain = run * kGrains + g;
-      const float* sums = (kGrains == 1 ? left.sums_32 : left.sums_16) + left_grain;
+    for (int64_t line = run * kLines / kRuns; line < (run + 1) * kLines / kRuns; ++line) {
+      // Stays where it is, which hwy::Prefetch does not: compilers move those of a block to its beginning.
+      asm volatile("prefetcht0 %0" ::"m"(*(rows.end() + kAhead - kBytes + line * kLine)));
+    }
+  }
+  WEFT_UNROLL
+  for (int64_t g = 0; g < kGrains; ++g) {
+    const int64_t left_grain = kGrains == 1 ? left_run : ((block * kRuns + run) * kGrains + g) * left.stride + left.m;
+    const int32_t* bias = (kGrains == 1 ? left.tile.bias : left.tile.bias_16) + left_grain;
+    VX sum[kRows];
+    WEFT_UNROLL
+    for (int64_t r = 0; r < kRows; ++r) sum[r] = hn::Set(d, Q::kSigned ? bias[r] : 0);
+    WEFT_UNROLL
+    for (int64_t unit = g * kUnits; unit < (g + 1) * kUnits; ++unit) {
+      const VX bytes = hn::BitCast(d, hn::Xor(Q::get(RunOfRows<kFormat>{rows, unit}, run), flip));
       WEFT_UNROLL
       for (int64_t r = 0; r < kRows; ++r) {
-        const VXF factor = hn::Mul(scale[grain], hn::Set(df, left.scales[left_run + r]));
-        total[r] = hn::MulAdd(hn::ConvertTo(df, sum[r]), factor, total[r]);
-        if constexpr (Q::kMinimum) less[r] = hn::MulAdd(minimum[grain], hn::Set(df, sums[r]), less[r]);
+        int32_t four;
+        std::memcpy(&four, activations + r * kActivationBlock + unit * kGroupRun, sizeof four);
+        sum[r] = Vnni::add<Q::kSigned>(sum[r], bytes, hn::Set(d, four));
       }
+    }
+    const int64_t grain = run * kGrains + g;
+    const float* sums = (kGrains == 1 ? left.tile.sums_32 : left.tile.sums_16) + left_grain;
+    WEFT_UNROLL
+    for (int64_t r = 0; r < kRows; ++r) {
+      const VXF factor = hn::Mul(scale[grain], hn::Set(df, left.tile.scales[left_run + r]));
+      total[r] = hn::MulAdd(hn::ConvertTo(df, sum[r]), factor, total[r]);
+      if constexpr (Q::kMinimum) less[r] = hn::MulAdd(minimum[grain], hn::Set(df, sums[r]), less[r]);
     }
   }
 }
 
-// The products of such rows with `kGroups` groups, which take turns, block by block.
+// Block `block` of each row of `sizeof...(kGroup)` groups, which take turns, run by run: several streams of memory come
+// faster than one where the hardware follows each for a short way only. `later`: groups that come next, or null.
+template <Format kFormat, int64_t kRows, size_t... kGroup>
+HWY_INLINE void vnni_blocks(RowPointers groups, RowPointers later, int64_t blocks, int64_t block, const TileRows& left,
+                            VXF (*total)[kRows], VXF (*less)[kRows], std::index_sequence<kGroup...>) {
+  using Q = Quants<kFormat>;
+  const BlockOfRows<kFormat> rows[] = {BlockOfRows<kFormat>(groups[kGroup], blocks, block, 0)...};
+  VF scale[sizeof...(kGroup)][kScalesOf<kFormat>], minimum[sizeof...(kGroup)][kScalesOf<kFormat>];
+  WEFT_UNROLL
+  for (size_t p = 0; p < sizeof...(kGroup); ++p) {
+    if (later != nullptr) fetch_block(BlockOfRows<kFormat>(later[p], blocks, block, 0));
+    Q::scales_of_rows(rows[p], scale[p], minimum[p]);
+  }
+  WEFT_UNROLL
+  for (int64_t run = 0; run < Q::kElements / kRun; ++run) {
+    WEFT_UNROLL
+    for (size_t p = 0; p < sizeof...(kGroup); ++p) {
+      vnni_run<kFormat, kRows>(rows[p], scale[p], minimum[p], left, block, run, total[p], less[p]);
+    }
+  }
+}
+
+// The products of such rows with the first `kGroups` of `count` groups.
 template <Format kFormat, int64_t kRows, int64_t kGroups>
-HWY_NOINLINE void vnni_groups(RowPointers groups, int64_t k, const Int8Tile& left, int64_t stride, int64_t m,
-                              float* const* out, int64_t column) {
-  [[maybe_unused]] constexpr int64_t kAhead = kGroups == 1 ? 1024 : 512;
+HWY_NOINLINE void vnni_groups(RowPointers groups, int64_t count, int64_t k, const TileRows& left, float* const* out,
+                              int64_t column) {
   const DXF df;
-  [[maybe_unused]] const bool prefetches = wants_prefetch();
   const int64_t blocks = k / Quants<kFormat>::kElements;
+  const bool fetches = kRows < kPrefetchedRows && count >= 2 * kGroups && wants_prefetch();
+  const RowPointers later = fetches ? groups + kGroups : nullptr;
   VXF total[kGroups][kRows], less[kGroups][kRows];
   WEFT_UNROLL
   for (int64_t p = 0; p < kGroups; ++p) {
@@ -114,30 +149,29 @@ HWY_NOINLINE void vnni_groups(RowPointers groups, int64_t k, const Int8Tile& lef
     for (int64_t r = 0; r < kRows; ++r) total[p][r] = less[p][r] = hn::Zero(df);
   }
   for (int64_t b = 0; b < blocks; ++b) {
-    WEFT_UNROLL
-    for (int64_t p = 0; p < kGroups; ++p) {
-      const BlockOfRows<kFormat> rows(groups[p], blocks, b, 0);
-      if constexpr (kRows < kPrefetchedRows) stream_block(rows, prefetches, kAhead);
-      vnni_block<kFormat, kRows>(rows, left, stride, m, b, total[p], less[p]);
-    }
+    vnni_blocks<kFormat, kRows>(groups, later, blocks, b, left, total, less, std::make_index_sequence<kGroups>());
   }
   WEFT_UNROLL
   for (int64_t p = 0; p < kGroups; ++p) {
     WEFT_UNROLL
     for (int64_t r = 0; r < kRows; ++r) {
       const VXF sum = Quants<kFormat>::kMinimum ? hn::Sub(total[p][r], less[p][r]) : total[p][r];
-      hn::StoreU(sum, df, out[m + r] + column + p * kGroupRows);
+      hn::StoreU(sum, df, out[left.m + r] + column + p * kGroupRows);
     }
   }
 }
 
-// The products of one group with `rows` rows, a whole tile: a panel would cost more to write and read than to decode.
+// The products of the first of `count` groups with `rows` rows, a whole tile: a panel would cost more to write and read
+// than to decode.
 template <Format kFormat>
-void vnni_group(RowPointers group, int64_t k, const Int8Tile& left, int64_t rows, float* const* out, int64_t column) {
+void vnni_group(RowPointers groups, int64_t count, int64_t k, const Int8Tile& left, int64_t rows, float* const* out,
+                int64_t column) {
   int64_t m = 0;
   const auto with = [&](auto some) {
     constexpr int64_t kRows = decltype(some)::value;
-    for (; m + kRows <= rows; m += kRows) vnni_groups<kFormat, kRows, 1>(group, k, left, rows, m, out, column);
+    for (; m + kRows <= rows; m += kRows) {
+      vnni_groups<kFormat, kRows, 1>(groups, count, k, {left, rows, m}, out, column);
+    }
   };
   with(std::integral_constant<int64_t, 8>());
   with(std::integral_constant<int64_t, 4>());
@@ -148,18 +182,16 @@ void vnni_group(RowPointers group, int64_t k, const Int8Tile& left, int64_t rows
 template <Format kFormat>
 void vnni_few_rows(const ProductArgs& args) {
   const Int8Tile left(args.left[0], args.rows, args.k);
-  int64_t column = 0;
-  if constexpr (Quants<kFormat>::kElements == kRun) {
-    // With small blocks, which compute little for each line, memory serves several streams that are prefetched faster
-    // than one, and one faster where the hardware has to find them.
-    if (args.rows == 1 && wants_prefetch()) {
-      for (; column + 4 * kGroupRows <= args.columns; column += 4 * kGroupRows) {
-        vnni_groups<kFormat, 1, 4>(args.right + column / kGroupRows, args.k, left, 1, 0, args.out, column);
-      }
+  const int64_t count = args.columns / kGroupRows;
+  int64_t group = 0;
+  // Where the hardware needs no help, it follows one stream best (AMD).
+  if (args.rows == 1 && wants_prefetch()) {
+    for (; group + 2 <= count; group += 2) {
+      vnni_groups<kFormat, 1, 2>(args.right + group, count - group, args.k, {left, 1, 0}, args.out, group * kGroupRows);
     }
   }
-  for (; column < args.columns; column += kGroupRows) {
-    vnni_group<kFormat>(args.right + column / kGroupRows, args.k, left, args.rows, args.out, column);
+  for (; group < count; ++group) {
+    vnni_group<kFormat>(args.right + group, count - group, args.k, left, args.rows, args.out, group * kGroupRows);
   }
 }
 
@@ -173,7 +205,7 @@ void vnni_digits(const ProductArgs& args) {
   for (int64_t m = 0; m < kDigitRows * kDigits; ++m) of_digit[m] = sums[m];
   for (int64_t column = 0; column < args.columns; column += kGroupRows) {
     const RowPointers group = args.right + column / kGroupRows;
-    vnni_group<kFormat>(group, args.k, left.digits, args.rows * kDigits, of_digit, 0);
+    vnni_group<kFormat>(group, 1, args.k, left.digits, args.rows * kDigits, of_digit, 0);
     for (int64_t m = 0; m < args.rows; ++m) {
       VXF sum = hn::Load(df, sums[m * kDigits + kDigits - 1]);
       for (int64_t digit = kDigits - 2; digit >= 0; --digit) {
