@@ -34,6 +34,7 @@ constexpr int64_t kAmxTile = 2 * kAmxRows;  // left-hand rows of a tile, and out
 constexpr int64_t kAmxSums = kAmxTile * kAmxTile;
 // What one pass over the right-hand rows serves: sums of so many rows and outputs stay in the second cache.
 constexpr int64_t kAmxMostRows = 576, kAmxMostOutputs = 256;
+constexpr int64_t kAmxFewRows = 64;
 constexpr size_t kAmxPanelBytes = kAmxDepth * kAmxTile * 2;
 constexpr size_t kAmxScratch = 2 * kAmxPanelBytes + kAmxMostRows * kAmxMostOutputs * sizeof(float);
 }  // namespace weft
@@ -359,11 +360,11 @@ class TileOut {
   SumsAt sums_[4];
 };
 
-// Up to kAmxMostRows left-hand rows with the outputs of up to kAmxMostOutputs. `panel`: its args, unit and decode.
-HWY_INLINE void amx_sweeps(const ProductArgs& args, int64_t first_row, int64_t rows, int64_t column, Panel& panel) {
+// Up to kAmxMostRows left-hand rows with `columns` outputs, up to kAmxMostOutputs. `panel`: its args, unit and decode.
+HWY_INLINE void amx_sweeps(const ProductArgs& args, int64_t first_row, int64_t rows, int64_t column, int64_t columns,
+                           Panel& panel) {
   auto* buffers = reinterpret_cast<uint8_t*>(args.scratch);
   auto* own = reinterpret_cast<float*>(args.scratch + 2 * kAmxPanelBytes);
-  const int64_t columns = HWY_MIN(kAmxMostOutputs, args.columns - column);
   const int64_t pairs = (columns + kAmxTile - 1) / kAmxTile, tiles = (rows + kAmxTile - 1) / kAmxTile;
   const int64_t depths = HWY_MAX((args.k + kAmxDepth - 1) / kAmxDepth, 1);  // one for k = 0: the sums are 0
   const int64_t sweeps = pairs * depths;
@@ -421,8 +422,11 @@ void amx_products(const ProductArgs& args, int64_t unit, void (*decode)(Panel& p
   panel.unit = unit;
   panel.decode = decode;
   for (int64_t row = 0; row < args.rows; row += kAmxMostRows) {
-    for (int64_t column = 0; column < args.columns; column += kAmxMostOutputs) {
-      amx_sweeps(args, row, HWY_MIN(kAmxMostRows, args.rows - row), column, panel);
+    const int64_t rows = HWY_MIN(kAmxMostRows, args.rows - row);
+    // Few left-hand rows stay in the caches anyhow: right-hand ones are read from front to back.
+    const int64_t outputs = rows <= kAmxFewRows ? kAmxTile : kAmxMostOutputs;
+    for (int64_t column = 0; column < args.columns; column += outputs) {
+      amx_sweeps(args, row, rows, column, HWY_MIN(outputs, args.columns - column), panel);
     }
   }
   _tile_release();

@@ -17,6 +17,10 @@ HWY_BEFORE_NAMESPACE();
 namespace weft {
 namespace HWY_NAMESPACE {
 
+// Reads a line into the second cache, without the buffers that the first one's misses need.
+constexpr int64_t kFetched = 64;
+HWY_INLINE void fetch(const uint8_t* line) { __builtin_prefetch(line, 0, 2); }
+
 // Right-hand rows of one block: as many as leave the accumulators in registers.
 template <int64_t kLhs>
 constexpr int64_t rhs_block() {
@@ -24,9 +28,11 @@ constexpr int64_t rhs_block() {
 }
 
 // Dot products of kRhs right-hand rows with kLhs left-hand rows. A single left-hand row has two accumulators per
-// right-hand row, so that there are enough independent sums to hide the latency of the addition.
+// right-hand row, so that there are enough independent sums to hide the latency of the addition. `later`: the rows that
+// come next, to be fetched meanwhile, or null.
 template <Format kFormat, int64_t kLhs, int64_t kRhs>
-HWY_NOINLINE void dot_block(RowPointers rows, const float* const* lhs, int64_t k, float* const* out, int64_t j0) {
+HWY_NOINLINE void dot_block(RowPointers rows, RowPointers later, const float* const* lhs, int64_t k, float* const* out,
+                            int64_t j0) {
   using U = Unit<kFormat>;
   constexpr int64_t kSums = kLhs == 1 && kVectors > 1 ? 2 : 1;
   const DF df;
@@ -61,6 +67,10 @@ HWY_NOINLINE void dot_block(RowPointers rows, const float* const* lhs, int64_t k
         std::memcpy(left_rest[m], left[m], count * sizeof(float));
         left[m] = left_rest[m];
       }
+    }
+    if (later != nullptr) {
+      WEFT_UNROLL
+      for (int64_t r = 0; r < kRhs; ++r) fetch(reinterpret_cast<const uint8_t*>(later[r]) + i / kUnit * U::kBytes);
     }
     WEFT_UNROLL
     for (int64_t r = 0; r < kRhs; ++r) {
@@ -98,15 +108,18 @@ void dot_format(RowPointers rows, int64_t count, const float* const* lhs, int64_
   constexpr int64_t kLong = 512;
   if constexpr (kLhs == 1 && kIsPlain<kFormat>) {
     if (k >= kLong && !wants_prefetch()) {
-      for (int64_t j = 0; j < count; ++j) dot_block<kFormat, kLhs, 1>(rows + j, lhs, k, out, j);
+      for (int64_t j = 0; j < count; ++j) dot_block<kFormat, kLhs, 1>(rows + j, nullptr, lhs, k, out, j);
       return;
     }
   }
   constexpr int64_t kRhs = rhs_block<kLhs>();
   if (count >= kRhs) {  // the last block may overlap the one before: it gives the same sums
+    // (Xeon with AMX, BF16, two threads, a whole model's decode: 33.1 to 36.4 tokens/s. F32 loses by it.)
+    const bool fetches = kLhs == 1 && kIsPlain<kFormat> && Unit<kFormat>::kBytes == kFetched && wants_prefetch();
     for (int64_t j = 0; j < count; j += kRhs) {
       const int64_t first = std::min(j, count - kRhs);
-      dot_block<kFormat, kLhs, kRhs>(rows + first, lhs, k, out, first);
+      const RowPointers later = fetches && first + 2 * kRhs <= count ? rows + first + kRhs : nullptr;
+      dot_block<kFormat, kLhs, kRhs>(rows + first, later, lhs, k, out, first);
     }
     return;
   }
@@ -116,7 +129,7 @@ void dot_format(RowPointers rows, int64_t count, const float* const* lhs, int64_
   float* to[kLhs];
   for (int64_t r = 0; r < kRhs; ++r) repeated[r] = rows[std::min(r, count - 1)];
   for (int64_t m = 0; m < kLhs; ++m) to[m] = sums[m];
-  dot_block<kFormat, kLhs, kRhs>(repeated, lhs, k, to, 0);
+  dot_block<kFormat, kLhs, kRhs>(repeated, nullptr, lhs, k, to, 0);
   for (int64_t m = 0; m < kLhs; ++m) std::copy_n(sums[m], count, out[m]);
 }
 

@@ -184,10 +184,12 @@ void vnni_few_rows(const ProductArgs& args) {
   const Int8Tile left(args.left[0], args.rows, args.k);
   const int64_t count = args.columns / kGroupRows;
   int64_t group = 0;
-  // Where the hardware needs no help, it follows one stream best (AMD).
+  // Where the hardware needs no help, it follows one stream best (AMD). Small blocks compute less for each line.
+  constexpr int64_t kGroups = Quants<kFormat>::kElements == kRun ? 4 : 2;
   if (args.rows == 1 && wants_prefetch()) {
-    for (; group + 2 <= count; group += 2) {
-      vnni_groups<kFormat, 1, 2>(args.right + group, count - group, args.k, {left, 1, 0}, args.out, group * kGroupRows);
+    for (; group + kGroups <= count; group += kGroups) {
+      vnni_groups<kFormat, 1, kGroups>(args.right + group, count - group, args.k, {left, 1, 0}, args.out,
+                                       group * kGroupRows);
     }
   }
   for (; group < count; ++group) {
