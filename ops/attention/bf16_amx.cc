@@ -17,6 +17,7 @@
 #define HWY_TARGET_INCLUDE "ops/attention/bf16_amx.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "ops/cpu/amx-inl.h"
 
 #if HWY_ARCH_X86_64 && HWY_TARGET == HWY_AVX3
 
@@ -96,33 +97,6 @@ HWY_INLINE __m512i bf16_of(const std::byte* row, int64_t first, int64_t width) {
 constexpr int64_t kReadWork = 5, kProductWork = 16, kTurnWork = 64, kRowWork = 25;
 
 // --- Turning.
-
-// 16 vectors of 32-bit elements, a row each, to vectors of 16 rows, an element each, which are stored `apart` bytes
-// from each other.
-HWY_INLINE void turn_16_by_16(const __m512i* rows, std::byte* out, int64_t apart) {
-  __m512i by_2[16], by_4[16];
-  for (int i = 0; i < 16; i += 2) {
-    by_2[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
-    by_2[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4) {
-    by_4[i] = _mm512_unpacklo_epi64(by_2[i], by_2[i + 2]);
-    by_4[i + 1] = _mm512_unpackhi_epi64(by_2[i], by_2[i + 2]);
-    by_4[i + 2] = _mm512_unpacklo_epi64(by_2[i + 1], by_2[i + 3]);
-    by_4[i + 3] = _mm512_unpackhi_epi64(by_2[i + 1], by_2[i + 3]);
-  }
-  for (int p = 0; p < 4; ++p) {
-    // Quarters 0 and 2, and 1 and 3, of rows 0 to 7, and of rows 8 to 15.
-    const __m512i even_low = _mm512_shuffle_i32x4(by_4[p], by_4[4 + p], 0x88);
-    const __m512i odd_low = _mm512_shuffle_i32x4(by_4[p], by_4[4 + p], 0xdd);
-    const __m512i even_high = _mm512_shuffle_i32x4(by_4[8 + p], by_4[12 + p], 0x88);
-    const __m512i odd_high = _mm512_shuffle_i32x4(by_4[8 + p], by_4[12 + p], 0xdd);
-    _mm512_store_si512(out + p * apart, _mm512_shuffle_i32x4(even_low, even_high, 0x88));
-    _mm512_store_si512(out + (4 + p) * apart, _mm512_shuffle_i32x4(odd_low, odd_high, 0x88));
-    _mm512_store_si512(out + (8 + p) * apart, _mm512_shuffle_i32x4(even_low, even_high, 0xdd));
-    _mm512_store_si512(out + (12 + p) * apart, _mm512_shuffle_i32x4(odd_low, odd_high, 0xdd));
-  }
-}
 
 // Elements [first, first + 32) of up to 16 rows, in pairs.
 template <Format kFormat, bool kWhole>
@@ -245,21 +219,11 @@ void pack_values(const StoredRows& values, std::byte* packed, Ahead& ahead) {
 
 // --- Products.
 
-struct alignas(64) TileShapes {
-  uint8_t palette = 1, first_row = 0, reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-};
-
 // Of many rows, all registers have 16. Of few, 0 and 1 hold sums of values and 2 weights; the others are as of many.
 void begin(int64_t few_rows) {
   TileShapes shapes;
-  for (int i = 0; i < 8; ++i) {
-    shapes.row_bytes[i] = 64;
-    shapes.rows[i] = static_cast<uint8_t>(few_rows > 0 && i <= 2 ? few_rows : kRows);
-  }
-  // g++ 12 takes _tile_loadconfig's operand for 8 bytes.
-  asm volatile("ldtilecfg %0" : : "m"(shapes));
+  for (int i = 0; i < 8; ++i) shapes.set(i, few_rows > 0 && i <= 2 ? few_rows : kRows);
+  shapes.load();
 }
 void end() { _tile_release(); }
 

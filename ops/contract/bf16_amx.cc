@@ -19,6 +19,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "ops/contract/x16-inl.h"
+#include "ops/cpu/amx-inl.h"
 
 #ifndef WEFT_CONTRACT_BF16_AMX
 #define WEFT_CONTRACT_BF16_AMX
@@ -183,36 +184,6 @@ void decode_units(Panel& panel, int64_t units) {
   });
 }
 
-// 16 vectors of pairs, a row each, to vectors of 16 rows, a pair each: out[pair][row] = rows[row][pair].
-HWY_INLINE void turn_16_by_16(__m512i* rows, uint8_t* out) {
-  __m512i by_2[16], by_4[16];
-  WEFT_UNROLL
-  for (int i = 0; i < 16; i += 2) {
-    by_2[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
-    by_2[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
-  }
-  // by_4[i + p]: pair p of each quarter, of rows i to i + 3.
-  WEFT_UNROLL
-  for (int i = 0; i < 16; i += 4) {
-    by_4[i] = _mm512_unpacklo_epi64(by_2[i], by_2[i + 2]);
-    by_4[i + 1] = _mm512_unpackhi_epi64(by_2[i], by_2[i + 2]);
-    by_4[i + 2] = _mm512_unpacklo_epi64(by_2[i + 1], by_2[i + 3]);
-    by_4[i + 3] = _mm512_unpackhi_epi64(by_2[i + 1], by_2[i + 3]);
-  }
-  WEFT_UNROLL
-  for (int p = 0; p < 4; ++p) {
-    // Quarters 0 and 2, and 1 and 3, of rows 0 to 7, and of rows 8 to 15.
-    const __m512i even_low = _mm512_shuffle_i32x4(by_4[p], by_4[4 + p], 0x88);
-    const __m512i odd_low = _mm512_shuffle_i32x4(by_4[p], by_4[4 + p], 0xdd);
-    const __m512i even_high = _mm512_shuffle_i32x4(by_4[8 + p], by_4[12 + p], 0x88);
-    const __m512i odd_high = _mm512_shuffle_i32x4(by_4[8 + p], by_4[12 + p], 0xdd);
-    _mm512_store_si512(out + p * 64, _mm512_shuffle_i32x4(even_low, even_high, 0x88));
-    _mm512_store_si512(out + (4 + p) * 64, _mm512_shuffle_i32x4(odd_low, odd_high, 0x88));
-    _mm512_store_si512(out + (8 + p) * 64, _mm512_shuffle_i32x4(even_low, even_high, 0xdd));
-    _mm512_store_si512(out + (12 + p) * 64, _mm512_shuffle_i32x4(odd_low, odd_high, 0xdd));
-  }
-}
-
 // The same of stored rows, with zeros for rows that there are not and up to the end of a step.
 template <Format kFormat>
 void decode_stored_units(Panel& panel, int64_t units) {
@@ -233,30 +204,19 @@ void decode_stored_units(Panel& panel, int64_t units) {
         pairs[r] = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
       }
     }
-    turn_16_by_16(pairs, to);
+    turn_16_by_16(pairs, to, 64);
   });
 }
-
-struct alignas(64) TileShapes {
-  uint8_t palette = 1, first_row = 0, reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-};
 
 // Registers 0 to 3: sums, of the first and the second left-hand rows, with the first and the second outputs; 4, 5:
 // left-hand rows; 6, 7: right-hand ones.
 HWY_INLINE void set_shapes(int64_t rows) {
   TileShapes shapes;
-  const auto set = [&](int i, int64_t of) {
-    shapes.row_bytes[i] = of > 0 ? 64 : 0;
-    shapes.rows[i] = static_cast<uint8_t>(of);
-  };
   const int64_t second = HWY_MAX(rows - kAmxRows, 0), first = rows - second;
-  for (const int i : {0, 1, 4}) set(i, first);
-  for (const int i : {2, 3, 5}) set(i, second);
-  for (const int i : {6, 7}) set(i, kAmxRows);
-  // g++ 12 takes _tile_loadconfig's operand for 8 bytes.
-  asm volatile("ldtilecfg %0" : : "m"(shapes));
+  for (const int i : {0, 1, 4}) shapes.set(i, first);
+  for (const int i : {2, 3, 5}) shapes.set(i, second);
+  for (const int i : {6, 7}) shapes.set(i, kAmxRows);
+  shapes.load();
 }
 
 // 16 x 16 sums.

@@ -6,6 +6,7 @@
 #define HWY_TARGET_INCLUDE "ops/cpu/machine_limits.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "ops/cpu/amx-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft {
@@ -137,13 +138,9 @@ namespace HWY_NAMESPACE {
 
 // Four sums: two by two, as in a product of matrices, with operands that stay in their registers.
 double amx_burst(int64_t repetitions) {
-  struct alignas(64) Shapes {
-    uint8_t palette = 1, first_row = 0, reserved[14] = {};
-    uint16_t row_bytes[16] = {};
-    uint8_t rows[16] = {};
-  } shapes;
-  for (int i = 0; i < 8; ++i) shapes.row_bytes[i] = 64, shapes.rows[i] = 16;
-  asm volatile("ldtilecfg %0" : : "m"(shapes));  // g++ 12 takes _tile_loadconfig's operand for 8 bytes
+  TileShapes shapes;
+  for (int i = 0; i < 8; ++i) shapes.set(i, 16);
+  shapes.load();
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
