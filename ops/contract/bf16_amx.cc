@@ -160,7 +160,7 @@ void decode_units(Panel& panel, int64_t units) {
   const DF df;
   auto* block = reinterpret_cast<BlockOfRows<kFormat>*>(panel.block);
   static_assert(sizeof(*block) <= sizeof panel.block);
-  const auto begin_block = [&](int64_t element) HWY_ATTR {
+  const auto begin_block = [&](int64_t element) {
     new (block) BlockOfRows<kFormat>(panel.args->right[panel.at_group], panel.args->k / Q::kElements,
                                      (panel.first + element) / Q::kElements, 0);
     VF scale[kScalesOf<kFormat>], minimum[kScalesOf<kFormat>];
@@ -172,13 +172,13 @@ void decode_units(Panel& panel, int64_t units) {
       hn::Store(hn::MulAdd(scale[i], hn::Set(df, 384.0f), least), df, panel.minimum + i * kGroupRows);
     }
   };
-  panel.decode_next(units, [&](int64_t element, uint8_t* to) HWY_ATTR {
+  panel.decode_next(units, [&](int64_t element, uint8_t* to) {
     const int64_t in_block = element % Q::kElements;
     if (in_block == 0) begin_block(element);
     const VBytes bytes = Q::get(AnyUnitOfRows<kFormat>{*block, in_block % kRun / kGroupRun}, in_block / kRun);
     const VF scale = hn::Load(df, panel.scale + in_block / Q::kGrain * kGroupRows);
     const VF minimum = hn::Load(df, panel.minimum + in_block / Q::kGrain * kGroupRows);
-    const auto value = [&](int64_t j) HWY_ATTR { return hn::MulSub(mantissa_of(bytes, j), scale, minimum); };
+    const auto value = [&](int64_t j) { return hn::MulSub(mantissa_of(bytes, j), scale, minimum); };
     _mm512_store_si512(to, pairs_of(value(0), value(1)));
     _mm512_store_si512(to + 64, pairs_of(value(2), value(3)));
   });
@@ -188,7 +188,7 @@ void decode_units(Panel& panel, int64_t units) {
 template <Format kFormat>
 void decode_stored_units(Panel& panel, int64_t units) {
   static_assert(kFormat == Format::bf16 || kFormat == Format::f16);
-  panel.decode_next(units, [&](int64_t element, uint8_t* to) HWY_ATTR {
+  panel.decode_next(units, [&](int64_t element, uint8_t* to) {
     const int64_t row = panel.at_group * kGroupRows, count = panel.args->columns - row;
     const std::byte* const* right = panel.args->right + row;
     const int64_t here = HWY_MIN(kAmxElements, panel.depth - element);
