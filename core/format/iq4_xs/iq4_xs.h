@@ -30,8 +30,9 @@ struct FormatTraits<Format::iq4_xs> {
     int8_t scales[8];
     explicit Block(const uint8_t* from) : bytes(from) { unpack_scales(bytes, scales); }
     float at(size_t i) const {
-      const auto number = static_cast<size_t>(nibble_at(bytes + kValues + i / 32 * 16, i % 32));
-      return scale * static_cast<float>(scales[i / 32]) * static_cast<float>(kIq4Values[number]);
+      const size_t run = i / 32;
+      const auto number = static_cast<size_t>(nibble_at(bytes + kValues + run * 16, i % 32));
+      return scale * static_cast<float>(scales[run]) * static_cast<float>(kIq4Values[number]);
     }
   };
 

@@ -34,7 +34,8 @@ struct FormatTraits<Format::q3_k> {
     explicit Block(const uint8_t* from) : bytes(from) { unpack_scales(bytes, scales); }
     float at(size_t i) const {
       const int high = bytes[kHigh + i % 32] >> (i / 32) & 1;
-      return scale * static_cast<float>(scales[i / 16]) *
+      const size_t grain = i / 16;
+      return scale * static_cast<float>(scales[grain]) *
              static_cast<float>(bit_pair_at(bytes + kLow, i) + 4 * high - 4);
     }
   };
