@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,23 +48,23 @@ inline CommandResult run_weft(const std::vector<std::string>& arguments, const s
   static const TemporaryFolder folder;
   const std::filesystem::path in = folder / "in", out = folder / "out", err = folder / "err";
   std::ofstream(in, std::ios::binary) << input;
-  const pid_t child = fork();
-  if (child == 0) {
-    const auto redirect = [](const std::filesystem::path& path, int flags, int to) {
-      const int file = open(path.c_str(), flags, 0600);
-      if (file < 0 || dup2(file, to) < 0) _exit(127);
-    };
-    redirect(in, O_RDONLY, STDIN_FILENO);
-    redirect(stdout_to.empty() ? out : std::filesystem::path(stdout_to), O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO);
-    redirect(err, O_WRONLY | O_CREAT | O_TRUNC, STDERR_FILENO);
-    std::vector<std::string> all = {weft_binary().string()};
-    all.insert(all.end(), arguments.begin(), arguments.end());
-    std::vector<char*> argv;
-    for (std::string& argument : all) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    execv(argv[0], argv.data());
-    _exit(127);
-  }
+  std::vector<std::string> all = {weft_binary().string()};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  for (std::string& argument : all) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  constexpr int kWrite = O_WRONLY | O_CREAT | O_TRUNC;
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, in.c_str(), O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, stdout_to.empty() ? out.c_str() : stdout_to.c_str(), kWrite,
+                                   0600);
+  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err.c_str(), kWrite, 0600);
+  // Not by fork(): after it, libomp gives the child the CPUs that this process had when it first ran a team.
+  pid_t child = 0;
+  const int failed = posix_spawn(&child, argv[0], &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (failed != 0) throw Error("cannot start " + all.front());
   int status = 0;
   waitpid(child, &status, 0);
   CommandResult result;
