@@ -110,7 +110,7 @@ TEST(FamilyOptions, EachCountsAndIsConverted) {
   };
   for (const auto& [family, change] : cases) {
     SCOPED_TRACE(std::string(family) + " " + change.dump());
-    const Changed changed(family, [&change = change](json& config) { config.update(change); });
+    const Changed changed(family, [&with = change](json& config) { config.update(with); });
     const std::vector<float> logits = changed.logits();
     EXPECT_GT(relative_error(logits, golden_logits(family)), 1e-3);
     EXPECT_LE(relative_error(changed.converted_logits(), logits), 1e-5);
