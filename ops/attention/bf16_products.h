@@ -10,6 +10,7 @@
 
 #include "ops/attention/kernels.h"
 #include "ops/contract/kernels.h"
+#include "ops/cpu/cpu_target.h"
 
 namespace weft {
 
@@ -47,7 +48,7 @@ class Ahead {
     work_ += work;
     for (const int64_t due = (work_ * rate_) >> kRateBits; asked_ < due; ++asked_, at_ += 64) {
       if (at_ >= end_ && !next_row()) return;
-      __builtin_prefetch(at_, 0, 2);
+      fetch_line(at_);
     }
   }
 

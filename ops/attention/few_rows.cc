@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/attention/kernels.h"
+#include "ops/cpu/cpu_target.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/attention/few_rows.cc"
@@ -144,7 +145,7 @@ class Ahead {
       const int64_t key = j + distance_ + p / rows_.heads;
       if (key >= rows_.keys) return;
       const std::byte* at = rows_.rows[key] + p % rows_.heads * rows_.head_bytes;
-      for (int64_t i = 0; i < piece_; i += 64) __builtin_prefetch(at + i, 0, 2);
+      for (int64_t i = 0; i < piece_; i += 64) fetch_line(at + i);
     }
   }
 

@@ -17,10 +17,6 @@ HWY_BEFORE_NAMESPACE();
 namespace weft {
 namespace HWY_NAMESPACE {
 
-// Reads a line into the second cache, without the buffers that the first one's misses need.
-constexpr int64_t kFetched = 64;
-HWY_INLINE void fetch(const uint8_t* line) { __builtin_prefetch(line, 0, 2); }
-
 // Right-hand rows of one block: as many as leave the accumulators in registers.
 template <int64_t kLhs>
 constexpr int64_t rhs_block() {
@@ -70,7 +66,7 @@ HWY_NOINLINE void dot_block(RowPointers rows, RowPointers later, const float* co
     }
     if (later != nullptr) {
       WEFT_UNROLL
-      for (int64_t r = 0; r < kRhs; ++r) fetch(reinterpret_cast<const uint8_t*>(later[r]) + i / kUnit * U::kBytes);
+      for (int64_t r = 0; r < kRhs; ++r) fetch_line(later[r] + i / kUnit * int64_t{U::kBytes});
     }
     WEFT_UNROLL
     for (int64_t r = 0; r < kRhs; ++r) {
@@ -115,7 +111,8 @@ void dot_format(RowPointers rows, int64_t count, const float* const* lhs, int64_
   constexpr int64_t kRhs = rhs_block<kLhs>();
   if (count >= kRhs) {  // the last block may overlap the one before: it gives the same sums
     // (Xeon with AMX, BF16, two threads, a whole model's decode: 33.1 to 36.4 tokens/s. F32 loses by it.)
-    const bool fetches = kLhs == 1 && kIsPlain<kFormat> && Unit<kFormat>::kBytes == kFetched && wants_prefetch();
+    constexpr bool kIsLine = kIsPlain<kFormat> && Unit<kFormat>::kBytes == 64;
+    const bool fetches = kLhs == 1 && kIsLine && wants_prefetch();
     for (int64_t j = 0; j < count; j += kRhs) {
       const int64_t first = std::min(j, count - kRhs);
       const RowPointers later = fetches && first + 2 * kRhs <= count ? rows + first + kRhs : nullptr;

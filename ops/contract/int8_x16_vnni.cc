@@ -44,16 +44,13 @@ struct Vnni {
 // GMAC/s, Q6_K 120 to 235, as if they were in the cache; all lines of a block at once gain nothing.)
 inline constexpr int64_t kPrefetchedRows = 4;
 
-// Reads a block into the second cache. What is to come soon would take the buffers of the first cache's misses from
-// what is read now, and the processor itself runs ahead by a few lines of a page only. (Xeon with AMX, two threads and
-// two groups, 35 GB/s at most: Q4_K 23 to 29 GB/s, Q3_K 17 to 28; by prefetching into the first cache 21.)
+// The processor itself runs ahead by a few lines of a page only. (Xeon with AMX, two threads and two groups, 35 GB/s at
+// most: Q4_K 23 to 29 GB/s, Q3_K 17 to 28; by prefetching into the first cache 21.)
 template <Format kFormat>
 HWY_INLINE void fetch_block(const BlockOfRows<kFormat>& rows) {
   constexpr int64_t kBytes = FormatTraits<kFormat>::kBytes * kGroupRows, kLine = 64;
   WEFT_UNROLL
-  for (int64_t i = -kBytes; i < 0; i += kLine) {
-    _mm_prefetch(reinterpret_cast<const char*>(rows.end() + i), _MM_HINT_T1);
-  }
+  for (int64_t i = -kBytes; i < 0; i += kLine) fetch_line(rows.end() + i);
 }
 
 // Rows [m, m + kRows) of a tile of `stride`.
