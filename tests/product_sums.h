@@ -158,8 +158,8 @@ inline std::string product_error(const ProductKernel& kernel, Format format) {
         encode_row(format, elements.data(), elements.size(), weights.data());
       }
       std::vector<size_t> counts = row_counts(kernel);
-      if (kernel.last_rows > 600 && outputs == 5 && k == lengths.front())
-        counts.push_back(601);  // more than a pass has
+      // More than a pass has.
+      if (kernel.last_rows > 600 && outputs == 5 && k == lengths.front()) counts.push_back(601);
       for (const size_t rows : counts) {
         if (outputs > 5 && rows > 13 && rows != 25) continue;
         Activations x(rows, std::vector<float>(k));

@@ -171,10 +171,7 @@ void pack_few_queries(const float* const* left, int64_t heads, int64_t head_rows
 
 // [group of 16 elements][32 pairs of keys][16][2], of which the pairs of whole steps of keys are written.
 void pack_values(const StoredRows& values, std::byte* packed, Ahead& ahead) {
-  alignas(64) static constexpr uint16_t kTurns[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-                                                      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
   constexpr int64_t kReadPairs = 4;
-  const __m512i turns = _mm512_load_si512(kTurns);
   with_form(values, [&]<Format kFormat, bool kWhole>() {
     const int64_t width = values.width, count = values.count, pairs = align_up(count, kElements) / 2;
     const auto row = [&](int64_t j) { return values.rows[j] + values.offset; };
@@ -194,8 +191,8 @@ void pack_values(const StoredRows& values, std::byte* packed, Ahead& ahead) {
         low = _mm512_zextsi256_si512(_mm512_castsi512_si256(low));
         high = _mm512_zextsi256_si512(_mm512_castsi512_si256(high));
       }
-      _mm512_store_si512(to, _mm512_permutexvar_epi16(turns, low));
-      if (kWhole || i + 16 < width) _mm512_store_si512(to + kPairs * 64, _mm512_permutexvar_epi16(turns, high));
+      _mm512_store_si512(to, pairs_of_halves(low));
+      if (kWhole || i + 16 < width) _mm512_store_si512(to + kPairs * 64, pairs_of_halves(high));
     };
     for (int64_t p = 0; p < pairs; p += kReadPairs) {
       ahead.ask(2 * kReadPairs * steps_of(width) * kReadWork);
@@ -226,9 +223,6 @@ void begin(int64_t few_rows) {
   shapes.load();
 }
 void end() { _tile_release(); }
-
-// Tile instructions do not tell the compiler what memory they read and write.
-HWY_INLINE void fence() { asm volatile("" : : : "memory"); }
 
 // Sums 0 to 3: of the first and the second left-hand rows, with the first and the second right-hand ones. `left`:
 // rows that lie `left_row` bytes from each other, steps and second rows so many; `right`: tiles one after the other.
@@ -291,7 +285,7 @@ HWY_INLINE void each_sums(int64_t first, int64_t last, int64_t columns, const Vi
 void scores(const std::byte* queries, const std::byte* keys, int64_t count, int64_t k, int64_t first, int64_t last,
             float* out) {
   const int64_t steps = steps_of(k), group = steps * kTileBytes;
-  fence();
+  tile_fence();
   each_sums(first, last, count, [&]<bool kTwoRows, bool kTwoColumns>(int64_t r, int64_t c) {
     _tile_zero(0);
     if (kTwoColumns) _tile_zero(1);
@@ -301,7 +295,7 @@ void scores(const std::byte* queries, const std::byte* keys, int64_t count, int6
                                         {keys + c / kRows * group, group}, steps);
     store_sums<kTwoRows, kTwoColumns>(out + r * kBlockKeys + c, kBlockKeys);
   });
-  fence();
+  tile_fence();
 }
 
 // Two groups of 16 keys of a head at a time.
@@ -354,7 +348,7 @@ void few_scores(const std::byte* queries, const StoredRows& of_first, int64_t he
               }
             }
           }
-          fence();
+          tile_fence();
           const std::byte* right = queries + head * group_bytes;
           for (int64_t s = 0; s < steps; ++s) {
             ahead.ask(2 * kProductWork);
@@ -368,7 +362,7 @@ void few_scores(const std::byte* queries, const StoredRows& of_first, int64_t he
         }
         _tile_stored(4, sums[turn][0], 64);
         _tile_stored(5, sums[turn][1], 64);
-        fence();
+        tile_fence();
         place[turn] = out + set * head_rows * kBlockKeys + first;
         turn = 1 - turn;
         turn_last();
@@ -390,7 +384,7 @@ void add_values(const std::byte* values, int64_t count, int64_t width, const uin
   }
   constexpr int64_t kWeightBytes = kBlockKeys * 2;
   const auto* left = reinterpret_cast<const std::byte*>(weights);
-  fence();
+  tile_fence();
   if (few) {
     float* at = sums + first * stride;
     const int64_t bytes = stride * int64_t{sizeof(float)};
@@ -420,7 +414,7 @@ void add_values(const std::byte* values, int64_t count, int64_t width, const uin
       store_sums<kTwoRows, kTwoColumns>(sums + r * stride + c, stride);
     });
   }
-  fence();
+  tile_fence();
 }
 
 // --- Softmax.

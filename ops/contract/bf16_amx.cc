@@ -48,34 +48,13 @@ HWY_BEFORE_NAMESPACE();
 namespace weft {
 namespace HWY_NAMESPACE {
 
-// RunOfRows of a run and a unit that are not known when this is compiled: decoding that is spread over other work has
-// no loop to be unrolled.
-template <Format kFormat>
-struct AnyUnitOfRows {
-  const BlockOfRows<kFormat>& block;
-  int64_t unit;
-
-  HWY_INLINE VBytes four(size_t section, int64_t offset) const {
-    return hn::BitCast(DBytes(), block.words(section, offset));
-  }
-  // Of each byte, as a shift up by n: those that it would drop, or take from another byte, are not in the mask.
-  static HWY_INLINE VBytes bits_of(VBytes bytes, int64_t n, uint8_t mask) {
+// The same as ShiftedBits of a shift that is not known when this is compiled: decoding that is spread over other work
+// has no loop to be unrolled. Bits that a shift would drop, or take from another byte, are not in the mask.
+struct TurnedBits {
+  static HWY_INLINE VBytes of(VBytes bytes, int64_t n, uint8_t mask) {
     const VBytes turned{_mm512_rolv_epi32(bytes.raw, _mm512_set1_epi32(static_cast<int>(n)))};
     return hn::And(turned, hn::Set(DBytes(), mask));
   }
-  HWY_INLINE VBytes bytes(size_t section, int64_t offset) const {
-    return hn::Xor(four(section, offset + 4 * unit), hn::Set(DBytes(), BlockOfRows<kFormat>::flip(section)));
-  }
-  HWY_INLINE VBytes bits(size_t section, int64_t offset, int64_t n, uint8_t mask) const {
-    return bits_of(four(section, offset + 4 * unit), n, mask);
-  }
-  HWY_INLINE VBytes nibbles(size_t section, int64_t offset) const {
-    return bits_of(four(section, offset + unit % 4 * 4), unit / 4 * -4, 15);
-  }
-  HWY_INLINE VBytes nibbles_by_8(size_t section, int64_t offset) const {
-    return bits_of(four(section, offset + unit / 4 * 8 + unit % 2 * 4), unit / 2 % 2 * -4, 15);
-  }
-  HWY_INLINE VBytes fifth_bits(size_t section) const { return bits_of(four(section, 0), 4 - unit, 16); }
 };
 
 }  // namespace HWY_NAMESPACE
@@ -88,10 +67,7 @@ namespace HWY_NAMESPACE {
 
 // Two vectors of f32, elements i and i + 1 of 16 outputs, as pairs of bf16.
 HWY_INLINE __m512i pairs_of(VF first, VF second) {
-  alignas(64) static constexpr uint16_t kTurns[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-                                                      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-  const auto halves = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second.raw, first.raw));
-  return _mm512_permutexvar_epi16(_mm512_load_si512(kTurns), halves);
+  return pairs_of_halves(reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second.raw, first.raw)));
 }
 
 // Decodes a panel, a few elements of 16 right-hand rows at a time: panel[2 groups][depth / 2][16][2]. Larger pieces
@@ -175,7 +151,7 @@ void decode_units(Panel& panel, int64_t units) {
   panel.decode_next(units, [&](int64_t element, uint8_t* to) {
     const int64_t in_block = element % Q::kElements;
     if (in_block == 0) begin_block(element);
-    const VBytes bytes = Q::get(AnyUnitOfRows<kFormat>{*block, in_block % kRun / kGroupRun}, in_block / kRun);
+    const VBytes bytes = Q::get(RunOfRows<kFormat, TurnedBits>{*block, in_block % kRun / kGroupRun}, in_block / kRun);
     const VF scale = hn::Load(df, panel.scale + in_block / Q::kGrain * kGroupRows);
     const VF minimum = hn::Load(df, panel.minimum + in_block / Q::kGrain * kGroupRows);
     const auto value = [&](int64_t j) { return hn::MulSub(mantissa_of(bytes, j), scale, minimum); };
@@ -225,14 +201,14 @@ struct SumsAt {
   int64_t row_bytes;
 };
 
-// What the products of one panel have in common. Each step of a tile has time for a part of the work on the next
-// panel: `units` of it are shared out among `steps`.
+// What the products of one panel have in common. Each step of a tile has time for a part of the work on the next panel:
+// `units` of it, and one more in `rest` of all `steps`.
 struct Sweep {
   const uint8_t* right;  // [group][step][16][32]
   int64_t group_bytes, depth_steps;
   bool adds;  // to sums that are there
   Panel* next;
-  int64_t units, rest, steps, due = 0;  // units of a step; those left over in `steps`
+  int64_t units, rest, steps, due = 0;
 
   HWY_INLINE void work() {
     int64_t now = units;
@@ -357,10 +333,9 @@ HWY_INLINE void amx_sweeps(const ProductArgs& args, int64_t first_row, int64_t r
       if (here != shaped) set_shapes(shaped = here);
       const auto* left = reinterpret_cast<const uint8_t*>(args.left[r / kAmxTile]) + first * here * 2;
       const auto run = [&](auto* tile, const SumsAt* to) {
-        // Tile instructions do not tell the compiler what memory they read and write.
-        asm volatile("" : : : "memory");
+        tile_fence();
         tile(left, here, sweep, sums, to);
-        asm volatile("" : : : "memory");
+        tile_fence();
       };
       const auto pick = here > kAmxRows ? (groups == 2 ? amx_tile<true, true> : amx_tile<true, false>)
                                         : (groups == 2 ? amx_tile<false, true> : amx_tile<false, false>);

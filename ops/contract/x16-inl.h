@@ -101,8 +101,13 @@ class BlockOfRows {
   const uint8_t* section_[kCount];
 };
 
-// Elements 4 * unit ... of a run of 32, of each row: what Quants::get reads.
-template <Format kFormat>
+// The bits of `mask` of each byte, after a shift up by n that is known when this is compiled.
+struct ShiftedBits {
+  static HWY_INLINE VBytes of(VBytes bytes, int64_t n, uint8_t mask) { return quants::bits(bytes, n, mask); }
+};
+
+// Elements 4 * unit ... of a run of 32, of each row: what Quants::get reads. `Bits`: how it takes bits.
+template <Format kFormat, class Bits = ShiftedBits>
 struct RunOfRows {
   const BlockOfRows<kFormat>& block;
   int64_t unit;
@@ -114,16 +119,16 @@ struct RunOfRows {
     return hn::Xor(four(section, offset + 4 * unit), hn::Set(DBytes(), BlockOfRows<kFormat>::flip(section)));
   }
   HWY_INLINE VBytes bits(size_t section, int64_t offset, int64_t n, uint8_t mask) const {
-    return quants::bits(four(section, offset + 4 * unit), n, mask);
+    return Bits::of(four(section, offset + 4 * unit), n, mask);
   }
   HWY_INLINE VBytes nibbles(size_t section, int64_t offset) const {
-    return quants::bits(four(section, offset + unit % 4 * 4), unit / 4 * -4, 15);
+    return Bits::of(four(section, offset + unit % 4 * 4), unit / 4 * -4, 15);
   }
   HWY_INLINE VBytes nibbles_by_8(size_t section, int64_t offset) const {
-    return quants::bits(four(section, offset + unit / 4 * 8 + unit % 2 * 4), unit / 2 % 2 * -4, 15);
+    return Bits::of(four(section, offset + unit / 4 * 8 + unit % 2 * 4), unit / 2 % 2 * -4, 15);
   }
   // BlockSection::by_fours: bit `unit` of byte j is that of element 4 * unit + j.
-  HWY_INLINE VBytes fifth_bits(size_t section) const { return quants::bits(four(section, 0), 4 - unit, 16); }
+  HWY_INLINE VBytes fifth_bits(size_t section) const { return Bits::of(four(section, 0), 4 - unit, 16); }
 };
 
 template <Format kFormat>

@@ -1,4 +1,4 @@
-// What kernels that use AMX tiles have in common: the shapes of tile registers, and the turning of rows for them. For
+// What kernels that use AMX tiles have in common: the shapes of tile registers, and the order of elements in them. For
 // Highway's AVX-512 target with what HWY_PUSH_ATTRIBUTES adds below.
 
 #if defined(WEFT_CPU_AMX_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -32,6 +32,16 @@ class alignas(64) TileShapes {
   uint16_t row_bytes_[16] = {};
   uint8_t rows_[16] = {};
 };
+
+// Tile instructions do not tell the compiler what memory they read and write.
+HWY_INLINE void tile_fence() { asm volatile("" : : : "memory"); }
+
+// The 16-bit elements of a vector's lower half, each in a pair with that of the upper half.
+HWY_INLINE __m512i pairs_of_halves(__m512i halves) {
+  alignas(64) static constexpr uint16_t kTurns[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                                      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  return _mm512_permutexvar_epi16(_mm512_load_si512(kTurns), halves);
+}
 
 // 16 vectors of 32-bit elements, a row each, to vectors of 16 rows, an element each, which are stored `apart` bytes
 // from each other.
