@@ -7,8 +7,8 @@
 
 namespace weft::bench {
 
-// Bytes of the block that reads are measured over where a benchmark has as many to read: 4 times the last-level cache,
-// at most half of the memory that was available at the first call.
+// Bytes of the block that reads are measured over where a benchmark has as many to read: 4 times the last-level cache
+// and at least 512 MiB, but at most half of the memory that was available at the first call.
 size_t uncached_bytes();
 
 // Of a team whose reads go over `bytes`, or over uncached_bytes() if that is less (0: over that). What has fewer bytes

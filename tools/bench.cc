@@ -262,8 +262,8 @@ void add_bench(CLI::App& app) {
       "% limit: the least time that the machine takes, by its measured limits, as a share of the median: for the\n"
       "products at the peak of the unit that the kernels use (FMA, VNNI, AMX), or for reading weights and the keys\n"
       "that tokens see, whichever takes longer, summed over the steps; 'of' names what most of that is. Reads are\n"
-      "measured over as many bytes as a step reads, at most 4 times the last-level cache. Of experts, as many count\n"
-      "as one token uses. Between tests the machine is measured again: a difference of more than 10 % is reported.");
+      "measured over as many bytes as a step reads, at most 512 MiB or 4 times the last-level cache, whichever is\n"
+      "more. Of experts, as many count as one token uses. Between tests the machine is measured again: a difference of more than 10 % is reported.");
   CLI::Option* model = command->add_option("-m,--model", flags->model.model,
                                            "GGUF file (any part of a split one), or directory with safetensors and "
                                            "config.json (default: the model that comes with Weft)");

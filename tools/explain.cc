@@ -108,7 +108,8 @@ void add_explain(CLI::App& app) {
       "how often threads wait for each other. With --profile, each step is waited for. % limit: the least time that\n"
       "the machine takes, by its measured limits, for the products of a step at the peak of the unit that its kernel\n"
       "uses (FMA, VNNI, AMX), or for reading its weights and the keys that tokens see, as a share of the median;\n"
-      "reads are measured over as many bytes as a decoded token reads, at most 4 times the last-level cache.");
+      "reads are measured over as many bytes as a decoded token reads, at most 512 MiB or 4 times the last-level\n"
+      "cache, whichever is more.");
   add_model_flag(*command, flags->model);
   command->add_option("-c,--ctx-size", flags->context, "Tokens of a sequence (default: the model's, at most 4096)")
       ->check(CLI::Range(1, 1 << 24))

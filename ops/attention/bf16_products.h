@@ -8,9 +8,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ops/attention/ahead.h"
 #include "ops/attention/kernels.h"
 #include "ops/contract/kernels.h"
-#include "ops/cpu/cpu_target.h"
 
 namespace weft {
 
@@ -21,59 +21,6 @@ struct StoredRows {
   int64_t count;
   int64_t offset;  // bytes
   int64_t width;
-};
-
-// Asks for what the next block of keys reads, line by line in the order of memory, and evenly while this block is
-// computed. Lines that are asked for at once fill the first cache's few buffers of misses, which what is computed
-// meanwhile needs, too; then nothing is on its way while no rows are read. In another order, the second cache does not
-// see that they follow each other, and fetches nothing ahead itself.
-class Ahead {
- public:
-  static constexpr int kMostOperands = 5;
-
-  // Before each block, followed by add() for its operands.
-  void begin_block() {
-    work_of_block_ = work_;
-    work_ = asked_ = lines_ = operands_ = operand_ = row_ = rate_ = 0;
-    at_ = end_ = nullptr;
-  }
-  // `count` rows of so many bytes.
-  void add(RowPointers rows, int64_t count, int64_t bytes) {
-    of_[operands_++] = {rows, count, bytes};
-    lines_ += count * ((bytes + 63) / 64);
-    if (work_of_block_ > 0) rate_ = (lines_ << kRateBits) / work_of_block_;
-  }
-  // To be called with estimates of the cycles that what follows takes: they count as shares of the last block's.
-  void ask(int64_t work) {
-    work_ += work;
-    for (const int64_t due = (work_ * rate_) >> kRateBits; asked_ < due; ++asked_, at_ += 64) {
-      if (at_ >= end_ && !next_row()) return;
-      fetch_line(at_);
-    }
-  }
-
- private:
-  static constexpr int kRateBits = 16;
-  struct Rows {
-    RowPointers rows;
-    int64_t count, bytes;
-  };
-  bool next_row() {
-    while (operand_ < operands_ && row_ >= of_[operand_].count) {
-      ++operand_;
-      row_ = 0;
-    }
-    if (operand_ == operands_) return false;
-    const Rows& of = of_[operand_];
-    at_ = of.rows[row_++];
-    end_ = at_ + of.bytes;
-    return true;
-  }
-
-  Rows of_[kMostOperands];
-  int operands_ = 0, operand_ = 0;
-  int64_t row_ = 0, lines_ = 0, asked_ = 0, work_ = 0, work_of_block_ = 0, rate_ = 0;
-  const std::byte *at_ = nullptr, *end_ = nullptr;
 };
 
 // Positions that say which keys a row sees: those with key[j] <= row[r]. Null: all.

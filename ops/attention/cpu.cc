@@ -144,6 +144,7 @@ void AttentionKernel::enter(const Tile& tile, Thread& thread) const {
 
 // Queries in the form of the f32 kernels.
 void AttentionKernel::enter_in_f32(const Tile& tile, Thread& thread) const {
+  thread.ahead = {};
   thread.value_step = batch_step(tile, value_.front(), thread.value, false, thread);
   for (size_t i = 0; i < scores_.size(); ++i) {
     const Score& score = scores_[i];
@@ -248,7 +249,7 @@ void AttentionKernel::multiply(const Tile& tile, size_t index, int64_t begin, in
   if (thread.key_step[index] != Thread::kApart) {
     keys.addresses(thread.index, count, keys.query_offset(thread.row(0)), thread.addresses);
     const HeadRows heads{score.keys.format(), thread.addresses, count, tile.batch_count, thread.key_step[index], k};
-    dot_heads(heads, left, tile.batch_rows(), thread.out_rows);
+    dot_heads(heads, left, tile.batch_rows(), thread.out_rows, thread.ahead);
     return;
   }
   for (int64_t batch = 0; batch < rows; batch += tile.batch_rows()) {
@@ -346,7 +347,7 @@ void AttentionKernel::add_values(const Tile& tile, int64_t begin, int64_t count,
     value.addresses(thread.index, count, value.query_offset(thread.row(0)), thread.addresses);
     const HeadRows heads{value_.front().format(), thread.addresses,  count,
                          tile.batch_count,        thread.value_step, value.width()};
-    add_weighted_heads(heads, weights, tile.batch_rows(), *thread.state, thread.sums, stride_);
+    add_weighted_heads(heads, weights, tile.batch_rows(), *thread.state, thread.sums, stride_, thread.ahead);
     return;
   }
   // Many rows read values once more for a few of them each: these lie together then, not a power of two apart, where
@@ -372,9 +373,13 @@ void AttentionKernel::process(const Tile& tile, int64_t first, int64_t last, boo
   const int64_t rows = tile.rows();
   reset(*thread.state, rows);
   std::fill(thread.sums, thread.sums + rows * stride_, 0.0f);
+  bool by_heads = thread.value_step != Thread::kApart;
+  for (size_t i = 0; i < scores_.size(); ++i) by_heads = by_heads && thread.key_step[i] != Thread::kApart;
   for (int64_t key = first; key < last; key += kBlockKeys) {
     const int64_t count = std::min(kBlockKeys, last - key);
     if (masked(tile, key, count, thread)) continue;
+    if (by_heads)
+      find_next(tile, key + kBlockKeys, std::clamp<int64_t>(last - key - kBlockKeys, 0, kBlockKeys), thread);
     const int64_t begin = tile.transposes() ? first_row(tile, kRowTile, thread) : 0;
     score_block(tile, begin, key, count, thread);
     add_values(tile, begin, count, careful, thread);

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "ops/attention/kernels.h"
-#include "ops/cpu/cpu_target.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/attention/few_rows.cc"
@@ -126,40 +125,11 @@ HWY_INLINE void each_rows(int64_t rows, const Run& run) {
   }
 }
 
-// Asks for the rows that follow, in the order of memory: no processor foresees how these kernels go through it, in
-// pieces of a few rows. On Zen 4, reads are three times as fast with it.
-class Ahead {
- public:
-  // Keys are taken `step` at a time.
-  Ahead(const HeadRows& rows, int64_t step)
-      : rows_(rows),
-        piece_(static_cast<int64_t>(row_bytes(rows.format, static_cast<size_t>(rows.width)))),
-        step_(step) {
-    constexpr int64_t kDistance = 16384;  // bytes
-    const int64_t row = std::max(rows.head_bytes, piece_) * rows.heads;
-    distance_ = std::clamp((kDistance + row - 1) / row, step, kBlockKeys);
-  }
-  // While head `h` of keys [j, j + step) is computed: as many pieces as these are.
-  HWY_INLINE void operator()(int64_t j, int64_t h) const {
-    for (int64_t p = h * step_; p < (h + 1) * step_; ++p) {
-      const int64_t key = j + distance_ + p / rows_.heads;
-      if (key >= rows_.keys) return;
-      const std::byte* at = rows_.rows[key] + p % rows_.heads * rows_.head_bytes;
-      for (int64_t i = 0; i < piece_; i += 64) fetch_line(at + i);
-    }
-  }
-
- private:
-  const HeadRows& rows_;
-  int64_t piece_, step_, distance_;
-};
-
 template <Format kFormat>
-void dot_heads_of(const HeadRows& right, const float* const* lhs, int64_t head_rows, float* const* out) {
-  const Ahead ahead(right, 4);
+void dot_heads_of(const HeadRows& right, const float* const* lhs, int64_t head_rows, float* const* out, Ahead& ahead) {
   for (int64_t j = 0; j < right.keys; j += 4) {
     for (int64_t h = 0; h < right.heads; ++h) {
-      ahead(j, h);
+      ahead.ask(4);
       // Fewer than four: the last one again, whose results are overwritten or beyond the keys.
       const uint8_t* at[4];
       for (int64_t i = 0; i < 4; ++i) {
@@ -175,13 +145,12 @@ void dot_heads_of(const HeadRows& right, const float* const* lhs, int64_t head_r
 
 template <Format kFormat>
 void weigh_heads_of(const HeadRows& values, const float* weights, int64_t head_rows, const float* factor, float* sums,
-                    int64_t stride) {
+                    int64_t stride, Ahead& ahead) {
   constexpr int64_t kKeys = 8;  // for each of which the sums are loaded and stored once
-  const Ahead ahead(values, kKeys);
   for (int64_t j = 0; j < values.keys; j += kKeys) {
     const int64_t keys = std::min(kKeys, values.keys - j);
     for (int64_t h = 0; h < values.heads; ++h) {
-      ahead(j, h);
+      ahead.ask(kKeys);
       const uint8_t* at[kKeys];
       for (int64_t i = 0; i < keys; ++i)
         at[i] = reinterpret_cast<const uint8_t*>(values.rows[j + i]) + h * values.head_bytes;
@@ -194,22 +163,22 @@ void weigh_heads_of(const HeadRows& values, const float* weights, int64_t head_r
   }
 }
 
-void dot_any_heads(const HeadRows& right, const float* const* lhs, int64_t head_rows, float* const* out) {
+void dot_any_heads(const HeadRows& right, const float* const* lhs, int64_t head_rows, float* const* out, Ahead& ahead) {
   switch (right.format) {
-    case Format::f32: return dot_heads_of<Format::f32>(right, lhs, head_rows, out);
-    case Format::f16: return dot_heads_of<Format::f16>(right, lhs, head_rows, out);
-    case Format::bf16: return dot_heads_of<Format::bf16>(right, lhs, head_rows, out);
-    default: return dot_heads_of<Format::q8_0>(right, lhs, head_rows, out);
+    case Format::f32: return dot_heads_of<Format::f32>(right, lhs, head_rows, out, ahead);
+    case Format::f16: return dot_heads_of<Format::f16>(right, lhs, head_rows, out, ahead);
+    case Format::bf16: return dot_heads_of<Format::bf16>(right, lhs, head_rows, out, ahead);
+    default: return dot_heads_of<Format::q8_0>(right, lhs, head_rows, out, ahead);
   }
 }
 
 void weigh_any_heads(const HeadRows& values, const float* weights, int64_t head_rows, const float* factor, float* sums,
-                     int64_t stride) {
+                     int64_t stride, Ahead& ahead) {
   switch (values.format) {
-    case Format::f32: return weigh_heads_of<Format::f32>(values, weights, head_rows, factor, sums, stride);
-    case Format::f16: return weigh_heads_of<Format::f16>(values, weights, head_rows, factor, sums, stride);
-    case Format::bf16: return weigh_heads_of<Format::bf16>(values, weights, head_rows, factor, sums, stride);
-    default: return weigh_heads_of<Format::q8_0>(values, weights, head_rows, factor, sums, stride);
+    case Format::f32: return weigh_heads_of<Format::f32>(values, weights, head_rows, factor, sums, stride, ahead);
+    case Format::f16: return weigh_heads_of<Format::f16>(values, weights, head_rows, factor, sums, stride, ahead);
+    case Format::bf16: return weigh_heads_of<Format::bf16>(values, weights, head_rows, factor, sums, stride, ahead);
+    default: return weigh_heads_of<Format::q8_0>(values, weights, head_rows, factor, sums, stride, ahead);
   }
 }
 
@@ -228,13 +197,13 @@ bool reads_head_rows(Format format, int64_t width) {
   return known && width > 0 && width % kUnit == 0;
 }
 
-void dot_heads(const HeadRows& right, const float* const* lhs, int64_t head_rows, float* const* out) {
-  HWY_DYNAMIC_DISPATCH(dot_any_heads)(right, lhs, head_rows, out);
+void dot_heads(const HeadRows& right, const float* const* lhs, int64_t head_rows, float* const* out, Ahead& ahead) {
+  HWY_DYNAMIC_DISPATCH(dot_any_heads)(right, lhs, head_rows, out, ahead);
 }
 
 void add_weighted_heads(const HeadRows& values, const float* weights, int64_t head_rows, const SoftmaxState& state,
-                        float* sums, int64_t stride) {
-  HWY_DYNAMIC_DISPATCH(weigh_any_heads)(values, weights, head_rows, state.factor, sums, stride);
+                        float* sums, int64_t stride, Ahead& ahead) {
+  HWY_DYNAMIC_DISPATCH(weigh_any_heads)(values, weights, head_rows, state.factor, sums, stride, ahead);
 }
 
 }  // namespace weft

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "core/format/format.h"
+#include "ops/attention/ahead.h"
 #include "ops/contract/kernels.h"
 
 namespace weft {
@@ -25,11 +26,11 @@ struct HeadRows {
 bool reads_head_rows(Format format, int64_t width);
 
 // out[r][j] = sum_i lhs[r][i] * rows[j][h][i], where head h has the rows r from h * head_rows on.
-void dot_heads(const HeadRows& right, const float* const* lhs, int64_t head_rows, float* const* out);
+void dot_heads(const HeadRows& right, const float* const* lhs, int64_t head_rows, float* const* out, Ahead& ahead);
 
 // sums[r * stride + i] = sums[...] * state.factor[r] + sum_j weights[r * kBlockKeys + j] * values[j][h][i], with the
 // heads' rows as above.
 void add_weighted_heads(const HeadRows& values, const float* weights, int64_t head_rows, const SoftmaxState& state,
-                        float* sums, int64_t stride);
+                        float* sums, int64_t stride, Ahead& ahead);
 
 }  // namespace weft

@@ -39,18 +39,22 @@ struct Vnni {
   }
 };
 
-// With this many rows a block takes so long that neither the processor's window nor its own prefetching reaches the
-// next one, and the few lines of a run can be prefetched during it. (8 rows on Zen 4, two threads: Q4_K 225 to 300
-// GMAC/s, Q6_K 120 to 235, as if they were in the cache; all lines of a block at once gain nothing.)
-inline constexpr int64_t kPrefetchedRows = 4;
+// A block takes so long that neither the processor's window nor its own prefetching reaches far enough ahead: each run
+// prefetches its share of a later block, line by line and in the order of memory, in every call alike, so that there is
+// no branch for which sums would leave their registers. (Zen 5, two threads, one row, of 85 GB/s: Q4_K 32 to 90 GB/s,
+// Q3_K 25 to 70, Q6_K 22 to 80; half the distance gives a tenth less, all lines of a block at once nothing.)
+inline constexpr int64_t kAhead = 9216;  // bytes
+// Of a block of all rows of a group.
+template <Format kFormat>
+inline constexpr int64_t kBytesOfGroup = FormatTraits<kFormat>::kBytes * kGroupRows;
 
-// The processor itself runs ahead by a few lines of a page only. (Xeon with AMX, two threads and two groups, 35 GB/s at
-// most: Q4_K 23 to 29 GB/s, Q3_K 17 to 28; by prefetching into the first cache 21.)
+// Where streams are wanted, the groups that come next are fetched into the second cache. (Xeon with AMX, two threads
+// and two groups, 35 GB/s at most: Q4_K 23 to 29 GB/s, Q3_K 17 to 28; by prefetching into the first cache 21.)
 template <Format kFormat>
 HWY_INLINE void fetch_block(const BlockOfRows<kFormat>& rows) {
-  constexpr int64_t kBytes = FormatTraits<kFormat>::kBytes * kGroupRows, kLine = 64;
+  constexpr int64_t kLine = 64;
   WEFT_UNROLL
-  for (int64_t i = -kBytes; i < 0; i += kLine) fetch_line(rows.end() + i);
+  for (int64_t i = -kBytesOfGroup<kFormat>; i < 0; i += kLine) fetch_line(rows.end() + i);
 }
 
 // Rows [m, m + kRows) of a tile of `stride`.
@@ -59,26 +63,25 @@ struct TileRows {
   int64_t stride, m;
 };
 
-// A run of a block of each row of a group: adds to `total` and `less`.
-template <Format kFormat, int64_t kRows>
-HWY_INLINE void vnni_run(const BlockOfRows<kFormat>& rows, const VF* scale, const VF* minimum, const TileRows& left,
-                         int64_t block, int64_t run, VXF* total, VXF* less) {
+// A run of a block of each row of a group: adds to `total` and `less`. kAlone: no other group takes turns with it, and
+// a part of the block's bytes from `ahead` on is asked for.
+template <Format kFormat, int64_t kRows, bool kAlone>
+HWY_INLINE void vnni_run(const BlockOfRows<kFormat>& rows, const std::byte* ahead, const VF* scale, const VF* minimum,
+                         const TileRows& left, int64_t block, int64_t run, VXF* total, VXF* less) {
   using Q = Quants<kFormat>;
   const DX d;
   const DXF df;
   constexpr int64_t kRuns = Q::kElements / kRun, kGrains = kRun / Q::kGrain, kUnits = Q::kGrain / kGroupRun;
-  constexpr int64_t kBytes = FormatTraits<kFormat>::kBytes * kGroupRows, kLine = 64,
-                    kLines = (kBytes + kLine - 1) / kLine;
-  constexpr int64_t kAhead = 4608;  // bytes
+  constexpr int64_t kLine = 64, kLines = (kBytesOfGroup<kFormat> + kLine - 1) / kLine;
   const auto flip = hn::Set(DBytes(), Q::kSigned ? 0x80 : 0);
   const int64_t left_run = (block * kRuns + run) * left.stride + left.m;
   const int8_t* activations = left.tile.values + left_run * kActivationBlock;
   Q::begin_run(rows, run);
-  if constexpr (kRows >= kPrefetchedRows) {
+  if constexpr (kAlone) {
     WEFT_UNROLL
     for (int64_t line = run * kLines / kRuns; line < (run + 1) * kLines / kRuns; ++line) {
       // Stays where it is, which hwy::Prefetch does not: compilers move those of a block to its beginning.
-      asm volatile("prefetcht0 %0" ::"m"(*(rows.end() + kAhead - kBytes + line * kLine)));
+      asm volatile("prefetcht0 %0" ::"m"(*(ahead + line * kLine)));
     }
   }
   WEFT_UNROLL
@@ -116,6 +119,8 @@ HWY_INLINE void vnni_blocks(RowPointers groups, RowPointers later, int64_t block
                             VXF (*total)[kRows], VXF (*less)[kRows], std::index_sequence<kGroup...>) {
   using Q = Quants<kFormat>;
   const BlockOfRows<kFormat> rows[] = {BlockOfRows<kFormat>(groups[kGroup], blocks, block, 0)...};
+  // Chunks of blocks are in another order than blocks, but take as much memory.
+  const std::byte* ahead = groups[0] + block * kBytesOfGroup<kFormat> + kAhead;
   VF scale[sizeof...(kGroup)][kScalesOf<kFormat>], minimum[sizeof...(kGroup)][kScalesOf<kFormat>];
   WEFT_UNROLL
   for (size_t p = 0; p < sizeof...(kGroup); ++p) {
@@ -126,7 +131,8 @@ HWY_INLINE void vnni_blocks(RowPointers groups, RowPointers later, int64_t block
   for (int64_t run = 0; run < Q::kElements / kRun; ++run) {
     WEFT_UNROLL
     for (size_t p = 0; p < sizeof...(kGroup); ++p) {
-      vnni_run<kFormat, kRows>(rows[p], scale[p], minimum[p], left, block, run, total[p], less[p]);
+      vnni_run<kFormat, kRows, sizeof...(kGroup) == 1>(rows[p], ahead, scale[p], minimum[p], left, block, run, total[p],
+                                                       less[p]);
     }
   }
 }
@@ -137,7 +143,7 @@ HWY_NOINLINE void vnni_groups(RowPointers groups, int64_t count, int64_t k, cons
                               int64_t column) {
   const DXF df;
   const int64_t blocks = k / Quants<kFormat>::kElements;
-  const bool fetches = kRows < kPrefetchedRows && count >= 2 * kGroups && wants_prefetch();
+  const bool fetches = kRows < 4 && count >= 2 * kGroups && wants_streams();
   const RowPointers later = fetches ? groups + kGroups : nullptr;
   VXF total[kGroups][kRows], less[kGroups][kRows];
   WEFT_UNROLL
@@ -181,9 +187,9 @@ void vnni_few_rows(const ProductArgs& args) {
   const Int8Tile left(args.left[0], args.rows, args.k);
   const int64_t count = args.columns / kGroupRows;
   int64_t group = 0;
-  // Where the hardware needs no help, it follows one stream best (AMD). Small blocks compute less for each line.
+  // Small blocks compute less for each line.
   constexpr int64_t kGroups = Quants<kFormat>::kElements == kRun ? 4 : 2;
-  if (args.rows == 1 && wants_prefetch()) {
+  if (args.rows == 1 && wants_streams()) {
     for (; group + kGroups <= count; group += kGroups) {
       vnni_groups<kFormat, 1, kGroups>(args.right + group, count - group, args.k, {left, 1, 0}, args.out,
                                        group * kGroupRows);

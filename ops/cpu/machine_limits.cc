@@ -299,9 +299,10 @@ size_t last_level_cache(const std::filesystem::path& root) {
 }
 
 size_t uncached_size(size_t available) {
-  constexpr size_t kUnknown = size_t{64} << 20;  // for a cache of which nothing is known
-  static const size_t cache = last_level_cache();
-  return std::max(std::min(4 * (cache == 0 ? kUnknown : cache), available / 2), kLeastBlock);
+  // What replaces lines at random keeps some of what is read again. (EPYC, 32 MiB: 105 GB/s over 128 MiB, 82 over 256.)
+  constexpr size_t kLarge = size_t{512} << 20;
+  static const size_t wanted = std::max(4 * last_level_cache(), kLarge);
+  return std::max(std::min(wanted, available / 2), kLeastBlock);
 }
 
 struct LimitMeter::Block {

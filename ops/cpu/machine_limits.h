@@ -33,8 +33,8 @@ PeakUnit peak_unit_of(const std::string& kernels);
 // Bytes of the caches of the highest level that the CPUs of this machine have, together; 0 where the system does not
 // tell. `root`: where /sys is found; tests set it.
 size_t last_level_cache(const std::filesystem::path& root = "/");
-// The size of a block that lies in memory and not in caches: 4 times the last-level cache, at most half of `available`
-// bytes, at least 64 KiB.
+// The size of a block that lies in memory and not in caches: 4 times the last-level cache and at least 512 MiB, but at
+// most half of `available` bytes, and at least 64 KiB.
 size_t uncached_size(size_t available);
 
 // Measures a team of threads, each pinned to a CPU meanwhile.
