@@ -14,6 +14,7 @@
 #include "runtime/plan/cache_formats.h"
 #include "runtime/plan/cpus.h"
 #include "runtime/plan/plan.h"
+#include "tools/kernel_file.h"
 
 namespace weft::tools {
 
@@ -42,6 +43,7 @@ std::string first_model_in(const std::filesystem::path& folder) {
 EngineOptions ModelFlags::engine_options() const {
   EngineOptions options;
   options.precision = precision_value();
+  use_kernel_files(kernel_files);
   options.kernel = kernel;
   options.cache_k = cache_format(cache_k);
   options.cache_v = cache_format(cache_v);
@@ -97,6 +99,7 @@ void add_kernel_flag(CLI::App& app, ModelFlags& flags) {
   if (const std::string opencl = opencl_kernel_names(); !opencl.empty()) help += "; on OpenCL " + opencl;
   app.add_option("--kernel", flags.kernel, help + ". `weft explain` shows which ones are used without this")
       ->type_name("NAME");
+  add_kernel_file_flag(app, flags.kernel_files);
 }
 
 void add_cache_flags(CLI::App& app, ModelFlags& flags) {

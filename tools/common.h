@@ -30,18 +30,20 @@ struct ModelFlags {
   std::string precision = "fast";
   std::string pre_tokenizer;     // empty: as the file says
   std::string kernel;            // of contractions; empty: the preferred ones
+  std::vector<std::string> kernel_files;
   std::string pack_cache;        // a folder for packed weights; empty: none
   std::string cache_k, cache_v;  // what keys and values of the cache are stored in; empty: as the model has them
 
   Precision precision_value() const { return precision == "exact" ? Precision::exact : Precision::fast; }
-  // Precision, kernel, cache types and the pack cache; warnings are printed on stderr.
+  // Precision, kernels, cache types and the pack cache; adds what the kernel files have to the table. Warnings are
+  // printed on stderr.
   EngineOptions engine_options() const;
 };
 
 void add_model_flag(CLI::App& app, ModelFlags& flags);
 void add_device_flags(CLI::App& app, ModelFlags& flags);    // -t and those of the backend
 void add_backend_flags(CLI::App& app, ModelFlags& flags);   // --device, --precision, --pack-cache
-void add_kernel_flag(CLI::App& app, ModelFlags& flags);     // --kernel
+void add_kernel_flag(CLI::App& app, ModelFlags& flags);     // --kernel, --kernel-file
 void add_cache_flags(CLI::App& app, ModelFlags& flags);     // --cache-type-k, --cache-type-v
 void add_tokenizer_flag(CLI::App& app, ModelFlags& flags);  // --pre-tokenizer
 
@@ -111,6 +113,7 @@ void add_trace(CLI::App& app);
 void add_chat(CLI::App& app);
 void add_logits(CLI::App& app);
 void add_inspect(CLI::App& app);
+void add_kernel(CLI::App& app);
 void add_explain(CLI::App& app);
 void add_tokenize(CLI::App& app);
 void add_perplexity(CLI::App& app);

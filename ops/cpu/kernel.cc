@@ -18,6 +18,9 @@ void add_step_kernels(KernelTable& table) {
 }
 
 std::unique_ptr<CpuKernel> select_cpu_kernel(const KernelContext& context) {
+  if (context.forced_step != nullptr && context.forced_step->kind == context.step.kind) {
+    if (auto kernel = context.forced_step->make(context)) return kernel;
+  }
   for (const StepKernel* row : kernel_table().steps(context.step.kind)) {
     if (auto kernel = row->make(context)) return kernel;
   }

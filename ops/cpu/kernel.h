@@ -31,6 +31,7 @@ struct KernelContext {
   // Of the group that the step runs in; null: none. A kernel that is given it runs its contractions each time: the
   // first one that is made prepares what others of the group read.
   GroupRows* group = nullptr;
+  const StepKernel* forced_step = nullptr;  // asked before all others; null: none
 };
 
 // A step made ready to run for any extents within the limits. Immutable: what a run writes lies in its StepArgs.

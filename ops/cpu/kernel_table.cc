@@ -30,6 +30,7 @@ std::vector<const StepKernel*> KernelTable::steps(StepKind kind) const {
 }
 
 const ProductKernel* KernelTable::find_product(std::string_view name) const { return products_.find(name); }
+const StepKernel* KernelTable::find_step(std::string_view name) const { return steps_.find(name); }
 
 bool KernelTable::has(std::string_view name) const {
   return products_.find(name) != nullptr || steps_.find(name) != nullptr;

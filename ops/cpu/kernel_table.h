@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -48,7 +49,7 @@ struct ProductKernel : ProductRow {
   // come they meet so many.
   int64_t wide_columns = 128;
   // Computes, and returns the name of the kernel that did it: what a profile shows.
-  const char* (*run)(const ProductArgs&) = nullptr;
+  std::function<const char*(const ProductArgs&)> run;
 
   bool is_available() const { return available == nullptr || available(); }
 };
@@ -60,7 +61,7 @@ struct StepKernel {
   StepKind kind = StepKind::map;
   int preference = 0;
   // The kernel of the step; null where it is not one of those that this row computes.
-  std::unique_ptr<CpuKernel> (*make)(const KernelContext& context) = nullptr;
+  std::function<std::unique_ptr<CpuKernel>(const KernelContext& context)> make;
 };
 
 // --- The table.
@@ -79,6 +80,7 @@ class KernelTable {
   std::vector<const StepKernel*> steps(StepKind kind) const;
   // Null where there is none of that name.
   const ProductKernel* find_product(std::string_view name) const;
+  const StepKernel* find_step(std::string_view name) const;
   bool has(std::string_view name) const;
 
  private:

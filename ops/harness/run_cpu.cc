@@ -9,63 +9,92 @@
 #include "ops/cpu/kernel.h"
 
 namespace weft {
-namespace {
 
-// A kernel with the weights that it reads.
-class Prepared {
- public:
-  Prepared(const StepCase& step_case, Precision precision, int threads, const ProductKernel* forced)
-      : layouts_(choose_weight_layouts(step_case.graph, step_case.max_extents.data(), forced)),
-        weights_(step_case.graph, step_case.max_extents.data(), layouts_,
-                 packed_.interleaved(wanted_weights(step_case.graph, layouts_), threads), packed_),
-        kernel_(select_cpu_kernel({.graph = step_case.graph,
-                                   .step = step_case.step(),
-                                   .max_extents = step_case.max_extents.data(),
-                                   .precision = precision,
-                                   .threads = threads,
-                                   .weights = &weights_,
-                                   .forced = forced})) {}
-  const CpuKernel& kernel() const { return *kernel_; }
+// A kernel with the weights that it reads, and what a team runs it with.
+struct CpuCaseRunner::State {
+  State(const StepCase& step_case, const CpuRunOptions& options)
+      : threads(options.threads),
+        layouts(choose_weight_layouts(step_case.graph, step_case.max_extents.data(), options.forced)),
+        weights(step_case.graph, step_case.max_extents.data(), layouts,
+                packed.interleaved(wanted_weights(step_case.graph, layouts), threads), packed),
+        kernel(select_cpu_kernel({.graph = step_case.graph,
+                                  .step = step_case.step(),
+                                  .max_extents = step_case.max_extents.data(),
+                                  .precision = options.precision,
+                                  .threads = threads,
+                                  .weights = &weights,
+                                  .forced = options.forced,
+                                  .forced_step = options.forced_step})),
+        scratch(kernel->scratch_bytes()),
+        notes(static_cast<size_t>(threads)),
+        args(step_case.args()),
+        meeting(threads),
+        claims(threads) {
+    args.scratch = scratch.data();
+    args.notes = notes.data();
+  }
 
- private:
-  WeightLayouts layouts_;
-  PackedWeights packed_;
-  PlanWeights weights_;
-  std::unique_ptr<CpuKernel> kernel_;
+  int threads;
+  WeightLayouts layouts;
+  PackedWeights packed;
+  PlanWeights weights;
+  std::unique_ptr<CpuKernel> kernel;
+  CaseBytes scratch;
+  std::vector<KernelNotes> notes;
+  StepArgs args;
+  TeamBarrier meeting;
+  TeamClaims claims;
 };
 
-}  // namespace
+CpuCaseRunner::CpuCaseRunner(const StepCase& step_case, const CpuRunOptions& options)
+    : state_(std::make_unique<State>(step_case, options)) {}
+CpuCaseRunner::~CpuCaseRunner() = default;
+
+std::vector<KernelRange> CpuCaseRunner::kernels() const { return state_->kernel->kernels(); }
+
+void CpuCaseRunner::run(int64_t times) {
+  State& state = *state_;
+  state.claims.reset();
+#pragma omp parallel num_threads(state.threads)
+  {
+    const bool meets = state.threads > 1;
+    const Team team{.thread = omp_get_thread_num(),
+                    .threads = state.threads,
+                    .meeting = meets ? &state.meeting : nullptr,
+                    .claims = meets ? &state.claims : nullptr};
+    for (int64_t i = 0; i < times; ++i) {
+      if (i > 0) team.barrier();
+      state.kernel->run(state.args, team);
+    }
+  }
+}
+
+std::set<std::string> CpuCaseRunner::ran() const {
+  std::set<std::string> names;
+  for (const KernelNotes& of_thread : state_->notes) {
+    for (const char* name : of_thread.names) {
+      if (name != nullptr) names.insert(name);
+    }
+  }
+  return names;
+}
 
 std::vector<KernelRange> cpu_kernels(const StepCase& step_case, Precision precision, const ProductKernel* forced) {
   step_case.reset();
-  return Prepared(step_case, precision, 1, forced).kernel().kernels();
+  return CpuCaseRunner(step_case, {.precision = precision, .forced = forced}).kernels();
+}
+
+Outputs run_cpu(const StepCase& step_case, const CpuRunOptions& options, std::set<std::string>* ran) {
+  step_case.reset();
+  CpuCaseRunner runner(step_case, options);
+  runner.run();
+  if (ran != nullptr) ran->merge(runner.ran());
+  return step_case.outputs();
 }
 
 Outputs run_cpu(const StepCase& step_case, Precision precision, int threads, const ProductKernel* forced,
                 std::set<std::string>* ran) {
-  step_case.reset();
-  const Prepared prepared(step_case, precision, threads, forced);
-  const CaseBytes scratch(prepared.kernel().scratch_bytes());
-  std::vector<KernelNotes> notes(static_cast<size_t>(threads));
-  StepArgs args = step_case.args();
-  args.scratch = scratch.data();
-  args.notes = notes.data();
-  TeamBarrier meeting(threads);
-  TeamClaims claims(threads);
-#pragma omp parallel num_threads(threads)
-  {
-    const Team team{.thread = omp_get_thread_num(),
-                    .threads = threads,
-                    .meeting = threads > 1 ? &meeting : nullptr,
-                    .claims = threads > 1 ? &claims : nullptr};
-    prepared.kernel().run(args, team);
-  }
-  for (const KernelNotes& of_thread : notes) {
-    for (const char* name : of_thread.names) {
-      if (ran != nullptr && name != nullptr) ran->insert(name);
-    }
-  }
-  return step_case.outputs();
+  return run_cpu(step_case, {.precision = precision, .threads = threads, .forced = forced}, ran);
 }
 
 }  // namespace weft

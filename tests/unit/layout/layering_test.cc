@@ -61,7 +61,8 @@ const std::vector<Room>& rooms() {
       {"ops/contract", kernels},
       {"ops/attention", kernels + Names{"ops/contract"}},
       {"ops/append", kernels + Names{"ops/contract"}},
-      {"ops/harness", kernels + Names{"ops/rope/frequencies.h"}},
+      {"ops/plugin", kernels + expressions + Names{"ops/ops.h"}},  // formulas are expressions
+      {"ops/harness", kernels + Names{"ops/plugin", "ops/rope/frequencies.h"}},
       {"gpu/device.h", {"core/record", "ops"}},
       {"gpu/lower", records + Names{"gpu/device.h", "ops"}},
       {"gpu", records + Names{"gpu/device.h", "gpu/lower", "ops", "ops/rope/frequencies.h"}},
@@ -80,7 +81,7 @@ const std::vector<Room>& rooms() {
       {"models/parts", expressions + Names{"models/axes.h", "ops/ops.h", "runtime/files"}},
       {"models", expressions + Names{"models/axes.h", "models/parts", "runtime/files"}},
       {"tools",
-       files + Names{"core", "core/format", "models", "ops", "ops/cpu", "ops/harness", "runtime/convert",
+       files + Names{"core", "core/format", "models", "ops", "ops/cpu", "ops/harness", "ops/plugin", "runtime/convert",
                      "runtime/generate", "runtime/plan", "runtime/text", "runtime/text/tokenizer", "runtime/trace"}},
       {"bench",
        {"core", "models", "models/axes.h", "ops", "ops/cpu", "ops/harness", "ops/ops.h", "runtime/files",

@@ -9,9 +9,9 @@
 
 #include "ops/append/cases.h"
 #include "ops/cpu/encode_tile.h"
+#include "ops/harness/fast_reference.h"
 #include "ops/harness/reference.h"
 #include "ops/harness/run_cpu.h"
-#include "tests/fast_reference.h"
 #include "tests/targets.h"
 
 namespace weft {

@@ -12,10 +12,10 @@
 #include "ops/contract/cases.h"
 #include "ops/contract/kernels.h"
 #include "ops/cpu/decode_tile.h"
+#include "ops/harness/fast_reference.h"
 #include "ops/harness/random_blocks.h"
 #include "ops/harness/reference.h"
 #include "ops/harness/run_cpu.h"
-#include "tests/fast_reference.h"
 #include "tests/targets.h"
 
 namespace weft {

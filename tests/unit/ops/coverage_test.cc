@@ -11,9 +11,9 @@
 #include "ops/contract/cases.h"
 #include "ops/cpu/kernel_table.h"
 #include "ops/gather/cases.h"
+#include "ops/harness/fast_reference.h"
 #include "ops/harness/run_cpu.h"
 #include "ops/map/cases.h"
-#include "tests/fast_reference.h"
 #include "tests/vocabulary.h"
 
 namespace weft {

@@ -13,9 +13,9 @@
 #include "core/error.h"
 #include "core/record/verify.h"
 #include "core/record/visit.h"
+#include "ops/harness/fast_reference.h"
 #include "ops/harness/reference.h"
 #include "ops/harness/run_cpu.h"
-#include "tests/fast_reference.h"
 #include "tests/targets.h"
 
 namespace weft {

@@ -1,0 +1,168 @@
+#include "ops/plugin/plugin.h"
+
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <string_view>
+#include <utility>
+
+#include "core/error.h"
+#include "ops/cpu/kernel.h"
+
+namespace weft {
+namespace {
+
+// Before and after what the built-in rows prefer.
+constexpr int kPreferred = 1000;
+
+std::vector<std::string> words_of(const char* text) {
+  std::vector<std::string> words;
+  std::istringstream in(text == nullptr ? "" : text);
+  for (std::string word; in >> word;) words.push_back(word);
+  return words;
+}
+
+// The features that this machine's processor lacks, as the system calls them.
+std::string missing_features(const char* features) {
+  const std::vector<std::string> wanted = words_of(features);
+  if (wanted.empty()) return "";
+  std::vector<std::string> has;
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; has.empty() && std::getline(info, line);) {
+    if (line.starts_with("flags") || line.starts_with("Features")) has = words_of(line.c_str());
+  }
+  std::string missing;
+  for (const std::string& feature : wanted) {
+    if (std::find(has.begin(), has.end(), feature) == has.end()) missing += (missing.empty() ? "" : " ") + feature;
+  }
+  return missing;
+}
+
+// A kernel's field, checked.
+class Fields {
+ public:
+  Fields(const weft_kernel& kernel, std::string where)
+      : kernel_(kernel), where_(std::move(where) + ", kernel '" + (kernel.name ? kernel.name : "") + "'") {}
+
+  [[noreturn]] void fail(const std::string& what) const { throw Error(where_ + ": " + what); }
+
+  void check() const {
+    if (kernel_.name == nullptr || *kernel_.name == '\0') fail("it has no name");
+    if (kernel_.computes == nullptr) fail("'computes' is missing");
+    if ((kernel_.rows == nullptr) == (kernel_.products == nullptr)) fail("it is to have one function");
+    if (is_contract() != (kernel_.products != nullptr)) {
+      fail(is_contract() ? "its function is to take weft::Products" : "its function is to take weft::Rows");
+    }
+    const std::string missing = missing_features(kernel_.features);
+    if (!missing.empty()) fail("it needs a CPU with " + missing + ", which this one lacks");
+  }
+  bool is_contract() const { return std::string_view(kernel_.computes) == "contract"; }
+
+  ProductKernel product(PluginPlace place) const {
+    ProductKernel row;
+    row.name = kernel_.name;
+    for (const std::string& format : words_of(kernel_.formats)) row.formats.push_back(format_of(format));
+    if (row.formats.empty()) fail("'formats' is missing");
+    const std::string_view layout = kernel_.layout == nullptr ? "" : kernel_.layout;
+    if (layout == "x16") row.layout = kRows16;
+    else if (layout != "stored") fail("'layout' is stored or x16, not '" + std::string(layout) + "'");
+    const std::string_view element = kernel_.activations == nullptr ? "" : kernel_.activations;
+    if (element == "f32") row.activations.element = ActivationElement::floats;
+    else if (element == "int8") row.activations.element = ActivationElement::int8;
+    else if (element == "bf16") row.activations.element = ActivationElement::bf16;
+    else fail("'activations' is f32, int8 or bf16, not '" + std::string(element) + "'");
+    row.activations.tile = kernel_.tile;
+    row.first_rows = kernel_.first_rows;
+    row.last_rows = kernel_.last_rows == 0 ? kAnyRows : kernel_.last_rows;
+    row.preference = place == PluginPlace::first ? kPreferred : -kPreferred;
+    row.scratch_bytes = static_cast<size_t>(kernel_.scratch_bytes);
+    row.features = kernel_.features == nullptr ? "" : kernel_.features;
+    row.run = [kernel = &kernel_](const ProductArgs& args) {
+      const weft_products call{.k = args.k,
+                               .right = reinterpret_cast<const void* const*>(args.right),
+                               .columns = args.columns,
+                               .left = reinterpret_cast<const void* const*>(args.left),
+                               .rows = args.rows,
+                               .out = args.out,
+                               .scratch = args.scratch,
+                               .format = info(args.format).name.data()};
+      kernel->products(&call);
+      return kernel->name;
+    };
+    return row;
+  }
+
+ private:
+  Format format_of(const std::string& text) const {
+    for (const Format format : kFloatFormats) {
+      if (name(format) == text) return format;
+    }
+    fail("'formats': there is no format '" + text + "'");
+  }
+
+  const weft_kernel& kernel_;
+  std::string where_;
+};
+
+}  // namespace
+
+std::vector<PluginKernel> add_plugin_kernels(const weft_kernel* kernels, const std::string& where, PluginPlace place) {
+  std::vector<PluginKernel> added;
+  std::vector<ProductKernel> products;
+  std::vector<StepKernel> steps;
+  for (const weft_kernel* kernel = kernels; kernel != nullptr; kernel = kernel->next) {
+    const Fields fields(*kernel, where);
+    fields.check();
+    const auto has_name = [&](const PluginKernel& other) { return other.name == kernel->name; };
+    if (kernel_table().has(kernel->name) || std::ranges::any_of(added, has_name)) {
+      fields.fail("there is a kernel of that name");
+    }
+    PluginKernel& it = added.emplace_back();
+    it.name = kernel->name;
+    if (fields.is_contract()) {
+      products.push_back(fields.product(place));
+      try {
+        check_row(products.back());
+      } catch (const Error& error) {
+        fields.fail(error.what());
+      }
+      continue;
+    }
+    try {
+      it.formula = std::make_shared<const Formula>(parse_formula(kernel->computes));
+    } catch (const Error& error) {
+      fields.fail(error.what());
+    }
+    steps.push_back({.name = kernel->name,
+                     .kind = it.formula->kind(),
+                     .preference = place == PluginPlace::first ? kPreferred : -kPreferred,
+                     .make = [kernel, formula = it.formula](const KernelContext& context) {
+                       return make_rows_kernel(context, *kernel, *formula);
+                     }});
+  }
+  for (ProductKernel& row : products) kernel_table().add(std::move(row));
+  for (StepKernel& row : steps) kernel_table().add(std::move(row));
+  for (PluginKernel& it : added) {
+    it.product = kernel_table().find_product(it.name);
+    it.step = kernel_table().find_step(it.name);
+  }
+  return added;
+}
+
+std::vector<PluginKernel> load_kernel_file(const std::string& path, PluginPlace place) {
+  void* file = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (file == nullptr) throw Error("kernel file '" + path + "': " + ::dlerror());
+  const auto kernels = reinterpret_cast<const weft_kernel* (*)(int32_t)>(::dlsym(file, "weft_kernels"));
+  if (kernels == nullptr) throw Error("kernel file '" + path + "': it does not include weft_kernel.h");
+  const weft_kernel* first = kernels(WEFT_KERNEL_VERSION);
+  if (first == nullptr) {
+    throw Error("kernel file '" + path + "': it has no WEFT_KERNEL, or is not of version " +
+                std::to_string(WEFT_KERNEL_VERSION) + " of weft_kernel.h");
+  }
+  return add_plugin_kernels(first, "kernel file '" + path + "'", place);
+}
+
+}  // namespace weft

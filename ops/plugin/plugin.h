@@ -1,0 +1,37 @@
+// Files of kernels that are no part of Weft (weft_kernel.h), in the table of CPU kernels.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ops/cpu/kernel_table.h"
+#include "ops/plugin/formula.h"
+#include "ops/plugin/weft_kernel.h"
+
+namespace weft {
+
+// A kernel of a file, and its row in the table, one of both kinds.
+struct PluginKernel {
+  std::string name;
+  std::shared_ptr<const Formula> formula;  // of a kernel of rows
+  const StepKernel* step = nullptr;
+  const ProductKernel* product = nullptr;
+};
+
+// Before the built-in rows, or after them, where kernels run only if they are asked for.
+enum class PluginPlace : unsigned char { first, last };
+
+// Opens the shared object, which stays open, and adds its kernels. Throws Error that names the file, and the kernel and
+// field where one is wrong; no row is added then.
+std::vector<PluginKernel> load_kernel_file(const std::string& path, PluginPlace place);
+// The same of kernels that are in the program; `where` names them in errors.
+std::vector<PluginKernel> add_plugin_kernels(const weft_kernel* kernels, const std::string& where, PluginPlace place);
+
+// The kernel of a step, null where the step is not the formula, or its values do not lie as rows: the result's last
+// axis (with a norm the one that is reduced) is a row, and an input has all rows, or those of the axes before the last
+// that the result ends with. Inputs are f32; weights that do not have all rows may have any format.
+std::unique_ptr<CpuKernel> make_rows_kernel(const KernelContext& context, const weft_kernel& kernel,
+                                            const Formula& formula);
+
+}  // namespace weft

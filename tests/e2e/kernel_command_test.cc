@@ -1,0 +1,131 @@
+// Kernels of one's own: `weft kernel try`, and --kernel-file. The guide's kernels are built as it has them.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+
+#include "tests/command.h"
+#include "tests/test_data.h"
+
+namespace weft {
+namespace {
+
+namespace fs = std::filesystem;
+using test::CommandResult;
+using test::run_weft;
+using test::TemporaryFolder;
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
+
+class KernelCommand : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* compiler = std::getenv("CXX");
+    const std::string name = compiler == nullptr ? "c++" : compiler;
+    if (std::system(("command -v " + name + " > /dev/null").c_str()) != 0) GTEST_SKIP() << "there is no " << name;
+  }
+  std::string written(const std::string& name, const std::string& text) const {
+    const fs::path path = folder_ / name;
+    std::ofstream(path) << text;
+    return path.string();
+  }
+  // The files in docs/write_a_kernel.md: blocks that begin with "```cpp file=NAME".
+  static std::map<std::string, std::string> files_of_the_guide() {
+    std::ifstream guide(fs::path(WEFT_SOURCE_DIR) / "docs" / "write_a_kernel.md");
+    std::map<std::string, std::string> files;
+    std::string* file = nullptr;
+    const std::string begin = "```cpp file=";
+    for (std::string line; std::getline(guide, line);) {
+      if (line.starts_with(begin)) file = &files[line.substr(begin.size())];
+      else if (line == "```") file = nullptr;
+      else if (file != nullptr) *file += line + "\n";
+    }
+    return files;
+  }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+TEST_F(KernelCommand, TheGuidesKernelsAreRight) {
+  const auto files = files_of_the_guide();
+  ASSERT_EQ(files.size(), 2u);
+  for (const auto& [name, text] : files) {
+    const CommandResult result = run_weft({"kernel", "try", written(name, text), "--no-time"});
+    EXPECT_EQ(result.code, 0) << result.out << result.err;
+    EXPECT_TRUE(has(result.out, ": correct in ")) << result.out;
+  }
+}
+
+TEST_F(KernelCommand, TimesBesideTheBuiltInKernel) {
+  const std::string file = written("norm.cc", files_of_the_guide()["norm.cc"]);
+  const CommandResult result = run_weft({"kernel", "try", file, "-t", "1", "-r", "3", "--shape", "2x64"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_TRUE(has(result.out, "\n2x64 ")) << result.out;
+  EXPECT_TRUE(has(result.out, "reduce/rows\n")) << result.out;
+}
+
+TEST_F(KernelCommand, FindsAMistakeAndSaysHowToRunItAgain) {
+  std::string text = files_of_the_guide()["norm.cc"];
+  const std::string right = "for (; i < x.size(); ++i) sum += x[i] * x[i];";
+  ASSERT_TRUE(has(text, right));
+  text.erase(text.find(right), right.size());
+  const std::string file = written("norm.cc", text);
+  const CommandResult result = run_weft({"kernel", "try", file});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_TRUE(has(result.out, "norm: rms_norm(x, w, $eps): WRONG\n")) << result.out;
+  EXPECT_FALSE(has(result.out, "ratio")) << result.out;
+  const std::string of_one = "rms_norm(x, w, $eps) 1x1x1";
+  EXPECT_TRUE(has(result.out,
+                  "    again: weft kernel try '" + file + "' --kernel 'norm' --case '" + of_one + "' -t 1 --no-time\n"))
+      << result.out;
+  const CommandResult again =
+      run_weft({"kernel", "try", file, "--kernel", "norm", "--case", of_one, "-t", "1", "--no-time"});
+  EXPECT_EQ(again.code, 1);
+  EXPECT_TRUE(has(again.out, "case '" + of_one + "'")) << again.out;
+  // A case with whole vectors is right.
+  const CommandResult whole = run_weft({"kernel", "try", file, "--case", "rms_norm(x, w, $eps) 1x1x16", "--no-time"});
+  EXPECT_EQ(whole.code, 0) << whole.out;
+}
+
+TEST_F(KernelCommand, ModelsRunWithIt) {
+  const std::string file = written("norm.cc", files_of_the_guide()["norm.cc"]);
+  const CommandResult plan = run_weft({"explain", "--kernel-file", file});
+  EXPECT_EQ(plan.code, 0) << plan.err;
+  EXPECT_TRUE(has(plan.out, "blk.0-5.attn_norm   norm ")) << plan.out;
+  const std::vector<std::string> run = {"run", "-p", "It was a", "-n", "12", "--temp", "0", "--precision", "exact"};
+  std::vector<std::string> with = run;
+  with.insert(with.end(), {"--kernel-file", file});
+  const CommandResult mine = run_weft(with);
+  EXPECT_EQ(mine.code, 0) << mine.err;
+  EXPECT_EQ(mine.out, run_weft(run).out);
+}
+
+TEST_F(KernelCommand, SaysWhatIsWrongWithAFile) {
+  const auto error_of = [](const std::string& file, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {"kernel", "try", file};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const CommandResult result = run_weft(arguments);
+    EXPECT_EQ(result.code, 1) << result.out;
+    return result.err;
+  };
+  EXPECT_TRUE(has(error_of("nowhere.cc"), "kernel file 'nowhere.cc': there is no such file"));
+  const std::string broken = written("broken.cc", "#include <weft_kernel.h>\nint x = ;\n");
+  const std::string of_broken = error_of(broken);
+  EXPECT_TRUE(has(of_broken, "broken.cc:2:")) << of_broken;  // the compiler's own words
+  EXPECT_TRUE(has(of_broken, "kernel file '" + broken + "' cannot be built: ")) << of_broken;
+  EXPECT_TRUE(has(error_of(written("other.cc", "int x = 1;\n")), "it does not include weft_kernel.h"));
+  EXPECT_TRUE(has(error_of(written("empty.cc", "#include <weft_kernel.h>\n")), "it has no WEFT_KERNEL"));
+  EXPECT_TRUE(has(error_of(written("text.so", "no object\n")), "kernel file '"));
+  const std::string norm = written("norm.cc", files_of_the_guide()["norm.cc"]);
+  EXPECT_TRUE(has(error_of(norm, {"--kernel", "other"}), "there is no kernel 'other'"));
+  for (const char* shape : {"64", "0x4", "4x", "x4", "4x4x4", "99999999999x99999999999", "4x4 "}) {
+    EXPECT_TRUE(has(error_of(norm, {"--case", "rms_norm(x, w, $eps) 1x1x1", "--shape", shape}),
+                    "--shape '" + std::string(shape) + "': ROWSxWIDTH is wanted"))
+        << shape;
+  }
+}
+
+}  // namespace
+}  // namespace weft

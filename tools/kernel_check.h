@@ -1,0 +1,33 @@
+// A kernel of a file over the cases of what it computes.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "ops/harness/case.h"
+#include "ops/plugin/plugin.h"
+
+namespace weft::tools {
+
+// A case in which a kernel is wrong.
+struct WrongCase {
+  std::string name;
+  int threads = 1;
+  std::string what;  // the case and the largest difference
+};
+struct CheckResult {
+  size_t cases = 0;  // that the kernel ran in
+  std::vector<WrongCase> wrong;
+};
+
+// All cases that the kernel could serve: of a formula, its own and those of the maps' and norms' tables that it is
+// found in; of products, the table of contractions.
+std::vector<StepCase> cases_of(const PluginKernel& kernel);
+
+// Runs the cases whose name `wanted` takes with 1 to `threads` threads, against the reference, and stops behind
+// `most_wrong` wrong ones.
+CheckResult check_kernel(const PluginKernel& kernel, int threads, size_t most_wrong,
+                         const std::function<bool(const std::string&)>& wanted);
+
+}  // namespace weft::tools
