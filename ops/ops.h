@@ -7,6 +7,7 @@
 #include "core/expr/views.h"
 #include "ops/append/append.h"
 #include "ops/contract/contract.h"
+#include "ops/custom/custom.h"
 #include "ops/gather/at.h"
 #include "ops/map/map.h"
 #include "ops/reduce/reduce.h"

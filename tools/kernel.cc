@@ -29,6 +29,11 @@ std::string quoted(const std::string& text) {
   return result + "'";
 }
 
+bool is_reference(const PluginKernel& kernel) {
+  if (kernel.formula == nullptr || kernel.formula->op.empty()) return false;
+  return find_op_reference(kernel.formula->op)->name == kernel.name;
+}
+
 bool try_kernel(const PluginKernel& kernel, const TryFlags& flags, int threads) {
   const std::string what = kernel.formula != nullptr ? kernel.formula->text : "contractions";
   constexpr size_t kMostWrong = 5;
@@ -64,6 +69,10 @@ void run_try(const TryFlags& flags) {
   }
   bool all_correct = true;
   for (const PluginKernel& kernel : kernels) {
+    if (is_reference(kernel)) {
+      print(kernel.name + ": the reference of " + kernel.formula->text + "\n");
+      continue;
+    }
     const bool correct = try_kernel(kernel, flags, threads);
     all_correct = all_correct && correct;
     if (!correct || flags.no_time) continue;

@@ -52,7 +52,8 @@ std::string compare_finiteness(const std::vector<std::byte>& got, const std::vec
 
 std::vector<StepCase> cases_of(const PluginKernel& kernel) {
   if (kernel.product != nullptr) return contract_case_table();
-  std::vector<StepCase> cases = formula_cases(*kernel.formula);
+  std::vector<StepCase> cases = formula_cases(*kernel.formula, kernel.widths);
+  if (!kernel.formula->op.empty()) return cases;
   for (std::vector<StepCase> table : {map_cases(), norm_cases(), reduction_cases()}) {
     std::ranges::move(table, std::back_inserter(cases));
   }

@@ -58,7 +58,8 @@ Work rows_work(const Formula& formula, const Shape& shape) {
         std::ranges::count_if(program.code, [](const ScalarInstr& instr) { return argument_count(instr.op) > 0; }));
   };
   const Source& source = formula.source();
-  work.flops = rows * (formula.reduces_row ? 1 : width) * operations(source.program);
+  // Nobody knows what an op computes.
+  if (formula.op.empty()) work.flops = rows * (formula.reduces_row ? 1 : width) * operations(source.program);
   for (const Reduction& reduction : source.reductions) work.flops += rows * width * (operations(reduction.program) + 1);
   const double shared = others == OtherInputs::one_row ? 1 : rows;
   work.bytes = 4 * (width * (rows + static_cast<double>(formula.inputs.size() - 1) * shared) +
@@ -148,22 +149,27 @@ std::string format_number(const char* form, double value) {
 }  // namespace
 
 std::string time_kernel(const PluginKernel& kernel, const TimeOptions& options) {
+  const bool of_op = kernel.formula != nullptr && !kernel.formula->op.empty();
   TextTable table{.head = {{"shape"},
                            {"threads", true},
                            {kernel.name + " us", true},
-                           {"built-in us", true},
+                           {of_op ? "reference us" : "built-in us", true},
                            {"GFLOP/s", true},
                            {"GB/s", true},
                            {"% limit", true},
                            {"ratio", true},
                            {"95 %", true},
-                           {"built-in"}}};
+                           {of_op ? "reference" : "built-in"}}};
   for (const Work& work : works_of(kernel, options)) {
     std::vector<int> teams = {1};
     if (options.threads > 1) teams.push_back(options.threads);
     for (const int threads : teams) {
       CpuRunOptions own{.threads = threads, .forced = kernel.product, .forced_step = kernel.step};
       CpuRunOptions other{.threads = threads};
+      // Of an op, there is nothing but its reference.
+      if (of_op) {
+        other.forced_step = kernel_table().find_step(find_op_reference(kernel.formula->op)->name);
+      }
       // Against what a plan of the same precision would run.
       if (kernel.product != nullptr && !kernel.product->serves(Precision::exact)) {
         own.precision = other.precision = Precision::fast;
@@ -204,7 +210,7 @@ std::string time_kernel(const PluginKernel& kernel, const TimeOptions& options) 
       for (const std::string& name : built_in.ran()) names += (names.empty() ? "" : ", ") + name;
       table.rows.push_back({work.name, std::to_string(threads), format_number("%.2f", time * 1e6),
                             format_number("%.2f", middle(other_times) * 1e6),
-                            format_number("%.1f", work.flops / time / 1e9),
+                            work.flops > 0 ? format_number("%.1f", work.flops / time / 1e9) : "",
                             format_number("%.1f", work.bytes / time / 1e9), format_number("%.1f", 100 * least / time),
                             format_number("%.3f", middle(ratios)),
                             format_number("%.3f", low) + " - " + format_number("%.3f", high), names});

@@ -37,6 +37,11 @@ auto record(const E& expr, Axes<A...>, std::string name) {
   return Value<typename E::element, A...>(std::move(recorder), id);
 }
 
+template <class T, class... A>
+auto value_of(std::shared_ptr<Recorder> recorder, ValueId id, Axes<A...>) {
+  return Value<T, A...>(std::move(recorder), id);
+}
+
 template <class E, class Order>
 consteval auto why_no_order() {
   if constexpr (is_refused<E>) {

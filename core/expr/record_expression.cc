@@ -83,6 +83,17 @@ class RegionBuilder {
 
   Region take() { return std::move(region_); }
 
+  void set_op(const StepRequest& request) {
+    CustomOp op{request.op, recorder_.axis(request.along), {}, request.constants};
+    for (const NodePtr& node : request.operands) {
+      if (node->kind != NodeKind::leaf)
+        throw Error("op '" + op.name + "' reads stored values: materialize its operands");
+      if (scale_of(*node)) throw Error("op '" + op.name + "' reads no values with scales beside them");
+      op.operands.push_back(operand(*node));
+    }
+    region_.custom = std::move(op);
+  }
+
  private:
   // Where an instruction is added: the source that owns its reductions, the rope that has been computed already,
   // and the nodes that have been added.
@@ -288,6 +299,7 @@ class RegionBuilder {
 };
 
 StepKind kind_of(const Region& region) {
+  if (region.custom) return StepKind::custom;
   if (region.attention) return StepKind::attention;
   if (!region.contractions.empty()) return StepKind::contract;
   if (region.body.reduced != kNoAxis || region.rotation || region.selection) return StepKind::reduce;
@@ -314,7 +326,9 @@ std::vector<ValueId> record_step(const StepRequest& request, std::shared_ptr<Rec
 
   Step step;
   for (const RegionRequest& region : request.regions) {
-    step.regions.push_back(RegionBuilder(*recorder, region).take());
+    RegionBuilder builder(*recorder, region);
+    if (request.along != nullptr) builder.set_op(request);
+    step.regions.push_back(builder.take());
   }
   step.cache = request.cache;
   step.name = request.name.empty() ? "s" + std::to_string(graph.steps.size()) : request.name;

@@ -44,6 +44,11 @@ struct StepRequest {
   const AxisInfo* choice = nullptr;  // its result axis; null for argmax
   int64_t choices = 0;               // k
   int cache = -1;                    // append
+  // custom: the op's name, its rows' axis, operands and constants; the expression is the sum of the operands
+  std::string op = {};
+  const AxisInfo* along = nullptr;
+  std::vector<NodePtr> operands = {};
+  std::vector<float> constants = {};
 };
 
 // Lowers to exactly one step and returns its outputs. The graph is that of the expression's values. Throws Error

@@ -71,6 +71,7 @@ struct slice;
 struct cast;
 struct top_k;
 struct append;
+struct custom;
 struct materialize;
 }  // namespace op
 
@@ -122,6 +123,7 @@ struct put_materialize_around_the_left_operand;
 struct put_materialize_around_the_right_operand;
 struct put_materialize_around_one_of_the_operands;
 struct put_materialize_around_the_result;
+struct axes_are_not_the_last_ones;
 struct operand_is_a_contraction;
 struct operand_is_a_norm;
 struct operand_is_a_rotation;

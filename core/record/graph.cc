@@ -41,7 +41,7 @@ bool is_cache_format(Format format) {
 }
 
 std::string_view name(StepKind kind) {
-  constexpr std::string_view kNames[kStepKindCount] = {"map", "reduce", "contract", "attention", "append"};
+  constexpr std::string_view kNames[kStepKindCount] = {"map", "reduce", "contract", "attention", "append", "custom"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -151,6 +151,9 @@ std::string to_string(const GraphRecord& graph, const Step& step) {
       text += "    rotate " + graph.axes[region.rotation->axis].name + " by operand " +
               std::to_string(region.rotation->position) + "\n";
       if (!region.post.empty()) text += "    post\n" + indented(to_string(region.post));
+    }
+    if (region.custom) {
+      text += "    op " + region.custom->name + " along " + graph.axes[region.custom->along].name + "\n";
     }
     if (region.selection) {
       text += "    select along " + graph.axes[region.selection->axis].name + "\n";

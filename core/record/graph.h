@@ -171,6 +171,15 @@ struct KeyAttention {
   int value = 0;  // index into the region's operands, which has `key`
 };
 
+// An operation that only a kernel of its name knows. It computes each row along `along` of the result from the rows of
+// the operands there; the region's body, the sum of its operands, says no more than what is read.
+struct CustomOp {
+  std::string name;
+  AxisId along = kNoAxis;
+  std::vector<int> operands;  // in the op's order: indices into the region's
+  std::vector<float> constants;
+};
+
 // One computation. In this order:
 //   lhs[i]         prologues of the contractions
 //   contractions   read by `body` as ScalarOp::contraction
@@ -188,13 +197,14 @@ struct Region {
   std::optional<Rotation> rotation;
   ScalarProgram post;
   std::optional<Selection> selection;
+  std::optional<CustomOp> custom;  // of steps of that kind
 };
 
-enum class StepKind : uint8_t { map, reduce, contract, attention, append };
-inline constexpr int kStepKindCount = 5;
+enum class StepKind : uint8_t { map, reduce, contract, attention, append, custom };
+inline constexpr int kStepKindCount = 6;
 std::string_view name(StepKind kind);
 
-// map, reduce, contract, attention: one region; outputs = {result}, or {values, ids} / {ids} with a selection.
+// map, reduce, contract, attention, custom: one region; outputs = {result}, or {values, ids} / {ids} with a selection.
 // append: one region per field of cache `cache`; outputs[i] is that field's value. Row r (coordinate on the
 // cache's pos axis, which leads each region's axes) is written to physical slot slots[r]; a slot < 0 is not written.
 struct Step {

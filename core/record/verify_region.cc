@@ -254,6 +254,18 @@ class RegionChecker {
     if (region_.selection && kind != StepKind::reduce && kind != StepKind::contract) {
       fail(steps + " have no selection");
     }
+    if (region_.custom.has_value() != (kind == StepKind::custom)) {
+      fail(kind == StepKind::custom ? steps + " name their op" : steps + " name no op");
+    }
+    if (region_.custom && (region_.axes.empty() || region_.axes.back() != region_.custom->along)) {
+      fail("the result of op '" + region_.custom->name + "' does not end with the axis of its rows");
+    }
+    if (region_.custom) {
+      for (const int operand : region_.custom->operands) {
+        if (!has_operand(operand))
+          fail("op '" + region_.custom->name + "': unknown operand " + std::to_string(operand));
+      }
+    }
   }
 
   void check_weighting() const {

@@ -24,6 +24,10 @@ std::unique_ptr<CpuKernel> select_cpu_kernel(const KernelContext& context) {
   for (const StepKernel* row : kernel_table().steps(context.step.kind)) {
     if (auto kernel = row->make(context)) return kernel;
   }
+  if (context.step.kind == StepKind::custom) {
+    throw Error("step '" + context.step.name + "': no kernel takes op '" + context.step.regions.front().custom->name +
+                "' of such operands; files of kernels are added before a model is opened");
+  }
   throw Error("step '" + context.step.name + "': no CPU kernel takes this " + std::string(name(context.step.kind)) +
               " step");
 }

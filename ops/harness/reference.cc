@@ -7,6 +7,7 @@
 #include "ops/append/reference.h"
 #include "ops/attention/reference.h"
 #include "ops/contract/reference.h"
+#include "ops/custom/reference.h"
 #include "ops/gather/reference.h"
 #include "ops/map/reference.h"
 #include "ops/reduce/reference.h"
@@ -141,7 +142,9 @@ void run(const GraphRecord& graph, const Step& step, const StepArgs& args, const
          const RoundedProducts& rounded) {
   for (size_t i = 0; i < step.regions.size(); ++i) {
     StepScope scope(graph, step.regions[i], args);
-    const Table<ScalarValue> result = evaluate_region(scope, Parts(step.outputs[i], visit), rounded);
+    const Table<ScalarValue> result = step.kind == StepKind::custom
+                                          ? run_custom(scope)
+                                          : evaluate_region(scope, Parts(step.outputs[i], visit), rounded);
     if (step.kind == StepKind::append) {
       append_rows(scope, graph.caches[static_cast<size_t>(step.cache)], result, step.outputs[i]);
     } else if (scope.region.selection) {

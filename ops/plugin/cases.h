@@ -48,30 +48,32 @@ inline StepCase formula_case(const Formula& formula, int64_t rows, int64_t heads
   }
   std::vector<AxisId> axes = {pos, head};
   if (!formula.reduces_row) axes.push_back(along);
+  if (!formula.op.empty()) {
+    c.region().custom = CustomOp{formula.op, along, operands, std::vector<float>(formula.constants.size(), constant)};
+  }
   const AxisId reduced = reductions.empty() ? kNoAxis : along;
   c.body(axes, over_operands(region.body.program), reduced, std::move(reductions));
   return c.build();
 }
 
-inline std::vector<StepCase> formula_cases(const Formula& formula) {
+// `widths`: those that the formula is for; none: any.
+inline std::vector<StepCase> formula_cases(const Formula& formula, const std::vector<int64_t>& widths = {}) {
   std::vector<OtherInputs> ways = {OtherInputs::all_rows};
   if (formula.inputs.size() > 1) ways.insert(ways.end(), {OtherInputs::one_row, OtherInputs::row_of_each_head});
   std::vector<StepCase> cases;
+  const std::pair<int64_t, int64_t> kRows[] = {{1, 1}, {1, 3}, {2, 1}, {5, 2}, {17, 1}, {0, 2}, {3, 0}};
+  const auto add = [&](int64_t width, OtherInputs others) {
+    for (const auto& [rows, heads] : kRows) cases.push_back(formula_case(formula, rows, heads, width, others));
+    cases.push_back(formula_case(formula, 3, 2, width, others, 0.25f));
+    cases.push_back(formula_case(formula, 6, 2, width, others, 1e-5f, {.nonfinite = 0.02}));
+  };
   for (const OtherInputs others : ways) {
-    for (const int64_t width : {1, 2, 7, 15, 16, 17, 31, 63, 64, 65}) {
-      for (const auto& [rows, heads] : {std::pair<int64_t, int64_t>{1, 1}, {1, 3}, {2, 1}, {5, 2}, {17, 1}}) {
-        cases.push_back(formula_case(formula, rows, heads, width, others));
-      }
-    }
+    for (const int64_t width : widths) add(width, others);
+    if (!widths.empty()) continue;
+    for (const int64_t width : {1, 2, 7, 15, 16, 17, 31, 63, 64, 65}) add(width, others);
     for (const int64_t width : {255, 256, 257, 1000}) cases.push_back(formula_case(formula, 2, 2, width, others));
     cases.push_back(formula_case(formula, 1, 1, 4096, others));
     cases.push_back(formula_case(formula, 3, 1, 4097, others));
-    cases.push_back(formula_case(formula, 3, 2, 33, others, 0.25f));
-    cases.push_back(formula_case(formula, 0, 2, 33, others));
-    cases.push_back(formula_case(formula, 3, 0, 33, others));
-    for (const int64_t width : {5, 64, 300}) {
-      cases.push_back(formula_case(formula, 6, 2, width, others, 1e-5f, {.nonfinite = 0.02}));
-    }
   }
   return cases;
 }

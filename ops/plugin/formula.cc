@@ -28,6 +28,7 @@ class Parser {
   explicit Parser(std::string_view text) : text_(text) { formula_.text = text; }
 
   Formula parse() {
+    if (text_.starts_with("op ")) return op();
     Number result = sum();
     if (at() != '\0') fail("an operator is missing");
     if (formula_.inputs.empty()) fail("it has no input");
@@ -37,6 +38,39 @@ class Parser {
     record_step({.regions = {{result.node, std::move(axes)}}, .name = "formula"}, recorder_);
     formula_.graph = *recorder_->record();
     if (formula_.kind() != StepKind::map && formula_.kind() != StepKind::reduce) fail("it is neither a map nor a norm");
+    return std::move(formula_);
+  }
+
+  Formula op() {
+    place_ = 3;
+    formula_.op = name();
+    expect('(');
+    NodePtr inputs;
+    std::vector<float> constants;
+    do {
+      if (takes('$')) {
+        const size_t known = formula_.constants.size();
+        constants.push_back(constant(name()));
+        if (formula_.constants.size() == known) fail("a constant has this name");
+        continue;
+      }
+      if (!constants.empty()) fail("constants come after inputs");
+      const size_t known = formula_.inputs.size();
+      NodePtr node = input(name()).node;
+      if (formula_.inputs.size() == known) fail("an input has this name");
+      inputs = inputs == nullptr ? node : scalar_node(ScalarOp::add, Element::f32, {inputs, node});
+    } while (takes(','));
+    expect(')');
+    if (at() != '\0') fail("nothing follows an op");
+    if (inputs == nullptr) fail("it has no input");
+    record_step({.regions = {{inputs, {&axis_info<FormulaRow>, &axis_info<FormulaAlong>}}},
+                 .name = "formula",
+                 .op = formula_.op,
+                 .along = &axis_info<FormulaAlong>,
+                 .operands = leaves_,
+                 .constants = constants},
+                recorder_);
+    formula_.graph = *recorder_->record();
     return std::move(formula_);
   }
 
@@ -216,6 +250,7 @@ class Matcher {
       : formula_(formula), wanted_(formula.graph.steps.front().regions.front()), region_(region) {}
 
   std::optional<FormulaMatch> run() {
+    if (!formula_.op.empty() || region_.custom) return op();
     found_.operands.assign(formula_.inputs.size(), -1);
     values_.assign(formula_.constants.size(), std::nullopt);
     const Source &wanted = wanted_.body, &source = region_.body;
@@ -226,6 +261,15 @@ class Matcher {
   }
 
  private:
+  std::optional<FormulaMatch> op() {
+    if (!region_.custom || region_.custom->name != formula_.op) return std::nullopt;
+    found_.operands = region_.custom->operands;
+    found_.constants = region_.custom->constants;
+    if (found_.operands.size() != formula_.inputs.size()) return std::nullopt;
+    if (found_.constants.size() != formula_.constants.size()) return std::nullopt;
+    return found_;
+  }
+
   bool agree(const ScalarProgram& wanted, uint16_t at, const ScalarProgram& program, uint16_t place) {
     const ScalarInstr &a = wanted.code[at], &b = program.code[place];
     if (a.op != b.op || a.type != b.type) return false;

@@ -8,6 +8,8 @@
 //   of two     min max pow
 //   of a row   sum mean max, each of one argument; softmax(x), rms_norm(x, w, $eps), rms_norm(x, $eps),
 //              layer_norm(x, w, b, $eps), layer_norm(x, $eps)
+//
+// "op NAME(x, w, $c)" is an op of which no more is known (ops/custom/custom.h): inputs, then constants.
 #pragma once
 
 #include <optional>
@@ -25,6 +27,7 @@ struct Formula {
   // A step over the axes {row, along} that computes it, or over {row} where `reduces_row`. Value i is input i.
   GraphRecord graph;
   bool reduces_row = false;
+  std::string op;  // the name of one of which no more is known
   const Source& source() const { return graph.steps.front().regions.front().body; }
   StepKind kind() const { return graph.steps.front().kind; }
   // Whether a constant of its programs stands for one of `constants`.

@@ -3,7 +3,10 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <charconv>
 #include <fstream>
+#include <map>
+#include <mutex>
 #include <optional>
 #include <sstream>
 #include <string_view>
@@ -17,6 +20,7 @@ namespace {
 
 // Before and after what the built-in rows prefer.
 constexpr int kPreferred = 1000;
+constexpr int64_t kMostWidth = 1 << 20;
 
 std::vector<std::string> words_of(const char* text) {
   std::vector<std::string> words;
@@ -41,6 +45,28 @@ std::string missing_features(const char* features) {
   return missing;
 }
 
+// What files have said of ops: the kernels that the others are compared with.
+class OpReferences {
+ public:
+  void add(const std::string& op, const weft_kernel* kernel) {
+    const std::lock_guard lock(mutex_);
+    by_op_[op] = kernel;
+  }
+  const weft_kernel* find(std::string_view op) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = by_op_.find(op);
+    return found == by_op_.end() ? nullptr : found->second;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, const weft_kernel*, std::less<>> by_op_;
+};
+OpReferences& op_references() {
+  static OpReferences references;
+  return references;
+}
+
 // A kernel's field, checked.
 class Fields {
  public:
@@ -60,6 +86,19 @@ class Fields {
     if (!missing.empty()) fail("it needs a CPU with " + missing + ", which this one lacks");
   }
   bool is_contract() const { return std::string_view(kernel_.computes) == "contract"; }
+
+  std::vector<int64_t> widths() const {
+    std::vector<int64_t> widths;
+    for (const std::string& word : words_of(kernel_.widths)) {
+      int64_t width = 0;
+      const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), width);
+      if (error != std::errc() || end != word.data() + word.size() || width < 1 || width > kMostWidth) {
+        fail("'widths': '" + word + "' is no number from 1 to " + std::to_string(kMostWidth));
+      }
+      widths.push_back(width);
+    }
+    return widths;
+  }
 
   ProductKernel product(PluginPlace place) const {
     ProductKernel row;
@@ -113,6 +152,7 @@ std::vector<PluginKernel> add_plugin_kernels(const weft_kernel* kernels, const s
   std::vector<PluginKernel> added;
   std::vector<ProductKernel> products;
   std::vector<StepKernel> steps;
+  std::map<std::string, const weft_kernel*> references;  // by op
   for (const weft_kernel* kernel = kernels; kernel != nullptr; kernel = kernel->next) {
     const Fields fields(*kernel, where);
     fields.check();
@@ -131,18 +171,36 @@ std::vector<PluginKernel> add_plugin_kernels(const weft_kernel* kernels, const s
       }
       continue;
     }
+    it.widths = fields.widths();
     try {
       it.formula = std::make_shared<const Formula>(parse_formula(kernel->computes));
     } catch (const Error& error) {
       fields.fail(error.what());
     }
+    if (it.formula->op.empty() && (kernel->is_reference != 0 || !it.widths.empty())) {
+      fields.fail("'is_reference' and 'widths' are of ops");
+    }
+    if (kernel->is_reference != 0) {
+      if (find_op_reference(it.formula->op) != nullptr || references.contains(it.formula->op)) {
+        fields.fail("op '" + it.formula->op + "' has a reference");
+      }
+      references[it.formula->op] = kernel;
+    }
     steps.push_back({.name = kernel->name,
                      .kind = it.formula->kind(),
-                     .preference = place == PluginPlace::first ? kPreferred : -kPreferred,
+                     .preference = (place == PluginPlace::first ? kPreferred : -kPreferred) - kernel->is_reference,
                      .make = [kernel, formula = it.formula](const KernelContext& context) {
                        return make_rows_kernel(context, *kernel, *formula);
                      }});
   }
+  for (const PluginKernel& it : added) {
+    if (it.formula == nullptr || it.formula->op.empty()) continue;
+    const std::string& op = it.formula->op;
+    if (find_op_reference(op) == nullptr && !references.contains(op)) {
+      throw Error(where + ", kernel '" + it.name + "': op '" + op + "' has no kernel with .is_reference = true");
+    }
+  }
+  for (const auto& [op, kernel] : references) op_references().add(op, kernel);
   for (ProductKernel& row : products) kernel_table().add(std::move(row));
   for (StepKernel& row : steps) kernel_table().add(std::move(row));
   for (PluginKernel& it : added) {
@@ -151,6 +209,8 @@ std::vector<PluginKernel> add_plugin_kernels(const weft_kernel* kernels, const s
   }
   return added;
 }
+
+const weft_kernel* find_op_reference(std::string_view op) { return op_references().find(op); }
 
 std::vector<PluginKernel> load_kernel_file(const std::string& path, PluginPlace place) {
   void* file = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ops/cpu/kernel_table.h"
@@ -14,6 +15,7 @@ namespace weft {
 // A kernel of a file, and its row in the table, one of both kinds.
 struct PluginKernel {
   std::string name;
+  std::vector<int64_t> widths;             // of an op's rows, that it is for; none: any
   std::shared_ptr<const Formula> formula;  // of a kernel of rows
   const StepKernel* step = nullptr;
   const ProductKernel* product = nullptr;
@@ -27,6 +29,9 @@ enum class PluginPlace : unsigned char { first, last };
 std::vector<PluginKernel> load_kernel_file(const std::string& path, PluginPlace place);
 // The same of kernels that are in the program; `where` names them in errors.
 std::vector<PluginKernel> add_plugin_kernels(const weft_kernel* kernels, const std::string& where, PluginPlace place);
+
+// The reference of an op, null where no file has it.
+const weft_kernel* find_op_reference(std::string_view op);
 
 // The kernel of a step, null where the step is not the formula, or its values do not lie as rows: the result's last
 // axis (with a norm the one that is reduced) is a row, and an input has all rows, or those of the axes before the last

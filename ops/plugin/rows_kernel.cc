@@ -82,7 +82,7 @@ std::optional<RowsKernel::Input> as_rows(const KernelContext& context, const Ope
   const size_t count = input.row_axes.size();
   if (count > row_axes.size() || !std::ranges::equal(input.row_axes, row_axes.last(count))) return std::nullopt;
   if (value.format == Format::f32) return input;
-  if (value.kind != ValueKind::weight || count == row_axes.size()) return std::nullopt;
+  if (value.kind != ValueKind::weight) return std::nullopt;
   const Storage& storage = *value.storage;
   int64_t elements = 1;
   for (const int64_t extent : storage.extents) elements *= extent;
@@ -106,7 +106,7 @@ std::unique_ptr<CpuKernel> make_rows_kernel(const KernelContext& context, const 
   if (!found || found->operands.size() > kMostInputs || region.body.program.type() != Element::f32) return nullptr;
   // The row is the last axis; a norm's is the reduced one, which the result may not have.
   std::vector<AxisId> row_axes = region.axes;
-  AxisId along = region.body.reduced;
+  AxisId along = region.custom ? region.custom->along : region.body.reduced;
   const bool has_row = along == kNoAxis || contains(row_axes, along);
   if (has_row == formula.reduces_row || (has_row && row_axes.empty())) return nullptr;
   if (has_row) {

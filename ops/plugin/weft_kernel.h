@@ -54,15 +54,18 @@ struct weft_products {
 struct weft_kernel {
   const weft_kernel* next;  // of the file; null: the last one
   const char* name;
-  const char* computes;            // a formula of rows, or "contract"
+  const char* computes;            // a formula of rows, "op NAME(x, w, $c)", or "contract"
   const char* features;            // of the CPU that it needs, as /proc/cpuinfo calls them: "avx2 fma"; null: none
-  void (*rows)(const weft_rows*);  // of a formula
+  void (*rows)(const weft_rows*);  // of a formula or an op
   void (*products)(const weft_products*);
+  // Of an op:
+  int32_t is_reference;  // what its kernels are compared with; each op has one
+  const char* widths;    // of rows, that it is for: "64 128"; null: any
   // Of products:
-  const char* formats;      // of right-hand rows: "Q4_0 Q8_0"
-  const char* layout;       // "stored" or "x16"
-  const char* activations;  // "f32": tiles are [k][rows of the tile]; "int8" and "bf16": ops/contract/activations.h
-  int64_t tile;             // left-hand rows of a tile, at most 32
+  const char* formats;            // of right-hand rows: "Q4_0 Q8_0"
+  const char* layout;             // "stored" or "x16"
+  const char* activations;        // "f32": tiles are [k][rows of the tile]; "int8", "bf16": ops/contract/activations.h
+  int64_t tile;                   // left-hand rows of a tile, at most 32
   int64_t first_rows, last_rows;  // numbers of left-hand rows that it is for; last_rows 0: any from first_rows on
   uint64_t scratch_bytes;         // for each thread
 };
@@ -99,6 +102,8 @@ using Products = weft_products;
 struct KernelAbout {
   const char* computes = nullptr;
   const char* features = nullptr;
+  bool is_reference = false;
+  const char* widths = nullptr;
   const char* formats = nullptr;
   const char* layout = "stored";
   const char* activations = "f32";
@@ -115,19 +120,21 @@ __attribute__((visibility("hidden"))) inline const weft_kernel* last = nullptr;
 struct Kernel : weft_kernel {
   Kernel(const char* its_name, const KernelAbout& about, void (*its_rows)(const weft_rows*),
          void (*its_products)(const weft_products*))
-      : weft_kernel{last,
-                    its_name,
-                    about.computes,
-                    about.features,
-                    its_rows,
-                    its_products,
-                    about.formats,
-                    about.layout,
-                    about.activations,
-                    about.tile,
-                    about.first_rows,
-                    about.last_rows,
-                    about.scratch_bytes} {
+      : weft_kernel{.next = last,
+                    .name = its_name,
+                    .computes = about.computes,
+                    .features = about.features,
+                    .rows = its_rows,
+                    .products = its_products,
+                    .is_reference = about.is_reference ? 1 : 0,
+                    .widths = about.widths,
+                    .formats = about.formats,
+                    .layout = about.layout,
+                    .activations = about.activations,
+                    .tile = about.tile,
+                    .first_rows = about.first_rows,
+                    .last_rows = about.last_rows,
+                    .scratch_bytes = about.scratch_bytes} {
     last = this;
   }
   Kernel(const Kernel&) = delete;

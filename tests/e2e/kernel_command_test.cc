@@ -50,7 +50,7 @@ class KernelCommand : public testing::Test {
 
 TEST_F(KernelCommand, TheGuidesKernelsAreRight) {
   const auto files = files_of_the_guide();
-  ASSERT_EQ(files.size(), 2u);
+  ASSERT_EQ(files.size(), 3u);
   for (const auto& [name, text] : files) {
     const CommandResult result = run_weft({"kernel", "try", written(name, text), "--no-time"});
     EXPECT_EQ(result.code, 0) << result.out << result.err;
@@ -89,6 +89,18 @@ TEST_F(KernelCommand, FindsAMistakeAndSaysHowToRunItAgain) {
   EXPECT_EQ(whole.code, 0) << whole.out;
 }
 
+// Of an op, kernels are compared with its file's reference.
+TEST_F(KernelCommand, FindsAMistakeInANewOp) {
+  std::string text = files_of_the_guide()["soft_clip.cc"];
+  const std::string right = "std::tanh(x[i] / limit)";
+  ASSERT_TRUE(has(text, right));
+  text.replace(text.find(right), right.size(), "std::tanh(x[i])");
+  const CommandResult result = run_weft({"kernel", "try", written("soft_clip.cc", text)});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_TRUE(has(result.out, "soft_clip: op soft_clip(x, w, $limit): WRONG\n")) << result.out;
+  EXPECT_TRUE(has(result.out, "soft_clip_plain: the reference of op soft_clip(x, w, $limit)\n")) << result.out;
+}
+
 TEST_F(KernelCommand, ModelsRunWithIt) {
   const std::string file = written("norm.cc", files_of_the_guide()["norm.cc"]);
   const CommandResult plan = run_weft({"explain", "--kernel-file", file});
@@ -118,6 +130,9 @@ TEST_F(KernelCommand, SaysWhatIsWrongWithAFile) {
   EXPECT_TRUE(has(error_of(written("other.cc", "int x = 1;\n")), "it does not include weft_kernel.h"));
   EXPECT_TRUE(has(error_of(written("empty.cc", "#include <weft_kernel.h>\n")), "it has no WEFT_KERNEL"));
   EXPECT_TRUE(has(error_of(written("text.so", "no object\n")), "kernel file '"));
+  std::string alone = files_of_the_guide()["soft_clip.cc"];
+  alone.replace(alone.find(", .is_reference = true"), std::string(", .is_reference = true").size(), "");
+  EXPECT_TRUE(has(error_of(written("alone.cc", alone)), "op 'soft_clip' has no kernel with .is_reference = true"));
   const std::string norm = written("norm.cc", files_of_the_guide()["norm.cc"]);
   EXPECT_TRUE(has(error_of(norm, {"--kernel", "other"}), "there is no kernel 'other'"));
   for (const char* shape : {"64", "0x4", "4x", "x4", "4x4x4", "99999999999x99999999999", "4x4 "}) {
