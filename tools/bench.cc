@@ -11,6 +11,7 @@
 #include "runtime/convert/quantize_mix.h"
 #include "runtime/plan/available_memory.h"
 #include "tools/bench_machine.h"
+#include "tools/bench_op.h"
 #include "tools/bench_peer.h"
 #include "tools/bench_report.h"
 #include "tools/bench_tests.h"
@@ -263,7 +264,8 @@ void add_bench(CLI::App& app) {
       "products at the peak of the unit that the kernels use (FMA, VNNI, AMX), or for reading weights and the keys\n"
       "that tokens see, whichever takes longer, summed over the steps; 'of' names what most of that is. Reads are\n"
       "measured over as many bytes as a step reads, at most 512 MiB or 4 times the last-level cache, whichever is\n"
-      "more. Of experts, as many count as one token uses. Between tests the machine is measured again: a difference of more than 10 % is reported.");
+      "more. Of experts, as many count as one token uses. Between tests the machine is measured again: a difference of "
+      "more than 10 % is reported.");
   CLI::Option* model = command->add_option("-m,--model", flags->model.model,
                                            "GGUF file (any part of a split one), or directory with safetensors and "
                                            "config.json (default: the model that comes with Weft)");
@@ -325,7 +327,10 @@ void add_bench(CLI::App& app) {
       ->check(CLI::IsMember({"llama-bench"}))
       ->type_name("PROGRAM")
       ->excludes(limits);
-  command->callback([flags] { run(*flags); });
+  add_bench_op(*command);
+  command->callback([command, flags] {
+    if (command->get_subcommands().empty()) run(*flags);
+  });
 }
 
 }  // namespace weft::tools

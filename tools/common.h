@@ -28,8 +28,8 @@ struct ModelFlags {
   int threads = 0;
   std::string device = "cpu";
   std::string precision = "fast";
-  std::string pre_tokenizer;     // empty: as the file says
-  std::string kernel;            // of contractions; empty: the preferred ones
+  std::string pre_tokenizer;  // empty: as the file says
+  std::string kernel;         // of contractions; empty: the preferred ones
   std::vector<std::string> kernel_files;
   std::string pack_cache;        // a folder for packed weights; empty: none
   std::string cache_k, cache_v;  // what keys and values of the cache are stored in; empty: as the model has them

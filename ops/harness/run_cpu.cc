@@ -34,6 +34,13 @@ struct CpuCaseRunner::State {
     args.notes = notes.data();
   }
 
+  struct Turn {
+    const CpuKernel* kernel;
+    const StepArgs* args;
+  };
+  Turn turn();
+  void run(std::span<const Turn> turns, int64_t times);
+
   int threads;
   WeightLayouts layouts;
   PackedWeights packed;
@@ -52,21 +59,35 @@ CpuCaseRunner::~CpuCaseRunner() = default;
 
 std::vector<KernelRange> CpuCaseRunner::kernels() const { return state_->kernel->kernels(); }
 
-void CpuCaseRunner::run(int64_t times) {
-  State& state = *state_;
-  state.claims.reset();
-#pragma omp parallel num_threads(state.threads)
+CpuCaseRunner::State::Turn CpuCaseRunner::State::turn() { return {kernel.get(), &args}; }
+
+// What the threads share of the first runner serves all.
+void CpuCaseRunner::State::run(std::span<const Turn> turns, int64_t times) {
+  claims.reset();
+#pragma omp parallel num_threads(threads)
   {
-    const bool meets = state.threads > 1;
+    const bool meets = threads > 1;
     const Team team{.thread = omp_get_thread_num(),
-                    .threads = state.threads,
-                    .meeting = meets ? &state.meeting : nullptr,
-                    .claims = meets ? &state.claims : nullptr};
+                    .threads = threads,
+                    .meeting = meets ? &meeting : nullptr,
+                    .claims = meets ? &claims : nullptr};
     for (int64_t i = 0; i < times; ++i) {
+      const Turn& turn = turns[static_cast<size_t>(i) % turns.size()];
       if (i > 0) team.barrier();
-      state.kernel->run(state.args, team);
+      turn.kernel->run(*turn.args, team);
     }
   }
+}
+
+void CpuCaseRunner::run() {
+  const State::Turn turn = state_->turn();
+  state_->run({&turn, 1}, 1);
+}
+
+void CpuCaseRunner::run(std::span<const std::unique_ptr<CpuCaseRunner>> runners, int64_t times) {
+  std::vector<State::Turn> turns;
+  for (const auto& runner : runners) turns.push_back(runner->state_->turn());
+  runners.front()->state_->run(turns, times);
 }
 
 std::set<std::string> CpuCaseRunner::ran() const {

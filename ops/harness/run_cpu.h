@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,8 +28,9 @@ class CpuCaseRunner {
   ~CpuCaseRunner();
   // What the kernel announces.
   std::vector<KernelRange> kernels() const;
-  // So often, in one parallel region, as the steps of a plan are.
-  void run(int64_t times = 1);
+  void run();
+  // So often, these by turns, in one parallel region, as the steps of a plan are. All for as many threads.
+  static void run(std::span<const std::unique_ptr<CpuCaseRunner>> runners, int64_t times);
   // The names of the kernels that did the work so far.
   std::set<std::string> ran() const;
 
