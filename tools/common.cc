@@ -263,6 +263,11 @@ void warn_of(const Tokenizer& tokenizer) {
   for (const std::string& line : tokenizer.warnings()) std::fprintf(stderr, "weft: warning: %s\n", line.c_str());
 }
 
+std::optional<std::string> token_text(const Tokenizer& tokenizer, int32_t id) {
+  if (id < 0 || static_cast<size_t>(id) >= tokenizer.vocab_size()) return std::nullopt;
+  return std::string(tokenizer.is_control(id) ? tokenizer.token_text(id) : tokenizer.token_bytes(id));
+}
+
 std::unique_ptr<Tokenizer> open_tokenizer(const Checkpoint& file, const ModelFlags& flags) {
   std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(file, {.pre_tokenizer = flags.pre_tokenizer});
   warn_of(*tokenizer);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -93,6 +94,9 @@ OpenModel open_model(const ModelFlags& flags);
 // Warnings are printed on stderr.
 std::unique_ptr<Tokenizer> open_tokenizer(const Checkpoint& file, const ModelFlags& flags);
 void warn_of(const Tokenizer& tokenizer);
+// The bytes that a token decodes to, or the name of a control token. Nothing for an id that the tokenizer lacks: models
+// may have more outputs.
+std::optional<std::string> token_text(const Tokenizer& tokenizer, int32_t id);
 
 // Warns on stderr if `tokens` of `what` ("a context of") are more than the model was trained for.
 void warn_beyond_training(const LanguageModel& model, int64_t tokens, const std::string& what);
@@ -114,6 +118,7 @@ void add_inspect(CLI::App& app);
 void add_explain(CLI::App& app);
 void add_tokenize(CLI::App& app);
 void add_perplexity(CLI::App& app);
+void add_compare(CLI::App& app);
 void add_quantize(CLI::App& app);
 void add_convert(CLI::App& app);
 
