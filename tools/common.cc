@@ -185,10 +185,12 @@ std::string unescape(std::string_view text) {
   return out;
 }
 
+std::string PromptFlags::file_name() const { return file == "-" ? "standard input" : file; }
+
 std::string PromptFlags::prompt_text() const {
   if (file_option == nullptr || !*file_option) return escape ? unescape(text) : text;
   std::string content = read_file(file);
-  const std::string name = file == "-" ? "standard input" : file;
+  const std::string name = file_name();
   const std::string_view view = content;
   if (view.starts_with("\xFF\xFE") || view.starts_with("\xFE\xFF")) {
     throw Error(name + ": is UTF-16, by its first bytes; convert it to UTF-8 with iconv -f UTF-16 -t UTF-8");

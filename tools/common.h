@@ -59,6 +59,7 @@ struct PromptFlags {
   // The text of -p, with escapes replaced if -e asks for that, or the content of -f, less the newline at its end.
   // Reports on stderr what in a file may not be intended as text. Throws Error for a file in UTF-16.
   std::string prompt_text() const;
+  std::string file_name() const;  // of -f, for messages
 };
 
 // Replaces "\n" and the like by the characters that they stand for; see add_escape_flag.

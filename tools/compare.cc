@@ -1,6 +1,6 @@
 // weft compare: how far the predictions of a model, or of its settings, are from those of another.
+#include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -43,8 +43,9 @@ std::array<ModelFlags, 2> CompareFlags::sides() const {
     sides[1].*field = values.back();
     two |= values.size() == 2;
   }
-  if (!two)
+  if (!two) {
     throw CLI::RequiredError("something to compare: -m twice, or two values of another flag (--precision exact,fast)");
+  }
   return sides;
 }
 
@@ -92,7 +93,7 @@ void check_vocabularies(const Side& a, const Tokenizer& a_tokenizer, const Side&
 
 struct Report {
   const std::array<Side, 2>& sides;
-  const std::string& text_name;
+  std::string text_name;
   const TextWindows& windows;
   const Tokenizer& tokenizer;
   LogitComparisonSummary summary;
@@ -156,7 +157,7 @@ std::string json_of(const Report& report) {
       {"logit_difference", difference},
       {"perplexity", {{"reference", json_of(s.perplexity_reference)}, {"compared", json_of(s.perplexity_compared)}}},
       {"log_likelihood_difference", json_of(s.log_likelihood_difference)}};
-  return json.dump(2) + "\n";
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";  // file names may be any bytes
 }
 
 void run(const CompareFlags& flags) {
@@ -187,7 +188,7 @@ void run(const CompareFlags& flags) {
     progress.show(format("window %zu of %zu", w + 1, windows.count()));
   }
   progress.clear();
-  const Report report{sides, flags.windows.text.file, windows, *tokenizer, comparison.summary()};
+  const Report report{sides, flags.windows.text.file_name(), windows, *tokenizer, comparison.summary()};
   print(flags.json ? json_of(report) : table_of(report));
   if (flags.max_kl && !(report.summary.kl.value <= *flags.max_kl)) {
     std::fprintf(stderr, "weft: the mean KL divergence, %g, is above --max-kl %g\n", report.summary.kl.value,
@@ -203,10 +204,9 @@ void add_compare(CLI::App& app) {
   CLI::App* command = app.add_subcommand("compare", "Compare the predictions of two models, or of two settings of one");
   command->footer(
       "The first is the reference. Give -m twice, or two values to another flag: --precision exact,fast. Both sides\n"
-      "evaluate the same tokens, in windows as in `weft perplexity`; divergences are from the reference's "
-      "distribution\n"
-      "to the other's, in nats. Tokens are counted from 0. After +/- stands the standard error. Models must have the\n"
-      "same vocabulary.");
+      "evaluate the same tokens, in windows as in `weft perplexity`. Divergences are from the distribution of the\n"
+      "reference to the other's, in nats. Tokens are counted from 0. After +/- stands the standard error. Models must\n"
+      "have the same vocabulary.");
   ModelFlags& common = flags->common;
   add_model_flag(*command, common);
   add_window_flags(*command, flags->windows);

@@ -25,7 +25,7 @@ TextWindows open_windows(const WindowFlags& flags, const Tokenizer& tokenizer, i
   const std::vector<int32_t> special = tokenizer.encode("", true);
   const bool adds_bos = !special.empty() && special.front() == tokenizer.bos();
   return {tokenizer.encode(flags.text.prompt_text(), true), adds_bos ? tokenizer.bos() : std::nullopt,
-          static_cast<size_t>(std::max<int64_t>(window, 0)), flags.text.file};
+          static_cast<size_t>(std::max<int64_t>(window, 0)), flags.text.file_name()};
 }
 
 Engine open_window_engine(const WindowFlags& flags, EngineOptions options, const LanguageModel& model,

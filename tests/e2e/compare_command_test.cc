@@ -177,6 +177,21 @@ TEST_F(CompareCommand, MaxKlDecidesTheExitCode) {
   EXPECT_EQ(limited("-1").code, 2);
 }
 
+TEST_F(CompareCommand, TheTextMayBeAnyFile) {
+  const std::string odd = (folder_ / "odd\xff").string(), text = read_file(text_);
+  std::ofstream(odd) << text;
+  const std::vector<std::string> arguments = {"compare", "-c", "128", "--precision", "exact,fast", "--json", "-f"};
+  const auto of_file = [&](const std::string& file) {
+    std::vector<std::string> all = arguments;
+    all.push_back(file);
+    return json::parse(run_weft(all, text).out, nullptr, false);
+  };
+  const json named = of_file(odd), piped = of_file("-");
+  EXPECT_TRUE(named["text"].get<std::string>().ends_with("odd\xEF\xBF\xBD")) << named["text"];
+  EXPECT_EQ(piped["text"], "standard input");
+  EXPECT_EQ(piped["kl_divergence"], named["kl_divergence"]);
+}
+
 TEST_F(CompareCommand, WrongUsage) {
   for (const std::vector<std::string>& nothing :
        {std::vector<std::string>{}, {"-m", shipped_}, {"--precision", "exact"}, {"--precision", "exact,"}}) {
