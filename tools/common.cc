@@ -188,10 +188,12 @@ std::string unescape(std::string_view text) {
   return out;
 }
 
+std::string PromptFlags::file_name() const { return file == "-" ? "standard input" : file; }
+
 std::string PromptFlags::prompt_text() const {
   if (file_option == nullptr || !*file_option) return escape ? unescape(text) : text;
   std::string content = read_file(file);
-  const std::string name = file == "-" ? "standard input" : file;
+  const std::string name = file_name();
   const std::string_view view = content;
   if (view.starts_with("\xFF\xFE") || view.starts_with("\xFE\xFF")) {
     throw Error(name + ": is UTF-16, by its first bytes; convert it to UTF-8 with iconv -f UTF-16 -t UTF-8");
@@ -264,6 +266,11 @@ std::shared_ptr<const Checkpoint> open_file(const ModelFlags& flags) {
 
 void warn_of(const Tokenizer& tokenizer) {
   for (const std::string& line : tokenizer.warnings()) std::fprintf(stderr, "weft: warning: %s\n", line.c_str());
+}
+
+std::optional<std::string> token_text(const Tokenizer& tokenizer, int32_t id) {
+  if (id < 0 || static_cast<size_t>(id) >= tokenizer.vocab_size()) return std::nullopt;
+  return std::string(tokenizer.is_control(id) ? tokenizer.token_text(id) : tokenizer.token_bytes(id));
 }
 
 std::unique_ptr<Tokenizer> open_tokenizer(const Checkpoint& file, const ModelFlags& flags) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -60,6 +61,7 @@ struct PromptFlags {
   // The text of -p, with escapes replaced if -e asks for that, or the content of -f, less the newline at its end.
   // Reports on stderr what in a file may not be intended as text. Throws Error for a file in UTF-16.
   std::string prompt_text() const;
+  std::string file_name() const;  // of -f, for messages
 };
 
 // Replaces "\n" and the like by the characters that they stand for; see add_escape_flag.
@@ -95,6 +97,9 @@ OpenModel open_model(const ModelFlags& flags);
 // Warnings are printed on stderr.
 std::unique_ptr<Tokenizer> open_tokenizer(const Checkpoint& file, const ModelFlags& flags);
 void warn_of(const Tokenizer& tokenizer);
+// The bytes that a token decodes to, or the name of a control token. Nothing for an id that the tokenizer lacks: models
+// may have more outputs.
+std::optional<std::string> token_text(const Tokenizer& tokenizer, int32_t id);
 
 // Warns on stderr if `tokens` of `what` ("a context of") are more than the model was trained for.
 void warn_beyond_training(const LanguageModel& model, int64_t tokens, const std::string& what);
@@ -117,6 +122,7 @@ void add_kernel(CLI::App& app);
 void add_explain(CLI::App& app);
 void add_tokenize(CLI::App& app);
 void add_perplexity(CLI::App& app);
+void add_compare(CLI::App& app);
 void add_quantize(CLI::App& app);
 void add_convert(CLI::App& app);
 

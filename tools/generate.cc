@@ -148,11 +148,9 @@ LogprobsWriter::~LogprobsWriter() {
 void LogprobsWriter::write(const TokenLogprobs& token) const {
   const auto entry = [&](const TokenLogprob& of) {
     nlohmann::ordered_json json{{"id", of.id}, {"text", nullptr}};
-    if (tokenizer_ != nullptr && static_cast<size_t>(of.id) < tokenizer_->vocab_size()) {
-      const std::string text(tokenizer_->is_control(of.id) ? tokenizer_->token_text(of.id)
-                                                           : tokenizer_->token_bytes(of.id));
-      json["text"] = make_utf8(text);
-      if (!is_utf8(text)) json["bytes"] = std::vector<uint8_t>(text.begin(), text.end());
+    if (const auto text = tokenizer_ != nullptr ? token_text(*tokenizer_, of.id) : std::nullopt) {
+      json["text"] = make_utf8(*text);
+      if (!is_utf8(*text)) json["bytes"] = std::vector<uint8_t>(text->begin(), text->end());
     }
     json["logprob"] = of.logprob;  // -infinity becomes null
     return json;

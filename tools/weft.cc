@@ -73,6 +73,7 @@ int main(int argc, char** argv) {
   weft::tools::add_trace(app);
   weft::tools::add_tokenize(app);
   weft::tools::add_perplexity(app);
+  weft::tools::add_compare(app);
   weft::tools::add_bench(app);
   weft::tools::add_kernel(app);
   weft::tools::add_quantize(app);

@@ -10,14 +10,7 @@
 
 namespace weft {
 
-namespace {
-
-// log(sum(exp(logits))) = largest + log_rest; kept apart, so that large logits lose no precision.
-struct LogSum {
-  double largest, log_rest;
-};
-
-LogSum log_sum_exp(std::span<const float> logits) {
+LogSumExp log_sum_exp(std::span<const float> logits) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   float largest = -kInfinity;
   for (size_t i = 0; i < logits.size(); ++i) {
@@ -32,16 +25,12 @@ LogSum log_sum_exp(std::span<const float> logits) {
   return {largest, std::log(sum)};
 }
 
-}  // namespace
-
 TokenLogprobs token_logprobs(std::span<const float> logits, int32_t chosen, size_t best) {
   if (chosen < 0 || static_cast<size_t>(chosen) >= logits.size()) {
     throw Error("token " + std::to_string(chosen) + " is outside the vocabulary of " + std::to_string(logits.size()));
   }
-  const LogSum sum = log_sum_exp(logits);
-  const auto entry = [&](int32_t id) {
-    return TokenLogprob{id, static_cast<double>(logits[static_cast<size_t>(id)]) - sum.largest - sum.log_rest};
-  };
+  const LogSumExp sum = log_sum_exp(logits);
+  const auto entry = [&](int32_t id) { return TokenLogprob{id, sum.logprob(logits[static_cast<size_t>(id)])}; };
   std::vector<int32_t> ids(std::min(best, logits.size()));
   std::ranges::partial_sort_copy(std::views::iota(int32_t{0}, static_cast<int32_t>(logits.size())), ids,
                                  [&](int32_t a, int32_t b) {

@@ -1,4 +1,4 @@
-// The C++ blocks of README.md compile; what documents link to is there.
+// The C++ blocks of README.md and docs/*.md compile; what documents link to is there.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,25 +10,25 @@
 #include <set>
 #include <sstream>
 
+#include "tests/documents.h"
 #include "tests/test_data.h"
 
 namespace weft {
 namespace {
 
-TEST(Readme, CodeBlocksCompile) {
+TEST(Documents, CodeBlocksCompile) {
   if (std::system("g++-12 --version > /dev/null 2>&1") != 0) GTEST_SKIP() << "g++-12 is not installed";
-  const std::string text = test::read_file(test::source_dir() / "README.md");
-  const std::string begin = "```cpp\n", end = "\n```";
   int blocks = 0;
-  for (size_t at = text.find(begin); at != std::string::npos; at = text.find(begin, at)) {
-    at += begin.size();
-    const std::string code = text.substr(at, text.find(end, at) - at) + "\n";
-    const auto path = std::filesystem::temp_directory_path() / ("weft_readme_" + std::to_string(++blocks) + ".cc");
-    std::ofstream(path) << code;
-    const std::string command = "g++-12 -std=c++20 -Wall -Wextra -Werror -Wno-unused-variable -fsyntax-only -I" +
-                                test::source_dir().string() + " " + path.string();
-    EXPECT_EQ(std::system(command.c_str()), 0) << code;
-    std::filesystem::remove(path);
+  for (const std::filesystem::path& document : test::user_documents()) {
+    for (const test::CodeBlock& block : test::code_blocks(document)) {
+      if (block.language != "cpp") continue;
+      const auto path = std::filesystem::temp_directory_path() / ("weft_document_" + std::to_string(++blocks) + ".cc");
+      std::ofstream(path) << block.code;
+      const std::string command = "g++-12 -std=c++20 -Wall -Wextra -Werror -Wno-unused-variable -fsyntax-only -I" +
+                                  test::source_dir().string() + " " + path.string();
+      EXPECT_EQ(std::system(command.c_str()), 0) << document << ":\n" << block.code;
+      std::filesystem::remove(path);
+    }
   }
   EXPECT_GE(blocks, 2);
 }

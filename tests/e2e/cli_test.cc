@@ -48,7 +48,7 @@ TEST(Cli, HelpIsComplete) {
   const Result all = run_weft({"--help"});
   EXPECT_EQ(all.code, 0);
   EXPECT_EQ(all.err, "");
-  for (const char* command : {"run", "chat", "logits", "inspect", "explain", "tokenize", "perplexity"}) {
+  for (const char* command : {"run", "chat", "logits", "inspect", "explain", "tokenize", "perplexity", "compare"}) {
     EXPECT_CONTAINS(all.out, command);
     const Result help = run_weft({command, "--help"});
     EXPECT_EQ(help.code, 0);
@@ -83,7 +83,7 @@ TEST(Cli, HelpIsComplete) {
     EXPECT_CONTAINS(help, "taken literally: without -e, \\n is a backslash and an n");
     EXPECT_CONTAINS(help, "-e,--escape");
   }
-  for (const char* command : {"run", "logits", "tokenize", "trace", "perplexity"}) {
+  for (const char* command : {"run", "logits", "tokenize", "trace", "perplexity", "compare"}) {
     const std::string help = run_weft({command, "--help"}).out;
     EXPECT_CONTAINS(help, "byte order mark (BOM)");
     EXPECT_CONTAINS(help, "CRLF");
@@ -580,6 +580,7 @@ TEST(Cli, AReaderThatGoesAwayEndsEveryCommandQuietly) {
       {"inspect"},
       {"tokenize", "-p", "It"},
       {"perplexity", "-f", text, "-c", "16"},
+      {"compare", "-f", text, "-c", "16", "--precision", "exact,fast"},
       {"logits", "-p", "It", "-o", "/dev/stdout"},
       {"run", "-p", "It", "-n", "3", "--logprobs", "1", "--logprobs-file", "/dev/stdout"}};
   for (const std::vector<std::string>& command : commands) expect_quiet_end(command);
@@ -677,7 +678,7 @@ TEST(Cli, CacheTypesAsInTheReadme) {
 }
 
 TEST_F(CliModel, CacheTypes) {
-  for (const char* command : {"run", "chat", "logits", "perplexity", "explain", "trace"}) {
+  for (const char* command : {"run", "chat", "logits", "perplexity", "compare", "explain", "trace"}) {
     const std::string help = run_weft({command, "--help"}).out;
     EXPECT_CONTAINS(help, "--cache-type-k");
     EXPECT_CONTAINS(help, "--cache-type-v");
