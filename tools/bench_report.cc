@@ -5,6 +5,7 @@
 
 #include "runtime/plan/explain.h"
 #include "runtime/plan/profile.h"
+#include "runtime/plan/statistics.h"
 #include "runtime/plan/text_table.h"
 #include "tools/output.h"
 
@@ -13,12 +14,6 @@ namespace weft::tools {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-double median_of(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  return (values[(values.size() - 1) / 2] + values[values.size() / 2]) / 2;
-}
 
 std::string rate_text(double rate) { return format(rate < 99.95 ? "%.2f" : "%.1f", rate); }
 
@@ -160,9 +155,9 @@ std::string table_text(const BenchReport& report) {
 }  // namespace
 
 double BenchResult::least() const { return *std::ranges::min_element(rates); }
-double BenchResult::median() const { return median_of(rates); }
+double BenchResult::median() const { return weft::median(rates); }
 double BenchResult::most() const { return *std::ranges::max_element(rates); }
-double BenchResult::median_first_token() const { return median_of(first_token); }
+double BenchResult::median_first_token() const { return weft::median(first_token); }
 
 std::optional<double> BenchResult::share() const {
   if (!limit || limit->seconds <= 0) return {};

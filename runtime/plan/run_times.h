@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "runtime/plan/statistics.h"
+
 namespace weft {
 
 // The sum and the least of all times, and the median of the last ones. Once room is reserved, adding one allocates
@@ -32,13 +34,8 @@ class RunTimes {
   double sum() const { return sum_; }
   double mean() const { return runs_ == 0 ? 0 : sum_ / static_cast<double>(runs_); }
   double least() const { return least_; }
-  // Of the last kKept runs; of an even number, the mean of the middle two.
-  double median() const {
-    if (last_.empty()) return 0;
-    std::vector<double> sorted = last_;
-    std::sort(sorted.begin(), sorted.end());
-    return (sorted[(sorted.size() - 1) / 2] + sorted[sorted.size() / 2]) / 2;
-  }
+  // Of the last kKept runs.
+  double median() const { return weft::median(last_); }
 
  private:
   std::vector<double> last_;
