@@ -40,7 +40,9 @@ struct ModelFlags {
 
 void add_model_flag(CLI::App& app, ModelFlags& flags);
 void add_device_flags(CLI::App& app, ModelFlags& flags);    // -t and those of the backend
-void add_backend_flags(CLI::App& app, ModelFlags& flags);   // --device, --precision, --pack-cache
+void add_place_flags(CLI::App& app, ModelFlags& flags);     // --device, --pack-cache
+void add_precision_flag(CLI::App& app, ModelFlags& flags);  // --precision
+void add_backend_flags(CLI::App& app, ModelFlags& flags);   // both of these
 void add_kernel_flag(CLI::App& app, ModelFlags& flags);     // --kernel
 void add_cache_flags(CLI::App& app, ModelFlags& flags);     // --cache-type-k, --cache-type-v
 void add_tokenizer_flag(CLI::App& app, ModelFlags& flags);  // --pre-tokenizer
