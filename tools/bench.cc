@@ -1,5 +1,6 @@
 // weft bench: how fast a model runs, beside what the machine allows.
 #include <algorithm>
+#include <map>
 #include <optional>
 
 #include "runtime/plan/available_memory.h"
@@ -118,16 +119,25 @@ void run(const RunFlags& flags) {
                      .model = open.model.name.empty() ? open.model.architecture : open.model.name,
                      .file = model.is_temporary() ? "" : path,
                      .device = teams.front().engine.device().name(),
-                     .precision = flags.model.precision};
+                     .precision = flags.model.precision,
+                     .batch = flags.batch,
+                     .kernel = flags.model.kernel,
+                     .cache_k = flags.model.cache_k,
+                     .cache_v = flags.model.cache_v};
   if (teams.size() > 1) report.device = "cpu";
   if (!model.type().empty()) report.model += " " + model.type();
+  std::map<Format, double> bytes_in;
   for (const ValueRecord& value : open.model.graph->values) {
     if (value.kind != ValueKind::weight) continue;
     double elements = 1;
     for (const int64_t extent : value.storage->extents) elements *= static_cast<double>(extent);
     report.weights += elements;
-    report.model_bytes += static_cast<double>(value.storage->bytes());
+    const auto bytes = static_cast<double>(value.storage->bytes());
+    report.model_bytes += bytes;
+    bytes_in[value.format] += bytes;
   }
+  const auto less = [](const auto& a, const auto& b) { return a.second < b.second; };
+  if (!bytes_in.empty()) report.type = name(std::max_element(bytes_in.begin(), bytes_in.end(), less)->first);
   auto result = results.begin();
   for (const Team& team : teams) {
     for (const BenchTest& test : tests) {
@@ -151,9 +161,11 @@ void add_bench(CLI::App& app) {
   CLI::App* command = app.add_subcommand("bench", "Measure how fast a model runs, beside what the machine allows");
   command->footer(
       "Every test is run once per repetition, in turns with all others, and reported with the least, the median and\n"
-      "the largest rate. ppN: a prompt of N tokens, with the time until the logits of the first new token; tgN: N\n"
-      "tokens decoded one after another; @ dN: N tokens are in the cache before; xN: in N sequences at a time. On the\n"
-      "CPU, threads are pinned, and all memory is touched before.\n"
+      "the largest rate, and from 5 repetitions on with the 95 % interval of the median, by a bootstrap. ppN: a\n"
+      "prompt of N tokens, with the time until the logits of the first new token; tgN: N tokens decoded one after\n"
+      "another; @ dN: N tokens are in the cache before; xN: in N sequences at a time. Two runs, or two builds in\n"
+      "turns: weft bench compare. On the CPU, threads are pinned, and all memory\n"
+      "is touched before.\n"
       "% limit: the least time that the machine takes, by its measured limits, as a share of the median: for the\n"
       "products at the peak of the unit that the kernels use (FMA, VNNI, AMX), or for reading weights and the keys\n"
       "that tokens see, whichever takes longer, summed over the steps; 'of' names what most of that is. Reads are\n"
@@ -184,7 +196,10 @@ void add_bench(CLI::App& app) {
       ->check(CLI::IsMember({"llama-bench"}))
       ->type_name("PROGRAM")
       ->excludes(limits);
-  command->callback([flags] { run(*flags); });
+  add_bench_compare(*command);
+  command->callback([flags, command] {
+    if (command->get_subcommands().empty()) run(*flags);
+  });
 }
 
 }  // namespace weft::tools

@@ -109,6 +109,7 @@ struct NegativeResult {};
 
 void add_run(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_bench_compare(CLI::App& bench);  // a command of weft bench
 void add_trace(CLI::App& app);
 void add_chat(CLI::App& app);
 void add_logits(CLI::App& app);

@@ -28,7 +28,7 @@ std::string_view name(Verdict verdict);  // "no difference", "faster", "slower"
 
 // The least change of a rate that counts as a difference. A smaller one may be due to where code and memory happen to
 // lie, which differs between two builds of the same source.
-constexpr double kLeastChange = 0.02;
+constexpr double kLeastChange = 0.025;
 
 // Rates of B as a multiple of those of A.
 struct RateRatio {

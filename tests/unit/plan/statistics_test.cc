@@ -62,7 +62,7 @@ TEST(Statistics, AnIntervalIsTheSameEachTime) {
 
 TEST(Statistics, ADifferenceIsLargeEnoughAndItsIntervalExcludesOne) {
   EXPECT_EQ((RateRatio{1.03, Interval{1.01, 1.05}}.verdict()), Verdict::faster);
-  EXPECT_EQ((RateRatio{1.01, Interval{1.005, 1.02}}.verdict()), Verdict::no_difference);  // too small
+  EXPECT_EQ((RateRatio{1.02, Interval{1.005, 1.03}}.verdict()), Verdict::no_difference);  // too small
   EXPECT_EQ((RateRatio{1.03, Interval{0.99, 1.05}}.verdict()), Verdict::no_difference);   // too uncertain
   EXPECT_EQ((RateRatio{0.95, Interval{0.94, 0.97}}.verdict()), Verdict::slower);
   EXPECT_EQ((RateRatio{0.95, Interval{0.94, 1.01}}.verdict()), Verdict::no_difference);
