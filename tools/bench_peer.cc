@@ -1,19 +1,16 @@
 #include "tools/bench_peer.h"
 
-#include <fcntl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cmath>
 #include <cstdlib>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
 
 #include "core/comma_list.h"
 #include "core/error.h"
+#include "tools/child_process.h"
 #include "tools/output.h"
 
 namespace weft::tools {
@@ -21,37 +18,6 @@ namespace weft::tools {
 namespace {
 
 constexpr const char* kProgram = "llama-bench";
-
-// What the program writes to standard output; its errors go where ours go. Throws Error unless it ends with 0.
-std::string output_of(const std::filesystem::path& program, const std::vector<std::string>& arguments) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) throw Error(format("%s: %s", kProgram, std::strerror(errno)));
-  std::vector<std::string> all = {program.string()};
-  all.insert(all.end(), arguments.begin(), arguments.end());
-  std::vector<char*> argv;
-  for (std::string& argument : all) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  const pid_t child = ::fork();
-  if (child < 0) throw Error(format("%s: %s", kProgram, std::strerror(errno)));
-  if (child == 0) {
-    if (::dup2(ends[1], STDOUT_FILENO) >= 0) ::execv(argv[0], argv.data());
-    ::_exit(127);
-  }
-  ::close(ends[1]);
-  std::string text;
-  char part[4096];
-  ssize_t count = 0;
-  while ((count = ::read(ends[0], part, sizeof part)) > 0 || (count < 0 && errno == EINTR)) {
-    if (count > 0) text.append(part, static_cast<size_t>(count));
-  }
-  ::close(ends[0]);
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (WIFSIGNALED(status)) throw Error(format("%s was ended by signal %d", program.c_str(), WTERMSIG(status)));
-  if (WEXITSTATUS(status) != 0) throw Error(format("%s ended with exit code %d", program.c_str(), WEXITSTATUS(status)));
-  return text;
-}
 
 // "0,512"
 std::string list(const std::set<int32_t>& numbers) {

@@ -7,6 +7,9 @@
 #include "runtime/plan/profile.h"
 #include "runtime/plan/statistics.h"
 #include "runtime/plan/text_table.h"
+#include "tools/commit.h"
+#include "tools/csv.h"
+#include "tools/measure.h"
 #include "tools/output.h"
 
 namespace weft::tools {
@@ -15,8 +18,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string rate_text(double rate) { return format(rate < 99.95 ? "%.2f" : "%.1f", rate); }
-
 Json json_of(const Machine& machine) {
   return {{"cpu", machine.cpu},
           {"features", machine.features},
@@ -24,11 +25,6 @@ Json json_of(const Machine& machine) {
           {"usable_cpus", machine.usable},
           {"last_level_cache", machine.cache},
           {"available_memory", machine.memory}};
-}
-
-Json json_of(const MachineLimits& limits) {
-  return {{"threads", limits.threads},     {"read_size", limits.read_size}, {"reads", limits.read_bytes},
-          {"fma_flops", limits.fma_flops}, {"int8_ops", limits.int8_ops},   {"amx_flops", limits.amx_flops}};
 }
 
 Json json_of(const BenchResult& result) {
@@ -44,6 +40,7 @@ Json json_of(const BenchResult& result) {
                {"median_ts", result.median()},
                {"max_ts", result.most()},
                {"samples_ts", result.rates}};
+  if (const auto interval = result.interval()) json["median_interval_ts"] = {interval->low, interval->high};
   if (!result.first_token.empty()) json["first_token_seconds"] = result.median_first_token();
   if (const auto share = result.share()) json["share_of_limit"] = *share, json["limit"] = result.limit->by;
   if (!result.kernels.empty()) json["kernels"] = result.kernels;
@@ -51,11 +48,23 @@ Json json_of(const BenchResult& result) {
 }
 
 std::string json_text(const BenchReport& report) {
-  Json json = {{"machine", json_of(report.machine)}, {"model", report.model},           {"file", report.file},
-               {"model_bytes", report.model_bytes},  {"model_weights", report.weights}, {"device", report.device},
-               {"precision", report.precision},      {"limits", Json::array()},         {"results", Json::array()}};
+  Json json = {{"weft", {{"version", WEFT_VERSION}, {"commit", WEFT_COMMIT}}},
+               {"machine", json_of(report.machine)},
+               {"model", report.model},
+               {"file", report.file},
+               {"type", report.type},
+               {"model_bytes", report.model_bytes},
+               {"model_weights", report.weights},
+               {"device", report.device},
+               {"precision", report.precision},
+               {"batch", report.batch},
+               {"kernel", report.kernel},
+               {"cache_type_k", report.cache_k},
+               {"cache_type_v", report.cache_v},
+               {"limits", Json::array()},
+               {"results", Json::array()}};
   for (const BenchReport::Team& team : report.teams) {
-    Json item = json_of(team.limits);
+    Json item = limits_json(team.limits);
     item["fma_loss"] = team.fma_loss, item["read_loss"] = team.read_loss, item["disturbed"] = team.disturbed;
     json["limits"].push_back(std::move(item));
   }
@@ -63,30 +72,17 @@ std::string json_text(const BenchReport& report) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-// A cell, in quotes where it needs them.
-std::string cell(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == text.npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
-
-std::string csv_line(const std::vector<std::string>& cells) {
-  std::string line;
-  for (const std::string& text : cells) line += (line.empty() ? "" : ",") + cell(text);
-  return line + "\n";
-}
-
 std::string csv_text(const BenchReport& report) {
   std::string text =
-      csv_line({"model",       "model_bytes", "cpu",       "device",  "precision",           "program",
-                "test",        "n_prompt",    "n_gen",     "n_depth", "n_sequences",         "threads",
-                "repetitions", "min_ts",      "median_ts", "max_ts",  "first_token_seconds", "share_of_limit",
-                "limit",       "kernels",     "disturbed"});
+      csv_line({"model",       "model_bytes", "cpu",       "device",        "precision",           "program",
+                "test",        "n_prompt",    "n_gen",     "n_depth",       "n_sequences",         "threads",
+                "repetitions", "min_ts",      "median_ts", "max_ts",        "first_token_seconds", "share_of_limit",
+                "limit",       "kernels",     "disturbed", "median_low_ts", "median_high_ts"});
   for (const BenchResult& result : report.results) {
     const auto share = result.share();
     const auto team = std::ranges::find_if(
         report.teams, [&](const BenchReport::Team& one) { return one.limits.threads == result.threads; });
+    const auto interval = result.interval();
     text += csv_line({report.model,
                       format("%.0f", report.model_bytes),
                       report.machine.cpu,
@@ -109,7 +105,9 @@ std::string csv_text(const BenchReport& report) {
                       result.kernels,
                       team == report.teams.end() ? ""
                       : team->disturbed          ? "true"
-                                                 : "false"});
+                                                 : "false",
+                      interval ? format("%.4f", interval->low) : "",
+                      interval ? format("%.4f", interval->high) : ""});
   }
   return text;
 }
@@ -133,9 +131,13 @@ std::string table_text(const BenchReport& report) {
                    {"of"},
                    {"first token ms", true},
                    {"kernels"}}};
+  const bool has_intervals =
+      std::ranges::any_of(report.results, [](const auto& result) { return result.interval().has_value(); });
+  if (has_intervals) table.head.insert(table.head.begin() + 5, {"median 95 %", true});
   if (compares) table.head.insert(table.head.begin(), {"program"});
   for (const BenchResult& result : report.results) {
     const auto share = result.share();
+    const auto interval = result.interval();
     std::vector<std::string> row = {
         result.test.name(),
         result.threads > 0 ? std::to_string(result.threads) : "",
@@ -146,6 +148,9 @@ std::string table_text(const BenchReport& report) {
         share ? result.limit->by : "",
         result.first_token.empty() ? "" : format("%.1f", 1000 * result.median_first_token()),
         result.kernels};
+    if (has_intervals) {
+      row.insert(row.begin() + 5, interval ? rate_text(interval->low) + " - " + rate_text(interval->high) : "");
+    }
     if (compares) row.insert(row.begin(), result.program);
     table.rows.push_back(std::move(row));
   }
@@ -153,6 +158,8 @@ std::string table_text(const BenchReport& report) {
 }
 
 }  // namespace
+
+std::string rate_text(double rate) { return format(rate < 99.95 ? "%.2f" : "%.1f", rate); }
 
 double BenchResult::least() const { return *std::ranges::min_element(rates); }
 double BenchResult::median() const { return weft::median(rates); }
@@ -175,7 +182,7 @@ std::string text_of(const BenchReport& report, BenchFormat as) {
 std::string text_of(const Machine& machine, const std::vector<MachineLimits>& limits, BenchFormat as) {
   if (as == BenchFormat::json) {
     Json json = {{"machine", json_of(machine)}, {"limits", Json::array()}};
-    for (const MachineLimits& of : limits) json["limits"].push_back(json_of(of));
+    for (const MachineLimits& of : limits) json["limits"].push_back(limits_json(of));
     return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   }
   if (as == BenchFormat::csv) {

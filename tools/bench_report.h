@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/plan/statistics.h"
 #include "tools/bench_machine.h"
 #include "tools/bench_tests.h"
 
@@ -23,6 +24,8 @@ struct BenchResult {
   double least() const;
   double median() const;
   double most() const;
+  // Of the median, where there are enough repetitions.
+  std::optional<Interval> interval() const { return median_interval(rates); }
   double median_first_token() const;  // seconds; 0: none
   // The least time that the machine takes, as a part of the median's.
   std::optional<double> share() const;
@@ -30,7 +33,9 @@ struct BenchResult {
 
 struct BenchReport {
   Machine machine;
-  std::string model, file, device, precision;
+  std::string model, file, type = {}, device, precision;  // `type`: the format of most of the weights' bytes
+  int batch = 0;
+  std::string kernel = {}, cache_k = {}, cache_v = {};  // as flags force them; empty: they do not
   double model_bytes = 0, weights = 0;
   struct Team {
     MachineLimits limits;
@@ -41,6 +46,8 @@ struct BenchReport {
   std::vector<Team> teams = {};
   std::vector<BenchResult> results = {};
 };
+
+std::string rate_text(double rate);  // "12.34", "123.4"
 
 enum class BenchFormat { table, json, csv };
 

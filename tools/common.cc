@@ -68,7 +68,7 @@ void add_device_flags(CLI::App& app, ModelFlags& flags) {
   add_backend_flags(app, flags);
 }
 
-void add_backend_flags(CLI::App& app, ModelFlags& flags) {
+void add_place_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("--device", flags.device, "Where to run: cpu, opencl, or opencl:NAME for the device with that name")
       ->capture_default_str()
       ->check([](const std::string& name) {
@@ -78,12 +78,6 @@ void add_backend_flags(CLI::App& app, ModelFlags& flags) {
       })
       ->type_name("DEVICE");
   app.add_option(
-         "--precision", flags.precision,
-         "exact: no rounding of activations; fast: activations may be rounded to int8, or they and weights to bf16")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"exact", "fast"}))
-      ->type_name("P");
-  app.add_option(
          "--pack-cache", flags.pack_cache,
          "Keep the weights as the CPU's kernels read them in a file in this folder, as large as the model, which "
          "later runs map: they start faster and share its memory. A file that is damaged or does not belong to "
@@ -92,6 +86,20 @@ void add_backend_flags(CLI::App& app, ModelFlags& flags) {
         return folder.empty() ? std::string("the name of a folder is wanted, not an empty one") : std::string();
       })
       ->type_name("DIR");
+}
+
+void add_precision_flag(CLI::App& app, ModelFlags& flags) {
+  app.add_option(
+         "--precision", flags.precision,
+         "exact: no rounding of activations; fast: activations may be rounded to int8, or they and weights to bf16")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"exact", "fast"}))
+      ->type_name("P");
+}
+
+void add_backend_flags(CLI::App& app, ModelFlags& flags) {
+  add_place_flags(app, flags);
+  add_precision_flag(app, flags);
 }
 
 void add_kernel_flag(CLI::App& app, ModelFlags& flags) {

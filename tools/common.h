@@ -43,7 +43,9 @@ struct ModelFlags {
 
 void add_model_flag(CLI::App& app, ModelFlags& flags);
 void add_device_flags(CLI::App& app, ModelFlags& flags);    // -t and those of the backend
-void add_backend_flags(CLI::App& app, ModelFlags& flags);   // --device, --precision, --pack-cache
+void add_place_flags(CLI::App& app, ModelFlags& flags);     // --device, --pack-cache
+void add_precision_flag(CLI::App& app, ModelFlags& flags);  // --precision
+void add_backend_flags(CLI::App& app, ModelFlags& flags);   // both of these
 void add_kernel_flag(CLI::App& app, ModelFlags& flags);     // --kernel, --kernel-file
 void add_cache_flags(CLI::App& app, ModelFlags& flags);     // --cache-type-k, --cache-type-v
 void add_tokenizer_flag(CLI::App& app, ModelFlags& flags);  // --pre-tokenizer
@@ -114,6 +116,7 @@ struct NegativeResult {};
 
 void add_run(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_bench_compare(CLI::App& bench);  // a command of weft bench
 void add_trace(CLI::App& app);
 void add_chat(CLI::App& app);
 void add_logits(CLI::App& app);

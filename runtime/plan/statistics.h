@@ -28,14 +28,15 @@ std::string_view name(Verdict verdict);  // "no difference", "faster", "slower"
 
 // The least change of a rate that counts as a difference. A smaller one may be due to where code and memory happen to
 // lie, which differs between two builds of the same source.
-constexpr double kLeastChange = 0.02;
+constexpr double kLeastChange = 0.025;
 
 // Rates of B as a multiple of those of A.
 struct RateRatio {
   double ratio = 1;
   std::optional<Interval> interval = {};  // of 95 %
+  std::optional<Interval> certain = {};   // of 99 %: several tests are compared at a time, and one may look different
 
-  // A difference is at least kLeastChange, and its interval excludes 1; without an interval there is none.
+  // A difference is at least kLeastChange, and `certain` excludes 1; without an interval there is none.
   Verdict verdict() const;
 };
 

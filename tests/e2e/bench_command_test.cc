@@ -69,6 +69,10 @@ TEST(BenchCommand, JsonHasEverySampleAndWhatItIsComparedWith) {
   const auto json = nlohmann::json::parse(result.out);
   EXPECT_EQ(json["model"], "random tiny-moe Q8_0");
   EXPECT_EQ(json["precision"], "fast");
+  EXPECT_FALSE(json["weft"]["version"].get<std::string>().empty());
+  EXPECT_TRUE(json["weft"]["commit"].is_string());
+  EXPECT_EQ(json["type"], "Q8_0");
+  EXPECT_EQ(json["batch"], 16);
   EXPECT_GT(json["machine"]["cpus"], 0);
   EXPECT_GT(json["model_bytes"], 1e5);
   ASSERT_EQ(json["limits"].size(), 1u);
@@ -79,6 +83,7 @@ TEST(BenchCommand, JsonHasEverySampleAndWhatItIsComparedWith) {
   for (const auto& item : json["results"]) {
     names.push_back(item["test"]);
     EXPECT_EQ(item["samples_ts"].size(), 2u);
+    EXPECT_FALSE(item.contains("median_interval_ts"));  // too few samples
     EXPECT_LE(item["min_ts"], item["median_ts"]);
     EXPECT_LE(item["median_ts"], item["max_ts"]);
     EXPECT_GT(item["share_of_limit"], 0);
@@ -87,6 +92,20 @@ TEST(BenchCommand, JsonHasEverySampleAndWhatItIsComparedWith) {
     EXPECT_EQ(item.contains("first_token_seconds"), item["n_prompt"] == 40);
   }
   EXPECT_EQ(names, (std::vector<std::string>{"pp40", "tg4", "tg4 x3"}));
+}
+
+TEST(BenchCommand, FiveRepetitionsHaveAnInterval) {
+  std::vector<std::string> flags = {"--shape", "tiny", "-p", "8", "-n", "0", "-t", "1", "-r", "5"};
+  EXPECT_CONTAINS(bench(flags).out, "  median 95 %  ");
+  flags.back() = "4";
+  EXPECT_EQ(bench(flags).out.find("95 %"), std::string::npos);
+  flags.back() = "5";
+  flags.insert(flags.end(), {"-o", "json"});
+  const auto result = nlohmann::json::parse(bench(flags).out)["results"][0];
+  EXPECT_LE(result["min_ts"], result["median_interval_ts"][0]);
+  EXPECT_LE(result["median_interval_ts"][0], result["median_ts"]);
+  EXPECT_LE(result["median_ts"], result["median_interval_ts"][1]);
+  EXPECT_LE(result["median_interval_ts"][1], result["max_ts"]);
 }
 
 TEST(BenchCommand, CsvHasAsManyCellsAsColumns) {
