@@ -24,7 +24,7 @@ constexpr size_t kLeastRounds = 10, kRoundsBetweenLooks = 5;
 struct CompareFlags : BenchFlags {
   std::vector<std::string> files, builds;
   std::string precision, kernel;
-  size_t rounds = 100;
+  size_t rounds = 200;
   bool markdown = false, json = false;
 };
 
@@ -155,7 +155,9 @@ void add_bench_compare(CLI::App& bench) {
       "resamples, with a fixed seed). There are at least %zu rounds, and more until every interval is at most %.0f %%\n"
       "wide, whichever way it points, or --rounds is reached. From files, B/A is the ratio of the medians, whose\n"
       "samples are drawn independently: what changed on the machine between the two runs is not in the interval.\n"
-      "B is faster or slower if B/A differs from 1 by %.1f %% or more and the interval excludes 1.",
+      "B is faster or slower if B/A differs from 1 by %.1f %% or more and its 99 %% interval excludes 1, as several "
+      "tests\n"
+      "are compared at a time, one of which may look different by chance.",
       kLeastRounds, 100 * kWidth, 100 * kLeastChange));
   command->add_option("FILES", flags->files, "A.json and B.json: what `weft bench -o json` has printed")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)

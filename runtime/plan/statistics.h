@@ -34,8 +34,9 @@ constexpr double kLeastChange = 0.025;
 struct RateRatio {
   double ratio = 1;
   std::optional<Interval> interval = {};  // of 95 %
+  std::optional<Interval> certain = {};   // of 99 %: several tests are compared at a time, and one may look different
 
-  // A difference is at least kLeastChange, and its interval excludes 1; without an interval there is none.
+  // A difference is at least kLeastChange, and `certain` excludes 1; without an interval there is none.
   Verdict verdict() const;
 };
 

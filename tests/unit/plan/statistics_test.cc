@@ -61,13 +61,23 @@ TEST(Statistics, AnIntervalIsTheSameEachTime) {
 }
 
 TEST(Statistics, ADifferenceIsLargeEnoughAndItsIntervalExcludesOne) {
-  EXPECT_EQ((RateRatio{1.03, Interval{1.01, 1.05}}.verdict()), Verdict::faster);
-  EXPECT_EQ((RateRatio{1.02, Interval{1.005, 1.03}}.verdict()), Verdict::no_difference);  // too small
-  EXPECT_EQ((RateRatio{1.03, Interval{0.99, 1.05}}.verdict()), Verdict::no_difference);   // too uncertain
-  EXPECT_EQ((RateRatio{0.95, Interval{0.94, 0.97}}.verdict()), Verdict::slower);
-  EXPECT_EQ((RateRatio{0.95, Interval{0.94, 1.01}}.verdict()), Verdict::no_difference);
+  const auto verdict = [](double ratio, double low, double high) {
+    return RateRatio{ratio, Interval{ratio, ratio}, Interval{low, high}}.verdict();
+  };
+  EXPECT_EQ(verdict(1.03, 1.01, 1.05), Verdict::faster);
+  EXPECT_EQ(verdict(1.02, 1.005, 1.03), Verdict::no_difference);  // too small
+  EXPECT_EQ(verdict(1.03, 0.99, 1.05), Verdict::no_difference);   // too uncertain
+  EXPECT_EQ(verdict(0.95, 0.94, 0.97), Verdict::slower);
+  EXPECT_EQ(verdict(0.95, 0.94, 1.01), Verdict::no_difference);
   EXPECT_EQ(RateRatio{0.5}.verdict(), Verdict::no_difference);  // too few samples for an interval
   EXPECT_EQ(name(Verdict::slower), "slower");
+}
+
+TEST(Statistics, WhatIsCertainIsWiderThanTheInterval) {
+  std::mt19937_64 random(7);
+  const RateRatio ratio = ratio_of_rounds(noisy_rates(30, 0.05, random), noisy_rates(30, 0.05, random));
+  EXPECT_LT(ratio.certain->low, ratio.interval->low);
+  EXPECT_LT(ratio.interval->high, ratio.certain->high);
 }
 
 // The machine slows down by a half while both sides are measured: rounds do not see it, medians of each side would be
