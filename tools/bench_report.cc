@@ -8,6 +8,7 @@
 #include "runtime/plan/text_table.h"
 #include "tools/commit.h"
 #include "tools/csv.h"
+#include "tools/measure.h"
 #include "tools/output.h"
 
 namespace weft::tools {
@@ -23,11 +24,6 @@ Json json_of(const Machine& machine) {
           {"usable_cpus", machine.usable},
           {"last_level_cache", machine.cache},
           {"available_memory", machine.memory}};
-}
-
-Json json_of(const MachineLimits& limits) {
-  return {{"threads", limits.threads},     {"read_size", limits.read_size}, {"reads", limits.read_bytes},
-          {"fma_flops", limits.fma_flops}, {"int8_ops", limits.int8_ops},   {"amx_flops", limits.amx_flops}};
 }
 
 Json json_of(const BenchResult& result) {
@@ -67,7 +63,7 @@ std::string json_text(const BenchReport& report) {
                {"limits", Json::array()},
                {"results", Json::array()}};
   for (const BenchReport::Team& team : report.teams) {
-    Json item = json_of(team.limits);
+    Json item = limits_json(team.limits);
     item["fma_loss"] = team.fma_loss, item["read_loss"] = team.read_loss, item["disturbed"] = team.disturbed;
     json["limits"].push_back(std::move(item));
   }
@@ -185,7 +181,7 @@ std::string text_of(const BenchReport& report, BenchFormat as) {
 std::string text_of(const Machine& machine, const std::vector<MachineLimits>& limits, BenchFormat as) {
   if (as == BenchFormat::json) {
     Json json = {{"machine", json_of(machine)}, {"limits", Json::array()}};
-    for (const MachineLimits& of : limits) json["limits"].push_back(json_of(of));
+    for (const MachineLimits& of : limits) json["limits"].push_back(limits_json(of));
     return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   }
   if (as == BenchFormat::csv) {

@@ -1,24 +1,28 @@
 // weft explain: the plan of a model's steps.
 #include <array>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "ops/cpu/pinned_team.h"
 #include "runtime/generate/engine.h"
 #include "runtime/plan/profile.h"
 #include "tools/common.h"
+#include "tools/explain_profile.h"
 #include "tools/measure.h"
 
 namespace weft::tools {
 
 namespace {
 
-constexpr int kPrefills = 3, kDecodes = 16;  // runs that are profiled
+constexpr int kPrefills = 3, kDecodes = 16;  // runs that are profiled, without --repeat
 
 struct ExplainFlags {
   ModelFlags model;
   int context = 0;
   int batch = 512;
+  int repeat = 0;  // 0: kPrefills and kDecodes
   bool json = false;
+  bool csv = false;
   bool profile = false;
   bool records = false;
   bool all = false;
@@ -52,7 +56,7 @@ void run(const ExplainFlags& flags) {
   std::optional<PinnedTeam> pinned;
   if (flags.profile && device.is_cpu()) pinned.emplace(device.threads());
   plan.clear_profile();
-  for (int i = 0; flags.profile && i < kPrefills; ++i) {
+  for (int i = 0; flags.profile && i < (flags.repeat > 0 ? flags.repeat : kPrefills); ++i) {
     engine.cache().trim(sequence, 0);
     engine.prefill(sequence, tokens);
   }
@@ -60,14 +64,19 @@ void run(const ExplainFlags& flags) {
       take_profile(plan, format("prefill of %d tokens", prompt), seen_extents(open.model, prompt, 1, prompt));
   const ExplainRun prefill{
       "prefill", extents_of(open.model, prompt, 1, prompt), {}, plan.kernels_that_ran(), barriers(plan), "prefill"};
-  if (flags.json) print("{\n\"prefill\": " + plan.explain_json(prefill.at) + ",\n");
+  const std::string prefill_json = flags.json ? plan.explain_json(prefill.at) : "";
   // Barriers are counted in a run: without --profile, of one token.
   if (!flags.profile && device.is_cpu() && prompt < engine.context()) lengthen(engine, sequence, prompt);
-  const int steps = flags.profile ? kDecodes : device.is_cpu() ? 1 : 0;
+  const int profiled = flags.repeat > 0 ? flags.repeat : kDecodes;
+  const int steps = flags.profile ? profiled : device.is_cpu() ? 1 : 0;
   int32_t behind = std::min(prompt, engine.context() - 1);
   plan.clear_profile();
   std::vector<int64_t> decode_barriers;
-  for (int i = 0; i < steps && engine.cache().length(sequence) < engine.context(); ++i) {
+  for (int i = 0; i < steps && prompt < engine.context(); ++i) {
+    if (engine.cache().length(sequence) == engine.context()) {  // again from the end of the prompt
+      engine.cache().trim(sequence, 0);
+      lengthen(engine, sequence, prompt);
+    }
     behind = engine.cache().length(sequence);
     engine.decode(sequence, 0);
     decode_barriers = barriers(plan);
@@ -78,18 +87,25 @@ void run(const ExplainFlags& flags) {
   const ExplainRun decode{
       "decode",       extents_of(open.model, 1, 1, behind + 1), {}, plan.kernels_that_ran(), decode_barriers,
       "decoded token"};
+  if (flags.profile && device.is_cpu()) {
+    prefill_profile.limits = decode_profile.limits = waiting_for(
+        "measuring the machine", [&] { return measure_limits(device.threads(), bytes_to_read(decode_profile.costs)); });
+  }
   if (flags.json) {
-    print("\"decode\": " + plan.explain_json(decode.at) + "}\n");
+    auto prefill_items = nlohmann::ordered_json::parse(prefill_json);
+    auto decode_items = nlohmann::ordered_json::parse(plan.explain_json(decode.at));
+    add_limits(prefill_items, prefill_profile);
+    add_limits(decode_items, decode_profile);
+    print("{\n\"prefill\": " + prefill_items.dump(2) + ",\n\"decode\": " + decode_items.dump(2) + "}\n");
+    return;
+  }
+  if (flags.csv) {
+    print(profile_csv(plan, std::array{prefill_profile, decode_profile}));
     return;
   }
   std::string text = format("runs       prefill of %d tokens, decode of 1 token behind %d\n", prompt, behind) +
                      plan.explain_runs(std::array{prefill, decode}, flags.all);
   if (flags.profile) {
-    if (device.is_cpu()) {
-      prefill_profile.limits = decode_profile.limits = waiting_for("measuring the machine", [&] {
-        return measure_limits(device.threads(), bytes_to_read(decode_profile.costs));
-      });
-    }
     text += profile_text(plan, prefill_profile, flags.all) + profile_text(plan, decode_profile, flags.all);
   }
   print(text);
@@ -118,13 +134,24 @@ void add_explain(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str()
       ->type_name("N");
-  command->add_flag(
+  CLI::Option* profile = command->add_flag(
       "--profile", flags->profile,
       "Run it several times on pinned threads, and show for each step the kernels that ran, its time, and "
       "its share of the plan and of what the machine allows");
+  command
+      ->add_option("--repeat", flags->repeat,
+                   format("Profile N runs of prefill and N of decode (default: %d and %d); medians are those of the "
+                          "last %zu",
+                          kPrefills, kDecodes, RunTimes::kKept))
+      ->check(CLI::Range(1, 1000000))
+      ->type_name("N")
+      ->needs(profile);
   command->add_flag("--all", flags->all, "Show a line for every step, equal ones too");
-  command->add_flag("--json", flags->json, "Print every step as JSON");
-  command->add_flag("--records", flags->records, "Print the records of the steps instead");
+  CLI::Option* json =
+      command->add_flag("--json", flags->json, "Print every step as JSON; with --profile, its times and limits too");
+  CLI::Option* csv = command->add_flag("--csv", flags->csv, "Print a line of CSV for every step of the profile");
+  csv->needs(profile)->excludes(json);
+  command->add_flag("--records", flags->records, "Print the records of the steps instead")->excludes(csv);
   add_device_flags(*command, flags->model);
   add_cache_flags(*command, flags->model);
   add_kernel_flag(*command, flags->model);

@@ -61,4 +61,9 @@ MachineLimits measure_limits(int threads, size_t bytes) {
   return LimitMeter(threads, std::min(bytes, uncached_size(available_memory()))).measure(kSeconds);
 }
 
+nlohmann::ordered_json limits_json(const MachineLimits& limits) {
+  return {{"threads", limits.threads},     {"read_size", limits.read_size}, {"reads", limits.read_bytes},
+          {"fma_flops", limits.fma_flops}, {"int8_ops", limits.int8_ops},   {"amx_flops", limits.amx_flops}};
+}
+
 }  // namespace weft::tools

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "ops/cpu/machine_limits.h"
@@ -22,5 +22,7 @@ void lengthen(Engine& engine, int32_t sequence, int32_t count);
 // Of a team of this machine, for runs that read `bytes` of weights and keys: reads go over a block of that size, or of
 // uncached_size if that is less. Takes a second.
 MachineLimits measure_limits(int threads, size_t bytes);
+// In bytes, bytes per second, and operations per second.
+nlohmann::ordered_json limits_json(const MachineLimits& limits);
 
 }  // namespace weft::tools

@@ -876,6 +876,49 @@ TEST(Cli, ExplainShowsEqualLayersOnce) {
   EXPECT_CONTAINS(timed.out, "start and steps are ");
 }
 
+TEST(Cli, ProfilesRepeatAndAreJsonAndCsv) {
+  const std::vector<std::string> flags = {"explain", "--profile", "-b", "16", "-t", "1", "--repeat", "5"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), flags.begin(), flags.end());
+    const Result result = run_weft(more);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return result.out;
+  };
+  // Fewer tokens fit behind the prompt than are decoded.
+  const std::string text = with({"-c", "18"});
+  EXPECT_CONTAINS(text, "\nprofile    prefill of 16 tokens, runs: 5\n");
+  const size_t decode = text.find("\nprofile    decode of 1 token behind 1");
+  ASSERT_NE(decode, text.npos) << text;
+  EXPECT_CONTAINS(text.substr(decode), ", runs: 5\n");
+
+  const auto json = nlohmann::json::parse(with({"--json"}));
+  EXPECT_GT(json["decode"]["limits"]["reads"], 0);
+  EXPECT_EQ(json["decode"]["whole_runs"]["runs"], 5);
+  int limited = 0;
+  for (const auto& step : json["prefill"]["steps"]) {
+    EXPECT_LE(step["seconds_min"], step["seconds_median"]);
+    limited += step.contains("share_of_limit");
+    EXPECT_TRUE(step["kind"] != "contract" || step["share_of_limit"] > 0) << step;
+  }
+  EXPECT_GT(limited, 0);
+  EXPECT_FALSE(nlohmann::json::parse(run_weft({"explain", "--json"}).out)["decode"].contains("limits"));
+
+  std::istringstream lines(with({"--csv"}));
+  std::map<std::string, size_t> runs;
+  std::string line;
+  std::getline(lines, line);
+  EXPECT_EQ(line,
+            "run,step,kind,kernels,runs,seconds_min,seconds_median,seconds_mean,product_flops,bytes_read,"
+            "share_of_plan,least_seconds,share_of_limit");
+  while (std::getline(lines, line)) ++runs[line.substr(0, line.find(','))];
+  EXPECT_EQ(runs["prefill of 16 tokens"], json["prefill"]["steps"].size() + 1);
+  EXPECT_EQ(runs.size(), 2u);
+
+  EXPECT_EQ(run_weft({"explain", "--repeat", "5"}).code, 2);
+  EXPECT_EQ(run_weft({"explain", "--csv"}).code, 2);
+  EXPECT_EQ(run_weft({"explain", "--profile", "--repeat", "0"}).code, 2);
+}
+
 TEST(Cli, KernelsAreForcedByName) {
   const Result exact = run_weft({"run", "-n", "8", "--temp", "0", "--precision", "exact"});
   const Result forced = run_weft({"run", "-n", "8", "--temp", "0", "--precision", "exact", "--kernel", "f32-dot"});
