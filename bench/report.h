@@ -12,6 +12,10 @@ namespace weft::bench {
 // --kernel: the kernel of contractions to be used wherever it can serve; empty: the preferred ones.
 inline std::string forced_kernel;
 
+// --cache: whether weights that few rows are multiplied with take turns, so that they come from memory; otherwise there
+// is one of each, which a cache may hold.
+inline bool cold_weights = true;
+
 // For what always runs in one thread.
 inline void report_single(benchmark::internal::Benchmark* entry) {
   entry->UseRealTime()->Unit(benchmark::kMicrosecond);

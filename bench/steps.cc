@@ -40,7 +40,7 @@ Weight<A...> random_weight(Format format, std::array<int64_t, sizeof...(A)> exte
 // How many weights take turns.
 int64_t copies_of(int64_t rows, double bytes) {
   constexpr int64_t kFewRows = 16;  // more are limited by arithmetic, wherever the weight is
-  if (rows > kFewRows) return 1;
+  if (rows > kFewRows || !cold_weights) return 1;
   // Each as stored and as packed.
   const auto most = static_cast<double>(available_memory()) / 4;
   return static_cast<int64_t>(
