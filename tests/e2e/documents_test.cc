@@ -5,6 +5,7 @@
 
 #include <map>
 #include <regex>
+#include <set>
 
 #include "tests/command.h"
 #include "tests/documents.h"
@@ -58,9 +59,23 @@ TEST(Documents, CommandsHaveTheFlagsThatTheyName) {
       std::string weft, command;
       words >> weft >> command;
       if (command.starts_with("-")) command.clear(), words.seekg(static_cast<std::streamoff>(weft.size()));
+      std::vector<std::string> arguments;
+      if (!command.empty()) arguments.push_back(command);
+      // A command of a command: "bench compare".
+      const std::streampos behind = words.tellg();
+      std::string second;
+      words >> second;
+      static const std::set<std::string> kSeconds = {"bench compare", "bench op", "kernel try"};
+      if (kSeconds.contains(command + " " + second)) {
+        arguments.push_back(second);
+        command += " " + second;
+      } else {
+        words.clear();
+        words.seekg(behind);
+      }
       if (!help.contains(command)) {
-        const CommandResult result = run_weft(command.empty() ? std::vector<std::string>{"--help"}
-                                                              : std::vector<std::string>{command, "--help"});
+        arguments.emplace_back("--help");
+        const CommandResult result = run_weft(arguments);
         ASSERT_EQ(result.code, 0) << document << ": " << line << "\n" << result.err;
         help[command] = result.out;
       }
