@@ -4,10 +4,12 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <sstream>
 
 #include "models/registry.h"
 #include "runtime/files/output_file.h"
@@ -259,6 +261,12 @@ std::filesystem::path shipped_model() {
   const std::filesystem::path here = executable_folder();
   if (!here.empty()) folders.push_back(here / ".." / "share" / "weft" / "models");
   folders.emplace_back(WEFT_MODEL_DIR);
+  // Where /proc is not there, or the program is another one that was built with weft_add_model.
+  const char* data = std::getenv("XDG_DATA_DIRS");
+  std::istringstream data_folders(data == nullptr || *data == '\0' ? "/usr/local/share:/usr/share" : data);
+  for (std::string folder; std::getline(data_folders, folder, ':');) {
+    if (!folder.empty()) folders.push_back(std::filesystem::path(folder) / "weft" / "models");
+  }
   for (const std::filesystem::path& folder : folders) {
     if (const std::string model = first_model_in(folder); !model.empty()) return model;
   }
