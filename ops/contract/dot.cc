@@ -107,7 +107,7 @@ void dot_format(RowPointers rows, int64_t count, const float* const* lhs, int64_
   // left-hand row on Zen 4, BF16, two threads: 38 GB/s by four rows, 58 by one.)
   constexpr int64_t kLong = 512;
   if constexpr (kLhs == 1 && kIsPlain<kFormat>) {
-    if (k >= kLong && !wants_streams()) {
+    if (k >= kLong && !wants_far_lines()) {
       for (int64_t j = 0; j < count; ++j) dot_block<kFormat, kLhs, 1>(rows + j, nullptr, lhs, k, out, j);
       return;
     }
@@ -116,7 +116,7 @@ void dot_format(RowPointers rows, int64_t count, const float* const* lhs, int64_
   if (count >= kRhs) {  // the last block may overlap the one before: it gives the same sums
     // (Xeon with AMX, BF16, two threads, a whole model's decode: 33.1 to 36.4 tokens/s. F32 loses by it.)
     constexpr bool kIsLine = kIsPlain<kFormat> && Unit<kFormat>::kBytes == 64;
-    const bool fetches = kLhs == 1 && kIsLine && wants_streams();
+    const bool fetches = kLhs == 1 && kIsLine && wants_far_lines();
     for (int64_t j = 0; j < count; j += kRhs) {
       const int64_t first = std::min(j, count - kRhs);
       const RowPointers later = fetches && first + 2 * kRhs <= count ? rows + first + kRhs : nullptr;

@@ -44,18 +44,13 @@ struct Vnni {
 // no branch for which sums would leave their registers. (Zen 5, two threads, one row, of 85 GB/s: Q4_K 32 to 90 GB/s,
 // Q3_K 25 to 70, Q6_K 22 to 80; half the distance gives a tenth less, all lines of a block at once nothing.)
 inline constexpr int64_t kAhead = 9216;  // bytes
+// Intel's cores, whose own prefetching ends with each page, are also asked to have what is further ahead in the second
+// cache. (Xeon without AMX, two threads, 28 GB/s, decode of 1.1 GB: Q4_K_M 25 to 32 tokens/s, of which the first
+// prefetch alone gives 29; several groups by turns, each a stream, were no faster for any format.)
+inline constexpr int64_t kFurther = 24576;
 // Of a block of all rows of a group.
 template <Format kFormat>
 inline constexpr int64_t kBytesOfGroup = FormatTraits<kFormat>::kBytes * kGroupRows;
-
-// Where streams are wanted, the groups that come next are fetched into the second cache. (Xeon with AMX, two threads
-// and two groups, 35 GB/s at most: Q4_K 23 to 29 GB/s, Q3_K 17 to 28; by prefetching into the first cache 21.)
-template <Format kFormat>
-HWY_INLINE void fetch_block(const BlockOfRows<kFormat>& rows) {
-  constexpr int64_t kLine = 64;
-  WEFT_UNROLL
-  for (int64_t i = -kBytesOfGroup<kFormat>; i < 0; i += kLine) fetch_line(rows.end() + i);
-}
 
 // Rows [m, m + kRows) of a tile of `stride`.
 struct TileRows {
@@ -63,11 +58,12 @@ struct TileRows {
   int64_t stride, m;
 };
 
-// A run of a block of each row of a group: adds to `total` and `less`. kAlone: no other group takes turns with it, and
-// a part of the block's bytes from `ahead` on is asked for.
-template <Format kFormat, int64_t kRows, bool kAlone>
-HWY_INLINE void vnni_run(const BlockOfRows<kFormat>& rows, const std::byte* ahead, const VF* scale, const VF* minimum,
-                         const TileRows& left, int64_t block, int64_t run, VXF* total, VXF* less) {
+// A run of a block of each row of a group: adds to `total` and `less`. A part of the block's bytes from `ahead` on is
+// asked for in the first cache, and from `further` on in the second.
+template <Format kFormat, int64_t kRows>
+HWY_INLINE void vnni_run(const BlockOfRows<kFormat>& rows, const std::byte* ahead, const std::byte* further,
+                         const VF* scale, const VF* minimum, const TileRows& left, int64_t block, int64_t run,
+                         VXF* total, VXF* less) {
   using Q = Quants<kFormat>;
   const DX d;
   const DXF df;
@@ -77,12 +73,11 @@ HWY_INLINE void vnni_run(const BlockOfRows<kFormat>& rows, const std::byte* ahea
   const int64_t left_run = (block * kRuns + run) * left.stride + left.m;
   const int8_t* activations = left.tile.values + left_run * kActivationBlock;
   Q::begin_run(rows, run);
-  if constexpr (kAlone) {
-    WEFT_UNROLL
-    for (int64_t line = run * kLines / kRuns; line < (run + 1) * kLines / kRuns; ++line) {
-      // Stays where it is, which hwy::Prefetch does not: compilers move those of a block to its beginning.
-      asm volatile("prefetcht0 %0" ::"m"(*(ahead + line * kLine)));
-    }
+  WEFT_UNROLL
+  for (int64_t line = run * kLines / kRuns; line < (run + 1) * kLines / kRuns; ++line) {
+    // Stays where it is, which hwy::Prefetch does not: compilers move those of a block to its beginning.
+    asm volatile("prefetcht0 %0" ::"m"(*(ahead + line * kLine)));
+    asm volatile("prefetcht2 %0" ::"m"(*(further + line * kLine)));
   }
   WEFT_UNROLL
   for (int64_t g = 0; g < kGrains; ++g) {
@@ -112,68 +107,46 @@ HWY_INLINE void vnni_run(const BlockOfRows<kFormat>& rows, const std::byte* ahea
   }
 }
 
-// Block `block` of each row of `sizeof...(kGroup)` groups, which take turns, run by run: several streams of memory come
-// faster than one where the hardware follows each for a short way only. `later`: groups that come next, or null.
-template <Format kFormat, int64_t kRows, size_t... kGroup>
-HWY_INLINE void vnni_blocks(RowPointers groups, RowPointers later, int64_t blocks, int64_t block, const TileRows& left,
-                            VXF (*total)[kRows], VXF (*less)[kRows], std::index_sequence<kGroup...>) {
+// The products of such rows with a group. `further`: bytes ahead.
+template <Format kFormat, int64_t kRows>
+HWY_NOINLINE void vnni_rows(const std::byte* group, int64_t further, int64_t k, const TileRows& left, float* const* out,
+                            int64_t column) {
   using Q = Quants<kFormat>;
-  const BlockOfRows<kFormat> rows[] = {BlockOfRows<kFormat>(groups[kGroup], blocks, block, 0)...};
-  // Chunks of blocks are in another order than blocks, but take as much memory.
-  const std::byte* ahead = groups[0] + block * kBytesOfGroup<kFormat> + kAhead;
-  VF scale[sizeof...(kGroup)][kScalesOf<kFormat>], minimum[sizeof...(kGroup)][kScalesOf<kFormat>];
-  WEFT_UNROLL
-  for (size_t p = 0; p < sizeof...(kGroup); ++p) {
-    if (later != nullptr) fetch_block(BlockOfRows<kFormat>(later[p], blocks, block, 0));
-    Q::scales_of_rows(rows[p], scale[p], minimum[p]);
-  }
-  WEFT_UNROLL
-  for (int64_t run = 0; run < Q::kElements / kRun; ++run) {
-    WEFT_UNROLL
-    for (size_t p = 0; p < sizeof...(kGroup); ++p) {
-      vnni_run<kFormat, kRows, sizeof...(kGroup) == 1>(rows[p], ahead, scale[p], minimum[p], left, block, run, total[p],
-                                                       less[p]);
-    }
-  }
-}
-
-// The products of such rows with the first `kGroups` of `count` groups.
-template <Format kFormat, int64_t kRows, int64_t kGroups>
-HWY_NOINLINE void vnni_groups(RowPointers groups, int64_t count, int64_t k, const TileRows& left, float* const* out,
-                              int64_t column) {
   const DXF df;
-  const int64_t blocks = k / Quants<kFormat>::kElements;
-  const bool fetches = kRows < 4 && count >= 2 * kGroups && wants_streams();
-  const RowPointers later = fetches ? groups + kGroups : nullptr;
-  VXF total[kGroups][kRows], less[kGroups][kRows];
+  const int64_t blocks = k / Q::kElements;
+  VXF total[kRows], less[kRows];
   WEFT_UNROLL
-  for (int64_t p = 0; p < kGroups; ++p) {
-    WEFT_UNROLL
-    for (int64_t r = 0; r < kRows; ++r) total[p][r] = less[p][r] = hn::Zero(df);
-  }
+  for (int64_t r = 0; r < kRows; ++r) total[r] = less[r] = hn::Zero(df);
   for (int64_t b = 0; b < blocks; ++b) {
-    vnni_blocks<kFormat, kRows>(groups, later, blocks, b, left, total, less, std::make_index_sequence<kGroups>());
+    const BlockOfRows<kFormat> rows(group, blocks, b, 0);
+    // Chunks of blocks are in another order than blocks, but take as much memory.
+    const std::byte* here = group + b * kBytesOfGroup<kFormat>;
+    VF scale[kScalesOf<kFormat>], minimum[kScalesOf<kFormat>];
+    Q::scales_of_rows(rows, scale, minimum);
+    WEFT_UNROLL
+    for (int64_t run = 0; run < Q::kElements / kRun; ++run) {
+      vnni_run<kFormat, kRows>(rows, here + kAhead, here + further, scale, minimum, left, b, run, total, less);
+    }
   }
   WEFT_UNROLL
-  for (int64_t p = 0; p < kGroups; ++p) {
-    WEFT_UNROLL
-    for (int64_t r = 0; r < kRows; ++r) {
-      const VXF sum = Quants<kFormat>::kMinimum ? hn::Sub(total[p][r], less[p][r]) : total[p][r];
-      hn::StoreU(sum, df, out[left.m + r] + column + p * kGroupRows);
-    }
+  for (int64_t r = 0; r < kRows; ++r) {
+    const VXF sum = Q::kMinimum ? hn::Sub(total[r], less[r]) : total[r];
+    hn::StoreU(sum, df, out[left.m + r] + column);
   }
 }
 
-// The products of the first of `count` groups with `rows` rows, a whole tile: a panel would cost more to write and read
+// The products of a group with `rows` rows, a whole tile: a panel would cost more to write and read
 // than to decode.
 template <Format kFormat>
-void vnni_group(RowPointers groups, int64_t count, int64_t k, const Int8Tile& left, int64_t rows, float* const* out,
+void vnni_group(const std::byte* group, int64_t k, const Int8Tile& left, int64_t rows, float* const* out,
                 int64_t column) {
+  // Where only the first cache is to be asked, its lines are asked for twice, which costs less than a second kernel.
+  const int64_t further = wants_far_lines() ? kFurther : kAhead;
   int64_t m = 0;
   const auto with = [&](auto some) {
     constexpr int64_t kRows = decltype(some)::value;
     for (; m + kRows <= rows; m += kRows) {
-      vnni_groups<kFormat, kRows, 1>(groups, count, k, {left, rows, m}, out, column);
+      vnni_rows<kFormat, kRows>(group, further, k, {left, rows, m}, out, column);
     }
   };
   with(std::integral_constant<int64_t, 8>());
@@ -185,18 +158,8 @@ void vnni_group(RowPointers groups, int64_t count, int64_t k, const Int8Tile& le
 template <Format kFormat>
 void vnni_few_rows(const ProductArgs& args) {
   const Int8Tile left(args.left[0], args.rows, args.k);
-  const int64_t count = args.columns / kGroupRows;
-  int64_t group = 0;
-  // Small blocks compute less for each line.
-  constexpr int64_t kGroups = Quants<kFormat>::kElements == kRun ? 4 : 2;
-  if (args.rows == 1 && wants_streams()) {
-    for (; group + kGroups <= count; group += kGroups) {
-      vnni_groups<kFormat, 1, kGroups>(args.right + group, count - group, args.k, {left, 1, 0}, args.out,
-                                       group * kGroupRows);
-    }
-  }
-  for (; group < count; ++group) {
-    vnni_group<kFormat>(args.right + group, count - group, args.k, left, args.rows, args.out, group * kGroupRows);
+  for (int64_t group = 0; group < args.columns / kGroupRows; ++group) {
+    vnni_group<kFormat>(args.right[group], args.k, left, args.rows, args.out, group * kGroupRows);
   }
 }
 
@@ -210,7 +173,7 @@ void vnni_digits(const ProductArgs& args) {
   for (int64_t m = 0; m < kDigitRows * kDigits; ++m) of_digit[m] = sums[m];
   for (int64_t column = 0; column < args.columns; column += kGroupRows) {
     const RowPointers group = args.right + column / kGroupRows;
-    vnni_group<kFormat>(group, 1, args.k, left.digits, args.rows * kDigits, of_digit, 0);
+    vnni_group<kFormat>(*group, args.k, left.digits, args.rows * kDigits, of_digit, 0);
     for (int64_t m = 0; m < args.rows; ++m) {
       VXF sum = hn::Load(df, sums[m * kDigits + kDigits - 1]);
       for (int64_t digit = kDigits - 2; digit >= 0; --digit) {

@@ -88,7 +88,7 @@ template <Format kFormat>
 void dots_of(const std::byte* group, int64_t k, const float* left, float* out) {
   using Q = Quants<kFormat>;
   const DF df;
-  const bool prefetches = wants_streams();
+  const bool prefetches = wants_far_lines();
   for (int64_t lane = 0; lane < kGroupRows; lane += kLanes) {
     VF sum[kGroupRun] = {hn::Zero(df), hn::Zero(df), hn::Zero(df), hn::Zero(df)};
     for_blocks<kFormat>(group, k, 0, k, lane,

@@ -41,7 +41,7 @@ bool has_avx512_vnni() {
 #endif
 }
 
-bool wants_streams() {
+bool wants_far_lines() {
 #if HWY_ARCH_X86
   static const bool wants = __builtin_cpu_is("amd") == 0;
   return wants;

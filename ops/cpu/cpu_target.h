@@ -10,10 +10,9 @@ const char* cpu_target();
 // Whether kernels that add instructions to Highway's AVX-512 can run: processor and operating system have them, and
 // that target is the one that dispatches take.
 bool has_avx512_vnni();
-// Whether kernels read memory faster as several streams by turns, with what comes next asked for in the second cache.
-// Intel's cores do, whose own prefetching ends with each page. AMD's (Zen 5) follow one stream best: lines of it may be
-// asked for in the first cache, a few at a time and well ahead.
-bool wants_streams();
+// Whether memory is read faster where what comes later is asked for in the second cache. Intel's cores gain by it, whose
+// own prefetching ends with each page. On AMD's (Zen 5) lines are asked for in the first cache alone.
+bool wants_far_lines();
 // Asks for a line of memory in the second cache. What is to come later would else take the few buffers of misses of the
 // first cache from what is read now.
 inline void fetch_line(const void* line) { __builtin_prefetch(line, 0, 2); }
