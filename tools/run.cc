@@ -5,6 +5,7 @@
 
 #include "tools/common.h"
 #include "tools/generate.h"
+#include "tools/trace_file.h"
 
 namespace weft::tools {
 
@@ -16,6 +17,7 @@ struct RunFlags {
   GenerationFlags generation;
   bool no_display_prompt = false;
   bool ignore_eos = false;
+  std::string trace;  // a file; empty: none
 };
 
 std::vector<int32_t> encode_prompt(const PromptFlags& flags, const Tokenizer& tokenizer) {
@@ -34,6 +36,8 @@ void run(RunFlags flags) {
       throw CLI::ValidationError("--stop", "cannot be used with --tokens, which produces ids, not text");
     }
   }
+  std::optional<TraceFile> trace_file;
+  if (!flags.trace.empty()) trace_file.emplace(flags.trace);
   const Stopwatch loading;
   const OpenModel open = open_model(flags.model);
   std::unique_ptr<Tokenizer> tokenizer;
@@ -68,6 +72,8 @@ void run(RunFlags flags) {
       print_id(id);
     }
   }
+  std::optional<RunTrace> trace;
+  if (trace_file) generator.plan().trace(&trace.emplace(generator.plan()));
   const Stopwatch prefilling;
   prefill(generator, prompt, [] { return false; });
   const double prefill_seconds = prefilling.seconds();
@@ -82,6 +88,7 @@ void run(RunFlags flags) {
   const Generator::Reply reply = generator.generate(request, decoder ? &*decoder : nullptr);
   const double decode_seconds = decoding.seconds();
   print("\n");
+  if (trace_file) trace_file->write(generator.plan(), *trace);
 
   if (reply.end == Generator::End::context) {
     std::fprintf(stderr, "weft: the context of %d tokens is full (-c)\n", generator.context());
@@ -109,6 +116,7 @@ void add_run(CLI::App& app) {
   add_generation_flags(*command, flags->generation);
   command->add_flag("--no-display-prompt", flags->no_display_prompt, "Leave the prompt out of the output");
   command->add_flag("--ignore-eos", flags->ignore_eos, "Continue where the model ends the text");
+  add_trace_flag(*command, flags->trace, "of all steps of the run");
   add_tokenizer_flag(*command, flags->model);
   add_device_flags(*command, flags->model);
   add_cache_flags(*command, flags->model);

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "ops/cpu/team_trace.h"
+
 // Of libomp, whose omp.h other compilers do not have.
 extern "C" void kmp_set_blocktime(int milliseconds);
 
@@ -60,6 +62,16 @@ void TeamBarrier::wait(int thread, int threads) {
 }
 
 void Team::barrier() const {
+  if (trace == nullptr) {
+    meet();
+    return;
+  }
+  const auto begin = TeamTrace::Clock::now();
+  meet();
+  trace->add(thread, {begin, TeamTrace::Clock::now(), TeamTrace::kWaiting});
+}
+
+void Team::meet() const {
   if (meeting != nullptr) {
     meeting->wait(thread, threads);
   } else if (threads > 1) {

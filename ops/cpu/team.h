@@ -37,6 +37,7 @@ class TeamBarrier {
 void sleep_between_regions();
 
 class TeamClaims;  // ops/cpu/claims.h
+class TeamTrace;   // ops/cpu/team_trace.h
 
 // The threads that run a plan. Every thread calls run() of every step with the same arguments but its own `thread`.
 struct Team {
@@ -44,7 +45,11 @@ struct Team {
   int threads = 1;
   TeamBarrier* meeting = nullptr;  // shared by the team; null: OpenMP's barrier, which does not count
   TeamClaims* claims = nullptr;    // the same, beside `meeting`; null: each thread does its own share of a loop alone
+  TeamTrace* trace = nullptr;      // is told how long barriers take; null: nobody is
   void barrier() const;            // returns when all threads of the team have called it
+
+ private:
+  void meet() const;
 };
 
 // [first, last) of `count` items for `thread`: contiguous, sizes differ by at most one `grain`.

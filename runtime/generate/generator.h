@@ -37,6 +37,7 @@ class Generator {
   Generator(Engine engine, const SamplerOptions& sampler, const Tokenizer* tokenizer = nullptr);
 
   const Engine& engine() const { return engine_; }
+  Plan& plan() { return engine_.plan(); }
   int32_t context() const { return engine_.context(); }
   const std::vector<int32_t>& cached() const { return cached_; }  // tokens whose keys and values are in the cache
 

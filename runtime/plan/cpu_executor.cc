@@ -147,7 +147,7 @@ class CpuExecutor final : public Executor {
     }
   }
 
-  void run(const RunArgs& args, StepInfo* profile, RunTimes* starts) override {
+  void run(const RunArgs& args, const RunRecords& records) override {
     called_ = Clock::now();
     auto* pool = dynamic_cast<CpuCachePool*>(args.pool);
     if (!graph_.caches.empty() && (pool == nullptr || pool->graph() != &graph_)) {
@@ -161,14 +161,14 @@ class CpuExecutor final : public Executor {
     }
     const StepArgs step_args{args.extents, data_.data(), args.pages};
     // Profiles show what a step takes with all threads.
-    if (!is_adaptive_ || profile != nullptr) {
-      run_team(step_args, threads_, profile, starts);
+    if (!is_adaptive_ || records.profile != nullptr) {
+      run_team(step_args, threads_, records);
       return;
     }
     const auto begin = called_;
     // After a pause the team sleeps, so every task that is ready belongs to another program.
     if (begin - ended_ > kReadingsApart) read_load(begin, 1, true);
-    run_team(step_args, team_size_.next(kind_of(args.extents)), nullptr, nullptr);
+    run_team(step_args, team_size_.next(kind_of(args.extents)), records);
     ended_ = Clock::now();
     team_size_.ran(std::chrono::duration<double>(ended_ - begin).count());
   }
@@ -206,28 +206,29 @@ class CpuExecutor final : public Executor {
     team_size_.saw_ready(ready_.count() - own, certain);
   }
 
-  void run_team(const StepArgs& args, int threads, StepInfo* profile, RunTimes* starts) {
+  void run_team(const StepArgs& args, int threads, const RunRecords& records) {
     if (threads == 1) {
-      run_groups(args, Team{0, 1, &meeting_}, profile, starts);
+      run_groups(args, Team{0, 1, &meeting_, nullptr, records.trace}, records);
       return;
     }
     sleep_between_regions();
     claims_.reset();
 #pragma omp parallel num_threads(threads)
     {
-      run_groups(args, Team{omp_get_thread_num(), omp_get_num_threads(), &meeting_, &claims_}, profile, starts);
+      run_groups(args, Team{omp_get_thread_num(), omp_get_num_threads(), &meeting_, &claims_, records.trace}, records);
     }
   }
 
   // Called by every thread of the team. The steps of a group follow each other without a barrier: a thread may begin
   // the next while others are in the one before. Only a profiled run waits after each, to tell their times apart: a
   // step lasts until the last thread has done its share, and the next begins there.
-  void run_groups(StepArgs args, const Team& team, StepInfo* profile, RunTimes* starts) {
+  void run_groups(StepArgs args, const Team& team, const RunRecords& records) {
+    StepInfo* const profile = records.profile;
     size_t set = 0;  // the notes of a step are read while those of the next are written
     const bool timing = profile != nullptr && team.thread == 0;
     if (profile != nullptr) team.barrier();  // all threads are awake
     auto begin = timing ? Clock::now() : Clock::time_point();
-    if (timing) starts->add(std::chrono::duration<double>(begin - called_).count());
+    if (timing) records.starts->add(std::chrono::duration<double>(begin - called_).count());
     for (size_t g = 0; g < schedule_->groups.size(); ++g) {
       const std::vector<size_t>& steps = schedule_->groups[g].steps;
       const int64_t met = team.thread == 0 ? meeting_.meetings() : 0;
@@ -235,7 +236,13 @@ class CpuExecutor final : public Executor {
         args.scratch = arena_.data() + scratch_[i];
         if (profile != nullptr) args.notes = notes_.data() + set * static_cast<size_t>(threads_);
         args.group = group_[i] == ArenaLayout::kNotInArena ? nullptr : arena_.data() + group_[i];
-        kernels_[i]->run(args, team);
+        if (records.trace != nullptr) {
+          const auto started = Clock::now();
+          kernels_[i]->run(args, team);
+          records.trace->add(team.thread, {started, Clock::now(), static_cast<int64_t>(i)});
+        } else {
+          kernels_[i]->run(args, team);
+        }
         if (profile == nullptr && i != steps.back()) continue;
         team.barrier();
         if (profile == nullptr) continue;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/record/graph.h"
+#include "ops/cpu/team_trace.h"
 #include "runtime/plan/device.h"
 #include "runtime/plan/plan.h"
 #include "runtime/plan/schedule.h"
@@ -35,6 +36,13 @@ struct RunArgs {
   CachePool* pool = nullptr;
 };
 
+// What a run tells of itself; null: nothing.
+struct RunRecords {
+  StepInfo* profile = nullptr;  // by step: gets its time. Each step then ends before the next of its group begins
+  RunTimes* starts = nullptr;   // with `profile`: gets the time until the first step begins
+  TeamTrace* trace = nullptr;
+};
+
 class Executor {
  public:
   virtual ~Executor() = default;
@@ -51,10 +59,8 @@ class Executor {
   virtual bool overlaps_steps() const = 0;
   // Steps will run in the order of `schedule`, which must outlive the executor.
   virtual void allocate(const ArenaLayout& arena, const Schedule& schedule) = 0;
-  // Allocates nothing on the CPU, unless it is profiled. Adds each step's time to `profile` unless that is null; each
-  // step then ends before the next of its group begins. `starts`, where there is a profile: gets the time until the
-  // first step begins.
-  virtual void run(const RunArgs& args, StepInfo* profile, RunTimes* starts) = 0;
+  // Allocates nothing on the CPU, unless something is recorded.
+  virtual void run(const RunArgs& args, const RunRecords& records) = 0;
   // By group, after a run: how often the threads met, at its end included; what profiling adds is not counted. Empty
   // where no threads meet.
   virtual std::span<const int64_t> barriers() const { return {}; }

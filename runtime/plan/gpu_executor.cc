@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <utility>
 
 #include "core/align.h"
 #include "core/error.h"
@@ -124,7 +125,9 @@ class GpuExecutor final : public Executor {
     args_pages_.resize(graph_.caches.size());
   }
 
-  void run(const RunArgs& args, StepInfo* profile, RunTimes* starts) override {
+  void run(const RunArgs& args, const RunRecords& records) override {
+    StepInfo* const profile = records.profile;
+    const bool waits = profile != nullptr || records.trace != nullptr;
     using Clock = std::chrono::steady_clock;
     const auto called = Clock::now();
     auto* pool = dynamic_cast<GpuCachePool*>(args.pool);
@@ -143,20 +146,21 @@ class GpuExecutor final : public Executor {
     for (size_t c = 0; c < graph_.caches.size(); ++c) args_pages_[c] = upload_pages(c, args.pages);
     KernelNotes notes;
     GpuArgs gpu_args{args.extents, data_.data(), args_pages_.data(), {&arena_, 0}, profile ? &notes : nullptr};
-    if (profile != nullptr) device_->finish();
+    if (waits) device_->finish();
     auto begin = Clock::now();
-    if (profile != nullptr) starts->add(std::chrono::duration<double>(begin - called).count());
+    if (profile != nullptr) records.starts->add(std::chrono::duration<double>(begin - called).count());
     for (const StepGroup& group : schedule_->groups) {
       for (const size_t i : group.steps) {
         gpu_args.scratch.offset = scratch_[i];
         steps_[i]->run(gpu_args);
-        if (profile == nullptr) continue;
+        if (!waits) continue;
         device_->finish();
-        const auto end = Clock::now();
-        profile[i].times.add(std::chrono::duration<double>(end - begin).count());
+        const auto started = std::exchange(begin, Clock::now());
+        if (records.trace != nullptr) records.trace->add(0, {started, begin, static_cast<int64_t>(i)});
+        if (profile == nullptr) continue;
+        profile[i].times.add(std::chrono::duration<double>(begin - started).count());
         profile[i].note(notes.names);
         notes = {};
-        begin = end;
       }
     }
   }

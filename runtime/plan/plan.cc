@@ -13,6 +13,7 @@
 #include "gpu/device.h"
 #include "runtime/plan/available_memory.h"
 #include "runtime/plan/plan_state.h"
+#include "runtime/plan/run_trace.h"
 
 namespace weft {
 
@@ -284,6 +285,19 @@ void Plan::clear_profile() {
   }
   state_->run_times.clear(), state_->start_times.clear();
 }
+void Plan::trace(RunTrace* trace) { state().trace = trace; }
+std::vector<ArenaPart> Plan::arena() const {
+  std::vector<ArenaPart> parts;
+  for (size_t i = 0; i < state().lives.size(); ++i) {
+    const LiveValue& life = state_->lives[i];
+    parts.push_back({.value = i < state_->live_ids.size() ? state_->live_ids[i] : kNoValue,
+                     .offset = state_->memory_plan.offsets[i],
+                     .bytes = life.bytes,
+                     .first_group = static_cast<size_t>(life.first),
+                     .last_group = static_cast<size_t>(life.last)});
+  }
+  return parts;
+}
 void Plan::profile(bool on) {
   state().options.profile = on;
   if (on) reserve_times(*state_);
@@ -331,13 +345,21 @@ std::shared_ptr<CachePool> Plan::make_cache_pool(std::span<const int64_t> slots_
 void Plan::run(const Bindings& bindings) {
   using Clock = std::chrono::steady_clock;
   const bool profiled = state().options.profile;
-  const auto begin = profiled ? Clock::now() : Clock::time_point();
+  RunTrace* const trace = state_->trace;
+  const bool timed = profiled || trace != nullptr;
+  const auto begin = timed ? Clock::now() : Clock::time_point();
   state_->has_run = false;
   state_->check(bindings);
   std::copy(bindings.data_.begin(), bindings.data_.end(), state_->inputs.begin());
   const RunArgs args{state_->current.data(), state_->inputs.data(), bindings.pages_.data(), bindings.pool_};
-  state_->executor->run(args, profiled ? state_->steps.data() : nullptr, &state_->start_times);
-  if (profiled) state_->run_times.add(std::chrono::duration<double>(Clock::now() - begin).count());
+  state_->executor->run(args, {.profile = profiled ? state_->steps.data() : nullptr,
+                               .starts = &state_->start_times,
+                               .trace = trace != nullptr ? &trace->team : nullptr});
+  const auto end = timed ? Clock::now() : Clock::time_point();
+  if (profiled) state_->run_times.add(std::chrono::duration<double>(end - begin).count());
+  if (trace != nullptr) {
+    trace->runs.push_back({begin, end, {state_->current.data(), state_->current.data() + graph().axes.size()}});
+  }
   state_->has_run = true;
 }
 

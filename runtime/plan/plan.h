@@ -131,6 +131,13 @@ struct PlanMemory {
   size_t replaced_weights = 0;  // as stored, of those that are read in another layout alone
 };
 
+// What lies in a plan's arena: an intermediate value, or the scratch of a group of steps.
+struct ArenaPart {
+  ValueId value = kNoValue;  // kNoValue: scratch
+  size_t offset = 0, bytes = 0;
+  size_t first_group = 0, last_group = 0;  // of the schedule: while these run it is in use
+};
+
 // One way to run a plan, as Plan::explain_runs shows it.
 struct ExplainRun {
   std::string title;                   // heading of its columns: "prefill"
@@ -151,10 +158,11 @@ struct StepCost {
 };
 
 struct PlanState;
+struct RunTrace;  // runtime/plan/run_trace.h
 
 // A graph made ready for one device; it holds a copy of the records. Immutable except for its working memory: one
-// thread at a time calls run, output, profile and clear_profile. Plans are independent, even on the same device or with
-// the same weights.
+// thread at a time calls run, output, profile, trace and clear_profile. Plans are independent, even on the same device
+// or with the same weights.
 class Plan {
  public:
   Plan(Plan&&) noexcept;
@@ -170,7 +178,7 @@ class Plan {
   std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group) const;
 
   // Checks the bindings (extents that disagree, limits, pages and slots out of range: Error) and runs all steps.
-  // Allocates nothing, unless it is the first one that is profiled.
+  // Allocates nothing, unless it is the first one that is profiled, or traced.
   void run(const Bindings& bindings);
 
   // A result of the last run; valid until the next. Throws Error for a value that is not among the graph's
@@ -185,6 +193,8 @@ class Plan {
   std::span<const int64_t> barriers() const;
   // Whether the next runs are profiled, whatever the options say.
   void profile(bool on);
+  // Runs add what their threads do to `trace`, which must outlive them, until null is given.
+  void trace(RunTrace* trace);
   void clear_profile();  // forgets all times, and which kernels ran
   // Of whole profiled runs, from the check of their bindings to their end.
   const RunTimes& run_times() const;
@@ -198,6 +208,7 @@ class Plan {
   // By step: the names of the kernels that did the work since then, as they tell themselves. Empty without any run.
   std::vector<std::string> kernels_that_ran() const;
   const PlanMemory& memory() const;
+  std::vector<ArenaPart> arena() const;
   const ExtentTable& known_extents() const;  // before any run
   const ExtentTable& limits() const;
 

@@ -34,6 +34,7 @@ struct PlanState {
   std::vector<StepInfo> steps;
   PlanMemory memory;
   RunTimes run_times, start_times;  // of profiled runs
+  RunTrace* trace = nullptr;        // null: runs are not traced
   std::unique_ptr<Executor> executor;
   std::vector<const void*> inputs;  // by ValueId, of the current run
 
