@@ -123,6 +123,7 @@ void add_logits(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_kernel(CLI::App& app);
 void add_explain(CLI::App& app);
+void add_report(CLI::App& app);
 void add_tokenize(CLI::App& app);
 void add_perplexity(CLI::App& app);
 void add_compare(CLI::App& app);

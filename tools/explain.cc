@@ -1,20 +1,26 @@
 // weft explain: the plan of a model's steps.
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <random>
 
-#include "ops/cpu/pinned_team.h"
 #include "runtime/generate/engine.h"
 #include "runtime/plan/profile.h"
+#include "runtime/plan/step_graph.h"
+#include "tools/case_file.h"
 #include "tools/common.h"
 #include "tools/explain_profile.h"
 #include "tools/measure.h"
+#include "tools/profiled_runs.h"
+#include "tools/trace_file.h"
 
 namespace weft::tools {
 
 namespace {
 
 constexpr int kPrefills = 3, kDecodes = 16;  // runs that are profiled, without --repeat
+constexpr int kTracedDecodes = 8;
 
 struct ExplainFlags {
   ModelFlags model;
@@ -26,11 +32,31 @@ struct ExplainFlags {
   bool profile = false;
   bool records = false;
   bool all = false;
+  bool dot = false, svg = false;
+  std::string trace;  // a file; empty: none
+  std::string dumped, dumped_run = "decode", output;
 };
 
-std::vector<int64_t> barriers(const Plan& plan) { return {plan.barriers().begin(), plan.barriers().end()}; }
+// The step in a prefill, or in decoding the token behind it, of random tokens: zeros would be alike.
+void dump_step(const ExplainFlags& flags, const LanguageModel& model, const Device& device,
+               const EngineOptions& options) {
+  Engine engine = waiting_for("loading", [&] { return Engine(with_operands(model, flags.dumped), device, options); });
+  std::mt19937 random(1);
+  const auto draw = [&] { return static_cast<int32_t>(random() % static_cast<uint64_t>(model.vocab)); };
+  std::vector<int32_t> tokens(static_cast<size_t>(prompt_tokens(engine)));
+  std::ranges::generate(tokens, draw);
+  const int32_t sequence = engine.cache().open();
+  RunTrace trace(engine.plan());
+  engine.plan().trace(&trace);
+  engine.prefill(sequence, tokens);
+  if (flags.dumped_run == "decode") engine.decode(sequence, draw());
+  engine.plan().trace(nullptr);
+  write_case(case_of_step(engine, flags.dumped, trace.runs.back().extents), flags.output);
+}
 
 void run(const ExplainFlags& flags) {
+  std::optional<TraceFile> trace_file;
+  if (!flags.trace.empty()) trace_file.emplace(flags.trace);
   const OpenModel open = open_model(flags.model);
   EngineOptions options = flags.model.engine_options();
   options.context = flags.context;
@@ -38,6 +64,10 @@ void run(const ExplainFlags& flags) {
   options.profile = flags.profile;
   warn_beyond_training(open.model, options.context, "a context of");
   const Device device = open_device(flags.model);
+  if (!flags.dumped.empty()) {
+    dump_step(flags, open.model, device, options);
+    return;
+  }
   Engine engine = waiting_for("loading", [&] { return Engine(open.model, device, options); });
 
   if (flags.records) {
@@ -45,68 +75,42 @@ void run(const ExplainFlags& flags) {
     print(to_string(*open.model.graph, engine.plan().schedule()));
     return;
   }
-  // Decoding happens after a prompt, so that with --profile its attention has keys to read.
-  const int32_t prompt = std::min(engine.batch(), std::max(engine.context() - 1, 1));
-  const int32_t sequence = engine.cache().open();
-  const std::vector<int32_t> tokens(static_cast<size_t>(prompt), 0);
   Plan& plan = engine.plan();
-  if (flags.profile) engine.prefill(sequence, tokens);  // the first run touches memory for the first time
-  // Threads stay on their CPUs, and runs do the same work several times, so that the least and the median of their
-  // times say something.
-  std::optional<PinnedTeam> pinned;
-  if (flags.profile && device.is_cpu()) pinned.emplace(device.threads());
-  plan.clear_profile();
-  for (int i = 0; flags.profile && i < (flags.repeat > 0 ? flags.repeat : kPrefills); ++i) {
-    engine.cache().trim(sequence, 0);
-    engine.prefill(sequence, tokens);
-  }
-  PlanProfile prefill_profile =
-      take_profile(plan, format("prefill of %d tokens", prompt), seen_extents(open.model, prompt, 1, prompt));
-  const ExplainRun prefill{
-      "prefill", extents_of(open.model, prompt, 1, prompt), {}, plan.kernels_that_ran(), barriers(plan), "prefill"};
-  const std::string prefill_json = flags.json ? plan.explain_json(prefill.at) : "";
+  std::string prefill_json;
+  const int repeat = flags.repeat;
   // Barriers are counted in a run: without --profile, of one token.
-  if (!flags.profile && device.is_cpu() && prompt < engine.context()) lengthen(engine, sequence, prompt);
-  const int profiled = flags.repeat > 0 ? flags.repeat : kDecodes;
-  const int steps = flags.profile ? profiled : device.is_cpu() ? 1 : 0;
-  int32_t behind = std::min(prompt, engine.context() - 1);
-  plan.clear_profile();
-  std::vector<int64_t> decode_barriers;
-  for (int i = 0; i < steps && prompt < engine.context(); ++i) {
-    if (engine.cache().length(sequence) == engine.context()) {  // again from the end of the prompt
-      engine.cache().trim(sequence, 0);
-      lengthen(engine, sequence, prompt);
-    }
-    behind = engine.cache().length(sequence);
-    engine.decode(sequence, 0);
-    decode_barriers = barriers(plan);
+  const int prefills = !flags.profile ? 0 : repeat > 0 ? repeat : kPrefills;
+  const int decodes = !flags.profile ? (device.is_cpu() ? 1 : 0) : repeat > 0 ? repeat : kDecodes;
+  const auto at = [&](int64_t tokens, int64_t length) { return extents_of(open.model, tokens, 1, length); };
+  const int32_t prompt = prompt_tokens(engine);
+  const ProfiledRuns runs = profiled_runs(engine, prefills, decodes, [&] {
+    if (flags.json) prefill_json = plan.explain_json(at(prompt, prompt));
+  });
+  if (trace_file) trace_file->write(plan, traced_runs(engine, kTracedDecodes));
+  if (flags.dot || flags.svg) {
+    const StepGraph graph = step_graph(plan, plan.seconds_per_run(), flags.all);
+    print(flags.dot ? dot_text(graph) : svg_text(graph));
+    return;
   }
-  pinned.reset();
-  PlanProfile decode_profile =
-      take_profile(plan, format("decode of 1 token behind %d", behind), seen_extents(open.model, 1, 1, behind + 1));
-  const ExplainRun decode{
-      "decode",       extents_of(open.model, 1, 1, behind + 1), {}, plan.kernels_that_ran(), decode_barriers,
-      "decoded token"};
-  if (flags.profile && device.is_cpu()) {
-    prefill_profile.limits = decode_profile.limits = waiting_for(
-        "measuring the machine", [&] { return measure_limits(device.threads(), bytes_to_read(decode_profile.costs)); });
-  }
+  const Limits decode_at = at(1, runs.behind + 1);
   if (flags.json) {
     auto prefill_items = nlohmann::ordered_json::parse(prefill_json);
-    auto decode_items = nlohmann::ordered_json::parse(plan.explain_json(decode.at));
-    add_limits(prefill_items, prefill_profile);
-    add_limits(decode_items, decode_profile);
+    auto decode_items = nlohmann::ordered_json::parse(plan.explain_json(decode_at));
+    add_limits(prefill_items, runs.prefill);
+    add_limits(decode_items, runs.decode);
     print("{\n\"prefill\": " + prefill_items.dump(2) + ",\n\"decode\": " + decode_items.dump(2) + "}\n");
     return;
   }
   if (flags.csv) {
-    print(profile_csv(plan, std::array{prefill_profile, decode_profile}));
+    print(profile_csv(plan, std::array{runs.prefill, runs.decode}));
     return;
   }
-  std::string text = format("runs       prefill of %d tokens, decode of 1 token behind %d\n", prompt, behind) +
+  const ExplainRun prefill{"prefill", at(prompt, prompt), {}, runs.prefill.kernels, runs.prefill_barriers, "prefill"};
+  const ExplainRun decode{"decode", decode_at, {}, runs.decode.kernels, runs.decode_barriers, "decoded token"};
+  std::string text = format("runs       prefill of %d tokens, decode of 1 token behind %d\n", prompt, runs.behind) +
                      plan.explain_runs(std::array{prefill, decode}, flags.all);
   if (flags.profile) {
-    text += profile_text(plan, prefill_profile, flags.all) + profile_text(plan, decode_profile, flags.all);
+    text += profile_text(plan, runs.prefill, flags.all) + profile_text(plan, runs.decode, flags.all);
   }
   print(text);
 }
@@ -151,7 +155,30 @@ void add_explain(CLI::App& app) {
       command->add_flag("--json", flags->json, "Print every step as JSON; with --profile, its times and limits too");
   CLI::Option* csv = command->add_flag("--csv", flags->csv, "Print a line of CSV for every step of the profile");
   csv->needs(profile)->excludes(json);
-  command->add_flag("--records", flags->records, "Print the records of the steps instead")->excludes(csv);
+  CLI::Option* dot = command->add_flag(
+      "--dot", flags->dot,
+      "Print the steps and how they depend on each other for Graphviz; with --profile, with times of decoding");
+  CLI::Option* svg = command->add_flag("--svg", flags->svg, "Print the same as a picture in SVG");
+  dot->excludes(svg)->excludes(json)->excludes(csv);
+  svg->excludes(json)->excludes(csv);
+  CLI::Option* records = command->add_flag("--records", flags->records, "Print the records of the steps instead");
+  records->excludes(csv)->excludes(dot)->excludes(svg);
+  add_trace_flag(*command, flags->trace, "of a prompt and a few decoded tokens")->excludes(records);
+  CLI::Option* output =
+      command->add_option("-o,--output", flags->output, "The file for --dump-step")->type_name("FILE");
+  CLI::Option* dump =
+      command
+          ->add_option("--dump-step", flags->dumped,
+                       "Write this step with what it reads, in a run of random tokens, as a case that `weft kernel try "
+                       "--case` and `weft bench op --case` run again; names are those that --all shows")
+          ->type_name("NAME");
+  dump->needs(output)->excludes(json)->excludes(csv)->excludes(dot)->excludes(svg)->excludes(records);
+  output->needs(dump);
+  command->add_option("--dump-run", flags->dumped_run, "Of which run: decode (one token behind a prompt) or prefill")
+      ->check(CLI::IsMember({"decode", "prefill"}))
+      ->capture_default_str()
+      ->type_name("RUN")
+      ->needs(dump);
   add_device_flags(*command, flags->model);
   add_cache_flags(*command, flags->model);
   add_kernel_flag(*command, flags->model);

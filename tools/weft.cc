@@ -70,6 +70,7 @@ int main(int argc, char** argv) {
   weft::tools::add_logits(app);
   weft::tools::add_inspect(app);
   weft::tools::add_explain(app);
+  weft::tools::add_report(app);
   weft::tools::add_trace(app);
   weft::tools::add_tokenize(app);
   weft::tools::add_perplexity(app);

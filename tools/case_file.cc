@@ -1,0 +1,388 @@
+#include "tools/case_file.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <set>
+
+#include "core/error.h"
+#include "core/format/format.h"
+#include "core/record/verify.h"
+#include "core/record/visit.h"
+#include "runtime/files/ggml_type.h"
+#include "runtime/files/gguf.h"
+#include "runtime/files/gguf_writer.h"
+#include "runtime/plan/device.h"
+#include "runtime/plan/extents.h"
+#include "tools/step_json.h"
+
+namespace weft::tools {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr const char* kKey = "weft.case";
+constexpr int64_t kVersion = 1;
+
+// ggml's ids of the integer types; formats of floats have theirs.
+uint32_t tensor_type(Format format) {
+  if (format == Format::i32) return 26;
+  if (format == Format::bool8) return 24;
+  return ggml_type_id(format);
+}
+
+// What a case reads; the rest is written by it.
+bool is_kept(const ValueRecord& value) { return value.kind != ValueKind::intermediate; }
+
+bool is_output(const Step& step, ValueId value) { return std::ranges::find(step.outputs, value) != step.outputs.end(); }
+
+ordered_json table_json(const PageTable& table) {
+  const auto list = [](const int32_t* from, int64_t count) { return std::vector<int32_t>(from, from + count); };
+  return {{"page_size", table.page_size},
+          {"max_pages", table.max_pages},
+          {"pages", list(table.pages, int64_t{table.sequences} * table.max_pages)},
+          {"length", list(table.length, table.sequences)},
+          {"first", table.first == nullptr ? std::vector<int32_t>(static_cast<size_t>(table.sequences), 0)
+                                           : list(table.first, table.sequences)}};
+}
+
+// Room for a value, and its address.
+void add_bytes(StepCase& step_case, std::vector<std::byte> initial) {
+  step_case.bytes.emplace_back(initial.size());
+  if (!initial.empty()) std::memcpy(step_case.bytes.back().data(), initial.data(), initial.size());
+  step_case.initial.push_back(std::move(initial));
+  step_case.data.push_back(step_case.bytes.back().data());
+}
+
+void add_pages(StepCase& step_case, std::vector<int32_t> pages, std::vector<int32_t> length, std::vector<int32_t> first,
+               int32_t max_pages, int32_t page_size) {
+  const auto kept = [&](std::vector<int32_t> numbers) {
+    step_case.page_storage.push_back(std::make_shared<std::vector<int32_t>>(std::move(numbers)));
+    return step_case.page_storage.back()->data();
+  };
+  PageTable table;
+  table.sequences = static_cast<int32_t>(length.size());
+  table.pages = kept(std::move(pages)), table.length = kept(std::move(length)), table.first = kept(std::move(first));
+  table.max_pages = max_pages, table.page_size = page_size;
+  step_case.pages.push_back(table);
+}
+
+// A weight's elements are where the case has its bytes.
+void add_storage(StepCase& step_case, ValueId id) {
+  ValueRecord& value = step_case.graph.values[id];
+  auto storage = std::make_shared<Storage>();
+  storage->name = value.name, storage->format = value.format;
+  for (const AxisId axis : value.axes) storage->extents.push_back(step_case.extents[axis]);
+  storage->data = step_case.bytes[id].data();
+  storage->owner = std::make_shared<CaseBytes>(step_case.bytes[id]);
+  value.storage = std::move(storage);
+}
+
+}  // namespace
+
+void write_case(const StepCase& step_case, const std::filesystem::path& path) {
+  ordered_json json = {{"version", kVersion}};
+  json.update(step_json(step_case.graph));
+  json["extents"] = step_case.extents;
+  json["max_extents"] = step_case.max_extents;
+  json["pages"] = ordered_json::array();
+  for (const PageTable& table : step_case.pages) json["pages"].push_back(table_json(table));
+  GgufMetadata metadata;
+  metadata.set("general.type", "case");
+  metadata.set(kKey, json.dump());
+  std::vector<GgufTensorPlan> tensors;
+  std::vector<ValueId> kept;
+  for (size_t i = 0; i < step_case.graph.values.size(); ++i) {
+    const auto id = static_cast<ValueId>(i);
+    if (!is_kept(step_case.graph.values[i])) continue;
+    kept.push_back(id);
+    tensors.push_back({std::to_string(id),
+                       {static_cast<size_t>(step_case.element_count(id))},
+                       tensor_type(step_case.graph.values[i].format)});
+  }
+  GgufWriter writer(path, std::move(metadata), tensors);
+  for (const ValueId id : kept) {
+    const std::vector<std::byte>& bytes = step_case.initial[id];
+    writer.write({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+  }
+  writer.finish();
+}
+
+namespace {
+
+// What a file says, before anything of it is believed.
+class CaseReader {
+ public:
+  explicit CaseReader(const std::filesystem::path& path)
+      : file_(GgufFile::open(path)), source_(file_.path() + ": " + kKey) {}
+
+  StepCase read() {
+    const std::string_view text = file_.get_string(kKey, "");
+    if (text.empty()) throw Error(file_.path() + ": is no case of a step: it has no " + kKey);
+    const Json json = parse_json(text, source_);
+    const JsonNode node(json, source_);
+    if (const int32_t version = node.at("version").id(); version != kVersion) {
+      node.at("version").fail("is " + std::to_string(version) + ", wanted " + std::to_string(kVersion));
+    }
+    case_.graph = step_of(node);
+    case_.extents = extents(node.at("extents"));
+    case_.max_extents = extents(node.at("max_extents"));
+    node.at("pages").each([&](const JsonNode& table) { read_pages(table); });
+    if (case_.pages.size() != case_.graph.caches.size()) node.at("pages").fail("is not one table for each cache");
+    try {
+      check_axes();
+      for (size_t i = 0; i < case_.graph.values.size(); ++i) read_value(static_cast<ValueId>(i));
+      case_.graph.results = case_.graph.steps.front().outputs;
+      std::erase_if(case_.graph.results, [&](ValueId id) { return case_.graph.values[id].is_cached(); });
+      verify(case_.graph);
+      run_once();
+      add_outputs();
+    } catch (const Error& error) {
+      const std::string what = error.what();
+      throw Error(what.starts_with(file_.path()) ? what : file_.path() + ": " + what);
+    }
+    return std::move(case_);
+  }
+
+ private:
+  std::vector<int64_t> extents(const JsonNode& json) const {
+    std::vector<int64_t> list;
+    json.each([&](const JsonNode& one) {
+      if (!one.value().is_number_integer()) one.fail("is not a whole number");
+      const auto extent = one.value().get<int64_t>();
+      if (extent < -1 || extent > INT32_MAX) one.fail("is not an extent");
+      list.push_back(extent);
+    });
+    if (list.size() != case_.graph.axes.size()) json.fail("is not one extent for each axis");
+    return list;
+  }
+
+  void read_pages(const JsonNode& json) {
+    const auto list = [](const JsonNode& numbers) {
+      std::vector<int32_t> all;
+      numbers.each([&](const JsonNode& one) {
+        if (one.value() == -1) all.push_back(-1);  // a page that is not there
+        else all.push_back(one.id());
+      });
+      return all;
+    };
+    std::vector<int32_t> pages = list(json.at("pages")), length = list(json.at("length")),
+                         first = list(json.at("first"));
+    const int32_t max_pages = json.at("max_pages").id(), page_size = json.at("page_size").id();
+    if (pages.size() != length.size() * static_cast<size_t>(max_pages) || first.size() != length.size()) {
+      json.fail("has lists that do not agree in length");
+    }
+    add_pages(case_, std::move(pages), std::move(length), std::move(first), max_pages, page_size);
+  }
+
+  // So that extents of values may be looked up.
+  void check_axes() const {
+    for (const ValueRecord& value : case_.graph.values) {
+      for (const AxisId axis : value.axes) {
+        if (axis >= case_.graph.axes.size()) throw Error("value '" + value.name + "' has an axis that there is not");
+      }
+    }
+    for (const CacheRecord& cache : case_.graph.caches) {
+      if (cache.group != 0) throw Error("cache '" + cache.name + "': its group is not 0");
+    }
+    for (const ValueId output : case_.graph.steps.front().outputs) {
+      if (output >= case_.graph.values.size()) throw Error("the step writes a value that there is not");
+    }
+  }
+
+  // Elements of a value; of a cached one, of one slot. Throws Error where they are too many, or cut a block.
+  size_t elements(const ValueRecord& value) const {
+    size_t count = 1;
+    for (size_t i = value.is_cached() ? 1 : 0; i < value.axes.size(); ++i) {
+      const int64_t extent = case_.extents[value.axes[i]];
+      if (extent < 0) throw Error("value '" + value.name + "': its axis has no extent");
+      if (__builtin_mul_overflow(count, static_cast<size_t>(extent), &count) || count > size_t{1} << 40) {
+        throw Error("value '" + value.name + "' is too large");
+      }
+    }
+    if (count % info(value.format).block_elements != 0) throw Error("value '" + value.name + "' cuts a block");
+    return count;
+  }
+
+  void read_value(ValueId id) {
+    const ValueRecord& value = case_.graph.values[id];
+    std::vector<std::byte> bytes;
+    if (is_kept(value)) {
+      const std::string name = std::to_string(id);
+      const GgufTensor* tensor = file_.find_tensor(name);
+      const std::string what = file_.path() + ": tensor '" + name + "' (" + value.name + "): ";
+      if (tensor == nullptr) throw Error(what + "is absent");
+      if (tensor->type != tensor_type(value.format)) {
+        throw Error(what + "is " + std::string(tensor->type_name) + ", wanted " +
+                    std::string(weft::name(value.format)));
+      }
+      const size_t row = row_bytes(value.format, elements(value));
+      if (value.is_cached() ? row == 0 || tensor->bytes % row != 0 : tensor->bytes != row) {
+        throw Error(what + "has " + std::to_string(tensor->bytes) + " bytes, wanted " +
+                    (value.is_cached() ? "rows of " : "") + std::to_string(row));
+      }
+      if (value.is_cached()) {
+        const auto slots = static_cast<int64_t>(tensor->bytes / row);
+        if (slots_ >= 0 && slots_ != slots) throw Error(what + "has another number of slots than the field before");
+        slots_ = slots;
+      }
+      const auto* data = reinterpret_cast<const std::byte*>(tensor->data);
+      bytes.assign(data, data + tensor->bytes);
+    }
+    add_bytes(case_, std::move(bytes));
+    if (value.kind == ValueKind::weight) add_storage(case_, id);
+  }
+
+  // The plan checks what kernels rely on: extents, views, pages, slots.
+  void run_once() {
+    const auto graph = std::make_shared<const GraphRecord>(case_.graph);
+    Limits limits;
+    for (size_t axis = 0; axis < graph->axes.size(); ++axis) {
+      if (graph->axes[axis].fixed_extent < 0 && case_.max_extents[axis] >= 0) {
+        limits.set(static_cast<AxisId>(axis), case_.max_extents[axis]);
+      }
+    }
+    Plan plan = compile(Device::cpu(1), graph, limits, {.precision = Precision::exact});
+    Bindings bindings = plan.bindings();
+    for (size_t i = 0; i < graph->values.size(); ++i) {
+      const ValueRecord& value = graph->values[i];
+      if (value.kind != ValueKind::input) continue;
+      std::vector<int64_t> extents;
+      for (const AxisId axis : value.axes) extents.push_back(case_.extents[axis]);
+      bindings.input(static_cast<ValueId>(i), case_.data[i], extents);
+    }
+    std::shared_ptr<CachePool> pool;
+    if (!graph->caches.empty()) {
+      pool = plan.make_cache_pool(std::vector<int64_t>{std::max<int64_t>(slots_, 0)});
+      bindings.caches(pool.get());
+      for (size_t c = 0; c < graph->caches.size(); ++c) bindings.pages(static_cast<int>(c), case_.pages[c]);
+    }
+    plan.run(bindings);
+  }
+
+  void add_outputs() {
+    for (const ValueId id : case_.graph.steps.front().outputs) {
+      const ValueRecord& value = case_.graph.values[id];
+      if (is_kept(value)) continue;
+      std::vector<std::byte> bytes(row_bytes(value.format, elements(value)), std::byte{0xa5});
+      case_.bytes[id] = CaseBytes(bytes.size());
+      case_.data[id] = case_.bytes[id].data();
+      case_.initial[id] = std::move(bytes);
+    }
+    case_.reset();
+  }
+
+  GgufFile file_;
+  std::string source_;
+  StepCase case_;
+  int64_t slots_ = -1;
+};
+
+}  // namespace
+
+StepCase read_case(const std::filesystem::path& path) { return CaseReader(path).read(); }
+
+namespace {
+
+size_t step_index(const GraphRecord& graph, const std::string& name) {
+  for (size_t i = 0; i < graph.steps.size(); ++i) {
+    if (graph.steps[i].name == name) return i;
+  }
+  throw Error("no step is called '" + name + "': 'weft explain --all' lists them");
+}
+
+}  // namespace
+
+LanguageModel with_operands(LanguageModel model, const std::string& name) {
+  auto graph = std::make_shared<GraphRecord>(*model.graph);
+  for (const ValueId value : values_read(*graph, graph->steps[step_index(*graph, name)])) {
+    const ValueKind kind = graph->values[value].kind;
+    if (kind != ValueKind::intermediate && kind != ValueKind::input) continue;
+    if (std::ranges::find(graph->results, value) == graph->results.end()) graph->results.push_back(value);
+  }
+  model.graph = std::move(graph);
+  return model;
+}
+
+StepCase case_of_step(Engine& engine, const std::string& name, const std::vector<int64_t>& extents) {
+  Plan& plan = engine.plan();
+  const GraphRecord& whole = plan.graph();
+  StepCase step_case;
+  GraphRecord& graph = step_case.graph;
+  graph.axes = whole.axes;
+  graph.steps.push_back(whole.steps[step_index(whole, name)]);
+  Step& step = graph.steps.front();
+  step_case.extents = step_case.max_extents = extents;
+  for (size_t axis = 0; axis < graph.axes.size(); ++axis) {
+    graph.axes[axis].identity = nullptr;
+    const auto id = static_cast<AxisId>(axis);
+    if (plan.known_extents().known(id)) graph.axes[axis].fixed_extent = plan.known_extents()[id];
+  }
+
+  // Values of the step alone, numbered anew.
+  std::set<ValueId> used;
+  for (const ValueId value : values_read(whole, step)) used.insert(value);
+  used.insert(step.outputs.begin(), step.outputs.end());
+  int cache = step.cache;
+  for (const Region& region : step.regions) cache = std::max(cache, cache_of(whole, region));
+  if (cache >= 0) {
+    const CacheRecord& record = whole.caches[static_cast<size_t>(cache)];
+    used.insert(record.fields.begin(), record.fields.end());
+    used.insert({record.positions, record.pos_values, record.slots, record.seq});
+  }
+  std::map<ValueId, ValueId> number;
+  const auto renumber = [&](ValueId& value) { value = number.at(value); };
+  for (const ValueId value : used) {
+    number[value] = static_cast<ValueId>(graph.values.size());
+    ValueRecord& record = graph.values.emplace_back(whole.values[value]);
+    if (record.kind == ValueKind::intermediate && !is_output(step, value)) record.kind = ValueKind::input;
+    if (record.cache >= 0) record.cache = 0;
+  }
+  for (const ValueId value : used) {
+    const ValueRecord& record = whole.values[value];
+    std::vector<std::byte> bytes;
+    const auto copy = [&](const void* from, size_t size) {
+      const auto* first = static_cast<const std::byte*>(from);
+      bytes.assign(first, first + size);
+    };
+    if (record.kind == ValueKind::weight) {
+      copy(record.storage->stored(), record.storage->bytes());
+    } else if (record.is_cached()) {
+      const CachePool& pool = engine.cache().pool();
+      const int64_t slots = pool.slots(whole.caches[static_cast<size_t>(cache)].group);
+      const std::vector<AxisId> axes(record.axes.begin() + 1, record.axes.end());
+      size_t row = 1;
+      for (const AxisId axis : axes) row *= static_cast<size_t>(extents[axis]);
+      bytes.resize(row_bytes(record.format, row) * static_cast<size_t>(slots));
+      pool.read_slots(value, 0, slots, bytes.data());
+    } else if (is_output(step, value)) {
+      bytes.assign(value_bytes(whole, value, extents.data()), std::byte{0xa5});
+    } else {
+      copy(plan.output(value).data, value_bytes(whole, value, extents.data()));
+    }
+    add_bytes(step_case, std::move(bytes));
+    if (record.kind == ValueKind::weight) add_storage(step_case, number.at(value));
+  }
+  if (cache >= 0) {
+    CacheRecord& record = graph.caches.emplace_back(whole.caches[static_cast<size_t>(cache)]);
+    const BlockTables& tables = engine.cache().block_tables(record.group);
+    for (ValueId& field : record.fields) renumber(field);
+    for (ValueId* value : {&record.positions, &record.pos_values, &record.slots, &record.seq}) renumber(*value);
+    record.group = 0;
+    if (step.cache >= 0) step.cache = 0;
+    const PageTable table = tables.view();
+    const auto list = [](const int32_t* from, int64_t count) { return std::vector<int32_t>(from, from + count); };
+    add_pages(step_case, list(table.pages, int64_t{table.sequences} * table.max_pages),
+              list(table.length, table.sequences),
+              table.first != nullptr ? list(table.first, table.sequences)
+                                     : std::vector<int32_t>(static_cast<size_t>(table.sequences), 0),
+              table.max_pages, table.page_size);
+    step_case.max_extents[record.key] = *std::ranges::max_element(*step_case.page_storage[1]);
+  }
+  for_each_operand(step, [&](Operand& operand) { renumber(operand.value); });
+  for (ValueId& output : step.outputs) renumber(output);
+  return step_case;
+}
+
+}  // namespace weft::tools
