@@ -11,6 +11,7 @@
 #include "runtime/plan/cache_formats.h"
 #include "runtime/plan/statistics.h"
 #include "runtime/plan/text_table.h"
+#include "tools/case_file.h"
 #include "tools/common.h"
 #include "tools/kernel_file.h"
 #include "tools/measure.h"
@@ -20,7 +21,7 @@ namespace weft::tools {
 namespace {
 
 struct OpFlags {
-  std::string op, rows, threads, precision = "fast", cache = "warm", output = "table";
+  std::string op, case_file, rows, threads, precision = "fast", cache = "warm", output = "table";
   std::vector<std::string> shapes, kernels, kernel_files;
   int rounds = 20;
   AttentionWork attention;
@@ -68,6 +69,10 @@ constexpr const char* kContract = "contract/";
 
 std::vector<OpWork> works_of(const OpFlags& flags) {
   std::vector<OpWork> works;
+  if (!flags.case_file.empty()) {
+    works.push_back(case_work(read_case(flags.case_file)));
+    return works;
+  }
   // Numbers of rows, in place of that of the shape where they are given.
   const auto rows_of = [&](int64_t rows) {
     return flags.rows.empty() ? std::vector<int64_t>{rows} : parse_counts(flags.rows, "--rows");
@@ -116,13 +121,13 @@ std::vector<CpuRunOptions> sides_of(const OpWork& work, const OpFlags& flags, in
   const auto names_of = [&](const CpuRunOptions& side) {
     std::vector<std::string> names;
     for (const KernelRange& range : CpuCaseRunner(work.step_case, side).kernels()) {
-      const int64_t rows = work.step_case.extents.front();
-      if (range.first_rows <= rows && rows <= range.last_rows) names.push_back(range.name);
+      if (range.first_rows <= work.rows && work.rows <= range.last_rows) names.push_back(range.name);
     }
     return names;
   };
   const std::vector<std::string> first = names_of(sides.front());
-  if (work.step_case.step().kind != StepKind::contract) return sides;
+  const StepKind kind = work.step_case.step().kind;
+  if (kind != StepKind::contract && kind != StepKind::append) return sides;
   for (const ProductKernel* kernel : kernel_table().products()) {
     if (!kernel->is_available() || !kernel->serves(precision) || !wanted(kernel->name)) continue;
     if (std::ranges::find(first, kernel->name) != first.end()) continue;
@@ -250,8 +255,13 @@ void add_bench_op(CLI::App& bench) {
       "comes what a plan runs, then each other kernel of contractions that can serve; all take turns. 'x first' is "
       "how\n"
       "many times as fast as the first one each is, by the median of the rounds, with an interval of 95 %.");
-  command->add_option("OP", flags->op, "The operation")->required();
-  command->add_option("SHAPE", flags->shapes, "Its shapes");
+  CLI::Option* op = command->add_option("OP", flags->op, "The operation");
+  command->add_option("SHAPE", flags->shapes, "Its shapes")->needs(op);
+  command
+      ->add_option("--case", flags->case_file,
+                   "Instead of OP: a step of a model, as explain --dump-step has written it")
+      ->type_name("FILE")
+      ->excludes(op);
   command
       ->add_option("--rows", flags->rows,
                    "Numbers of rows in place of those of the shapes: 1,8 or 1..1024, by doubling")
@@ -302,7 +312,10 @@ void add_bench_op(CLI::App& bench) {
       ->check(CLI::IsMember({"table", "json", "csv"}))
       ->capture_default_str()
       ->type_name("FORMAT");
-  command->callback([flags] { run(*flags); });
+  command->callback([flags] {
+    if (flags->op.empty() && flags->case_file.empty()) throw CLI::RequiredError("OP or --case");
+    run(*flags);
+  });
 }
 
 }  // namespace weft::tools

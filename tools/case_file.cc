@@ -136,6 +136,7 @@ class CaseReader {
       case_.graph.results = case_.graph.steps.front().outputs;
       std::erase_if(case_.graph.results, [&](ValueId id) { return case_.graph.values[id].is_cached(); });
       verify(case_.graph);
+      check_views();
       run_once();
       add_outputs();
     } catch (const Error& error) {
@@ -234,7 +235,27 @@ class CaseReader {
     if (value.kind == ValueKind::weight) add_storage(case_, id);
   }
 
-  // The plan checks what kernels rely on: extents, views, pages, slots.
+  // What an expression's rules about extents say of views: that these lie within their values.
+  void check_views() const {
+    for_each_operand(case_.graph.steps.front(), [&](const Operand& operand) {
+      const ValueRecord& value = case_.graph.values[operand.value];
+      const auto fail = [&] { throw Error("a view of '" + value.name + "' lies outside of it"); };
+      size_t stored = 1;
+      for (size_t i = 0; i < operand.view.size(); ++i) {
+        const ViewAxis& view = operand.view[i];
+        if (value.is_cached() && i == 0) {  // the key, which has no extent of its own
+          if (view.stored != value.axes.front() || view.axis != view.stored || view.begin != 0) fail();
+          continue;
+        }
+        const int64_t extent = case_.extents[view.stored];
+        if (extent < 0 || __builtin_mul_overflow(stored, static_cast<size_t>(extent), &stored)) fail();
+        if (view.gather < 0 && (case_.extents[view.axis] < 0 || view.begin > extent - case_.extents[view.axis])) fail();
+      }
+      if (stored != elements(value)) fail();
+    });
+  }
+
+  // The plan checks what else kernels rely on: extents, pages, slots.
   void run_once() {
     const auto graph = std::make_shared<const GraphRecord>(case_.graph);
     Limits limits;
@@ -292,14 +313,34 @@ size_t step_index(const GraphRecord& graph, const std::string& name) {
   throw Error("no step is called '" + name + "': 'weft explain --all' lists them");
 }
 
+// What a case of the step has: all that it reads and writes, and with a cache the rest of that.
+std::set<ValueId> values_of_case(const GraphRecord& graph, const Step& step, int cache) {
+  std::set<ValueId> used(step.outputs.begin(), step.outputs.end());
+  for (const ValueId value : values_read(graph, step)) used.insert(value);
+  if (cache >= 0) {
+    const CacheRecord& record = graph.caches[static_cast<size_t>(cache)];
+    used.insert(record.fields.begin(), record.fields.end());
+    used.insert({record.positions, record.pos_values, record.slots, record.seq});
+  }
+  return used;
+}
+
+// -1: the step has to do with none.
+int cache_of_step(const GraphRecord& graph, const Step& step) {
+  int cache = step.cache;
+  for (const Region& region : step.regions) cache = std::max(cache, cache_of(graph, region));
+  return cache;
+}
+
 }  // namespace
 
 LanguageModel with_operands(LanguageModel model, const std::string& name) {
   auto graph = std::make_shared<GraphRecord>(*model.graph);
-  for (const ValueId value : values_read(*graph, graph->steps[step_index(*graph, name)])) {
+  const Step& step = graph->steps[step_index(*graph, name)];
+  for (const ValueId value : values_of_case(*graph, step, cache_of_step(*graph, step))) {
     const ValueKind kind = graph->values[value].kind;
-    if (kind != ValueKind::intermediate && kind != ValueKind::input) continue;
-    if (std::ranges::find(graph->results, value) == graph->results.end()) graph->results.push_back(value);
+    const bool is_read = kind == ValueKind::input || (kind == ValueKind::intermediate && !is_output(step, value));
+    if (is_read && std::ranges::find(graph->results, value) == graph->results.end()) graph->results.push_back(value);
   }
   model.graph = std::move(graph);
   return model;
@@ -321,16 +362,8 @@ StepCase case_of_step(Engine& engine, const std::string& name, const std::vector
   }
 
   // Values of the step alone, numbered anew.
-  std::set<ValueId> used;
-  for (const ValueId value : values_read(whole, step)) used.insert(value);
-  used.insert(step.outputs.begin(), step.outputs.end());
-  int cache = step.cache;
-  for (const Region& region : step.regions) cache = std::max(cache, cache_of(whole, region));
-  if (cache >= 0) {
-    const CacheRecord& record = whole.caches[static_cast<size_t>(cache)];
-    used.insert(record.fields.begin(), record.fields.end());
-    used.insert({record.positions, record.pos_values, record.slots, record.seq});
-  }
+  const int cache = cache_of_step(whole, step);
+  const std::set<ValueId> used = values_of_case(whole, step, cache);
   std::map<ValueId, ValueId> number;
   const auto renumber = [&](ValueId& value) { value = number.at(value); };
   for (const ValueId value : used) {

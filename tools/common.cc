@@ -230,9 +230,9 @@ int thread_count(int flag) {
   return cpus;
 }
 
-Device open_device(const ModelFlags& flags) {
+Device open_device(const ModelFlags& flags, TeamPolicy policy) {
   const bool counts = flags.device == "cpu" && flags.threads > 0;
-  return Device::by_name(flags.device, counts ? thread_count(flags.threads) : 0, TeamPolicy::adaptive);
+  return Device::by_name(flags.device, counts ? thread_count(flags.threads) : 0, policy);
 }
 
 std::vector<int32_t> parse_ids(const std::string& text, std::string_view flag) {

@@ -79,8 +79,8 @@ void add_prompt_flags(CLI::App& app, PromptFlags& flags, int sources, const std:
 // of those.
 int thread_count(int flag);
 
-// The device that --device and -t name.
-Device open_device(const ModelFlags& flags);
+// The device that --device and -t name. `policy`: of a CPU's team, which may use fewer threads while others are busy.
+Device open_device(const ModelFlags& flags, TeamPolicy policy = TeamPolicy::adaptive);
 
 // "1,2,3" or "1 2 3" to ids. Throws CLI11's ValidationError (wrong usage), naming `flag`, for anything else.
 std::vector<int32_t> parse_ids(const std::string& text, std::string_view flag);

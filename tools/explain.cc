@@ -63,7 +63,7 @@ void run(const ExplainFlags& flags) {
   options.batch = flags.batch;
   options.profile = flags.profile;
   warn_beyond_training(open.model, options.context, "a context of");
-  const Device device = open_device(flags.model);
+  const Device device = open_device(flags.model, TeamPolicy::fixed);
   if (!flags.dumped.empty()) {
     dump_step(flags, open.model, device, options);
     return;

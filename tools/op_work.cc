@@ -5,9 +5,11 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "core/record/axis_list.h"
 #include "ops/attention/cases.h"
 #include "ops/contract/cases.h"
 #include "ops/plugin/cases.h"
+#include "runtime/plan/explain.h"
 
 namespace weft::tools {
 namespace {
@@ -59,7 +61,7 @@ std::vector<int64_t> parse_extents(const std::string& text, const std::string& f
 
 OpWork formula_work(const Formula& formula, int64_t rows, int64_t width) {
   const OtherInputs others = formula.kind() == StepKind::reduce ? OtherInputs::one_row : OtherInputs::all_rows;
-  OpWork work{std::to_string(rows) + "x" + std::to_string(width), formula_case(formula, rows, 1, width, others), 0, 0};
+  OpWork work{std::to_string(rows) + "x" + std::to_string(width), formula_case(formula, rows, 1, width, others)};
   const double results = number(rows) * (formula.reduces_row ? 1 : number(width));
   if (formula.op.empty()) {
     const Source& source = formula.source();
@@ -83,7 +85,7 @@ OpWork contract_work(Format format, int64_t rows, int64_t outputs, int64_t k) {
   const std::string shape = std::to_string(rows) + "x" + std::to_string(outputs) + "x" + std::to_string(k);
   return {std::string(name(format)) + " " + shape, linear_case(rows, outputs, k, format),
           2 * number(rows) * number(outputs) * number(k),
-          static_cast<double>(row_bytes(format, static_cast<size_t>(k))) * number(outputs)};
+          static_cast<double>(row_bytes(format, static_cast<size_t>(k))) * number(outputs), rows};
 }
 
 OpWork attention_work(const AttentionWork& of) {
@@ -105,6 +107,29 @@ OpWork attention_work(const AttentionWork& of) {
   const double bytes = static_cast<double>(row_bytes(of.cache, static_cast<size_t>(of.dim)));
   return {text, attention_case(shape), 4 * number(of.rows) * number(of.heads * of.group) * seen * number(of.dim),
           2 * number(of.keys) * number(of.heads) * bytes};
+}
+
+OpWork case_work(StepCase step_case) {
+  OpWork work{step_case.name(), std::move(step_case)};
+  const GraphRecord& graph = work.step_case.graph;
+  const Step& step = work.step_case.step();
+  std::vector<int64_t> extents = work.step_case.extents;
+  for (size_t axis = 0; axis < extents.size(); ++axis)
+    extents[axis] = std::max(extents[axis], work.step_case.max_extents[axis]);
+  const StepCost cost = step_cost(graph, step, extents);
+  const double read = cost.weight_bytes + cost.key_bytes;
+  work.flops = cost.product_flops > 0 ? cost.product_flops : cost.flops;
+  work.bytes = cost.product_flops > 0 && read > 0 ? read : cost.bytes;
+  const Region& region = step.regions.front();
+  if (step.kind == StepKind::contract || step.kind == StepKind::append) {
+    if (region.contractions.empty()) return work;
+    const Contraction& contraction = region.contractions.front();
+    const AxisList of_weight = loop_axes(region, region.operands[static_cast<size_t>(contraction.rhs)]);
+    for (const AxisId axis : region.lhs[static_cast<size_t>(contraction.lhs)].axes) {
+      if (!contains(of_weight, axis)) work.rows *= extents[axis];
+    }
+  }
+  return work;
 }
 
 }  // namespace weft::tools

@@ -15,6 +15,7 @@ struct OpWork {
   StepCase step_case;
   double flops = 0;  // 0: nobody knows
   double bytes = 0;  // of memory: a formula's inputs and result; weights; the keys and values that are seen
+  int64_t rows = 1;  // of a contraction's left-hand side
 };
 
 // Extents "4x8x32"; as many as `form` has: "ROWSxWIDTH". Throws Error that names `flag` and the form.
@@ -34,5 +35,8 @@ struct AttentionWork {
 };
 // Throws Error for a score that is none.
 OpWork attention_work(const AttentionWork& shape);
+
+// A step of a model, with the FLOPs that `weft explain` counts.
+OpWork case_work(StepCase step_case);
 
 }  // namespace weft::tools

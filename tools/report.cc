@@ -174,7 +174,7 @@ std::string page(const std::string& title, const std::string& body) {
 void run(const ReportFlags& flags) {
   OutputFile file(flags.output);  // one that cannot be written is known before everything is measured
   const OpenModel open = open_model(flags.model);
-  const Device device = open_device(flags.model);
+  const Device device = open_device(flags.model, TeamPolicy::fixed);
   EngineOptions options = flags.model.engine_options();
   options.context = flags.context, options.batch = flags.batch, options.profile = true;
   std::string body;

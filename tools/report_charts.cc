@@ -101,8 +101,8 @@ std::vector<Dot> dots_of(const Plan& plan, std::span<const PlanProfile> profiles
       const Step& step = plan.graph().steps[i];
       dots.push_back({flops / bytes, flops / seconds, seconds / all,
                       step.name + ", " + profile.title + "\n" + profile.kernels[i] + "\n" + with_prefix(flops) +
-                          "FLOP, " + byte_text(static_cast<size_t>(bytes)) + ", " + with_prefix(seconds * 1e6) +
-                          " µs\n" + with_prefix(flops / seconds) + "FLOP/s, " + with_prefix(bytes / seconds) + "B/s",
+                          "FLOP, " + byte_text(static_cast<size_t>(bytes)) + ", " + time_text(seconds) + "\n" +
+                          with_prefix(flops / seconds) + "FLOP/s, " + with_prefix(bytes / seconds) + "B/s",
                       step.kind, p});
     }
   }
@@ -126,8 +126,9 @@ std::string roofline_svg(const Plan& plan, std::span<const PlanProfile> profiles
   std::vector<Roof> roofs;
   if (limited != profiles.end()) {
     for (const PeakUnit unit : {PeakUnit::fma, PeakUnit::int8, PeakUnit::amx}) {
+      if (unit == PeakUnit::amx && limited->limits->amx_flops == 0) continue;
       const double peak = peak_of(*limited->limits, unit);
-      if (peak > 0) roofs.push_back({peak_name(unit) + " " + with_prefix(peak) + "FLOP/s", peak});
+      roofs.push_back({peak_name(unit) + " " + with_prefix(peak) + "FLOP/s", peak});
       high_y = std::max(high_y, peak);
     }
   }
@@ -197,18 +198,18 @@ std::vector<double> waiting_shares(const RunTrace& trace, size_t run) {
 std::string timeline_svg(const Plan& plan, const RunTrace& trace, size_t run) {
   constexpr double kLaneHeight = 40, kTop = 34, kLeft = 80;
   const auto [begin, end, extents] = trace.runs[run];
-  const auto microseconds = [from = begin](RunTrace::Clock::time_point at) {
-    return std::chrono::duration<double, std::micro>(at - from).count();
+  const auto seconds = [from = begin](RunTrace::Clock::time_point at) {
+    return std::chrono::duration<double>(at - from).count();
   };
   const double height = kTop + kLaneHeight * trace.team.threads();
-  const Scale x{0, std::max(microseconds(end), 1e-3), kLeft, kWidth - 20};
+  const Scale x{0, std::max(seconds(end), 1e-9), kLeft, kWidth - 20};
   Svg svg;
   draw_kinds(svg, kLeft, 16);
   svg.rectangle(kLeft + 640, 6, 12, 12, {.fill = "#ccc"}, {}, 2);
   svg.text(kLeft + 657, 16, "wait", 12, SvgAnchor::start, kText);
   for (const double tick : x.ticks()) {
     svg.line(x(tick), kTop, x(tick), height + 6, {.stroke = kGrid});
-    svg.text(x(tick), height + 22, tick_text(tick) + (tick > 0 ? " µs" : ""), 11, SvgAnchor::middle, kFaint);
+    svg.text(x(tick), height + 22, tick > 0 ? time_text(tick) : "0", 11, SvgAnchor::middle, kFaint);
   }
   for (int thread = 0; thread < trace.team.threads(); ++thread) {
     const double top = kTop + kLaneHeight * thread;
@@ -217,8 +218,8 @@ std::string timeline_svg(const Plan& plan, const RunTrace& trace, size_t run) {
     const auto draw = [&](bool waits) {
       for (const TeamTrace::Span& span : trace.team.of(thread)) {
         if ((span.step == TeamTrace::kWaiting) != waits || span.begin < begin || span.end > end) continue;
-        const double from = x(microseconds(span.begin)), to = x(microseconds(span.end));
-        const std::string time = with_prefix(microseconds(span.end) - microseconds(span.begin)) + " µs";
+        const double from = x(seconds(span.begin)), to = x(seconds(span.end));
+        const std::string time = time_text(seconds(span.end) - seconds(span.begin));
         if (waits) {
           svg.rectangle(from, top + 4, std::max(to - from, 0.2), kLaneHeight - 8, {.fill = "#ccc"}, "wait\n" + time);
           continue;

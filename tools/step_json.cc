@@ -104,6 +104,7 @@ ordered_json axes_json(const std::vector<AxisId>& axes) {
 }
 std::vector<AxisId> axes_of(const JsonNode& json) {
   std::vector<AxisId> axes;
+  if (json.is_null()) json.fail("is absent");
   json.each([&](const JsonNode& one) { axes.push_back(axis(one)); });
   return axes;
 }
@@ -117,6 +118,7 @@ ordered_json list_json(const std::vector<T>& items, ToJson to_json) {
 template <class T, class Read>
 std::vector<T> list_of(const JsonNode& json, Read read) {
   std::vector<T> items;
+  if (json.is_null()) json.fail("is absent");
   json.each([&](const JsonNode& one) { items.push_back(read(one)); });
   return items;
 }
@@ -132,6 +134,7 @@ ordered_json program_json(const ScalarProgram& program) {
 
 ScalarProgram program_of(const JsonNode& json) {
   ScalarProgram program;
+  if (json.is_null()) json.fail("is absent");
   json.each([&](const JsonNode& node) {
     std::vector<JsonNode> parts;
     node.each([&](const JsonNode& part) { parts.push_back(part); });

@@ -1,5 +1,6 @@
 #include "core/record/verify.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,10 @@ void check_value(const GraphRecord& graph, const ValueRecord& value) {
     const CacheRecord& cache = graph.caches[static_cast<size_t>(value.cache)];
     if (value.axes.empty() || value.axes.front() != cache.key) {
       throw Error(what + "does not lead with the key of cache '" + cache.name + "'");
+    }
+    const auto id = static_cast<ValueId>(&value - graph.values.data());
+    if (std::ranges::find(cache.fields, id) == cache.fields.end() && cache.positions != id) {
+      throw Error(what + "cache '" + cache.name + "' has no such field");
     }
   }
 }

@@ -329,6 +329,13 @@ std::string byte_text(size_t bytes) {
   return number + (number.find(' ') == std::string::npos ? " B" : "B");
 }
 
+std::string time_text(double seconds) {
+  for (const auto& [unit, name] : {std::pair(1e-6, " µs"), std::pair(1e-3, " ms")}) {
+    if (seconds < 999.5 * unit) return with_prefix(seconds / unit) + name;
+  }
+  return with_prefix(seconds) + " s";
+}
+
 std::vector<StepCost> Plan::costs(const Limits& at) const {
   const PlanState& state = this->state();
   const Extents extents = chosen_extents(state, at);

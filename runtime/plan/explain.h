@@ -18,6 +18,7 @@ StepCost step_cost(const GraphRecord& graph, const Step& step, const std::vector
 
 // "1.5 k", "12", "3.2 M": three digits and a decimal prefix.
 std::string with_prefix(double number);
-std::string byte_text(size_t bytes);  // "1.50 kB", "12 B"
+std::string byte_text(size_t bytes);    // "1.50 kB", "12 B"
+std::string time_text(double seconds);  // "1.50 µs", "23.4 ms", "2.05 s"
 
 }  // namespace weft

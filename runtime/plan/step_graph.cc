@@ -24,8 +24,6 @@ std::string writes_text(const GraphRecord& graph, const Step& step) {
   return text;
 }
 
-std::string time_text(double seconds) { return with_prefix(seconds * 1e6) + " µs"; }
-
 std::string share_text(double seconds, double all) {
   if (seconds <= 0 || all <= 0) return "";
   char text[32];

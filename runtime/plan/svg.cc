@@ -35,7 +35,7 @@ std::string svg_number(double number) {
 std::string fitting_text(std::string_view text, double width, double size) {
   const auto room = static_cast<size_t>(std::max(width / (size * 0.56), 0.0));  // of characters of a sans-serif font
   if (text.size() <= room) return std::string(text);
-  if (room < 2) return "";
+  if (room < 4) return "";
   size_t end = room - 1;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;  // not within a character
   return std::string(text.substr(0, end)) + "\u2026";

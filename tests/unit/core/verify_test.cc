@@ -460,6 +460,8 @@ TEST(Verify, Caches) {
                   {.name = "stray", .kind = ValueKind::cache_field, .axes = {}, .storage = nullptr, .cache = 9});
             }),
             "value 'stray': unknown cache 9");
+  EXPECT_EQ(change([](GraphRecord& g) { g.caches[0].fields.clear(); }),
+            "value 'kv.field0': cache 'kv' has no such field");
   EXPECT_EQ(change([&](GraphRecord& g) { g.values[t.cache.fields[0]].format = Format::q4_0; }),
             "value 'kv.field0': a cache cannot be stored in Q4_0");
   for (const Format format : kCacheFormats) {
