@@ -60,6 +60,7 @@ consteval auto why_no_order() {
 
 }  // namespace materialize_detail
 
+// One step, whose value is stored in the order of the expression's axes.
 template <Symbolic X>
 auto materialize(const X& x, std::string name = {}) {
   using E = expr_of<X>;

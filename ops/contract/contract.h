@@ -74,6 +74,7 @@ consteval auto why_not() {
 
 }  // namespace contract_detail
 
+// The sum over axes Over of the products of left and right, as this file's comment says.
 template <Axis... Over, Symbolic A, Symbolic B>
   requires(sizeof...(Over) > 0)
 auto contract(const A& left, const B& right) {

@@ -33,6 +33,13 @@ TEST(Documents, CodeBlocksCompile) {
   EXPECT_GE(blocks, 2);
 }
 
+TEST(Documents, AreShort) {
+  for (const std::filesystem::path& document : test::user_documents()) {
+    const std::string text = test::read_file(document);
+    EXPECT_LE(std::count(text.begin(), text.end(), '\n'), document.filename() == "README.md" ? 180 : 300) << document;
+  }
+}
+
 // A document without its code.
 std::string prose_of(const std::filesystem::path& path) {
   std::istringstream lines(test::read_file(path));

@@ -45,8 +45,8 @@ class InPath {
 };
 
 TEST(BenchCommand, TheTableHasALineForEachTest) {
-  const std::string readme = read_file(source_dir() / "README.md");
-  EXPECT_CONTAINS(readme, "weft bench --shape tiny -p 64,128 -n 16 -d 0,256 -t 1 -r 3\n");
+  const std::string guide = read_file(source_dir() / "docs/benchmark.md");
+  EXPECT_CONTAINS(guide, "weft bench --shape tiny -p 64,128 -n 16 -d 0,256 -t 1 -r 3\n");
   const CommandResult result =
       bench({"--shape", "tiny", "-p", "64,128", "-n", "16", "-d", "0,256", "-t", "1", "-r", "3"});
   ASSERT_EQ(result.code, 0) << result.err;

@@ -241,11 +241,11 @@ TEST_F(Chat, RenderPrintsTheText) {
   EXPECT_EQ(text.err, "");
 }
 
-TEST_F(Chat, TheExamplesOfTheReadmeRun) {
-  std::istringstream readme(test::read_file(test::source_dir() / "README.md"));
+TEST_F(Chat, TheExamplesOfTheGuideRun) {
+  std::istringstream guide(test::read_file(test::source_dir() / "docs/generate.md"));
   size_t examples = 0;
   bool in_code = false;
-  for (std::string line; std::getline(readme, line);) {
+  for (std::string line; std::getline(guide, line);) {
     if (line.starts_with("```")) in_code = !in_code;
     if (!in_code || line.find("weft chat ") == line.npos) continue;
     ++examples;

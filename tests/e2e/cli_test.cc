@@ -636,20 +636,20 @@ TEST_F(CliModel, TokenizeAndBack) {
   expect_failure(with_model({"tokenize", "--batch", list.string()}), "list: element 1 is neither a text nor a list");
 }
 
-TEST(Cli, TokenizerExamplesOfTheReadme) {
-  const std::string readme = test::read_file(test::source_dir() / "README.md");
-  EXPECT_CONTAINS(readme, "weft tokenize -p 'Pray, who is she?'\n");
-  EXPECT_CONTAINS(readme, "weft tokenize --ids 1,677,1979,339,1989,466,368,333,2013\n");
+TEST(Cli, TokenizerExamplesOfTheGuide) {
+  const std::string guide = test::read_file(test::source_dir() / "docs/generate.md");
+  EXPECT_CONTAINS(guide, "weft tokenize -p 'Pray, who is she?'\n");
+  EXPECT_CONTAINS(guide, "weft tokenize --ids 1,677,1979,339,1989,466,368,333,2013\n");
   EXPECT_EQ(run_weft({"tokenize", "-p", "Pray, who is she?"}).out, "1 677 1979 339 1989 466 368 333 2013\n");
   EXPECT_EQ(run_weft({"tokenize", "--ids", "1,677,1979,339,1989,466,368,333,2013"}).out, "Pray, who is she?\n");
 }
 
-// What the lines of README.md that begin with "weft explain" say behind a #; the other line of that block runs.
-TEST(Cli, CacheTypesAsInTheReadme) {
-  const std::string readme = test::read_file(test::source_dir() / "README.md");
-  const size_t begin = readme.find("weft run -p 'It was a' -n 24 --temp 0 --cache-type-k q8_0 --cache-type-v f16\n");
-  ASSERT_NE(begin, readme.npos);
-  std::istringstream block(readme.substr(begin, readme.find("```", begin) - begin));
+// What the lines of docs/generate.md that begin with "weft explain" say behind a #; the other line of that block runs.
+TEST(Cli, CacheTypesAsInTheGuide) {
+  const std::string guide = test::read_file(test::source_dir() / "docs/generate.md");
+  const size_t begin = guide.find("weft run -p 'It was a' -n 24 --temp 0 --cache-type-k q8_0 --cache-type-v f16\n");
+  ASSERT_NE(begin, guide.npos);
+  std::istringstream block(guide.substr(begin, guide.find("```", begin) - begin));
   std::string line;
   std::getline(block, line);
   const auto generated = [](std::vector<std::string> types) {

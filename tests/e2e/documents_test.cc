@@ -58,7 +58,11 @@ TEST(Documents, CommandsHaveTheFlagsThatTheyName) {
       std::istringstream words(std::regex_replace(line, std::regex("'[^']*'|\"[^\"]*\""), "TEXT"));
       std::string weft, command;
       words >> weft >> command;
-      if (command.starts_with("-")) command.clear(), words.seekg(static_cast<std::streamoff>(weft.size()));
+      // Flags, or "[OPTIONS]", of the command itself.
+      if (command.starts_with("-") || command.starts_with("[")) {
+        command.clear();
+        words.seekg(static_cast<std::streamoff>(weft.size()));
+      }
       std::vector<std::string> arguments;
       if (!command.empty()) arguments.push_back(command);
       // A command of a command: "bench compare".

@@ -115,12 +115,12 @@ TEST(PackCacheCommand, ProcessesMayWriteAtOnce) {
   EXPECT_CONTAINS(run_weft({"explain", "--pack-cache", cache}).out, " mapped from the pack cache\n");
 }
 
-// The commands of README.md, in a folder of the test; explain prints what stands behind its #.
-TEST(PackCacheCommand, ReadmeExample) {
-  const std::string readme = test::read_file(test::source_dir() / "README.md");
-  const size_t begin = readme.find("weft run -p 'It was a' -n 24 --pack-cache packed\n");
-  ASSERT_NE(begin, readme.npos);
-  std::istringstream block(readme.substr(begin, readme.find("```", begin) - begin));
+// The commands of docs/generate.md, in a folder of the test; explain prints what stands behind its #.
+TEST(PackCacheCommand, ExampleOfTheGuide) {
+  const std::string guide = test::read_file(test::source_dir() / "docs/generate.md");
+  const size_t begin = guide.find("weft run -p 'It was a' -n 24 --pack-cache packed\n");
+  ASSERT_NE(begin, guide.npos);
+  std::istringstream block(guide.substr(begin, guide.find("```", begin) - begin));
   const TemporaryFolder folder;
   std::string line;
   std::getline(block, line);

@@ -416,14 +416,14 @@ std::vector<std::string> words_of(const std::string& line) {
   return words;
 }
 
-// The commands of README.md, with a small model for the one they name.
-TEST(QuantizeCommand, ReadmeExample) {
+// The commands of docs/files.md, with a small model for the one they name.
+TEST(QuantizeCommand, ExampleOfTheGuide) {
   WEFT_SHARED_OR_SKIP(directory, "data/golden/qwen2/hf");
   const TemporaryFolder folder;
-  const std::string text = read_file(source_dir() / "README.md"), begin = "```sh\nweft convert";
+  const std::string text = read_file(source_dir() / "docs/files.md"), begin = "```\nweft convert";
   const size_t at = text.find(begin);
   ASSERT_NE(at, std::string::npos);
-  std::istringstream block(text.substr(at + 6, text.find("```", at + 6) - at - 6));
+  std::istringstream block(text.substr(at + 4, text.find("```", at + 4) - at - 4));
   int commands = 0;
   for (std::string line; std::getline(block, line); ++commands) {
     std::vector<std::string> words = words_of(line);
@@ -448,15 +448,15 @@ double perplexity_of(const fs::path& model, const fs::path& text, const std::str
   return perplexity;
 }
 
-// What README says of all of the text, on the beginning of it: `fast` stays within 0.3 % of `exact` in every type, and
-// both near what its table has.
+// What docs/files.md says of all of the text, on the beginning of it: `fast` stays within 0.3 % of `exact` in every
+// type, and both near what its table has.
 TEST(QuantizeCommand, FastPredictsAsExactDoes) {
   const fs::path shipped = source_dir() / "models/shipped/austen-5m-q8_0.gguf";
   const TemporaryFolder folder;
   std::ofstream(folder / "text") << read_file(source_dir() / "models/shipped/heldout.txt").substr(0, 8192);
-  const std::string readme = read_file(source_dir() / "README.md");
+  const std::string guide = read_file(source_dir() / "docs/files.md");
   std::map<std::string, double> all;  // by type: the table's
-  std::istringstream lines(readme.substr(readme.find("| type | file | `exact` | `fast` |")));
+  std::istringstream lines(guide.substr(guide.find("| type | file | `exact` | `fast` |")));
   for (std::string line; std::getline(lines, line) && line.starts_with("|");) {
     char type[16];
     double size = 0, exact = 0;
@@ -478,12 +478,12 @@ TEST(QuantizeCommand, FastPredictsAsExactDoes) {
 }
 
 // The commands below that table.
-TEST(QuantizeCommand, ReadmeSaysHowPerplexitiesAreMeasured) {
+TEST(QuantizeCommand, GuideSaysHowPerplexitiesAreMeasured) {
   const TemporaryFolder folder;
-  const std::string text = read_file(source_dir() / "README.md"), begin = "```sh\nweft quantize models/shipped";
+  const std::string text = read_file(source_dir() / "docs/files.md"), begin = "```\nweft quantize models/shipped";
   const size_t at = text.find(begin);
   ASSERT_NE(at, std::string::npos);
-  std::istringstream block(text.substr(at + 6, text.find("```", at + 6) - at - 6));
+  std::istringstream block(text.substr(at + 4, text.find("```", at + 4) - at - 4));
   std::string out;
   for (std::string line; std::getline(block, line);) {
     std::vector<std::string> words = words_of(line);

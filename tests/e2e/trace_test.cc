@@ -355,9 +355,9 @@ TEST_F(Trace, TransformersAgree) {
   EXPECT_EQ(std::system(command.c_str()), 0) << test::read_file(path("out"));
 }
 
-// The block of README.md runs: each line "$ weft ..." in turn, which prints the lines under it that are not "...".
-TEST_F(Trace, TheExampleOfTheReadme) {
-  const std::string text = test::read_file(test::source_dir() / "README.md");
+// The block of docs/trace.md runs: each line "$ weft ..." in turn, which prints the lines under it that are not "...".
+TEST_F(Trace, TheExampleOfTheGuide) {
+  const std::string text = test::read_file(test::source_dir() / "docs/trace.md");
   const size_t begin = text.find("```console\n$ weft trace");
   ASSERT_NE(begin, std::string::npos);
   std::istringstream block(text.substr(begin, text.find("\n```\n", begin) - begin));

@@ -101,12 +101,12 @@ TEST(TraceMap, TheOneOfHuggingFaceServes) {
   EXPECT_EQ(found(map, "logits"), Names{"lm_head"});
 }
 
-TEST(TraceMap, TheOneOfTheReadmeToo) {
-  const std::string readme = test::read_file(test::source_dir() / "README.md"), fence = "```json\n";
-  const size_t begin = readme.find(fence + "{\"values\"");
-  ASSERT_NE(begin, readme.npos);
+TEST(TraceMap, TheOneOfTheGuideToo) {
+  const std::string guide = test::read_file(test::source_dir() / "docs/trace.md"), fence = "```json\n";
+  const size_t begin = guide.find(fence + "{\"values\"");
+  ASSERT_NE(begin, guide.npos);
   const TraceMap map = TraceMap::parse(
-      readme.substr(begin + fence.size(), readme.find("```", begin + 3) - begin - fence.size()), "README.md");
+      guide.substr(begin + fence.size(), guide.find("```", begin + 3) - begin - fence.size()), "trace.md");
   EXPECT_EQ(found(map, "blk.0.q"), Names{"model.layers.0.self_attn.query"});
 }
 
