@@ -11,7 +11,7 @@
 #include "runtime/plan/cache_formats.h"
 #include "runtime/plan/statistics.h"
 #include "runtime/plan/text_table.h"
-#include "tools/case_file.h"
+#include "runtime/trace/case_file.h"
 #include "tools/common.h"
 #include "tools/kernel_file.h"
 #include "tools/measure.h"

@@ -8,7 +8,7 @@
 #include "runtime/generate/engine.h"
 #include "runtime/plan/profile.h"
 #include "runtime/plan/step_graph.h"
-#include "tools/case_file.h"
+#include "runtime/trace/case_file.h"
 #include "tools/common.h"
 #include "tools/explain_profile.h"
 #include "tools/measure.h"

@@ -5,7 +5,6 @@
 #include <sstream>
 
 #include "core/error.h"
-#include "core/record/axis_list.h"
 #include "ops/attention/cases.h"
 #include "ops/contract/cases.h"
 #include "ops/plugin/cases.h"
@@ -124,9 +123,9 @@ OpWork case_work(StepCase step_case) {
   if (step.kind == StepKind::contract || step.kind == StepKind::append) {
     if (region.contractions.empty()) return work;
     const Contraction& contraction = region.contractions.front();
-    const AxisList of_weight = loop_axes(region, region.operands[static_cast<size_t>(contraction.rhs)]);
+    const std::vector<AxisId> of_weight = loop_axes(region, region.operands[static_cast<size_t>(contraction.rhs)]);
     for (const AxisId axis : region.lhs[static_cast<size_t>(contraction.lhs)].axes) {
-      if (!contains(of_weight, axis)) work.rows *= extents[axis];
+      if (std::ranges::find(of_weight, axis) == of_weight.end()) work.rows *= extents[axis];
     }
   }
   return work;

@@ -73,5 +73,20 @@ TEST(ProfileTrace, OfARunHasItsStepsAndWaits) {
   EXPECT_EQ(run_weft({"run", "-n", "1", "--profile-trace", "/nonexistent/trace.json"}).code, 1);
 }
 
+TEST(DumpStep, IsTimedAgain) {
+  const TemporaryFolder folder;
+  const std::string file = (folder / "case.gguf").string();
+  for (const char* run : {"decode", "prefill"}) {
+    const auto dumped = run_weft({"explain", "--dump-step", "blk.1.attn", "--dump-run", run, "-c", "64", "-o", file});
+    EXPECT_EQ(dumped.code, 0) << dumped.err;
+    const auto timed = run_weft({"bench", "op", "--case", file, "-t", "1", "-r", "3"});
+    EXPECT_EQ(timed.code, 0) << timed.err;
+    EXPECT_NE(timed.out.find("blk.1.attn"), std::string::npos);
+  }
+  const auto other = run_weft({"bench", "op", "--case", (test::source_dir() / "README.md").string()});
+  EXPECT_EQ(other.code, 1);
+  EXPECT_NE(other.err.find("README.md"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace weft

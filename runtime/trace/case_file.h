@@ -1,7 +1,7 @@
 // A step of a model with all that it takes to run it, as a file.
 //
-// It is a GGUF file: "weft.case" in the metadata is JSON, with the step's record (tools/step_json.h), extents and page
-// tables; tensors, named by the ids of the values, have their bytes as one row each.
+// It is a GGUF file: "weft.case" in the metadata is JSON, with the step's record (runtime/trace/step_json.h), extents
+// and page tables; tensors, named by the ids of the values, have their bytes as one row each.
 #pragma once
 
 #include <filesystem>
@@ -9,7 +9,7 @@
 #include "ops/harness/case.h"
 #include "runtime/generate/engine.h"
 
-namespace weft::tools {
+namespace weft {
 
 // Throws Error where the file cannot be written.
 void write_case(const StepCase& step_case, const std::filesystem::path& path);
@@ -26,4 +26,4 @@ StepCase case_of_step(Engine& engine, const std::string& name, const std::vector
 // The same model, with the values that the step reads among its results, so that they are there after a run.
 LanguageModel with_operands(LanguageModel model, const std::string& name);
 
-}  // namespace weft::tools
+}  // namespace weft

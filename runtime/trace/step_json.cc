@@ -1,4 +1,4 @@
-#include "tools/step_json.h"
+#include "runtime/trace/step_json.h"
 
 #include <bit>
 #include <limits>
@@ -7,7 +7,7 @@
 
 #include "core/format/format.h"
 
-namespace weft::tools {
+namespace weft {
 
 namespace {
 
@@ -55,7 +55,6 @@ std::string_view name(ValueKind kind) {
   return kNames[static_cast<size_t>(kind)];
 }
 std::string_view name(RopePairs pairs) { return pairs == RopePairs::half_split ? "half_split" : "interleaved"; }
-using weft::name;
 
 template <class Enum>
 Enum enumerator(const JsonNode& json) {
@@ -312,4 +311,4 @@ GraphRecord step_of(const JsonNode& json) {
   return graph;
 }
 
-}  // namespace weft::tools
+}  // namespace weft

@@ -1,5 +1,5 @@
 // Steps of a model as files: what is written, read and run again, and what damaged files say.
-#include "tools/case_file.h"
+#include "runtime/trace/case_file.h"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include "tests/errors.h"
 #include "tests/small_model.h"
 
-namespace weft::tools {
+namespace weft {
 namespace {
 
 using test::error_of;
@@ -115,21 +115,5 @@ TEST(CaseFile, DamagedOnesAreRefused) {
   EXPECT_GT(refused, 1540);
 }
 
-TEST(CaseFile, IsWrittenAndTimedByTheCommand) {
-  const TemporaryFolder folder;
-  const std::string file = (folder / "case.gguf").string();
-  for (const char* run : {"decode", "prefill"}) {
-    const auto dumped =
-        test::run_weft({"explain", "--dump-step", "blk.1.attn", "--dump-run", run, "-c", "64", "-o", file});
-    EXPECT_EQ(dumped.code, 0) << dumped.err;
-    const auto timed = test::run_weft({"bench", "op", "--case", file, "-t", "1", "-r", "3"});
-    EXPECT_EQ(timed.code, 0) << timed.err;
-    EXPECT_NE(timed.out.find("blk.1.attn"), std::string::npos);
-  }
-  const auto other = test::run_weft({"bench", "op", "--case", (test::source_dir() / "README.md").string()});
-  EXPECT_EQ(other.code, 1);
-  EXPECT_NE(other.err.find("README.md"), std::string::npos);
-}
-
 }  // namespace
-}  // namespace weft::tools
+}  // namespace weft

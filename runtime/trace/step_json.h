@@ -6,7 +6,7 @@
 #include "core/record/graph.h"
 #include "runtime/files/json_node.h"
 
-namespace weft::tools {
+namespace weft {
 
 // A graph of exactly one step; without the storage of weights, and what only expressions have (identities of axes).
 nlohmann::ordered_json step_json(const GraphRecord& graph);
@@ -15,4 +15,4 @@ nlohmann::ordered_json step_json(const GraphRecord& graph);
 // record makes sense is for verify() to say.
 GraphRecord step_of(const JsonNode& json);
 
-}  // namespace weft::tools
+}  // namespace weft

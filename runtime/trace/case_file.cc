@@ -1,4 +1,4 @@
-#include "tools/case_file.h"
+#include "runtime/trace/case_file.h"
 
 #include <algorithm>
 #include <cstring>
@@ -14,9 +14,9 @@
 #include "runtime/files/gguf_writer.h"
 #include "runtime/plan/device.h"
 #include "runtime/plan/extents.h"
-#include "tools/step_json.h"
+#include "runtime/trace/step_json.h"
 
-namespace weft::tools {
+namespace weft {
 
 namespace {
 
@@ -418,4 +418,4 @@ StepCase case_of_step(Engine& engine, const std::string& name, const std::vector
   return step_case;
 }
 
-}  // namespace weft::tools
+}  // namespace weft
