@@ -9,17 +9,31 @@
 #include "ops/cpu/kernel_table.h"
 #include "ops/plugin/fields.h"
 #include "ops/plugin/formula.h"
+#include "ops/plugin/opencl_file.h"
 #include "ops/plugin/weft_kernel.h"
 
 namespace weft {
 
-// A kernel of a file, and its row in the table, one of both kinds.
+// A kernel of a file, and its row in a table, of one kind.
 struct PluginKernel {
   std::string name;
   std::vector<int64_t> widths;             // of an op's rows, that it is for; none: any
   std::shared_ptr<const Formula> formula;  // of a kernel of rows
   const StepKernel* step = nullptr;
   const ProductKernel* product = nullptr;
+  const OpenClRowsKernel* opencl_rows = nullptr;
+  const OpenClProductKernel* opencl_product = nullptr;
+
+  // The row of a kernel of contractions.
+  const ProductRow* product_row() const {
+    return opencl_product != nullptr ? static_cast<const ProductRow*>(opencl_product) : product;
+  }
+  // Of an OpenCL kernel.
+  const OpenClFile* opencl_file() const {
+    return opencl_rows != nullptr      ? opencl_rows->file.get()
+           : opencl_product != nullptr ? opencl_product->file.get()
+                                       : nullptr;
+  }
 };
 
 // Opens the shared object, which stays open, and adds its kernels. Throws Error that names the file, and the kernel and
