@@ -102,6 +102,27 @@ class DeviceCase {
   GpuSpan scratch_;
 };
 
+std::vector<std::unique_ptr<GpuStep>> prepare(GpuDevice& device, std::span<const StepCase> cases,
+                                              std::string_view kernel, std::vector<WeightLayouts>& layouts) {
+  for (const StepCase& step_case : cases) {
+    step_case.reset();
+    layouts.push_back(device.choose_layouts(step_case.graph, step_case.max_extents.data(), kernel));
+  }
+  std::vector<GpuStepRequest> requests;
+  for (size_t i = 0; i < cases.size(); ++i) {
+    requests.push_back({&cases[i].graph, &cases[i].step(), cases[i].max_extents.data(), &layouts[i], kernel});
+  }
+  return device.prepare_batch(requests, Precision::exact);
+}
+
+std::set<std::string> names_of(const KernelNotes& notes) {
+  std::set<std::string> names;
+  for (const char* name : notes.names) {
+    if (name != nullptr) names.insert(name);
+  }
+  return names;
+}
+
 }  // namespace
 
 Outputs run_gpu(GpuDevice& device, const StepCase& step_case, bool guarded) {
@@ -111,28 +132,45 @@ Outputs run_gpu(GpuDevice& device, const StepCase& step_case, bool guarded) {
 std::vector<Outputs> run_gpu(GpuDevice& device, std::span<const StepCase> cases, bool guarded, std::string_view kernel,
                              std::vector<std::set<std::string>>* ran) {
   std::vector<WeightLayouts> layouts;
-  for (const StepCase& step_case : cases) {
-    step_case.reset();
-    layouts.push_back(device.choose_layouts(step_case.graph, step_case.max_extents.data(), kernel));
-  }
-  std::vector<GpuStepRequest> requests;
-  for (size_t i = 0; i < cases.size(); ++i) {
-    requests.push_back({&cases[i].graph, &cases[i].step(), cases[i].max_extents.data(), &layouts[i], kernel});
-  }
-  const auto steps = device.prepare_batch(requests, Precision::exact);
+  const auto steps = prepare(device, cases, kernel, layouts);
   std::vector<Outputs> outputs;
   for (size_t i = 0; i < cases.size(); ++i) {
     const DeviceCase on_device(device, cases[i], *steps[i], layouts[i], guarded);
     KernelNotes notes;
     steps[i]->run(on_device.args(notes));
     outputs.push_back(on_device.outputs());
-    if (ran == nullptr) continue;
-    std::set<std::string>& names = ran->emplace_back();
-    for (const char* name : notes.names) {
-      if (name != nullptr) names.insert(name);
-    }
+    if (ran != nullptr) ran->push_back(names_of(notes));
   }
   return outputs;
 }
+
+void build_programs(GpuDevice& device, std::span<const StepCase> cases, std::string_view kernel) {
+  std::vector<WeightLayouts> layouts;
+  (void)prepare(device, cases, kernel, layouts);
+}
+
+struct GpuCaseRunner::State {
+  GpuDevice& device;
+  std::vector<WeightLayouts> layouts;
+  std::unique_ptr<GpuStep> step;
+  std::unique_ptr<DeviceCase> values;
+  KernelNotes notes;
+};
+
+GpuCaseRunner::GpuCaseRunner(GpuDevice& device, const StepCase& step_case, std::string_view kernel)
+    : state_(new State{device, {}, nullptr, nullptr, {}}) {
+  state_->step = std::move(prepare(device, {&step_case, 1}, kernel, state_->layouts).front());
+  state_->values = std::make_unique<DeviceCase>(device, step_case, *state_->step, state_->layouts.front(), false);
+}
+
+GpuCaseRunner::~GpuCaseRunner() = default;
+
+void GpuCaseRunner::run(int64_t times) {
+  const GpuArgs args = state_->values->args(state_->notes);
+  for (int64_t i = 0; i < times; ++i) state_->step->run(args);
+  state_->device.finish();
+}
+
+std::set<std::string> GpuCaseRunner::ran() const { return names_of(state_->notes); }
 
 }  // namespace weft

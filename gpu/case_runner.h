@@ -1,6 +1,8 @@
 // Runs a case on a device, as ops/harness/run_cpu.h does on the CPU: for tests, benchmarks and replay.
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <set>
 #include <span>
 #include <string>
@@ -18,9 +20,26 @@ namespace weft {
 // Throws weft::Error.
 Outputs run_gpu(GpuDevice& device, const StepCase& step_case, bool guarded = true);
 
-// The same for many cases, whose programs are built together. `kernel`: the one of contractions to be used where it can
-// serve. `ran`: gets the names of the kernels that were launched, by case.
+// The same for many cases, whose programs are built together. `kernel`: the one to be used where it can serve. `ran`:
+// gets the names of the kernels that were launched, by case.
 std::vector<Outputs> run_gpu(GpuDevice& device, std::span<const StepCase> cases, bool guarded = true,
                              std::string_view kernel = {}, std::vector<std::set<std::string>>* ran = nullptr);
+
+// Builds together what running these cases will need. Throws weft::Error.
+void build_programs(GpuDevice& device, std::span<const StepCase> cases, std::string_view kernel);
+
+// A case that is prepared once and run often, for timing. The device and the case outlive it.
+class GpuCaseRunner {
+ public:
+  GpuCaseRunner(GpuDevice& device, const StepCase& step_case, std::string_view kernel = {});
+  ~GpuCaseRunner();
+  void run(int64_t times);  // and waits for the device
+  // The names of the kernels that did the work so far.
+  std::set<std::string> ran() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace weft

@@ -132,7 +132,7 @@ struct GpuStepRequest {
   const int64_t* max_extents = nullptr;
   // Of the weights that GpuArgs::data has in another layout than stored; null: none.
   const WeightLayouts* layouts = nullptr;
-  // The kernel of contractions to be used wherever it can serve, by name; empty: the preferred ones.
+  // The kernel, of contractions or of a file, to be used wherever it can serve, by name; empty: the preferred ones.
   std::string_view kernel = {};
 };
 

@@ -1,9 +1,11 @@
 // gpu/device.h on OpenCL.
 #include <algorithm>
 #include <cctype>
+#include <map>
 
 #include "core/error.h"
 #include "gpu/device.h"
+#include "gpu/lower/file_text.h"
 #include "gpu/lower/lower.h"
 #include "gpu/opencl_step.h"
 #include "gpu/program_cache.h"
@@ -115,8 +117,9 @@ class OpenClDevice : public GpuDevice {
     state_->queue = ClQueue(cl().CreateCommandQueue(state_->context.get(), found.id, 0, &error));
     opencl_check(error, "clCreateCommandQueue");
     const bool is_cpu = (found.type & CL_DEVICE_TYPE_CPU) != 0;
-    const auto most =
-        static_cast<int>(std::min<size_t>(device_value<size_t>(found.id, CL_DEVICE_MAX_WORK_GROUP_SIZE), 256));
+    shape_.max_group =
+        static_cast<int>(std::min<size_t>(device_value<size_t>(found.id, CL_DEVICE_MAX_WORK_GROUP_SIZE), 1 << 20));
+    const int most = std::min(shape_.max_group, 256);
     shape_.lanes = options.lanes != 0 ? options.lanes : is_cpu ? 1 : 64;
     shape_.group = is_cpu ? 8 : 64;
     while (shape_.lanes > most) shape_.lanes /= 2;
@@ -174,7 +177,7 @@ class OpenClDevice : public GpuDevice {
 
   WeightLayouts choose_layouts(const GraphRecord& graph, const int64_t* extents,
                                std::string_view kernel) const override {
-    const OpenClKernel* forced = kernel_of(kernel);
+    const OpenClKernel* forced = forced_kernel(kernel).forced;
     return choose_weight_layouts(graph, extents,
                                  [&](Format format) { return preferred_layout(shape_, format, forced); });
   }
@@ -187,16 +190,23 @@ class OpenClDevice : public GpuDevice {
   std::vector<std::unique_ptr<GpuStep>> prepare_batch(std::span<const GpuStepRequest> requests, Precision) override {
     std::vector<StepPlan> plans;
     std::vector<std::string> units;
+    std::vector<ProgramFiles> files;
+    std::map<std::string, std::pair<ProgramFiles, std::vector<std::string>>> programs;  // by the text of files
     for (const GpuStepRequest& request : requests) {
-      plans.push_back(lower_step(*request.graph, *request.step, request.max_extents, shape_,
-                                 {.layouts = request.layouts, .forced = kernel_of(request.kernel)}));
+      LowerOptions lower = forced_kernel(request.kernel);
+      lower.layouts = request.layouts;
+      plans.push_back(lower_step(*request.graph, *request.step, request.max_extents, shape_, lower));
       units.push_back(plans.back().source());
+      files.push_back(files_of(plans.back()));
+      auto& [its_files, its_units] = programs[files.back().text];
+      its_files = files.back();
+      its_units.push_back(units.back());
     }
-    programs_->build_missing(units);
+    for (const auto& [text, program] : programs) programs_->build_missing(program.second, program.first);
     std::vector<std::unique_ptr<GpuStep>> steps;
     for (size_t i = 0; i < plans.size(); ++i) {
-      steps.push_back(std::make_unique<OpenClStep>(state_, shape_, requests[i].step->name, std::move(plans[i]),
-                                                   programs_->get(units[i])));
+      const BuiltUnit built = programs_->get(units[i], files[i]);
+      steps.push_back(std::make_unique<OpenClStep>(state_, shape_, requests[i].step->name, std::move(plans[i]), built));
     }
     return steps;
   }
@@ -206,12 +216,28 @@ class OpenClDevice : public GpuDevice {
  private:
   cl_command_queue queue() const { return state_->queue.get(); }
 
-  // Null for an empty name.
-  static const OpenClKernel* kernel_of(std::string_view name) {
-    if (name.empty()) return nullptr;
-    const OpenClKernel* kernel = opencl_kernel_table().find(name);
-    if (kernel == nullptr) throw Error("OpenCL has no kernel of contractions '" + std::string(name) + "'");
-    return kernel;
+  static ProgramFiles files_of(const StepPlan& plan) {
+    ProgramFiles files;
+    for (const auto& file : plan.files) {
+      files.names += (files.names.empty() ? "'" : ", '") + file->path + "'";
+      files.text += file_text(*file);
+      for (const OpenClFile::Function& function : file->functions) {
+        files.calls += "\nWeft calls " + function.name + "(" + function.parameters + ")";
+      }
+    }
+    return files;
+  }
+
+  // Neither for an empty name.
+  static LowerOptions forced_kernel(std::string_view name) {
+    if (name.empty()) return {};
+    LowerOptions options;
+    options.forced = opencl_kernel_table().find(name);
+    if (options.forced == nullptr) options.forced_rows = opencl_rows_table().find(name);
+    if (options.forced == nullptr && options.forced_rows == nullptr) {
+      throw Error("OpenCL has no kernel '" + std::string(name) + "'");
+    }
+    return options;
   }
 
   static cl_mem memory(const GpuBuffer& buffer, size_t offset, size_t bytes) {

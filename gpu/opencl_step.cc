@@ -104,7 +104,9 @@ void OpenClStep::launch(const KernelPlan& plan, Kernel& kernel, const GpuArgs& a
   if (units == 0 || units_y == 0) return;
   constexpr int64_t kMost = 0x7fffffff;
   const bool teams = plan.grid != LaunchGrid::items;
-  const int64_t local = teams && (shape_.lanes > 1 || plan.grid == LaunchGrid::groups) ? shape_.lanes : shape_.group;
+  const int64_t local = plan.group != 0                                                  ? plan.group
+                        : teams && (shape_.lanes > 1 || plan.grid == LaunchGrid::groups) ? shape_.lanes
+                                                                                         : shape_.group;
   const bool one_each = plan.grid == LaunchGrid::items || (plan.grid == LaunchGrid::teams && shape_.lanes == 1);
   const int64_t global = one_each ? (units + local - 1) / local * local : units * local;
   if (units > kMost || (one_each && global > kMost)) {

@@ -78,39 +78,40 @@ GpuProgramStats ProgramCache::stats() const {
   return stats_;
 }
 
-BuiltUnit ProgramCache::get(const std::string& unit) {
+BuiltUnit ProgramCache::get(const std::string& unit, const ProgramFiles& files) {
   const std::lock_guard lock(mutex_);
-  if (const auto found = units_.find(unit); found != units_.end()) {
+  if (const auto found = units_.find(files.text + unit); found != units_.end()) {
     ++stats_.from_memory;
     return found->second;
   }
-  build_missing_locked({unit});
-  return units_.at(unit);
+  build_missing_locked({unit}, files);
+  return units_.at(files.text + unit);
 }
 
-void ProgramCache::build_missing(const std::vector<std::string>& units) {
+void ProgramCache::build_missing(const std::vector<std::string>& units, const ProgramFiles& files) {
   const std::lock_guard lock(mutex_);
-  build_missing_locked(units);
+  build_missing_locked(units, files);
 }
 
-void ProgramCache::build_missing_locked(const std::vector<std::string>& units) {
-  std::string source = head_;
+void ProgramCache::build_missing_locked(const std::vector<std::string>& units, const ProgramFiles& files) {
+  std::string source = head_ + files.text;
   std::unordered_map<std::string, BuiltUnit> added;
   for (const std::string& unit : units) {
-    if (units_.count(unit) != 0 || added.count(unit) != 0) continue;
-    const std::string id = hex(text_hash(unit));
-    added[unit].id = id;
+    const std::string key = files.text + unit;
+    if (units_.count(key) != 0 || added.count(key) != 0) continue;
+    const std::string id = hex(text_hash(key));
+    added[key].id = id;
     source += with_id(unit, id);
   }
   if (added.empty()) return;
-  const auto program = build(source);
-  for (auto& [unit, built] : added) {
+  const auto program = build(source, files);
+  for (auto& [key, built] : added) {
     built.program = program;
-    units_[unit] = built;
+    units_[key] = built;
   }
 }
 
-std::shared_ptr<const ClProgram> ProgramCache::build(const std::string& source) {
+std::shared_ptr<const ClProgram> ProgramCache::build(const std::string& source, const ProgramFiles& files) {
   const auto start = std::chrono::steady_clock::now();
   dump(source);
   const std::string key = identity_ + source;
@@ -120,7 +121,7 @@ std::shared_ptr<const ClProgram> ProgramCache::build(const std::string& source) 
   if (program) {
     ++stats_.from_disk;
   } else {
-    program = from_source(source);
+    program = from_source(source, files);
     ++stats_.built;
     if (!path.empty()) {
       const std::vector<unsigned char> binary = binary_of(program.get());
@@ -143,7 +144,7 @@ ClProgram ProgramCache::from_binary(const std::vector<unsigned char>& binary) {
   return program;
 }
 
-ClProgram ProgramCache::from_source(const std::string& source) {
+ClProgram ProgramCache::from_source(const std::string& source, const ProgramFiles& files) {
   const char* text = source.c_str();
   const size_t size = source.size();
   cl_int error = CL_SUCCESS;
@@ -151,8 +152,9 @@ ClProgram ProgramCache::from_source(const std::string& source) {
   opencl_check(error, "clCreateProgramWithSource");
   error = cl().BuildProgram(program.get(), 1, &device_, options_.c_str(), nullptr, nullptr);
   if (error != CL_SUCCESS) {
-    throw Error("OpenCL program does not build on '" + device_text(device_, CL_DEVICE_NAME) +
-                "': " + opencl_error_name(error) + "\n" + build_log(program.get(), device_));
+    const std::string what = files.text.empty() ? "OpenCL program" : "kernel file " + files.names;
+    throw Error(what + " does not build on '" + device_text(device_, CL_DEVICE_NAME) +
+                "': " + opencl_error_name(error) + "\n" + build_log(program.get(), device_) + files.calls);
   }
   return program;
 }

@@ -19,6 +19,14 @@ struct BuiltUnit {
   std::string id;  // the replacement of "@" in the text's names
 };
 
+// What a program has before its units, behind what every program begins with. Names of a unit are the unit's own; these
+// are not.
+struct ProgramFiles {
+  std::string text;
+  std::string names;  // for messages: of the files
+  std::string calls;  // the same: lines that say what the units call of it
+};
+
 class ProgramCache {
  public:
   // `head` precedes the texts of every program. `folder`: for the binaries; empty: none are kept.
@@ -26,24 +34,24 @@ class ProgramCache {
 
   // The kernels of a unit: OpenCL C whose global names contain "@", which is replaced by an id of the text. Throws
   // weft::Error with the build log.
-  BuiltUnit get(const std::string& unit);
+  BuiltUnit get(const std::string& unit, const ProgramFiles& files = {});
   // Builds the missing ones of the units as one program.
-  void build_missing(const std::vector<std::string>& units);
+  void build_missing(const std::vector<std::string>& units, const ProgramFiles& files = {});
 
   GpuProgramStats stats() const;
   const std::string& folder() const { return folder_; }
 
  private:
-  void build_missing_locked(const std::vector<std::string>& units);
-  std::shared_ptr<const ClProgram> build(const std::string& source);
+  void build_missing_locked(const std::vector<std::string>& units, const ProgramFiles& files);
+  std::shared_ptr<const ClProgram> build(const std::string& source, const ProgramFiles& files);
   ClProgram from_binary(const std::vector<unsigned char>& binary);
-  ClProgram from_source(const std::string& source);
+  ClProgram from_source(const std::string& source, const ProgramFiles& files);
 
   cl_context context_;
   cl_device_id device_;
   std::string head_, folder_, options_, identity_;
-  mutable std::mutex mutex_;  // guards what follows
-  std::unordered_map<std::string, BuiltUnit> units_;
+  mutable std::mutex mutex_;                          // guards what follows
+  std::unordered_map<std::string, BuiltUnit> units_;  // by the files' text and the unit's
   GpuProgramStats stats_;
 };
 

@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "gpu/device.h"
 #include "runtime/plan/cpus.h"
+#include "runtime/plan/device.h"
 #include "tools/common.h"
 #include "tools/kernel_check.h"
 #include "tools/kernel_file.h"
@@ -15,8 +17,8 @@ namespace weft::tools {
 namespace {
 
 struct TryFlags {
-  std::string file, kernel, one_case;
-  std::vector<std::string> shapes;
+  std::string file, kernel, one_case, device = "opencl";
+  std::vector<std::string> shapes, other_files;
   std::string format;
   int threads = 0, rounds = 20;
   bool no_time = false;
@@ -30,16 +32,43 @@ std::string quoted(const std::string& text) {
 }
 
 bool is_reference(const PluginKernel& kernel) {
-  if (kernel.formula == nullptr || kernel.formula->op.empty()) return false;
+  if (kernel.opencl_file() != nullptr || kernel.formula == nullptr || kernel.formula->op.empty()) return false;
   return find_op_reference(kernel.formula->op)->name == kernel.name;
 }
 
-bool try_kernel(const PluginKernel& kernel, const TryFlags& flags, int threads) {
+// Of an op whose kernels are of OpenCL C, another file has the reference.
+void check_reference(const PluginKernel& kernel) {
+  if (kernel.opencl_rows == nullptr || kernel.formula->op.empty()) return;
+  const Formula& mine = *kernel.formula;
+  const weft_kernel* reference = find_op_reference(mine.op);
+  if (reference == nullptr) {
+    throw Error(kernel.opencl_rows->file->where(kernel.name) + ": op '" + mine.op +
+                "' has no reference to compare it with; --kernel-file names a C++ file that has one");
+  }
+  const Formula its = parse_formula(reference->computes);
+  if (its.inputs.size() != mine.inputs.size() || its.constants.size() != mine.constants.size()) {
+    throw Error(kernel.opencl_rows->file->where(kernel.name) + ": '" + mine.text +
+                "' has not as many inputs and constants as its reference, '" + its.text + "'");
+  }
+}
+
+// How a case is run again.
+std::string again(const PluginKernel& kernel, const TryFlags& flags, const WrongCase& wrong) {
+  std::string command =
+      "weft kernel try " + quoted(flags.file) + " --kernel " + quoted(kernel.name) + " --case " + quoted(wrong.name);
+  for (const std::string& file : flags.other_files) command += " --kernel-file " + quoted(file);
+  if (kernel.opencl_file() == nullptr) command += " -t " + std::to_string(wrong.threads);
+  else if (flags.device != "opencl") command += " --device " + quoted(flags.device);
+  return command + " --no-time";
+}
+
+// `device`: of kernels for OpenCL devices.
+bool try_kernel(const PluginKernel& kernel, const TryFlags& flags, int threads, GpuDevice* device) {
   const std::string what = kernel.formula != nullptr ? kernel.formula->text : "contractions";
   constexpr size_t kMostWrong = 5;
-  const CheckResult result = check_kernel(kernel, threads, kMostWrong, [&](const std::string& name) {
-    return flags.one_case.empty() || name == flags.one_case;
-  });
+  const auto wanted = [&](const std::string& name) { return flags.one_case.empty() || name == flags.one_case; };
+  const CheckResult result = device != nullptr ? check_kernel(kernel, *device, kMostWrong, wanted)
+                                               : check_kernel(kernel, threads, kMostWrong, wanted);
   print(kernel.name + ": " + what + ": ");
   if (result.cases == 0) {
     print(flags.one_case.empty() ? "no case is one that it serves\n"
@@ -47,14 +76,15 @@ bool try_kernel(const PluginKernel& kernel, const TryFlags& flags, int threads) 
     return false;
   }
   if (result.wrong.empty()) {
-    print("correct in " + std::to_string(result.cases) + " cases with 1 to " + std::to_string(threads) + " threads\n");
+    print("correct in " + std::to_string(result.cases) + " cases " +
+          (device != nullptr ? "on " + device->info().name : "with 1 to " + std::to_string(threads) + " threads") +
+          "\n");
     return true;
   }
   print("WRONG\n");
   for (const WrongCase& wrong : result.wrong) {
-    print("  " + std::to_string(wrong.threads) + (wrong.threads == 1 ? " thread" : " threads") + ": " + wrong.what +
-          "\n    again: weft kernel try " + quoted(flags.file) + " --kernel " + quoted(kernel.name) + " --case " +
-          quoted(wrong.name) + " -t " + std::to_string(wrong.threads) + " --no-time\n");
+    const std::string by = std::to_string(wrong.threads) + (wrong.threads == 1 ? " thread: " : " threads: ");
+    print("  " + (device != nullptr ? "" : by) + wrong.what + "\n    again: " + again(kernel, flags, wrong) + "\n");
   }
   if (result.wrong.size() == kMostWrong) print("  and perhaps more: the rest of the cases did not run\n");
   return false;
@@ -62,21 +92,27 @@ bool try_kernel(const PluginKernel& kernel, const TryFlags& flags, int threads) 
 
 void run_try(const TryFlags& flags) {
   const int threads = thread_count(flags.threads);
+  for (const std::string& file : flags.other_files) (void)open_kernel_file(file, PluginPlace::last);
   std::vector<PluginKernel> kernels = open_kernel_file(flags.file, PluginPlace::last);
   if (!flags.kernel.empty()) {
     std::erase_if(kernels, [&](const PluginKernel& kernel) { return kernel.name != flags.kernel; });
     if (kernels.empty()) throw Error("kernel file '" + flags.file + "': there is no kernel '" + flags.kernel + "'");
   }
   bool all_correct = true;
+  std::shared_ptr<GpuDevice> device;
   for (const PluginKernel& kernel : kernels) {
     if (is_reference(kernel)) {
       print(kernel.name + ": the reference of " + kernel.formula->text + "\n");
       continue;
     }
-    const bool correct = try_kernel(kernel, flags, threads);
+    check_reference(kernel);
+    if (kernel.opencl_file() != nullptr && device == nullptr) device = Device::by_name(flags.device).gpu();
+    GpuDevice* const its_device = kernel.opencl_file() != nullptr ? device.get() : nullptr;
+    const bool correct = try_kernel(kernel, flags, threads, its_device);
     all_correct = all_correct && correct;
     if (!correct || flags.no_time) continue;
-    print(time_kernel(kernel, {flags.shapes, flags.format, threads, flags.rounds}));
+    const TimeOptions options{flags.shapes, flags.format, threads, flags.rounds};
+    print(its_device != nullptr ? time_kernel(kernel, *its_device, options) : time_kernel(kernel, options));
   }
   if (!all_correct) throw NegativeResult();
 }
@@ -90,11 +126,26 @@ void add_kernel(CLI::App& app) {
   CLI::App* attempt = command->add_subcommand("try", "Build a file of kernels, test them, and time them");
   attempt->footer(
       "FILE includes weft_kernel.h, which is all of Weft that it needs; $CXX (default: c++) builds it with $CXXFLAGS.\n"
+      "Or it is OpenCL C (.cl), which the device builds.\n"
       "Each kernel runs over the cases of what it computes, on 1 to -t threads, and is compared with a reference in\n"
       "double precision. One that is right is timed in turns with the built-in kernel: 'ratio' is how many times as "
       "fast\n"
       "it is, by the median of the rounds, with an interval of 95 %. Exits with 1 where a kernel is wrong.");
-  attempt->add_option("FILE", flags->file, "C++ (.cc, .cpp, .cxx), or a shared object made of it")->required();
+  attempt->add_option("FILE", flags->file, "C++ (.cc, .cpp, .cxx), a shared object made of it, or OpenCL C (.cl)")
+      ->required();
+  attempt
+      ->add_option("--kernel-file", flags->other_files,
+                   "A further file: of an op with a .cl file, the C++ with its reference (may be repeated)")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->type_name("FILE");
+  attempt->add_option("--device", flags->device, "Of a .cl file: opencl, or opencl:NAME for the device with that name")
+      ->capture_default_str()
+      ->check([](const std::string& name) {
+        return name == "opencl" || name.starts_with("opencl:")
+                   ? std::string()
+                   : "no device '" + name + "': there are opencl and opencl:NAME";
+      })
+      ->type_name("DEVICE");
   attempt->add_option("--kernel", flags->kernel, "Only this kernel of the file")->type_name("NAME");
   attempt->add_option("--case", flags->one_case, "Only this case, as a wrong one is printed")->type_name("NAME");
   attempt

@@ -6,12 +6,15 @@
 #include <iterator>
 #include <set>
 
+#include "core/error.h"
+#include "gpu/case_runner.h"
 #include "ops/contract/cases.h"
 #include "ops/harness/fast_reference.h"
 #include "ops/harness/reference.h"
 #include "ops/harness/run_cpu.h"
 #include "ops/map/cases.h"
 #include "ops/plugin/cases.h"
+#include "ops/plugin/rows_of_step.h"
 #include "ops/reduce/cases.h"
 
 namespace weft::tools {
@@ -19,7 +22,7 @@ namespace {
 
 // What rounding may change. Sums of a row in any order; what a rounded activation changes, the reference knows.
 Tolerance tolerance_of(const PluginKernel& kernel, const StepCase& step_case, bool rounds) {
-  if (kernel.product != nullptr) {
+  if (kernel.product_row() != nullptr) {
     const bool has_norm = !step_case.step().regions[0].lhs[0].reductions.empty();
     return {.absolute = rounds && has_norm ? 1e-3 : 2e-6, .magnitude = absolute_sum(step_case)};
   }
@@ -32,6 +35,18 @@ bool serves(const PluginKernel& kernel, const StepCase& step_case, const CpuRunO
   if (kernel.formula != nullptr && step_case.step().kind != kernel.formula->kind()) return false;
   const auto kernels = CpuCaseRunner(step_case, options).kernels();
   return std::ranges::any_of(kernels, [&](const KernelRange& range) { return range.name == kernel.name; });
+}
+
+// Whether an OpenCL kernel could run in it.
+bool may_serve(const PluginKernel& kernel, const StepCase& step_case) {
+  if (kernel.formula != nullptr) return find_rows(step_case.graph, step_case.step(), *kernel.formula).has_value();
+  const Format format = kernel.product_row()->formats.front();
+  return std::ranges::any_of(step_case.step().regions, [&](const Region& region) {
+    return std::ranges::any_of(region.contractions, [&](const Contraction& contraction) {
+      const Operand& right = region.operands[static_cast<size_t>(contraction.rhs)];
+      return step_case.graph.values[right.value].format == format;
+    });
+  });
 }
 
 // Of weights that are no numbers, sums in another order may be another infinity or no number; but not finite.
@@ -51,7 +66,7 @@ std::string compare_finiteness(const std::vector<std::byte>& got, const std::vec
 }  // namespace
 
 std::vector<StepCase> cases_of(const PluginKernel& kernel) {
-  if (kernel.product != nullptr) return contract_case_table();
+  if (kernel.product_row() != nullptr) return contract_case_table();
   std::vector<StepCase> cases = formula_cases(*kernel.formula, kernel.widths);
   if (!kernel.formula->op.empty()) return cases;
   for (std::vector<StepCase> table : {map_cases(), norm_cases(), reduction_cases()}) {
@@ -84,6 +99,32 @@ CheckResult check_kernel(const PluginKernel& kernel, int threads, size_t most_wr
     }
     options.threads = 1;
     result.cases += ran;
+    if (result.wrong.size() >= most_wrong) break;
+  }
+  return result;
+}
+
+CheckResult check_kernel(const PluginKernel& kernel, GpuDevice& device, size_t most_wrong,
+                         const std::function<bool(const std::string&)>& wanted) {
+  std::vector<StepCase> cases = cases_of(kernel);
+  std::erase_if(cases, [&](const StepCase& of) { return !wanted(of.name()) || !may_serve(kernel, of); });
+  build_programs(device, cases, kernel.name);
+  CheckResult result;
+  for (const StepCase& step_case : cases) {
+    std::string what;
+    try {
+      std::vector<std::set<std::string>> ran;
+      const Outputs got = std::move(run_gpu(device, {&step_case, 1}, true, kernel.name, &ran).front());
+      if (!ran.front().empty() && !ran.front().contains(kernel.name)) continue;
+      const Outputs want = run_reference(step_case);
+      what = step_case.name().starts_with(kNonfiniteWeights)
+                 ? compare_finiteness(got[0], want[0])
+                 : compare(step_case, got, want, tolerance_of(kernel, step_case, false));
+    } catch (const Error& error) {
+      what = error.what();
+    }
+    ++result.cases;
+    if (!what.empty()) result.wrong.push_back({step_case.name(), 1, what});
     if (result.wrong.size() >= most_wrong) break;
   }
   return result;

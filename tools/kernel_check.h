@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu/device.h"
 #include "ops/harness/case.h"
 #include "ops/plugin/plugin.h"
 
@@ -13,7 +14,7 @@ namespace weft::tools {
 // A case in which a kernel is wrong.
 struct WrongCase {
   std::string name;
-  int threads = 1;
+  int threads = 1;   // of the CPU
   std::string what;  // the case and the largest difference
 };
 struct CheckResult {
@@ -28,6 +29,10 @@ std::vector<StepCase> cases_of(const PluginKernel& kernel);
 // Runs the cases whose name `wanted` takes with 1 to `threads` threads, against the reference, and stops behind
 // `most_wrong` wrong ones.
 CheckResult check_kernel(const PluginKernel& kernel, int threads, size_t most_wrong,
+                         const std::function<bool(const std::string&)>& wanted);
+
+// The same of a kernel of OpenCL devices. Throws Error where it does not build.
+CheckResult check_kernel(const PluginKernel& kernel, GpuDevice& device, size_t most_wrong,
                          const std::function<bool(const std::string&)>& wanted);
 
 }  // namespace weft::tools

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "gpu/case_runner.h"
 #include "runtime/plan/statistics.h"
 #include "runtime/plan/text_table.h"
 #include "tools/measure.h"
@@ -24,7 +25,7 @@ std::vector<OpWork> works_of(const PluginKernel& kernel, const TimeOptions& opti
     }
     return works;
   }
-  const ProductKernel& row = *kernel.product;
+  const ProductRow& row = *kernel.product_row();
   Format format = row.formats.front();
   if (!options.format.empty()) {
     const auto found = std::ranges::find_if(row.formats, [&](Format of) { return name(of) == options.format; });
@@ -90,6 +91,34 @@ std::string time_kernel(const PluginKernel& kernel, const TimeOptions& options) 
            format("%.1f", 100 * least / time), format("%.3f", ratio.ratio),
            ratio.interval ? format("%.3f - %.3f", ratio.interval->low, ratio.interval->high) : "", ran[1]});
     }
+  }
+  return table.text();
+}
+
+std::string time_kernel(const PluginKernel& kernel, GpuDevice& device, const TimeOptions& options) {
+  const bool has_other = kernel.formula == nullptr || kernel.formula->op.empty();
+  TextTable table{.head = {{"shape"}, {kernel.name + " us", true}, {"GFLOP/s", true}, {"GB/s", true}}};
+  if (has_other) {
+    table.head.insert(table.head.end(), {{"built-in us", true}, {"ratio", true}, {"95 %", true}, {"built-in"}});
+  }
+  for (const OpWork& work : works_of(kernel, options)) {
+    GpuCaseRunner mine(device, work.step_case, kernel.name), other(device, work.step_case);
+    std::vector<TimedRuns> sides = {[&](int64_t times) { mine.run(times); }};
+    if (has_other) sides.emplace_back([&](int64_t times) { other.run(times); });
+    const auto times = time_in_turns(sides, options.rounds);
+    const double time = median(times[0]);
+    std::vector<std::string> row = {work.name, format("%.2f", time * 1e6),
+                                    work.flops > 0 ? format("%.1f", work.flops / time / 1e9) : "",
+                                    format("%.1f", work.bytes / time / 1e9)};
+    if (has_other) {
+      const RateRatio ratio = ratio_of_rounds(times[0], times[1]);
+      std::string names;
+      for (const std::string& name : other.ran()) names += (names.empty() ? "" : ", ") + name;
+      row.insert(row.end(),
+                 {format("%.2f", median(times[1]) * 1e6), format("%.3f", ratio.ratio),
+                  ratio.interval ? format("%.3f - %.3f", ratio.interval->low, ratio.interval->high) : "", names});
+    }
+    table.rows.push_back(std::move(row));
   }
   return table.text();
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu/device.h"
 #include "ops/plugin/plugin.h"
 
 namespace weft::tools {
@@ -18,5 +19,9 @@ struct TimeOptions {
 // A table: for each shape, with one thread and with all, both times (median of the rounds, in which they take turns),
 // rates and shares of the machine's limit, and their ratio. Throws Error for a shape that is none.
 std::string time_kernel(const PluginKernel& kernel, const TimeOptions& options);
+
+// The same of a kernel of OpenCL devices, which has no threads and no limits that are measured. Of an op, there is
+// nothing beside it.
+std::string time_kernel(const PluginKernel& kernel, GpuDevice& device, const TimeOptions& options);
 
 }  // namespace weft::tools

@@ -9,14 +9,10 @@
 namespace weft::tools {
 namespace {
 
-// A kernel with one or several copies of what it reads.
+// One of those that take turns.
 class Side {
  public:
-  Side(const std::vector<StepCase>& copies, const CpuRunOptions& options) {
-    for (const StepCase& copy : copies) {
-      copy.reset();
-      runners_.push_back(std::make_unique<CpuCaseRunner>(copy, options));
-    }
+  explicit Side(const TimedRuns& run) : run_(run) {
     const double first = seconds(1);
     constexpr double kLong = 1e-2, kSample = 3e-3;
     guess_ = first > kLong ? first : seconds(10);
@@ -25,24 +21,22 @@ class Side {
 
   double sample() { return seconds(runs_); }
   double seconds_of_sample() const { return guess_ * static_cast<double>(runs_); }
-  std::string ran() const {
-    std::string names;
-    for (const std::string& name : runners_.front()->ran()) names += (names.empty() ? "" : ", ") + name;
-    return names;
-  }
 
  private:
   // Of one run, by so many.
   double seconds(int64_t runs) {
     const auto begin = std::chrono::steady_clock::now();
-    CpuCaseRunner::run(runners_, runs);
+    run_(runs);
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / static_cast<double>(runs);
   }
 
-  std::vector<std::unique_ptr<CpuCaseRunner>> runners_;
+  const TimedRuns& run_;
   double guess_ = 0;
   int64_t runs_ = 1;
 };
+
+// A kernel with one or several copies of what it reads.
+using Runners = std::vector<std::unique_ptr<CpuCaseRunner>>;
 
 // Twice what the caches hold; of huge caches, as much as is worth waiting for.
 size_t copies_of(const OpWork& work) {
@@ -70,19 +64,10 @@ StepCase copy_of(const StepCase& other) {
 
 }  // namespace
 
-std::vector<std::vector<double>> time_in_turns(const OpWork& work, const std::vector<CpuRunOptions>& sides, int rounds,
-                                               CacheState cache, std::vector<std::string>& ran) {
-  std::vector<StepCase> copies = {work.step_case};
-  if (cache == CacheState::cold) {
-    for (size_t i = 1; i < copies_of(work); ++i) copies.push_back(copy_of(work.step_case));
-  }
-  const PinnedTeam pinned(sides.front().threads);
-  std::vector<std::unique_ptr<Side>> all;
+std::vector<std::vector<double>> time_in_turns(std::span<const TimedRuns> sides, int rounds) {
+  std::vector<Side> all;
   double of_round = 0;
-  for (const CpuRunOptions& side : sides) {
-    all.push_back(std::make_unique<Side>(copies, side));
-    of_round += all.back()->seconds_of_sample();
-  }
+  for (const TimedRuns& run : sides) of_round += all.emplace_back(run).seconds_of_sample();
   constexpr double kMostSeconds = 5;
   constexpr int kLeastRounds = 5;
   rounds = std::min(rounds, std::max(kLeastRounds, static_cast<int>(std::min(kMostSeconds / of_round, 1e6))));
@@ -90,11 +75,35 @@ std::vector<std::vector<double>> time_in_turns(const OpWork& work, const std::ve
   for (int round = 0; round < rounds; ++round) {
     for (size_t i = 0; i < all.size(); ++i) {
       const size_t side = round % 2 == 0 ? i : all.size() - 1 - i;
-      times[side].push_back(all[side]->sample());
+      times[side].push_back(all[side].sample());
     }
   }
+  return times;
+}
+
+std::vector<std::vector<double>> time_in_turns(const OpWork& work, const std::vector<CpuRunOptions>& sides, int rounds,
+                                               CacheState cache, std::vector<std::string>& ran) {
+  std::vector<StepCase> copies = {work.step_case};
+  if (cache == CacheState::cold) {
+    for (size_t i = 1; i < copies_of(work); ++i) copies.push_back(copy_of(work.step_case));
+  }
+  const PinnedTeam pinned(sides.front().threads);
+  std::vector<Runners> all(sides.size());
+  std::vector<TimedRuns> runs;
+  for (size_t i = 0; i < sides.size(); ++i) {
+    for (const StepCase& copy : copies) {
+      copy.reset();
+      all[i].push_back(std::make_unique<CpuCaseRunner>(copy, sides[i]));
+    }
+    runs.emplace_back([&of = all[i]](int64_t times) { CpuCaseRunner::run(of, times); });
+  }
+  std::vector<std::vector<double>> times = time_in_turns(runs, rounds);
   ran.clear();
-  for (const auto& side : all) ran.push_back(side->ran());
+  for (const Runners& runners : all) {
+    std::string names;
+    for (const std::string& name : runners.front()->ran()) names += (names.empty() ? "" : ", ") + name;
+    ran.push_back(names);
+  }
   return times;
 }
 

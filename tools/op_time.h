@@ -1,6 +1,9 @@
 // Kernels that are timed in turns on the same work.
 #pragma once
 
+#include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,6 +22,10 @@ enum class CacheState : unsigned char { warm, cold };
 // are fewer rounds, at least 5. `ran`: gets the names of the kernels that did the work, of each side.
 std::vector<std::vector<double>> time_in_turns(const OpWork& work, const std::vector<CpuRunOptions>& sides, int rounds,
                                                CacheState cache, std::vector<std::string>& ran);
+
+// The same of whatever runs so many times when it is called, and returns when that is done.
+using TimedRuns = std::function<void(int64_t times)>;
+std::vector<std::vector<double>> time_in_turns(std::span<const TimedRuns> sides, int rounds);
 
 // The least that the machine takes: for the products at the peak of the unit that these kernels use, or for the bytes.
 double least_seconds(const OpWork& work, const MachineLimits& limits, const std::string& kernels);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <mutex>
 #include <utility>
 
 #include "core/error.h"
@@ -53,6 +54,34 @@ void add_built_in(OpenClKernelTable& table) {
   add_pair(table, interleaved);
 }
 
+// Rows for the kernels of files that have none yet.
+void add_from_files(OpenClKernelTable& table) {
+  static std::mutex adding;
+  const std::lock_guard lock(adding);
+  for (const OpenClProductKernel* kernel : opencl_products_table().all()) {
+    if (table.find(kernel->name) != nullptr) continue;
+    OpenClKernel row;
+    static_cast<ProductRow&>(row) = *kernel;
+    const FormatInfo& format = info(kernel->formats.front());
+    row.text = expand_opencl("plugin", "products",
+                             {{"function", kernel->name},
+                              {"block_elements", std::to_string(format.block_elements)},
+                              {"block_bytes", std::to_string(format.block_bytes)},
+                              // Given to the text of each contraction.
+                              {"n", "${n}"},
+                              {"rows", "${rows}"},
+                              {"lhs", "${lhs}"},
+                              {"lhs_rows", "${lhs_rows}"},
+                              {"rhs", "${rhs}"},
+                              {"rhs_code", "${rhs_code}"},
+                              {"rhs_offset", "${rhs_offset}"},
+                              {"valid", "${valid}"}});
+    row.needs_contiguous = true;
+    row.file = kernel->file;
+    table.add(std::move(row));
+  }
+}
+
 std::vector<const OpenClKernel*> serving(const GpuShape& shape, Format format, bool is_contiguous,
                                          const OpenClKernel* forced) {
   std::vector<const OpenClKernel*> rows = opencl_kernel_table().all();
@@ -82,6 +111,7 @@ OpenClKernelTable& opencl_kernel_table() {
     add_built_in(*built_in);
     return built_in;
   }();
+  add_from_files(*table);
   return *table;
 }
 

@@ -2,6 +2,7 @@
 // (ops/cpu/kernel_table.h). Rows can be added at run time.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "core/record/layout.h"
 #include "gpu/lower/gpu_shape.h"
 #include "ops/kernel_row.h"
+#include "ops/plugin/opencl_file.h"
 
 namespace weft {
 
@@ -23,6 +25,7 @@ struct OpenClKernel : ProductRow {
   bool needs_contiguous = false;  // contracted elements follow each other, on both sides
   // The devices that it is for; on others it is picked where nothing else serves, or where it is asked for. Null: all.
   bool (*is_for)(const GpuShape&) = nullptr;
+  std::shared_ptr<const OpenClFile> file;  // of a user, whose function the text calls; null: none
 
   int columns_on(const GpuShape& shape) const { return columns < shape.lanes ? columns : shape.lanes; }
 };
@@ -41,7 +44,7 @@ class OpenClKernelTable {
   KernelRows<OpenClKernel> rows_;
 };
 
-// The one that plans use, with the built-in rows.
+// The one that plans use, with the built-in rows and those of users' files (ops/plugin/opencl_file.h).
 OpenClKernelTable& opencl_kernel_table();
 
 // The kernels that a plan runs on a device for right-hand rows of `format` in `layout`: ranges of rows without gaps,

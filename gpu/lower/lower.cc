@@ -28,10 +28,8 @@ std::string program_head(const GpuShape& shape) {
 
 StepPlan lower_step(const GraphRecord& graph, const Step& step, const int64_t* max_extents, const GpuShape& shape,
                     const LowerOptions& options) {
-  if (step.kind == StepKind::custom) {
-    throw Error("step '" + step.name + "': op '" + step.regions.front().custom->name +
-                "' has no OpenCL form; its kernels are of C++");
-  }
+  if (auto plan = lower_rows(graph, step, shape, options)) return std::move(*plan);
+  if (step.kind == StepKind::custom) refuse_op(step);
   StepPlan plan;
   for (size_t i = 0; i < step.regions.size(); ++i) {
     const Region& region = step.regions[i];

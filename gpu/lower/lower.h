@@ -7,6 +7,7 @@
 //   attention                          the same prologues, then one kernel
 //   rotation and what follows it       rope, from scratch
 //   selection                          select, from scratch
+//   custom, and what a kernel of a file computes      that kernel
 //   append                             as above, each field written to its slots, by way of scratch where it is stored
 //                                      in blocks; then the positions
 #pragma once
@@ -20,6 +21,7 @@
 #include "gpu/lower/gpu_shape.h"
 #include "gpu/lower/kernel_table.h"
 #include "gpu/lower/render.h"
+#include "ops/plugin/opencl_file.h"
 #include "ops/weight_layouts.h"
 
 namespace weft {
@@ -28,7 +30,7 @@ namespace weft {
 enum class LaunchGrid : uint8_t {
   items,  // one work-item per unit, in groups of `group`
   teams,  // one team of lanes per unit; without lanes as `items`
-  groups  // one work-group of `lanes` work-items per unit
+  groups  // one work-group per unit, of `lanes` work-items or as many as the kernel says
 };
 
 // A kernel of a step's program, and what to call it with.
@@ -38,6 +40,7 @@ struct KernelPlan {
   std::vector<std::string>
       ran;  // what a profile shows of a launch: rows of the table of kernels, or "map", "reduce" ...
   LaunchGrid grid = LaunchGrid::items;
+  int64_t group = 0;              // of groups: work-items of each; 0: the device's lanes
   std::vector<MemoryRef> memory;  // one pointer argument each; their offsets are the first params
   std::vector<KernelParam> params;
   bool params_in_memory = false;                // more than a kernel's argument list holds
@@ -61,13 +64,15 @@ struct StepPlan {
   std::vector<std::vector<KernelPlan>> stages;  // in this order; of each, the first that applies
   std::vector<StepConstants> constants;
   size_t scratch_bytes = 0;
-  std::string source() const;  // of all kernels
+  std::vector<std::shared_ptr<const OpenClFile>> files;  // whose functions it calls
+  std::string source() const;                            // of all kernels
 };
 
 // What a plan has decided for all of its steps.
 struct LowerOptions {
-  const WeightLayouts* layouts = nullptr;  // of the weights that are not as stored; null: all are
-  const OpenClKernel* forced = nullptr;    // to be used wherever it can serve; null: the preferred ones
+  const WeightLayouts* layouts = nullptr;         // of the weights that are not as stored; null: all are
+  const OpenClKernel* forced = nullptr;           // to be used wherever it can serve; null: the preferred ones
+  const OpenClRowsKernel* forced_rows = nullptr;  // the same
 };
 
 // Throws weft::Error naming the step for what has no kernel here.

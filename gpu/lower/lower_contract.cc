@@ -100,6 +100,8 @@ void RegionLowering::lower_contract_kernel(const std::vector<int>& contractions,
     const Leaf rhs = leaf_of(region_.contractions[static_cast<size_t>(contractions[c])].rhs);
     int64_t first = 1;
     for (const OpenClPick& pick : picks[c]) {
+      const auto& file = pick.kernel->file;
+      if (file != nullptr && std::ranges::find(plan_.files, file) == plan_.files.end()) plan_.files.push_back(file);
       add_kernel(plan_.kernels, {.name = pick.kernel->name,
                                  .first_rows = first,
                                  .last_rows = pick.last_rows,

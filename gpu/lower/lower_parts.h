@@ -81,6 +81,12 @@ class RegionLowering {
   int kernels_ = 0;
 };
 
+// A kernel of a file that computes the step; nothing where none does.
+std::optional<StepPlan> lower_rows(const GraphRecord& graph, const Step& step, const GpuShape& shape,
+                                   const LowerOptions& options);
+// Of a custom step that none takes.
+[[noreturn]] void refuse_op(const Step& step);
+
 // The kernel that records positions (append).
 void lower_positions(const GraphRecord& graph, const CacheRecord& cache, const GpuShape& shape, StepPlan& plan);
 

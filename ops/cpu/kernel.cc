@@ -25,8 +25,9 @@ std::unique_ptr<CpuKernel> select_cpu_kernel(const KernelContext& context) {
     if (auto kernel = row->make(context)) return kernel;
   }
   if (context.step.kind == StepKind::custom) {
-    throw Error("step '" + context.step.name + "': no kernel takes op '" + context.step.regions.front().custom->name +
-                "' of such operands; files of kernels are added before a model is opened");
+    throw Error("step '" + context.step.name + "': op '" + context.step.regions.front().custom->name +
+                "' has no CPU form that takes such operands; a C++ file adds one before a model is opened "
+                "(docs/write_a_kernel.md)");
   }
   throw Error("step '" + context.step.name + "': no CPU kernel takes this " + std::string(name(context.step.kind)) +
               " step");

@@ -3,31 +3,19 @@
 #include <dlfcn.h>
 
 #include <algorithm>
-#include <charconv>
 #include <fstream>
 #include <map>
 #include <mutex>
 #include <optional>
-#include <sstream>
 #include <string_view>
 #include <utility>
 
 #include "core/error.h"
 #include "ops/cpu/kernel.h"
+#include "ops/plugin/fields.h"
 
 namespace weft {
 namespace {
-
-// Before and after what the built-in rows prefer.
-constexpr int kPreferred = 1000;
-constexpr int64_t kMostWidth = 1 << 20;
-
-std::vector<std::string> words_of(const char* text) {
-  std::vector<std::string> words;
-  std::istringstream in(text == nullptr ? "" : text);
-  for (std::string word; in >> word;) words.push_back(word);
-  return words;
-}
 
 // The features that this machine's processor lacks, as the system calls them.
 std::string missing_features(const char* features) {
@@ -75,6 +63,16 @@ class Fields {
 
   [[noreturn]] void fail(const std::string& what) const { throw Error(where_ + ": " + what); }
 
+  // With the file and the kernel in errors.
+  template <class Make>
+  auto in_place(const Make& make) const {
+    try {
+      return make();
+    } catch (const Error& error) {
+      fail(error.what());
+    }
+  }
+
   void check() const {
     if (kernel_.name == nullptr || *kernel_.name == '\0') fail("it has no name");
     if (kernel_.computes == nullptr) fail("'computes' is missing");
@@ -88,22 +86,13 @@ class Fields {
   bool is_contract() const { return std::string_view(kernel_.computes) == "contract"; }
 
   std::vector<int64_t> widths() const {
-    std::vector<int64_t> widths;
-    for (const std::string& word : words_of(kernel_.widths)) {
-      int64_t width = 0;
-      const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), width);
-      if (error != std::errc() || end != word.data() + word.size() || width < 1 || width > kMostWidth) {
-        fail("'widths': '" + word + "' is no number from 1 to " + std::to_string(kMostWidth));
-      }
-      widths.push_back(width);
-    }
-    return widths;
+    return in_place([&] { return widths_of(kernel_.widths); });
   }
 
   ProductKernel product(PluginPlace place) const {
     ProductKernel row;
     row.name = kernel_.name;
-    for (const std::string& format : words_of(kernel_.formats)) row.formats.push_back(format_of(format));
+    row.formats = in_place([&] { return formats_of(kernel_.formats); });
     if (row.formats.empty()) fail("'formats' is missing");
     const std::string_view layout = kernel_.layout == nullptr ? "" : kernel_.layout;
     if (layout == "x16") row.layout = kRows16;
@@ -116,7 +105,7 @@ class Fields {
     row.activations.tile = kernel_.tile;
     row.first_rows = kernel_.first_rows;
     row.last_rows = kernel_.last_rows == 0 ? kAnyRows : kernel_.last_rows;
-    row.preference = place == PluginPlace::first ? kPreferred : -kPreferred;
+    row.preference = plugin_preference(place);
     row.scratch_bytes = static_cast<size_t>(kernel_.scratch_bytes);
     row.features = kernel_.features == nullptr ? "" : kernel_.features;
     row.run = [kernel = &kernel_](const ProductArgs& args) {
@@ -135,13 +124,6 @@ class Fields {
   }
 
  private:
-  Format format_of(const std::string& text) const {
-    for (const Format format : kFloatFormats) {
-      if (name(format) == text) return format;
-    }
-    fail("'formats': there is no format '" + text + "'");
-  }
-
   const weft_kernel& kernel_;
   std::string where_;
 };
@@ -188,7 +170,7 @@ std::vector<PluginKernel> add_plugin_kernels(const weft_kernel* kernels, const s
     }
     steps.push_back({.name = kernel->name,
                      .kind = it.formula->kind(),
-                     .preference = (place == PluginPlace::first ? kPreferred : -kPreferred) - kernel->is_reference,
+                     .preference = plugin_preference(place) - kernel->is_reference,
                      .make = [kernel, formula = it.formula](const KernelContext& context) {
                        return make_rows_kernel(context, *kernel, *formula);
                      }});

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "tests/command.h"
+#include "tests/gpu_device.h"
 #include "tests/test_data.h"
 
 namespace weft {
@@ -25,19 +26,20 @@ class KernelCommand : public testing::Test {
     const std::string name = compiler == nullptr ? "c++" : compiler;
     if (std::system(("command -v " + name + " > /dev/null").c_str()) != 0) GTEST_SKIP() << "there is no " << name;
   }
+  std::string path_of(const std::string& name) const { return (folder_ / name).string(); }
   std::string written(const std::string& name, const std::string& text) const {
-    const fs::path path = folder_ / name;
-    std::ofstream(path) << text;
-    return path.string();
+    std::ofstream(path_of(name)) << text;
+    return path_of(name);
   }
-  // The files in docs/write_a_kernel.md: blocks that begin with "```cpp file=NAME".
+  // The files in docs/write_a_kernel.md: blocks that begin with "```LANGUAGE file=NAME".
   static std::map<std::string, std::string> files_of_the_guide() {
     std::ifstream guide(fs::path(WEFT_SOURCE_DIR) / "docs" / "write_a_kernel.md");
     std::map<std::string, std::string> files;
     std::string* file = nullptr;
-    const std::string begin = "```cpp file=";
+    const std::string begin = "```", name = " file=";
     for (std::string line; std::getline(guide, line);) {
-      if (line.starts_with(begin)) file = &files[line.substr(begin.size())];
+      const size_t at = line.starts_with(begin) ? line.find(name) : line.npos;
+      if (at != line.npos) file = &files[line.substr(at + name.size())];
       else if (line == "```") file = nullptr;
       else if (file != nullptr) *file += line + "\n";
     }
@@ -50,9 +52,17 @@ class KernelCommand : public testing::Test {
 
 TEST_F(KernelCommand, TheGuidesKernelsAreRight) {
   const auto files = files_of_the_guide();
-  ASSERT_EQ(files.size(), 3u);
+  ASSERT_EQ(files.size(), 6u);
+  for (const auto& [name, text] : files) written(name, text);
   for (const auto& [name, text] : files) {
-    const CommandResult result = run_weft({"kernel", "try", written(name, text), "--no-time"});
+    std::vector<std::string> command = {"kernel", "try", path_of(name), "--no-time"};
+    if (name.ends_with(".cl")) {
+      if (!test::opencl_device()) continue;
+      // An op's reference is in the C++ file of the same name.
+      const std::string reference = name.substr(0, name.size() - 2) + "cc";
+      if (has(text, "\"op ")) command.insert(command.end(), {"--kernel-file", path_of(reference)});
+    }
+    const CommandResult result = run_weft(command);
     EXPECT_EQ(result.code, 0) << result.out << result.err;
     EXPECT_TRUE(has(result.out, ": correct in ")) << result.out;
   }
@@ -140,6 +150,95 @@ TEST_F(KernelCommand, SaysWhatIsWrongWithAFile) {
                     "--shape '" + std::string(shape) + "': ROWSxWIDTH is wanted"))
         << shape;
   }
+}
+
+class OpenClKernelCommand : public KernelCommand {
+ protected:
+  void SetUp() override {
+    KernelCommand::SetUp();
+    if (!IsSkipped() && !test::opencl_device()) GTEST_SKIP() << "no OpenCL device on this machine";
+  }
+};
+
+TEST_F(OpenClKernelCommand, TimesBesideTheBuiltInKernel) {
+  const std::string file = written("norm.cl", files_of_the_guide()["norm.cl"]);
+  const CommandResult result = run_weft({"kernel", "try", file, "-r", "3", "--shape", "2x64"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_TRUE(has(result.out, "norm: rms_norm(x, w, $eps): correct in ")) << result.out;
+  EXPECT_TRUE(has(result.out, "\n2x64 ")) << result.out;
+  EXPECT_TRUE(has(result.out, " reduce\n")) << result.out;
+}
+
+TEST_F(OpenClKernelCommand, FindsAMistakeAndSaysHowToRunItAgain) {
+  std::string text = files_of_the_guide()["soft_clip.cl"];
+  const std::string right = "tanh(x[i] / limit)";
+  ASSERT_TRUE(has(text, right));
+  text.replace(text.find(right), right.size(), "tanh(x[i])");
+  const std::string file = written("wrong.cl", text);
+  const std::string reference = written("soft_clip.cc", files_of_the_guide()["soft_clip.cc"]);
+  const CommandResult result = run_weft({"kernel", "try", file, "--kernel-file", reference});
+  EXPECT_EQ(result.code, 1) << result.err;
+  EXPECT_TRUE(has(result.out, "soft_clip: op soft_clip(x, w, $limit): WRONG\n")) << result.out;
+  EXPECT_FALSE(has(result.out, "us")) << result.out;
+  const std::string of_one = "op soft_clip(x, w, $limit) 1x1x1";
+  EXPECT_TRUE(has(result.out, "    again: weft kernel try '" + file + "' --kernel 'soft_clip' --case '" + of_one +
+                                  "' --kernel-file '" + reference + "' --no-time\n"))
+      << result.out;
+  const CommandResult again = run_weft(
+      {"kernel", "try", file, "--kernel", "soft_clip", "--case", of_one, "--kernel-file", reference, "--no-time"});
+  EXPECT_EQ(again.code, 1);
+  EXPECT_TRUE(has(again.out, "case '" + of_one + "'")) << again.out;
+}
+
+TEST_F(OpenClKernelCommand, ModelsRunWithIt) {
+  const std::string file = written("norm.cl", files_of_the_guide()["norm.cl"]);
+  const CommandResult plan = run_weft({"explain", "--kernel-file", file, "--device", "opencl"});
+  EXPECT_EQ(plan.code, 0) << plan.err;
+  EXPECT_TRUE(has(plan.out, "blk.0-5.attn_norm   norm ")) << plan.out;
+  const std::vector<std::string> run = {"run",    "-p",     "It was a", "-n",          "12",   "--device",
+                                        "opencl", "--temp", "0",        "--precision", "exact"};
+  std::vector<std::string> with = run;
+  with.insert(with.end(), {"--kernel-file", file});
+  const CommandResult mine = run_weft(with);
+  EXPECT_EQ(mine.code, 0) << mine.err;
+  EXPECT_EQ(mine.out, run_weft(run).out);
+}
+
+TEST_F(OpenClKernelCommand, SaysWhatIsWrongWithAFile) {
+  const auto error_of = [](const std::vector<std::string>& arguments) {
+    const CommandResult result = run_weft(arguments);
+    EXPECT_EQ(result.code, 1) << result.out;
+    return result.err;
+  };
+  const std::string norm = files_of_the_guide()["norm.cl"];
+  const auto changed = [&](const std::string& from, const std::string& to) {
+    std::string text = norm;
+    EXPECT_TRUE(has(text, from));
+    text.replace(text.find(from), from.size(), to);
+    return error_of({"kernel", "try", written("changed.cl", text)});
+  };
+  EXPECT_TRUE(
+      has(changed("WEFT_KERNEL(norm,", "WEFT_KERNEL(nrm,"), "changed.cl', line 14: there is no function 'nrm'"));
+  EXPECT_TRUE(has(changed(".work_items", ".items"), "changed.cl', line 14: there is no field 'items'"));
+  // The driver's own words.
+  const std::string unknown = changed("float sum = 0;", "float sum = nothing;");
+  EXPECT_TRUE(has(unknown, "changed.cl' does not build on ")) << unknown;
+  EXPECT_TRUE(has(unknown, "changed.cl:3:")) << unknown;
+  const std::string parameters = changed("float eps, int width", "int width");
+  EXPECT_TRUE(has(parameters, "changed.cl:1:")) << parameters;
+  EXPECT_TRUE(has(parameters,
+                  "\nWeft calls norm(__global const float*, __global const float*, __global float*, float, int, "
+                  "__local float*)\n"))
+      << parameters;
+  const std::string clip = written("soft_clip.cl", files_of_the_guide()["soft_clip.cl"]);
+  EXPECT_TRUE(has(error_of({"kernel", "try", clip}),
+                  "op 'soft_clip' has no reference to compare it with; --kernel-file names a C++ file that has one"));
+  std::string other = files_of_the_guide()["soft_clip.cc"];
+  for (size_t at; (at = other.find(", $limit")) != other.npos;) other.replace(at, 8, "");
+  EXPECT_TRUE(
+      has(error_of({"kernel", "try", clip, "--kernel-file", written("other.cc", other)}),
+          "'op soft_clip(x, w, $limit)' has not as many inputs and constants as its reference, 'op soft_clip(x, "
+          "w)'"));
 }
 
 }  // namespace

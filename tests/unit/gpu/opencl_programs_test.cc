@@ -27,7 +27,8 @@ std::string message_of(const std::function<void()>& call) {
 }
 
 TEST(OpenClText, EveryOpHasItsText) {
-  for (const char* op : {"common", "formats", "append", "attention", "contract", "map", "reduce", "rope", "select"}) {
+  for (const char* op :
+       {"common", "formats", "append", "attention", "contract", "map", "plugin", "reduce", "rope", "select"}) {
     EXPECT_GT(opencl_text(op).size(), 100u) << op;
   }
   EXPECT_EQ(message_of([] { opencl_text("none"); }), "no OpenCL text 'none' in this build");

@@ -73,11 +73,14 @@ TEST(CustomOp, RunsInAPlan) {
 
 TEST(CustomOp, SaysWhatIsMissing) {
   add_tilt();
-  EXPECT_EQ(error_of("tumble", Device::cpu(1)),
-            "step 'tilted': no kernel takes op 'tumble' of such operands; files of kernels are added before a model is "
-            "opened");
+  EXPECT_EQ(
+      error_of("tumble", Device::cpu(1)),
+      "step 'tilted': op 'tumble' has no CPU form that takes such operands; a C++ file adds one before a model is "
+      "opened (docs/write_a_kernel.md)");
   if (const auto& device = test::opencl_device()) {
-    EXPECT_EQ(error_of("tilt", *device), "step 'tilted': op 'tilt' has no OpenCL form; its kernels are of C++");
+    EXPECT_EQ(error_of("tilt", *device),
+              "step 'tilted': op 'tilt' has no OpenCL form; a .cl file adds one before a model is opened "
+              "(docs/write_a_kernel.md)");
   }
 }
 
