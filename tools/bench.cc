@@ -1,5 +1,7 @@
 // weft bench: how fast a model runs, beside what the machine allows.
 #include <algorithm>
+#include <charconv>
+#include <iostream>
 #include <map>
 #include <optional>
 
@@ -21,7 +23,7 @@ struct RunFlags : BenchFlags {
   std::string keep;
   int repetitions = 5;
   std::string output = "table";
-  bool limits = false;
+  bool limits = false, turns = false;
   std::string peer;
 };
 
@@ -40,6 +42,38 @@ struct Team {
   BenchEngine engine;
   std::optional<Calibration> calibration;  // on the CPU
 };
+
+void add_sample(Team& team, BenchResult& result) {
+  const double seconds = team.engine.run(result.test);
+  result.rates.push_back(static_cast<double>(result.test.all_tokens()) / seconds);
+  if (result.test.is_prompt) result.first_token.push_back(seconds);
+}
+
+// For a program that has several of this one, and lets one at a time run one test: each line of standard input is the
+// number of a result, of which a sample is taken; the answer is its rate. The machine is measured before and after all.
+void take_turns(std::vector<Team>& teams, const std::vector<BenchTest>& tests, std::vector<BenchResult>& results) {
+  const auto calibrate = [&] {
+    for (Team& team : teams) {
+      if (team.calibration) team.calibration->measure();
+    }
+  };
+  calibrate();
+  print("ready\n");
+  std::string line;
+  while (std::getline(std::cin, line)) {
+    size_t result = results.size();
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), result);
+    if (error != std::errc() || end != line.data() + line.size() || result >= results.size()) {
+      throw Error("--turns: '" + line + "' is no number of a result");
+    }
+    add_sample(teams[result / tests.size()], results[result]);
+    print(format("%.17g\n", results[result].rates.back()));
+  }
+  for (const BenchResult& result : results) {
+    if (result.rates.empty()) throw Error("--turns: no sample of " + result.test.name() + " was asked for");
+  }
+  calibrate();
+}
 
 void run(const RunFlags& flags) {
   if (flags.limits) {
@@ -90,17 +124,13 @@ void run(const RunFlags& flags) {
     }
   }
   Progress progress;
-  for (int repetition = 0; repetition < flags.repetitions; ++repetition) {
+  if (flags.turns) take_turns(teams, tests, results);
+  for (int repetition = 0; !flags.turns && repetition < flags.repetitions; ++repetition) {
     progress.show(format("repetition %d of %d", repetition + 1, flags.repetitions));
     auto result = results.begin();
     for (Team& team : teams) {
       if (team.calibration) team.calibration->measure();
-      for (const BenchTest& test : tests) {
-        const double seconds = team.engine.run(test);
-        result->rates.push_back(static_cast<double>(test.all_tokens()) / seconds);
-        if (test.is_prompt) result->first_token.push_back(seconds);
-        ++result;
-      }
+      for (size_t test = 0; test < tests.size(); ++test) add_sample(team, *result++);
       if (team.calibration) team.calibration->measure();
       if (!peer) continue;
       const int count = team.engine.device().threads();
@@ -182,6 +212,10 @@ void add_bench(CLI::App& app) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str()
       ->type_name("N");
+  CLI::Option* turns = command->add_flag(
+      "--turns", flags->turns,
+      "Say 'ready', then take a sample of result N for each line N of standard input, and answer with "
+      "its rate: what bench compare does with two builds");
   add_precision_flag(*command, flags->model);
   add_kernel_flag(*command, flags->model);
   command->add_option("-o,--output", flags->output, "table, json or csv")
@@ -196,7 +230,9 @@ void add_bench(CLI::App& app) {
   command->add_option("--vs", flags->peer, "Run this program in turns on the same file: llama-bench, if it is on PATH")
       ->check(CLI::IsMember({"llama-bench"}))
       ->type_name("PROGRAM")
-      ->excludes(limits);
+      ->excludes(limits)
+      ->excludes(turns);
+  turns->excludes(limits);
   add_bench_compare(*command);
   add_bench_op(*command);
   command->callback([flags, command] {

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <utility>
 
 #include "runtime/plan/statistics.h"
@@ -33,6 +35,7 @@ struct Side {
   std::filesystem::path program;
   std::vector<std::string> flags;  // those in which the sides may differ
   BenchSamples samples = {};
+  std::unique_ptr<ChildProcess> running = {};  // of a build that takes turns
 
   std::string name() const {
     std::string text = program.string();
@@ -75,12 +78,52 @@ std::array<Side, 2> sides_of(const CompareFlags& flags) {
   return sides;
 }
 
-// Runs one side, and adds a rate to each of its tests.
-void add_round(Side& side, const std::vector<std::string>& shared) {
+std::vector<std::string> arguments_of(const Side& side, const std::vector<std::string>& shared) {
   std::vector<std::string> arguments = {"bench"};
   arguments.insert(arguments.end(), shared.begin(), shared.end());
   arguments.insert(arguments.end(), side.flags.begin(), side.flags.end());
-  arguments.insert(arguments.end(), {"-r", "1", "-o", "json"});
+  arguments.insert(arguments.end(), {"-o", "json"});
+  return arguments;
+}
+
+// Both programs stay and run one test at a time by turns, so that what slows the machine down for a moment hits both.
+// False, and nothing runs, where a build is too old for that.
+bool start_turns(std::array<Side, 2>& sides, const std::vector<std::string>& shared) {
+  for (const Side& side : sides) {
+    if (output_of(side.program, {"bench", "--help"}).find("--turns") == std::string::npos) return false;
+  }
+  for (Side& side : sides) {
+    std::vector<std::string> arguments = arguments_of(side, shared);
+    arguments.emplace_back("--turns");
+    side.running = std::make_unique<ChildProcess>(side.program, arguments);
+    if (const std::string line = side.running->read_line(); line != "ready") {
+      throw Error(side.program.string() + ": says '" + line + "', not 'ready'");
+    }
+  }
+  return true;
+}
+
+// A sample of one test, of a side that takes turns.
+void add_sample(Side& side, size_t test) {
+  side.running->write_line(std::to_string(test));
+  const std::string line = side.running->read_line();
+  char* end = nullptr;
+  const double rate = std::strtod(line.c_str(), &end);
+  if (line.empty() || *end != '\0' || !(rate > 0)) throw Error(side.program.string() + ": '" + line + "' is no rate");
+  if (side.samples.tests.size() <= test) side.samples.tests.resize(test + 1);
+  side.samples.tests[test].rates.push_back(rate);
+}
+
+// What both sides print in the end has the names of the tests, and what identifies the sides.
+void end_turns(Side& side) {
+  side.samples = parse_bench_samples(side.running->finish(), side.program.string());
+  side.running = nullptr;
+}
+
+// Runs one side, and adds a rate to each of its tests.
+void add_round(Side& side, const std::vector<std::string>& shared) {
+  std::vector<std::string> arguments = arguments_of(side, shared);
+  arguments.insert(arguments.end(), {"-r", "1"});
   BenchSamples round = parse_bench_samples(output_of(side.program, arguments), side.program.string());
   if (side.samples.tests.empty()) {
     side.samples = std::move(round);
@@ -93,38 +136,51 @@ void add_round(Side& side, const std::vector<std::string>& shared) {
   }
 }
 
-bool is_certain(const BenchComparison& comparison) {
-  return std::ranges::all_of(comparison.tests, [](const BenchComparison::Test& test) {
-    return test.ratio.interval && test.ratio.interval->high - test.ratio.interval->low <= kWidth;
-  });
+bool is_certain(const RateRatio& ratio) {
+  return ratio.interval && ratio.interval->high - ratio.interval->low <= kWidth;
+}
+
+bool is_certain(const Side& a, const Side& b) {
+  for (size_t i = 0; i < a.samples.tests.size(); ++i) {
+    if (!is_certain(ratio_of_rounds(a.samples.tests[i].rates, b.samples.tests[i].rates))) return false;
+  }
+  return true;
 }
 
 BenchComparison measure(const CompareFlags& flags, const std::vector<std::string>& arguments) {
   std::array<Side, 2> sides = sides_of(flags);
-  tests_of(flags);  // what is wrong is said once, before anything runs
+  const size_t tests = tests_of(flags).size() * (flags.model.device == "cpu" ? teams_of(flags).size() : 1);
   const BenchModel model(flags);
   std::vector<std::string> shared = arguments;
   if (!model.path().empty()) shared.insert(shared.end(), {"--model", model.path()});
   Progress progress;
-  for (size_t round = 0;; ++round) {
-    progress.show(format("round %zu of at most %zu", round + 1, flags.rounds));
+  const bool by_turns = start_turns(sides, shared);
+  size_t done = 0;
+  bool certain = false;
+  while (done < flags.rounds && !certain) {
+    progress.show(format("round %zu of at most %zu", done + 1, flags.rounds));
     // Each side is the first of every other round, so that being first helps neither.
-    for (const size_t side : {round % 2, 1 - round % 2}) add_round(sides[side], shared);
-    const size_t done = round + 1;
-    const bool looks = done >= kLeastRounds && (done - kLeastRounds) % kRoundsBetweenLooks == 0;
-    if (!looks && done < flags.rounds) continue;
-    BenchComparison comparison = compare(sides[0].name(), sides[0].samples, sides[1].name(), sides[1].samples, true);
-    const bool certain = is_certain(comparison);
-    if (!certain && done < flags.rounds) continue;
-    progress.clear();
-    if (!certain) {
-      std::fprintf(stderr,
-                   "weft: warning: after %zu rounds an interval is still wider than %.0f %%: small differences are not "
-                   "seen; measure on a calmer machine, with more --rounds, or longer tests (-p, -n)\n",
-                   done, 100 * kWidth);
+    for (size_t test = 0; by_turns && test < tests; ++test) {
+      for (const size_t side : {(done + test) % 2, 1 - (done + test) % 2}) add_sample(sides[side], test);
     }
-    return comparison;
+    for (const size_t side : {done % 2, 1 - done % 2}) {
+      if (!by_turns) add_round(sides[side], shared);
+    }
+    ++done;
+    const bool looks = done >= kLeastRounds && (done - kLeastRounds) % kRoundsBetweenLooks == 0;
+    certain = (looks || done == flags.rounds) && is_certain(sides[0], sides[1]);
   }
+  for (Side& side : sides) {
+    if (by_turns) end_turns(side);
+  }
+  progress.clear();
+  if (!certain) {
+    std::fprintf(stderr,
+                 "weft: warning: after %zu rounds an interval is still wider than %.0f %%: small differences are not "
+                 "seen; measure on a calmer machine, with more --rounds, or longer tests (-p, -n)\n",
+                 done, 100 * kWidth);
+  }
+  return compare(sides[0].name(), sides[0].samples, sides[1].name(), sides[1].samples, true);
 }
 
 BenchComparison compare_files(const std::string& a, const std::string& b) {
@@ -149,9 +205,11 @@ void add_bench_compare(CLI::App& bench) {
   CLI::App* command = bench.add_subcommand("compare", "Compare two runs of weft bench, from files or in turns");
   command->footer(format(
       "Exit code: 0 if no test of B is slower, 1 if one is, or for a failure, which says so; 2 for wrong usage.\n"
-      "Method: --weft, --precision and --kernel measure in turns: a round runs `weft bench -r 1 -o json` once for\n"
-      "each side, with the other side first each time, so that what slows the machine down hits both. B/A is the\n"
-      "median of the ratios of the rounds, and its 95 %% interval is that of a bootstrap (percentiles of 2000\n"
+      "Method: --weft, --precision and --kernel measure in turns: both sides are loaded (`weft bench --turns`), and "
+      "in\n"
+      "a round each test runs once on one and once on the other, with the other side first each time, so that what\n"
+      "slows the machine down hits both; with builds that lack --turns, a round runs `weft bench -r 1` for each. B/A\n"
+      "is the median of the ratios of the rounds, and its 95 %% interval is that of a bootstrap (percentiles of 2000\n"
       "resamples, with a fixed seed). There are at least %zu rounds, and more until every interval is at most %.0f %%\n"
       "wide, whichever way it points, or --rounds is reached. From files, B/A is the ratio of the medians, whose\n"
       "samples are drawn independently: what changed on the machine between the two runs is not in the interval.\n"

@@ -5,23 +5,29 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
+#include <sstream>
 
 #include "core/error.h"
+#include "gpu/case_runner.h"
+#include "gpu/device.h"
 #include "ops/cpu/kernel_table.h"
 #include "runtime/plan/cache_formats.h"
+#include "runtime/plan/device.h"
 #include "runtime/plan/statistics.h"
 #include "runtime/plan/text_table.h"
 #include "runtime/trace/case_file.h"
 #include "tools/common.h"
 #include "tools/kernel_file.h"
 #include "tools/measure.h"
+#include "tools/op_peer.h"
 #include "tools/op_time.h"
 
 namespace weft::tools {
 namespace {
 
 struct OpFlags {
-  std::string op, case_file, rows, threads, precision = "fast", cache = "warm", output = "table";
+  std::string op, case_file, rows, device = "cpu", peers, threads, precision = "fast", cache = "warm", output = "table";
   std::vector<std::string> shapes, kernels, kernel_files;
   int rounds = 20;
   AttentionWork attention;
@@ -147,21 +153,67 @@ struct OpResult {
   RateRatio to_first;
 };
 
+std::string joined(const std::set<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+// On an OpenCL device: what a plan runs there, and the kernels that are asked for.
+std::vector<OpResult> measure_on_device(const OpFlags& flags) {
+  const std::shared_ptr<GpuDevice> device = Device::by_name(flags.device).gpu();
+  std::vector<std::string> kernels = {""};
+  kernels.insert(kernels.end(), flags.kernels.begin(), flags.kernels.end());
+  std::vector<OpResult> results;
+  for (const OpWork& work : works_of(flags)) {
+    std::vector<std::unique_ptr<GpuCaseRunner>> runners;
+    std::vector<TimedRuns> sides;
+    for (const std::string& kernel : kernels) {
+      runners.push_back(std::make_unique<GpuCaseRunner>(*device, work.step_case, kernel));
+      sides.emplace_back([of = runners.back().get()](int64_t times) { of->run(times); });
+    }
+    const auto times = time_in_turns(sides, flags.rounds);
+    for (size_t side = 0; side < times.size(); ++side) {
+      if (side > 0 && !runners[side]->ran().contains(kernels[side])) {
+        throw Error("--kernel: '" + kernels[side] + "' does not serve " + work.name + " on " + device->info().name);
+      }
+      results.push_back({work.name, joined(runners[side]->ran()), 0, times[side], work.flops, work.bytes, 0,
+                         ratio_of_rounds(times[side], times[0])});
+    }
+  }
+  return results;
+}
+
+std::vector<std::string> peers_of(const OpFlags& flags) {
+  std::vector<std::string> peers;
+  std::istringstream in(flags.peers);
+  for (std::string peer; std::getline(in, peer, ',');) peers.push_back(peer);
+  if (!peers.empty() && flags.op != std::string(kContract) + "f32") {
+    throw CLI::ValidationError("--vs", "is for contract/f32: what these libraries compute too");
+  }
+  return peers;
+}
+
 std::vector<OpResult> measure(const OpFlags& flags) {
   use_kernel_files(flags.kernel_files);
+  if (flags.device != "cpu") return measure_on_device(flags);
   for (const std::string& kernel : flags.kernels) {
     if (!kernel_table().has(kernel)) throw Error("--kernel: there is no kernel '" + kernel + "'");
   }
   std::vector<int64_t> teams = {thread_count(0)};
   if (!flags.threads.empty()) teams = parse_counts(flags.threads, "--threads");
   const CacheState cache = flags.cache == "cold" ? CacheState::cold : CacheState::warm;
+  const std::vector<std::string> peers = peers_of(flags);
   std::vector<OpResult> results;
   for (const OpWork& work : works_of(flags)) {
     for (const int64_t team : teams) {
       const int threads = thread_count(static_cast<int>(team));
       const MachineLimits limits = measure_limits(threads, static_cast<size_t>(work.bytes));
       std::vector<std::string> ran;
-      const auto times = time_in_turns(work, sides_of(work, flags, threads), flags.rounds, cache, ran);
+      std::vector<TimedRuns> others;
+      for (const std::string& peer : peers) others.push_back(op_peer(peer, *work.matrices, threads));
+      const auto times = time_in_turns(work, sides_of(work, flags, threads), flags.rounds, cache, ran, others);
+      ran.insert(ran.end(), peers.begin(), peers.end());
       for (size_t side = 0; side < times.size(); ++side) {
         results.push_back({work.name, ran[side], threads, times[side], work.flops, work.bytes,
                            least_seconds(work, limits, ran[side]) / median(times[side]),
@@ -192,10 +244,11 @@ std::string table_of(const std::vector<OpResult>& results) {
   for (const OpResult& result : results) {
     const double time = median(result.seconds);
     const auto [least, most] = std::ranges::minmax(result.seconds);
-    table.rows.push_back({result.shape, std::to_string(result.threads), result.kernel, format("%.2f", least * 1e6),
-                          format("%.2f", time * 1e6), format("%.2f", most * 1e6),
+    table.rows.push_back({result.shape, result.threads > 0 ? std::to_string(result.threads) : "", result.kernel,
+                          format("%.2f", least * 1e6), format("%.2f", time * 1e6), format("%.2f", most * 1e6),
                           format("%.1f", result.flops / time / 1e9), format("%.1f", result.bytes / time / 1e9),
-                          format("%.1f", 100 * result.limit_share), ratio_text(result.to_first)});
+                          result.limit_share > 0 ? format("%.1f", 100 * result.limit_share) : "",
+                          ratio_text(result.to_first)});
   }
   return table.text();
 }
@@ -247,7 +300,7 @@ void run(const OpFlags& flags) {
 
 void add_bench_op(CLI::App& bench) {
   auto flags = std::make_shared<OpFlags>();
-  CLI::App* command = bench.add_subcommand("op", "Time one operation on every kernel that can serve it, on the CPU");
+  CLI::App* command = bench.add_subcommand("op", "Time one operation on every kernel that can serve it");
   command->footer(
       "OP is contract/FORMAT (contract/q4_k) with shapes ROWSxOUTPUTSxK, attention, or a formula of rows with shapes\n"
       "ROWSxWIDTH: 'rms_norm(x, w, $eps)', 'silu(a) * b' (docs/write_a_kernel.md has what formulas are made of). "
@@ -266,6 +319,27 @@ void add_bench_op(CLI::App& bench) {
       ->add_option("--rows", flags->rows,
                    "Numbers of rows in place of those of the shapes: 1,8 or 1..1024, by doubling")
       ->type_name("LIST");
+  CLI::Option* device =
+      command->add_option("--device", flags->device, "cpu, opencl, or opencl:NAME for the device with that name")
+          ->capture_default_str()
+          ->check([](const std::string& name) {
+            return name == "cpu" || name == "opencl" || name.starts_with("opencl:") ? std::string()
+                                                                                    : "no device '" + name + "'";
+          })
+          ->type_name("DEVICE");
+  command
+      ->add_option("--vs", flags->peers,
+                   "Of contract/f32: libraries that take turns with the kernels, a list of " + op_peer_names() +
+                       "; each is found when it is asked for (eigen by its headers, which $CXX builds)")
+      ->check([](const std::string& list) {
+        std::istringstream in(list);
+        for (std::string peer; std::getline(in, peer, ',');) {
+          if (!is_op_peer(peer)) return "no peer '" + peer + "': there are " + op_peer_names();
+        }
+        return std::string();
+      })
+      ->type_name("LIST")
+      ->excludes(device);
   command->add_option("--kernel", flags->kernels, "Only these kernels besides the first (may be repeated)")
       ->type_name("NAME");
   add_kernel_file_flag(*command, flags->kernel_files);

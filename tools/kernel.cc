@@ -1,13 +1,17 @@
 // `weft kernel try`: a kernel of one's own, tested and timed.
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "gpu/device.h"
 #include "runtime/plan/cpus.h"
 #include "runtime/plan/device.h"
+#include "runtime/trace/case_file.h"
 #include "tools/common.h"
 #include "tools/kernel_check.h"
 #include "tools/kernel_file.h"
@@ -30,6 +34,9 @@ std::string quoted(const std::string& text) {
   for (const char c : text) result += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return result + "'";
 }
+
+// Names of cases are no files.
+bool is_file(const std::string& one_case) { return std::filesystem::is_regular_file(one_case); }
 
 bool is_reference(const PluginKernel& kernel) {
   if (kernel.opencl_file() != nullptr || kernel.formula == nullptr || kernel.formula->op.empty()) return false;
@@ -54,21 +61,30 @@ void check_reference(const PluginKernel& kernel) {
 
 // How a case is run again.
 std::string again(const PluginKernel& kernel, const TryFlags& flags, const WrongCase& wrong) {
-  std::string command =
-      "weft kernel try " + quoted(flags.file) + " --kernel " + quoted(kernel.name) + " --case " + quoted(wrong.name);
+  std::string command = "weft kernel try " + quoted(flags.file) + " --kernel " + quoted(kernel.name) + " --case " +
+                        quoted(is_file(flags.one_case) ? flags.one_case : wrong.name);
   for (const std::string& file : flags.other_files) command += " --kernel-file " + quoted(file);
   if (kernel.opencl_file() == nullptr) command += " -t " + std::to_string(wrong.threads);
   else if (flags.device != "opencl") command += " --device " + quoted(flags.device);
   return command + " --no-time";
 }
 
+// All of a kernel, one of them, or that of a file.
+std::vector<StepCase> wanted_cases(const PluginKernel& kernel, const std::optional<StepCase>& of_file,
+                                   const std::string& one_case) {
+  if (of_file) return {*of_file};
+  std::vector<StepCase> cases = cases_of(kernel);
+  if (!one_case.empty()) std::erase_if(cases, [&](const StepCase& of) { return of.name() != one_case; });
+  return cases;
+}
+
 // `device`: of kernels for OpenCL devices.
-bool try_kernel(const PluginKernel& kernel, const TryFlags& flags, int threads, GpuDevice* device) {
+bool try_kernel(const PluginKernel& kernel, std::span<const StepCase> cases, const TryFlags& flags, int threads,
+                GpuDevice* device) {
   const std::string what = kernel.formula != nullptr ? kernel.formula->text : "contractions";
   constexpr size_t kMostWrong = 5;
-  const auto wanted = [&](const std::string& name) { return flags.one_case.empty() || name == flags.one_case; };
-  const CheckResult result = device != nullptr ? check_kernel(kernel, *device, kMostWrong, wanted)
-                                               : check_kernel(kernel, threads, kMostWrong, wanted);
+  const CheckResult result = device != nullptr ? check_kernel(kernel, cases, *device, kMostWrong)
+                                               : check_kernel(kernel, cases, threads, kMostWrong);
   print(kernel.name + ": " + what + ": ");
   if (result.cases == 0) {
     print(flags.one_case.empty() ? "no case is one that it serves\n"
@@ -98,6 +114,8 @@ void run_try(const TryFlags& flags) {
     std::erase_if(kernels, [&](const PluginKernel& kernel) { return kernel.name != flags.kernel; });
     if (kernels.empty()) throw Error("kernel file '" + flags.file + "': there is no kernel '" + flags.kernel + "'");
   }
+  std::optional<StepCase> of_file;  // read behind the kernels: its step may be an op of theirs
+  if (is_file(flags.one_case)) of_file = read_case(flags.one_case);
   bool all_correct = true;
   std::shared_ptr<GpuDevice> device;
   for (const PluginKernel& kernel : kernels) {
@@ -108,10 +126,10 @@ void run_try(const TryFlags& flags) {
     check_reference(kernel);
     if (kernel.opencl_file() != nullptr && device == nullptr) device = Device::by_name(flags.device).gpu();
     GpuDevice* const its_device = kernel.opencl_file() != nullptr ? device.get() : nullptr;
-    const bool correct = try_kernel(kernel, flags, threads, its_device);
+    const bool correct = try_kernel(kernel, wanted_cases(kernel, of_file, flags.one_case), flags, threads, its_device);
     all_correct = all_correct && correct;
     if (!correct || flags.no_time) continue;
-    const TimeOptions options{flags.shapes, flags.format, threads, flags.rounds};
+    const TimeOptions options{flags.shapes, flags.format, of_file, threads, flags.rounds};
     print(its_device != nullptr ? time_kernel(kernel, *its_device, options) : time_kernel(kernel, options));
   }
   if (!all_correct) throw NegativeResult();
@@ -147,7 +165,12 @@ void add_kernel(CLI::App& app) {
       })
       ->type_name("DEVICE");
   attempt->add_option("--kernel", flags->kernel, "Only this kernel of the file")->type_name("NAME");
-  attempt->add_option("--case", flags->one_case, "Only this case, as a wrong one is printed")->type_name("NAME");
+  attempt
+      ->add_option(
+          "--case", flags->one_case,
+          "Only this case, as a wrong one is printed; or a step of a model in the file that explain --dump-step has "
+          "written, which is then what is timed too")
+      ->type_name("NAME|FILE");
   attempt
       ->add_option("--shape", flags->shapes,
                    "What is timed (may be repeated): ROWSxWIDTH of a formula (default 1x4096 and 512x4096), "

@@ -75,14 +75,13 @@ std::vector<StepCase> cases_of(const PluginKernel& kernel) {
   return cases;
 }
 
-CheckResult check_kernel(const PluginKernel& kernel, int threads, size_t most_wrong,
-                         const std::function<bool(const std::string&)>& wanted) {
+CheckResult check_kernel(const PluginKernel& kernel, std::span<const StepCase> cases, int threads, size_t most_wrong) {
   CheckResult result;
   CpuRunOptions options{.forced = kernel.product, .forced_step = kernel.step};
   const bool rounds = kernel.product != nullptr && !kernel.product->serves(Precision::exact);
   if (rounds) options.precision = Precision::fast;
-  for (const StepCase& step_case : cases_of(kernel)) {
-    if (!wanted(step_case.name()) || !serves(kernel, step_case, options)) continue;
+  for (const StepCase& step_case : cases) {
+    if (!serves(kernel, step_case, options)) continue;
     const Outputs want = rounds ? run_fast_reference(step_case, kernel.product) : run_reference(step_case);
     const Tolerance tolerance = tolerance_of(kernel, step_case, rounds);
     bool ran = false;
@@ -104,10 +103,10 @@ CheckResult check_kernel(const PluginKernel& kernel, int threads, size_t most_wr
   return result;
 }
 
-CheckResult check_kernel(const PluginKernel& kernel, GpuDevice& device, size_t most_wrong,
-                         const std::function<bool(const std::string&)>& wanted) {
-  std::vector<StepCase> cases = cases_of(kernel);
-  std::erase_if(cases, [&](const StepCase& of) { return !wanted(of.name()) || !may_serve(kernel, of); });
+CheckResult check_kernel(const PluginKernel& kernel, std::span<const StepCase> all, GpuDevice& device,
+                         size_t most_wrong) {
+  std::vector<StepCase> cases(all.begin(), all.end());
+  std::erase_if(cases, [&](const StepCase& of) { return !may_serve(kernel, of); });
   build_programs(device, cases, kernel.name);
   CheckResult result;
   for (const StepCase& step_case : cases) {

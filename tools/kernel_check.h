@@ -1,7 +1,7 @@
 // A kernel of a file over the cases of what it computes.
 #pragma once
 
-#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,13 +26,12 @@ struct CheckResult {
 // found in; of products, the table of contractions.
 std::vector<StepCase> cases_of(const PluginKernel& kernel);
 
-// Runs the cases whose name `wanted` takes with 1 to `threads` threads, against the reference, and stops behind
+// Runs the cases that the kernel serves with 1 to `threads` threads, against the reference, and stops behind
 // `most_wrong` wrong ones.
-CheckResult check_kernel(const PluginKernel& kernel, int threads, size_t most_wrong,
-                         const std::function<bool(const std::string&)>& wanted);
+CheckResult check_kernel(const PluginKernel& kernel, std::span<const StepCase> cases, int threads, size_t most_wrong);
 
 // The same of a kernel of OpenCL devices. Throws Error where it does not build.
-CheckResult check_kernel(const PluginKernel& kernel, GpuDevice& device, size_t most_wrong,
-                         const std::function<bool(const std::string&)>& wanted);
+CheckResult check_kernel(const PluginKernel& kernel, std::span<const StepCase> cases, GpuDevice& device,
+                         size_t most_wrong);
 
 }  // namespace weft::tools

@@ -15,6 +15,7 @@ namespace {
 
 std::vector<OpWork> works_of(const PluginKernel& kernel, const TimeOptions& options) {
   std::vector<OpWork> works;
+  if (options.of_file) return {case_work(*options.of_file)};
   std::vector<std::string> shapes = options.shapes;
   if (kernel.formula != nullptr) {
     const int64_t width = kernel.widths.empty() ? 4096 : kernel.widths.front();

@@ -1,10 +1,12 @@
 // A kernel of a file beside the built-in one.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "gpu/device.h"
+#include "ops/harness/case.h"
 #include "ops/plugin/plugin.h"
 
 namespace weft::tools {
@@ -12,6 +14,7 @@ namespace weft::tools {
 struct TimeOptions {
   std::vector<std::string> shapes;  // ROWSxWIDTH, or ROWSxOUTPUTSxK; none: a few
   std::string format;               // of weights; empty: the kernel's first
+  std::optional<StepCase> of_file;  // in place of shapes
   int threads = 1;
   int rounds = 20;
 };

@@ -82,7 +82,8 @@ std::vector<std::vector<double>> time_in_turns(std::span<const TimedRuns> sides,
 }
 
 std::vector<std::vector<double>> time_in_turns(const OpWork& work, const std::vector<CpuRunOptions>& sides, int rounds,
-                                               CacheState cache, std::vector<std::string>& ran) {
+                                               CacheState cache, std::vector<std::string>& ran,
+                                               std::span<const TimedRuns> others) {
   std::vector<StepCase> copies = {work.step_case};
   if (cache == CacheState::cold) {
     for (size_t i = 1; i < copies_of(work); ++i) copies.push_back(copy_of(work.step_case));
@@ -97,6 +98,7 @@ std::vector<std::vector<double>> time_in_turns(const OpWork& work, const std::ve
     }
     runs.emplace_back([&of = all[i]](int64_t times) { CpuCaseRunner::run(of, times); });
   }
+  runs.insert(runs.end(), others.begin(), others.end());
   std::vector<std::vector<double>> times = time_in_turns(runs, rounds);
   ran.clear();
   for (const Runners& runners : all) {

@@ -20,11 +20,13 @@ enum class CacheState : unsigned char { warm, cold };
 // Seconds of one run, of each side in each round; in a round, sides take turns, every other time from the last one on.
 // Threads are pinned, and each sample is the mean of so many runs as take a few milliseconds. Of what takes long, there
 // are fewer rounds, at least 5. `ran`: gets the names of the kernels that did the work, of each side.
+// `others` take their turns behind them.
+using TimedRuns = std::function<void(int64_t times)>;
 std::vector<std::vector<double>> time_in_turns(const OpWork& work, const std::vector<CpuRunOptions>& sides, int rounds,
-                                               CacheState cache, std::vector<std::string>& ran);
+                                               CacheState cache, std::vector<std::string>& ran,
+                                               std::span<const TimedRuns> others = {});
 
 // The same of whatever runs so many times when it is called, and returns when that is done.
-using TimedRuns = std::function<void(int64_t times)>;
 std::vector<std::vector<double>> time_in_turns(std::span<const TimedRuns> sides, int rounds);
 
 // The least that the machine takes: for the products at the peak of the unit that these kernels use, or for the bytes.

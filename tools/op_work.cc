@@ -82,9 +82,12 @@ OpWork contract_work(Format format, int64_t rows, int64_t outputs, int64_t k) {
                 std::string(name(format)));
   }
   const std::string shape = std::to_string(rows) + "x" + std::to_string(outputs) + "x" + std::to_string(k);
-  return {std::string(name(format)) + " " + shape, linear_case(rows, outputs, k, format),
+  return {std::string(name(format)) + " " + shape,
+          linear_case(rows, outputs, k, format),
           2 * number(rows) * number(outputs) * number(k),
-          static_cast<double>(row_bytes(format, static_cast<size_t>(k))) * number(outputs), rows};
+          static_cast<double>(row_bytes(format, static_cast<size_t>(k))) * number(outputs),
+          rows,
+          MatrixShape{rows, outputs, k}};
 }
 
 OpWork attention_work(const AttentionWork& of) {

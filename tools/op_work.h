@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,12 +11,18 @@
 
 namespace weft::tools {
 
+// out [rows, outputs] = left [rows, k] times the transpose of right [outputs, k], all by rows.
+struct MatrixShape {
+  int64_t rows = 0, outputs = 0, k = 0;
+};
+
 struct OpWork {
   std::string name;
   StepCase step_case;
   double flops = 0;  // 0: nobody knows
   double bytes = 0;  // of memory: a formula's inputs and result; weights; the keys and values that are seen
   int64_t rows = 1;  // of a contraction's left-hand side
+  std::optional<MatrixShape> matrices = {};  // that it multiplies, and nothing else
 };
 
 // Extents "4x8x32"; as many as `form` has: "ROWSxWIDTH". Throws Error that names `flag` and the form.

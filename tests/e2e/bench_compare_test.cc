@@ -127,7 +127,7 @@ TEST_F(BenchCompare, BadFilesAreNamedWithTheField) {
   EXPECT_CONTAINS(compare({good, (folder_ / "absent.json").string()}).err, "absent.json");
 }
 
-TEST_F(BenchCompare, BuildsTakeTurns) {
+TEST_F(BenchCompare, BuildsOfBeforeTakeTurnsRunByRun) {
   const std::string a = write_program("a", 100), b = write_program("b", 90);
   const CommandResult result =
       compare({"--weft", a, "--weft", b, "-m", "m.gguf", "-p", "0", "-n", "8", "-ctk", "f16", "--json"});
@@ -137,13 +137,51 @@ TEST_F(BenchCompare, BuildsTakeTurns) {
   EXPECT_EQ(json["tests"][0]["verdict"], "slower");
   EXPECT_EQ(json["tests"][0]["a_samples_ts"].size(), 10u);  // rates are certain at once
   const std::vector<std::string> lines = calls();
-  ASSERT_EQ(lines.size(), 20u);
-  const std::string flags = " bench --n-prompt 0 --n-gen 8 --cache-type-k f16 --model m.gguf -r 1 -o json";
-  EXPECT_EQ(lines[0], "a" + flags);
-  EXPECT_EQ(lines[1], "b" + flags);
-  EXPECT_EQ(lines[2], "b" + flags);  // the other first
-  EXPECT_EQ(lines[3], "a" + flags);
+  ASSERT_EQ(lines.size(), 21u);
+  EXPECT_EQ(lines[0], "a bench --help");  // which knows no --turns
+  const std::string flags = " bench --n-prompt 0 --n-gen 8 --cache-type-k f16 --model m.gguf -o json -r 1";
+  EXPECT_EQ(lines[1], "a" + flags);
+  EXPECT_EQ(lines[2], "b" + flags);
+  EXPECT_EQ(lines[3], "b" + flags);  // the other first
+  EXPECT_EQ(lines[4], "a" + flags);
   EXPECT_EQ(compare({"--weft", b, "--weft", a, "-n", "8"}).code, 0);
+}
+
+TEST_F(BenchCompare, BuildsTakeTurnsTestByTest) {
+  // It answers each line with its own rate, and counts them; `after` is what it does when its input ends.
+  const auto program = [&](const std::string& name, const std::string& answer, const std::string& after) {
+    write(name,
+          "#!/bin/sh\ncase \"$*\" in *--help*) echo \"  --turns\"; exit 0;; esac\necho ready\nn=0\nall=\nwhile read "
+          "test; do echo " +
+              name + " $test >> " + (folder_ / "calls").string() + "; " + answer + "; all=\"$all,$rate\"; done\n" +
+              after + "\n");
+    fs::permissions(folder_ / name, fs::perms::owner_all);
+    return (folder_ / name).string();
+  };
+  const auto rated = [&](const std::string& name, int rate) {
+    return program(name, "rate=" + std::to_string(rate) + "; echo $rate",
+                   R"(echo "{\"results\": [{\"program\": \"weft\", \"test\": \"pp4\", \"threads\": 1, )"
+                   R"(\"samples_ts\": [${all#,}]}]}")");
+  };
+  const std::string a = rated("a", 100), b = rated("b", 90);
+  const CommandResult result = compare({"--weft", a, "--weft", b, "-p", "4", "-n", "0", "-t", "1", "--json"});
+  EXPECT_EQ(result.code, 1) << result.err;
+  const Json json = Json::parse(result.out);
+  EXPECT_EQ(json["tests"][0]["verdict"], "slower");
+  EXPECT_EQ(json["tests"][0]["a_samples_ts"].size(), 10u);
+  const std::vector<std::string> lines = calls();
+  ASSERT_EQ(lines.size(), 20u);
+  EXPECT_EQ(std::vector(lines.begin(), lines.begin() + 4), (std::vector<std::string>{"a 0", "b 0", "b 0", "a 0"}));
+
+  const auto fails = [&](const std::string& other, const std::string& message) {
+    const CommandResult failed = compare({"--weft", a, "--weft", other, "-p", "4", "-n", "0", "-t", "1"});
+    EXPECT_EQ(failed.code, 1);
+    EXPECT_CONTAINS(failed.err, other + message);
+  };
+  fails(program("mute", "exit 3", ""), " ended with exit code 3");
+  fails(program("early", "exit 0", ""), " has ended before it answered");
+  fails(program("words", "echo fast", ""), ": 'fast' is no rate");
+  fails(program("killed", "kill -9 $$", ""), " was ended by signal 9");
 }
 
 TEST_F(BenchCompare, RoundsEndAndAWarningSaysThatTheyDoNotSuffice) {

@@ -1,6 +1,8 @@
 // `weft bench op`: operations by name and shape, every kernel that can serve, and what is refused.
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -63,6 +65,37 @@ TEST(BenchOp, PrintsTablesAndCsv) {
   const CommandResult csv = run_weft({"bench", "op", "sum(x)", "3x8", "-t", "1", "-r", "3", "-o", "csv"});
   EXPECT_EQ(csv.out.find("op,shape,threads,kernel,"), 0u) << csv.out;
   EXPECT_NE(csv.out.find("\n\"sum(x)\",\"3x8\",1,\"reduce/rows\",fast,warm,"), csv.out.npos) << csv.out;
+}
+
+TEST(BenchOp, TakesTurnsWithLibraries) {
+  // Eigen is a package that Weft needs to be built; of the others, some may be there.
+  std::vector<std::string> want = {"eigen"};
+  for (const auto& [peer, library] : {std::pair("openblas", "libopenblas.so.0"), std::pair("onednn", "libdnnl.so.2")}) {
+    void* const found = dlopen(library, RTLD_LAZY);
+    if (found != nullptr) want.emplace_back(peer);
+    else std::cout << "skipped: there is no " << library << "\n";
+  }
+  for (const std::string& peer : want) {
+    const auto results = results_of({"contract/f32", "5x7x33", "-t", "1", "--vs", peer, "--kernel", "f32-dot"});
+    ASSERT_GE(results.size(), 2u);
+    EXPECT_EQ(results.back()["kernel"], peer);
+    EXPECT_EQ(results.back()["seconds"].size(), results.front()["seconds"].size());
+  }
+  const CommandResult other = run_weft({"bench", "op", "contract/q8_0", "1x64x64", "--vs", "eigen"});
+  EXPECT_EQ(other.code, 2);
+  EXPECT_NE(other.err.find("--vs: is for contract/f32"), other.err.npos) << other.err;
+  EXPECT_EQ(run_weft({"bench", "op", "contract/f32", "--vs", "numpy"}).code, 2);
+}
+
+TEST(BenchOp, TimesOpenClKernels) {
+  const CommandResult result = run_weft({"bench", "op", "silu(a) * b", "4x64", "--device", "opencl", "-r", "3"});
+  if (result.code != 0 && result.err.find("penCL") != result.err.npos) GTEST_SKIP() << result.err;
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.out.find("\n4x64 "), result.out.npos) << result.out;
+  const CommandResult none =
+      run_weft({"bench", "op", "silu(a) * b", "4x64", "--device", "opencl", "-r", "3", "--kernel", "none"});
+  EXPECT_EQ(none.code, 1);
+  EXPECT_NE(none.err.find("'none'"), none.err.npos) << none.err;
 }
 
 TEST(BenchOp, RefusesWhatIsNone) {
