@@ -100,6 +100,30 @@ TEST_F(KernelCommand, FindsAMistakeAndSaysHowToRunItAgain) {
 }
 
 // Of an op, kernels are compared with its file's reference.
+TEST_F(KernelCommand, TakesAStepOfAModel) {
+  const std::string step = path_of("step.gguf");
+  for (const char* run : {"decode", "prefill"}) {
+    const CommandResult dumped =
+        run_weft({"explain", "--dump-step", "blk.2.ffn_norm", "--dump-run", run, "-c", "40", "-o", step});
+    ASSERT_EQ(dumped.code, 0) << dumped.err;
+    std::string text = files_of_the_guide()["norm.cc"];
+    const CommandResult right = run_weft({"kernel", "try", written("norm.cc", text), "--case", step, "-r", "3"});
+    EXPECT_EQ(right.code, 0) << right.out << right.err;
+    EXPECT_TRUE(has(right.out, "correct in 1 cases")) << right.out;
+    EXPECT_TRUE(has(right.out, "blk.2.ffn_norm")) << right.out;  // which is timed
+    text.replace(text.find("* w[i]"), 6, "+ w[i]");
+    const CommandResult wrong = run_weft({"kernel", "try", written("wrong.cc", text), "--case", step, "-r", "3"});
+    EXPECT_EQ(wrong.code, 1) << wrong.out;
+    EXPECT_TRUE(has(wrong.out, "--case '" + step + "'")) << wrong.out;
+  }
+  // One that the kernel is not for.
+  ASSERT_EQ(run_weft({"explain", "--dump-step", "blk.2.attn", "-c", "40", "-o", step}).code, 0);
+  const CommandResult other =
+      run_weft({"kernel", "try", written("norm.cc", files_of_the_guide()["norm.cc"]), "--case", step});
+  EXPECT_EQ(other.code, 1);
+  EXPECT_TRUE(has(other.out, "it does not serve")) << other.out;
+}
+
 TEST_F(KernelCommand, FindsAMistakeInANewOp) {
   std::string text = files_of_the_guide()["soft_clip.cc"];
   const std::string right = "std::tanh(x[i] / limit)";
