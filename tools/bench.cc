@@ -50,14 +50,8 @@ void add_sample(Team& team, BenchResult& result) {
 }
 
 // For a program that has several of this one, and lets one at a time run one test: each line of standard input is the
-// number of a result, of which a sample is taken; the answer is its rate. The machine is measured before and after all.
+// number of a result, of which a sample is taken; the answer is its rate. The machine's limits are not measured.
 void take_turns(std::vector<Team>& teams, const std::vector<BenchTest>& tests, std::vector<BenchResult>& results) {
-  const auto calibrate = [&] {
-    for (Team& team : teams) {
-      if (team.calibration) team.calibration->measure();
-    }
-  };
-  calibrate();
   print("ready\n");
   std::string line;
   while (std::getline(std::cin, line)) {
@@ -72,7 +66,6 @@ void take_turns(std::vector<Team>& teams, const std::vector<BenchTest>& tests, s
   for (const BenchResult& result : results) {
     if (result.rates.empty()) throw Error("--turns: no sample of " + result.test.name() + " was asked for");
   }
-  calibrate();
 }
 
 void run(const RunFlags& flags) {
@@ -107,7 +100,7 @@ void run(const RunFlags& flags) {
     const Device device = Device::by_name(flags.model.device, count);
     teams.push_back(waiting_for("loading", [&] { return Team{BenchEngine(open.model, device, options, tests), {}}; }));
   }
-  if (on_cpu) {
+  if (on_cpu && !flags.turns) {
     // After all other memory has been taken, so that what is left is known.
     size_t bytes = uncached_size(available_memory());
     for (const BenchTest& test : tests) bytes = std::min(bytes, teams.front().engine.bytes_read(test));

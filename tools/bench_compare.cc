@@ -22,6 +22,7 @@ namespace {
 // of kLeastChange. (Ending when a difference is found would find some where there are none.)
 constexpr double kWidth = 0.04;
 constexpr size_t kLeastRounds = 10, kRoundsBetweenLooks = 5;
+constexpr size_t kTurns = 5;  // of a round
 
 struct CompareFlags : BenchFlags {
   std::vector<std::string> files, builds;
@@ -35,7 +36,6 @@ struct Side {
   std::filesystem::path program;
   std::vector<std::string> flags;  // those in which the sides may differ
   BenchSamples samples = {};
-  std::unique_ptr<ChildProcess> running = {};  // of a build that takes turns
 
   std::string name() const {
     std::string text = program.string();
@@ -78,53 +78,8 @@ std::array<Side, 2> sides_of(const CompareFlags& flags) {
   return sides;
 }
 
-std::vector<std::string> arguments_of(const Side& side, const std::vector<std::string>& shared) {
-  std::vector<std::string> arguments = {"bench"};
-  arguments.insert(arguments.end(), shared.begin(), shared.end());
-  arguments.insert(arguments.end(), side.flags.begin(), side.flags.end());
-  arguments.insert(arguments.end(), {"-o", "json"});
-  return arguments;
-}
-
-// Both programs stay and run one test at a time by turns, so that what slows the machine down for a moment hits both.
-// False, and nothing runs, where a build is too old for that.
-bool start_turns(std::array<Side, 2>& sides, const std::vector<std::string>& shared) {
-  for (const Side& side : sides) {
-    if (output_of(side.program, {"bench", "--help"}).find("--turns") == std::string::npos) return false;
-  }
-  for (Side& side : sides) {
-    std::vector<std::string> arguments = arguments_of(side, shared);
-    arguments.emplace_back("--turns");
-    side.running = std::make_unique<ChildProcess>(side.program, arguments);
-    if (const std::string line = side.running->read_line(); line != "ready") {
-      throw Error(side.program.string() + ": says '" + line + "', not 'ready'");
-    }
-  }
-  return true;
-}
-
-// A sample of one test, of a side that takes turns.
-void add_sample(Side& side, size_t test) {
-  side.running->write_line(std::to_string(test));
-  const std::string line = side.running->read_line();
-  char* end = nullptr;
-  const double rate = std::strtod(line.c_str(), &end);
-  if (line.empty() || *end != '\0' || !(rate > 0)) throw Error(side.program.string() + ": '" + line + "' is no rate");
-  if (side.samples.tests.size() <= test) side.samples.tests.resize(test + 1);
-  side.samples.tests[test].rates.push_back(rate);
-}
-
-// What both sides print in the end has the names of the tests, and what identifies the sides.
-void end_turns(Side& side) {
-  side.samples = parse_bench_samples(side.running->finish(), side.program.string());
-  side.running = nullptr;
-}
-
-// Runs one side, and adds a rate to each of its tests.
-void add_round(Side& side, const std::vector<std::string>& shared) {
-  std::vector<std::string> arguments = arguments_of(side, shared);
-  arguments.insert(arguments.end(), {"-r", "1"});
-  BenchSamples round = parse_bench_samples(output_of(side.program, arguments), side.program.string());
+// A rate more of each test.
+void add_samples(Side& side, BenchSamples round) {
   if (side.samples.tests.empty()) {
     side.samples = std::move(round);
     return;
@@ -134,6 +89,71 @@ void add_round(Side& side, const std::vector<std::string>& shared) {
     if (again == nullptr) throw Error(side.program.string() + ": '" + test.name + "' is not in every round");
     test.rates.push_back(again->rates.front());
   }
+}
+
+std::vector<std::string> arguments_of(const Side& side, const std::vector<std::string>& shared) {
+  std::vector<std::string> arguments = {"bench"};
+  arguments.insert(arguments.end(), shared.begin(), shared.end());
+  arguments.insert(arguments.end(), side.flags.begin(), side.flags.end());
+  arguments.insert(arguments.end(), {"-o", "json"});
+  return arguments;
+}
+
+bool knows_turns(const Side& side) {
+  return output_of(side.program, {"bench", "--help"}).find("--turns") != std::string::npos;
+}
+
+// A sample of one test.
+void ask_for_sample(ChildProcess& program, const std::string& name, size_t test) {
+  program.write_line(std::to_string(test));
+  const std::string line = program.read_line();
+  char* end = nullptr;
+  const double rate = std::strtod(line.c_str(), &end);
+  if (line.empty() || *end != '\0' || !(rate > 0)) throw Error(name + ": '" + line + "' is no rate");
+}
+
+// Starts both programs, which then run one test at a time by turns, so that what slows the machine down for a moment
+// hits both. A round's rate of A is the median of its turns, that of B so much times the median of their ratios: where
+// memory happens to lie stays with a program as long as it runs, so that turns of the same programs are no independent
+// samples.
+void add_round_of_turns(std::array<Side, 2>& sides, const std::vector<std::string>& shared, size_t tests,
+                        size_t round) {
+  std::array<std::unique_ptr<ChildProcess>, 2> running;
+  for (const size_t side : {round % 2, 1 - round % 2}) {
+    std::vector<std::string> arguments = arguments_of(sides[side], shared);
+    arguments.emplace_back("--turns");
+    running[side] = std::make_unique<ChildProcess>(sides[side].program, arguments);
+    if (const std::string line = running[side]->read_line(); line != "ready") {
+      throw Error(sides[side].program.string() + ": says '" + line + "', not 'ready'");
+    }
+  }
+  for (size_t turn = 0; turn < kTurns; ++turn) {
+    for (size_t test = 0; test < tests; ++test) {
+      // Each side is the first of every other turn, so that being first helps neither.
+      for (const size_t side : {(round + turn + test) % 2, 1 - (round + turn + test) % 2}) {
+        ask_for_sample(*running[side], sides[side].program.string(), test);
+      }
+    }
+  }
+  std::array<BenchSamples, 2> samples;
+  for (size_t side = 0; side < 2; ++side) {
+    samples[side] = parse_bench_samples(running[side]->finish(), sides[side].program.string());
+  }
+  for (BenchSamples::Test& a : samples[0].tests) {
+    for (BenchSamples::Test& b : samples[1].tests) {
+      if (a.name != b.name || a.rates.size() != b.rates.size()) continue;
+      const double ratio = ratio_of_rounds(a.rates, b.rates).ratio;
+      a.rates = {median(a.rates)}, b.rates = {a.rates.front() * ratio};
+    }
+  }
+  for (size_t side = 0; side < 2; ++side) add_samples(sides[side], std::move(samples[side]));
+}
+
+// Runs one side, and adds a rate to each of its tests.
+void add_round(Side& side, const std::vector<std::string>& shared) {
+  std::vector<std::string> arguments = arguments_of(side, shared);
+  arguments.insert(arguments.end(), {"-r", "1"});
+  add_samples(side, parse_bench_samples(output_of(side.program, arguments), side.program.string()));
 }
 
 bool is_certain(const RateRatio& ratio) {
@@ -154,24 +174,19 @@ BenchComparison measure(const CompareFlags& flags, const std::vector<std::string
   std::vector<std::string> shared = arguments;
   if (!model.path().empty()) shared.insert(shared.end(), {"--model", model.path()});
   Progress progress;
-  const bool by_turns = start_turns(sides, shared);
+  const bool by_turns = knows_turns(sides[0]) && knows_turns(sides[1]);
   size_t done = 0;
   bool certain = false;
   while (done < flags.rounds && !certain) {
     progress.show(format("round %zu of at most %zu", done + 1, flags.rounds));
-    // Each side is the first of every other round, so that being first helps neither.
-    for (size_t test = 0; by_turns && test < tests; ++test) {
-      for (const size_t side : {(done + test) % 2, 1 - (done + test) % 2}) add_sample(sides[side], test);
-    }
-    for (const size_t side : {done % 2, 1 - done % 2}) {
-      if (!by_turns) add_round(sides[side], shared);
+    if (by_turns) {
+      add_round_of_turns(sides, shared, tests, done);
+    } else {
+      for (const size_t side : {done % 2, 1 - done % 2}) add_round(sides[side], shared);
     }
     ++done;
     const bool looks = done >= kLeastRounds && (done - kLeastRounds) % kRoundsBetweenLooks == 0;
     certain = (looks || done == flags.rounds) && is_certain(sides[0], sides[1]);
-  }
-  for (Side& side : sides) {
-    if (by_turns) end_turns(side);
   }
   progress.clear();
   if (!certain) {
@@ -205,10 +220,10 @@ void add_bench_compare(CLI::App& bench) {
   CLI::App* command = bench.add_subcommand("compare", "Compare two runs of weft bench, from files or in turns");
   command->footer(format(
       "Exit code: 0 if no test of B is slower, 1 if one is, or for a failure, which says so; 2 for wrong usage.\n"
-      "Method: --weft, --precision and --kernel measure in turns: both sides are loaded (`weft bench --turns`), and "
-      "in\n"
-      "a round each test runs once on one and once on the other, with the other side first each time, so that what\n"
-      "slows the machine down hits both; with builds that lack --turns, a round runs `weft bench -r 1` for each. B/A\n"
+      "Method: --weft, --precision and --kernel measure in turns: in a round both sides are started (`weft bench\n"
+      "--turns`), and each test runs %zu times on one and on the other, with the other side first each time, so that\n"
+      "what slows the machine down hits both; with builds that lack --turns, `weft bench -r 1` runs once for each. "
+      "B/A\n"
       "is the median of the ratios of the rounds, and its 95 %% interval is that of a bootstrap (percentiles of 2000\n"
       "resamples, with a fixed seed). There are at least %zu rounds, and more until every interval is at most %.0f %%\n"
       "wide, whichever way it points, or --rounds is reached. From files, B/A is the ratio of the medians, whose\n"
@@ -216,7 +231,7 @@ void add_bench_compare(CLI::App& bench) {
       "B is faster or slower if B/A differs from 1 by %.1f %% or more and its 99 %% interval excludes 1, as several "
       "tests\n"
       "are compared at a time, one of which may look different by chance.",
-      kLeastRounds, 100 * kWidth, 100 * kLeastChange));
+      kTurns, kLeastRounds, 100 * kWidth, 100 * kLeastChange));
   command->add_option("FILES", flags->files, "A.json and B.json: what `weft bench -o json` has printed")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name("");

@@ -90,6 +90,16 @@ void add_place_flags(CLI::App& app, ModelFlags& flags) {
       ->type_name("DIR");
 }
 
+void add_size_flags(CLI::App& app, int& context, int& batch) {
+  app.add_option("-c,--ctx-size", context, "Tokens of a sequence (default: the model's, at most 4096)")
+      ->check(CLI::Range(1, 1 << 24))
+      ->type_name("CONTEXT");
+  app.add_option("-b,--batch-size", batch, "Tokens of the prompt to process at a time")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str()
+      ->type_name("N");
+}
+
 void add_precision_flag(CLI::App& app, ModelFlags& flags) {
   app.add_option(
          "--precision", flags.precision,

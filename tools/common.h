@@ -42,13 +42,14 @@ struct ModelFlags {
 };
 
 void add_model_flag(CLI::App& app, ModelFlags& flags);
-void add_device_flags(CLI::App& app, ModelFlags& flags);    // -t and those of the backend
-void add_place_flags(CLI::App& app, ModelFlags& flags);     // --device, --pack-cache
-void add_precision_flag(CLI::App& app, ModelFlags& flags);  // --precision
-void add_backend_flags(CLI::App& app, ModelFlags& flags);   // both of these
-void add_kernel_flag(CLI::App& app, ModelFlags& flags);     // --kernel, --kernel-file
-void add_cache_flags(CLI::App& app, ModelFlags& flags);     // --cache-type-k, --cache-type-v
-void add_tokenizer_flag(CLI::App& app, ModelFlags& flags);  // --pre-tokenizer
+void add_device_flags(CLI::App& app, ModelFlags& flags);       // -t and those of the backend
+void add_place_flags(CLI::App& app, ModelFlags& flags);        // --device, --pack-cache
+void add_precision_flag(CLI::App& app, ModelFlags& flags);     // --precision
+void add_size_flags(CLI::App& app, int& context, int& batch);  // -c, -b, of commands that generate nothing
+void add_backend_flags(CLI::App& app, ModelFlags& flags);      // both of these
+void add_kernel_flag(CLI::App& app, ModelFlags& flags);        // --kernel, --kernel-file
+void add_cache_flags(CLI::App& app, ModelFlags& flags);        // --cache-type-k, --cache-type-v
+void add_tokenizer_flag(CLI::App& app, ModelFlags& flags);     // --pre-tokenizer
 
 // One of -p, -f and --tokens.
 struct PromptFlags {

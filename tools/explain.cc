@@ -131,13 +131,7 @@ void add_explain(CLI::App& app) {
       "reads are measured over as many bytes as a decoded token reads, at most 512 MiB or 4 times the last-level\n"
       "cache, whichever is more.");
   add_model_flag(*command, flags->model);
-  command->add_option("-c,--ctx-size", flags->context, "Tokens of a sequence (default: the model's, at most 4096)")
-      ->check(CLI::Range(1, 1 << 24))
-      ->type_name("CONTEXT");
-  command->add_option("-b,--batch-size", flags->batch, "Tokens of the prompt to process at a time")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str()
-      ->type_name("N");
+  add_size_flags(*command, flags->context, flags->batch);
   CLI::Option* profile = command->add_flag(
       "--profile", flags->profile,
       "Run it several times on pinned threads, and show for each step the kernels that ran, its time, and "

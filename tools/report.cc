@@ -251,13 +251,7 @@ void add_report(CLI::App& app) {
       "depths and numbers of sequences. It loads nothing from anywhere.");
   add_model_flag(*command, flags->model);
   command->add_option("-o,--output", flags->output, "The HTML file to write")->required()->type_name("FILE");
-  command->add_option("-c,--ctx-size", flags->context, "Tokens of a sequence (default: the model's, at most 4096)")
-      ->check(CLI::Range(1, 1 << 24))
-      ->type_name("CONTEXT");
-  command->add_option("-b,--batch-size", flags->batch, "Tokens of the prompt to process at a time")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str()
-      ->type_name("N");
+  add_size_flags(*command, flags->context, flags->batch);
   command->add_option("-r,--repetitions", flags->repetitions, "How often everything is measured")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str()
