@@ -6,6 +6,7 @@
 #include "core/expr/materialize.h"
 #include "core/expr/views.h"
 #include "ops/append/append.h"
+#include "ops/attention/statistics.h"
 #include "ops/contract/contract.h"
 #include "ops/custom/custom.h"
 #include "ops/gather/at.h"

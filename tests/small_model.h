@@ -12,6 +12,7 @@ namespace weft::test {
 struct SmallModelShape {
   int64_t vocab = 19, embed = 16, kv_heads = 2, group = 3, head_dim = 8;
   int layers = 2;
+  bool statistics = false;  // of attention
 };
 
 inline LanguageModel small_model(const SmallModelShape& shape = {}, uint64_t seed = 7) {
@@ -68,7 +69,13 @@ inline LanguageModel small_model(const SmallModelShape& shape = {}, uint64_t see
                                             s.constant(-std::numeric_limits<float>::infinity())));
     attention.attention = KeyAttention{key, 2};
     attention.axes = {pos, kv_head, group, head_dim};
+    attention.attention->statistics = shape.statistics;
     const ValueId a = b.step(StepKind::attention, at + "attention", std::move(attention));
+    if (shape.statistics) {
+      for (const std::string_view name : kStatistics) {
+        b.graph.steps.back().outputs.push_back(b.value(at + std::string(name), {pos, kv_head, group}));
+      }
+    }
 
     Region out = b.contraction(a, wo, {kv_head, group, head_dim});
     ScalarBuilder o;

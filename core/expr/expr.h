@@ -22,7 +22,7 @@ enum class Stage : uint8_t {
   rotated,      // a map over one rope
   contraction,  // a map over contractions
   weights,      // softmax along Along over contractions: the first half of attention
-  attention,    // complete
+  attention,    // complete; Along: Axes of the queries
 };
 
 // Flags of an expression beside its stage.

@@ -357,6 +357,7 @@ std::vector<ValueId> record_step(const StepRequest& request, std::shared_ptr<Rec
         format = Format::i32;
       }
     }
+    if (request.statistics) region.attention->statistics = true;
     step.kind = kind_of(region);
     ValueRecord value;
     value.name = step.name;
@@ -367,6 +368,13 @@ std::vector<ValueId> record_step(const StepRequest& request, std::shared_ptr<Rec
       value.name += ".ids";
       value.format = Format::i32;
       step.outputs.push_back(recorder->add_value(value));
+    }
+    if (request.statistics) {
+      value.axes = query_axes(region);
+      for (const std::string_view statistic : kStatistics) {
+        value.name = step.name + "." + std::string(statistic);
+        step.outputs.push_back(recorder->add_value(value));
+      }
     }
   }
   std::vector<ValueId> outputs = step.outputs;

@@ -43,6 +43,7 @@ struct StepRequest {
   const AxisInfo* select = nullptr;  // axis of a row-wise selection
   const AxisInfo* choice = nullptr;  // its result axis; null for argmax
   int64_t choices = 0;               // k
+  bool statistics = false;           // of attention
   int cache = -1;                    // append
   // custom: the op's name, its rows' axis, operands and constants; the expression is the sum of the operands
   std::string op = {};

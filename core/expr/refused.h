@@ -73,6 +73,7 @@ struct top_k;
 struct append;
 struct custom;
 struct materialize;
+struct with_statistics;
 }  // namespace op
 
 // Reasons, to be read together with the axes or types that they carry.
@@ -130,6 +131,7 @@ struct operand_is_a_rotation;
 struct operand_is_an_expression;  // where a stored value or a view of one is needed
 struct operand_is_a_softmax_of_a_contraction;
 struct operand_is_an_attention;
+struct operand_is_not_an_attention;
 struct softmax_of_a_contraction_goes_into_contract_over;
 struct cached_values_are_read_by_attention_only;
 struct both_operands_are_norms;

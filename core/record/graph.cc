@@ -65,6 +65,8 @@ Element result_element(const Region& region) {
   return region.attention || region.rotation ? Element::f32 : region.body.program.type();
 }
 
+AxisList query_axes(const Region& region) { return without(region.body.axes, region.attention->key); }
+
 int cache_of(const GraphRecord& graph, const Region& region) {
   int cache = -1;
   for_each_operand(region, [&](const Operand& operand) {
@@ -145,7 +147,8 @@ std::string to_string(const GraphRecord& graph, const Step& step) {
     text += to_string(graph, "body", region.body);
     if (region.attention) {
       text += "    softmax over " + graph.axes[region.attention->key].name + ", contracted with operand " +
-              std::to_string(region.attention->value) + "\n";
+              std::to_string(region.attention->value) + (region.attention->statistics ? ", with statistics" : "") +
+              "\n";
     }
     if (region.rotation) {
       text += "    rotate " + graph.axes[region.rotation->axis].name + " by operand " +

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/format/format.h"
@@ -168,8 +169,12 @@ struct Selection {
 // A row whose scores are all -inf gives 0.
 struct KeyAttention {
   AxisId key = kNoAxis;
-  int value = 0;  // index into the region's operands, which has `key`
+  int value = 0;            // index into the region's operands, which has `key`
+  bool statistics = false;  // more outputs after the result: kStatistics
 };
+
+// Of each row's softmax, f32 over the query axes: see ops/attention/statistics.h.
+inline constexpr std::string_view kStatistics[] = {"log_sum_exp", "largest", "entropy"};
 
 // An operation that only a kernel of its name knows. It computes each row along `along` of the result from the rows of
 // the operands there; the region's body, the sum of its operands, says no more than what is read.
@@ -204,7 +209,8 @@ enum class StepKind : uint8_t { map, reduce, contract, attention, append, custom
 inline constexpr int kStepKindCount = 6;
 std::string_view name(StepKind kind);
 
-// map, reduce, contract, attention, custom: one region; outputs = {result}, or {values, ids} / {ids} with a selection.
+// map, reduce, contract, attention, custom: one region; outputs = {result}, or {values, ids} / {ids} with a selection,
+// or {result, log_sum_exp, largest, entropy} with statistics.
 // append: one region per field of cache `cache`; outputs[i] is that field's value. Row r (coordinate on the
 // cache's pos axis, which leads each region's axes) is written to physical slot slots[r]; a slot < 0 is not written.
 struct Step {
@@ -256,6 +262,8 @@ std::vector<AxisId> loop_axes(const Region& region, const Operand& operand);
 std::vector<AxisId> contraction_axes(const Region& region, const Contraction& contraction);
 // The element of a region's result before selection.
 Element result_element(const Region& region);
+// The axes of an attention's score but for the key.
+std::vector<AxisId> query_axes(const Region& region);
 // The cache in which operands of the region lie (all in one); -1: none does.
 int cache_of(const GraphRecord& graph, const Region& region);
 

@@ -1,6 +1,7 @@
 #include "core/record/verify.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -87,8 +88,12 @@ void verify(const GraphRecord& graph, const Step& step) {
   if (step.regions.size() != regions) {
     throw Error(where + std::to_string(step.regions.size()) + " regions, expected " + std::to_string(regions));
   }
-  const bool two_results = !append && step.regions[0].selection && step.regions[0].selection->values;
-  const size_t outputs = append ? regions : two_results ? 2 : 1;
+  size_t outputs = regions;
+  if (!append) {
+    const Region& region = step.regions[0];
+    if (region.selection && region.selection->values) outputs += 1;
+    if (region.attention && region.attention->statistics) outputs += std::size(kStatistics);
+  }
   if (step.outputs.size() != outputs) {
     throw Error(where + std::to_string(step.outputs.size()) + " outputs, expected " + std::to_string(outputs));
   }

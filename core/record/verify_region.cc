@@ -389,6 +389,11 @@ void verify_region(const GraphRecord& graph, const Step& step, size_t index) {
   const std::optional<Selection>& selection = region.selection;
   if (!selection) {
     check_output(checker, graph, step.outputs[0], axes, result_element(region), ValueKind::intermediate);
+    if (!region.attention) return;
+    // The step has as many outputs as it should: those after the first are statistics.
+    for (size_t i = 1; i < step.outputs.size(); ++i) {
+      check_output(checker, graph, step.outputs[i], query_axes(region), Element::f32, ValueKind::intermediate);
+    }
     return;
   }
   if (selection->choice == kNoAxis) std::erase(axes, selection->axis);

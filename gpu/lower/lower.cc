@@ -136,7 +136,8 @@ void RegionLowering::compute(const std::vector<Target>& outputs) {
   Target body = outputs[0];
   if (turns || region_.selection) body = scratch_target(region_.axes, element);
   if (region_.attention) {
-    lower_attention(body);
+    // Nothing follows in a step with statistics: its outputs are they.
+    lower_attention(body, std::span(outputs).subspan(region_.attention->statistics ? 1 : outputs.size()));
   } else if (!region_.contractions.empty()) {
     lower_contractions(body);
   } else {

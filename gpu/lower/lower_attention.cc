@@ -32,7 +32,7 @@ std::string RegionLowering::score_part(KernelBuilder& builder, CodeScope& scope,
   return expand_opencl("attention", "general", {{"n", n}, {"depth_code", code.code}, {"lhs_value", a}, {"value", b}});
 }
 
-void RegionLowering::lower_attention(const Target& target) {
+void RegionLowering::lower_attention(const Target& target, std::span<const Target> statistics) {
   const KeyAttention& attention = *region_.attention;
   const AxisList query = without(region_.body.axes, attention.key);
   const Leaf value = leaf_of(attention.value);
@@ -49,8 +49,9 @@ void RegionLowering::lower_attention(const Target& target) {
   KernelPlan plan;
   plan.grid = LaunchGrid::groups;
   plan.units = count_of(query);
-  plan.units_y = [width = count_of(own), slice](const GpuArgs& args) {
-    return (width(args) + slice(args) - 1) / slice(args);
+  // The first slice writes the statistics, even where the result has no elements.
+  plan.units_y = [width = count_of(own), slice, least = int64_t{statistics.empty() ? 0 : 1}](const GpuArgs& args) {
+    return std::max(least, (width(args) + slice(args) - 1) / slice(args));
   };
   plan.local_bytes = [slice](const GpuArgs& args) { return slice(args) * 4; };
   builder.param("width", count_of(own));
@@ -98,6 +99,15 @@ void RegionLowering::lower_attention(const Target& target) {
   const std::string element = "weft_load_" + format_suffix(value.format) + "(" + builder.memory(value.memory) +
                               ", row_offset + " + builder.partial_offset(width, value, own, false) + ")";
   builder.store(output, target, "result");
+  std::string_view logs, add_logs;
+  std::string statistics_code;
+  if (!statistics.empty()) {
+    CodeScope of_row = scope.inner(2);
+    for (size_t i = 0; i < statistics.size(); ++i) builder.store(of_row, statistics[i], std::string(kStatistics[i]));
+    logs = opencl_section("attention", "logs");
+    add_logs = opencl_section("attention", "add_logs");
+    statistics_code = expand_opencl("attention", "statistics", {{"code", of_row.code}});
+  }
   add(builder, std::move(plan), "attention",
       {{"query_code", scope.code},
        {"first_key", first_key},
@@ -106,7 +116,10 @@ void RegionLowering::lower_attention(const Target& target) {
        {"value_row", row.valid == "true" ? row.offset : row.valid + " ? " + row.offset + " : -1"},
        {"width_code", width.code},
        {"value", row.valid == "true" ? element : "(row_offset < 0 ? 0.0f : " + element + ")"},
-       {"result_code", output.code}});
+       {"result_code", output.code},
+       {"logs", logs},
+       {"add_logs", add_logs},
+       {"statistics", statistics_code}});
 }
 
 }  // namespace weft::gpu_lowering

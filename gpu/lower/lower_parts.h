@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,7 @@ class RegionLowering {
         options_(options),
         plan_(plan) {}
 
-  // `outputs`: the result; or values and ids, or ids only, with a selection.
+  // `outputs`: the result; or values and ids, or ids only, with a selection; or the result and statistics of attention.
   void run(const std::vector<Target>& outputs);
 
  private:
@@ -49,7 +50,7 @@ class RegionLowering {
   std::string contract_part(KernelBuilder& builder, const CodeScope& columns, int contraction,
                             const OpenClKernel& kernel, const AxisList& rows);
   // ops/attention.
-  void lower_attention(const Target& target);
+  void lower_attention(const Target& target, std::span<const Target> statistics);
   std::string score_part(KernelBuilder& builder, CodeScope& scope, int contraction);
   void compute(const std::vector<Target>& outputs);
   // ops/append.

@@ -16,7 +16,7 @@ namespace weft {
 AttentionKernel::AttentionKernel(const KernelContext& context, const Bf16Products* bf16)
     : bf16_(bf16),
       region_(&context.step.regions.front()),
-      output_(context.step.outputs.front()),
+      outputs_(context.step.outputs),
       key_(region_->attention->key),
       query_(region_->body.axes),
       mask_(region_->body.program),
@@ -241,6 +241,10 @@ void AttentionKernel::lay_out() {
   open_body_at_ = own(open_body_.workspace_bytes());
   open_kept_at_ = own(rows * open_body_.row_bytes());
   state_at_ = own(sizeof(SoftmaxState));
+  if (statistics()) {
+    logs_at_ = own(rows * sizeof(float));
+    totals_before_at_ = own(rows * sizeof(float));
+  }
   sums_at_ = own(static_cast<size_t>(tile_rows_ * stride_) * sizeof(float));
   panel_at_ = own(kPanelBytes);
   values_at_ = own(static_cast<size_t>(kBlockKeys * width) * sizeof(float));
@@ -253,7 +257,7 @@ void AttentionKernel::lay_out() {
     weights_at_ = own(rows * kBlockKeys * sizeof(uint16_t));
     bf16_values_at_ = own(2 * Bf16Products::values_bytes(width));
   }
-  part_floats_ = static_cast<size_t>(tile_rows_ * (stride_ + 2));
+  part_floats_ = static_cast<size_t>(tile_rows_ * (stride_ + (statistics() ? 3 : 2)));
   parts_at_ = shared(threads_ > 1 ? 3 * static_cast<size_t>(threads_) * part_floats_ * sizeof(float) : 0);
   threads_at_ = shared(static_cast<size_t>(threads_) * thread_bytes_);
 }
@@ -270,6 +274,7 @@ std::string AttentionKernel::describe() const {
   std::string text(weft::name(value_.front().format()));
   if (cache_ >= 0) text += " paged";
   text += causal_ ? causal_->masked ? " causal" : " scaled" : " score program";
+  if (statistics()) text += " with statistics";
   return text;
 }
 

@@ -97,15 +97,18 @@ class AttentionKernel final : public CpuKernel {
   SeenPositions causal_positions(int64_t begin, int64_t end, const Thread& thread) const;
   void run_body(int64_t begin, int64_t end, int64_t first, int64_t count, Thread& thread) const;
   void multiply(const Tile& tile, size_t score, int64_t begin, int64_t count, Thread& thread) const;
+  void score_block_with_logs(const Tile& tile, int64_t begin, int64_t first, int64_t count, Thread& thread) const;
   void add_values(const Tile& tile, int64_t begin, int64_t count, bool careful, Thread& thread) const;
   int64_t batch_step(const Tile& tile, const KeyRows& rows, const KeyRowsRun& run, bool in_bf16,
                      const Thread& thread) const;
   void store_row(const int64_t* coordinates, const float* sums, float total, const Thread& thread, float* out) const;
+  void store_statistics(const int64_t* coordinates, float largest, float total, float logs, const StepArgs& args) const;
   void merge(Tiles& tiles, const StepArgs& args, const Team& team, int64_t parts, Thread& thread, float* out) const;
 
   // Bytes from a head's packed queries to those of the next one.
   static int64_t few_step(int64_t k) { return static_cast<int64_t>(Bf16Products::few_queries_bytes(k)); }
   std::string describe() const;
+  bool statistics() const { return region_->attention->statistics; }
   template <class T>
   static T* at(std::byte* base, size_t offset) {
     return reinterpret_cast<T*>(base + offset);
@@ -114,7 +117,7 @@ class AttentionKernel final : public CpuKernel {
   std::string name_, bf16_name_;
   const Bf16Products* bf16_;
   const Region* region_;
-  ValueId output_;
+  std::vector<ValueId> outputs_;  // {result}, or {result, log-sum-exp, largest, entropy}
   AxisId key_;
   int cache_ = -1;
   ValueId seq_ = kNoValue;
@@ -141,6 +144,7 @@ class AttentionKernel final : public CpuKernel {
   size_t scores_at_ = 0,  // what the body makes of a block's scores, and then their weights
       body_at_ = 0, kept_at_ = 0, open_body_at_ = 0, open_kept_at_ = 0, state_at_ = 0, sums_at_ = 0, panel_at_ = 0,
          values_at_ = 0, keys_at_ = 0, coordinates_at_ = 0;
+  size_t logs_at_ = 0, totals_before_at_ = 0;  // of statistics
   size_t pointers_at_ = 0, index_at_ = 0, totals_at_ = 0, weights_at_ = 0, bf16_values_at_ = 0, thread_bytes_ = 0;
   size_t finish_at_ = 0, parts_at_ = 0, part_floats_ = 0, threads_at_ = 0, scratch_bytes_ = 0;
 };

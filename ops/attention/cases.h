@@ -5,6 +5,7 @@
 
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ops/harness/case.h"
@@ -38,6 +39,7 @@ struct AttentionShape {
   bool shuffled = false;       // rows of the sequences in turn
   int32_t page_size = 4;
   Fill fill = {};
+  bool statistics = false;
 };
 
 namespace attention_cases {
@@ -83,6 +85,7 @@ inline std::string label(const AttentionShape& shape) {
   if (shape.fill.nonfinite > 0) text += " not all finite";
   if (shape.group_first) text += " group first";
   if (shape.shuffled) text += " shuffled";
+  if (shape.statistics) text += " with statistics";
   return text;
 }
 
@@ -158,7 +161,7 @@ inline StepCase attention_case(const AttentionShape& shape, uint64_t seed = 1) {
   c.body(with(query, key), s.finish(changed(s, score, at, key_at, s.index(head), s.index(group), shape.score)));
   const int value = shape.latent ? c.operand(values[0], {whole(key), sliced(e, d, shape.head_dim - shape.value_dim)})
                                  : c.operand(values[shape.contracts ? 1 : 0]);
-  c.attention(key, value);
+  c.attention(key, value, shape.statistics);
   return c.build();
 }
 
@@ -201,6 +204,47 @@ inline StepCase own_keys(int64_t rows, int64_t keys) {
   c.body({pos, key}, s.finish(s.contraction()));
   c.attention(key, c.operand(c.input("v", {pos, key, d})));
   return c.build();
+}
+
+// Statistics: each way to read keys, scores that rule keys out or lie far apart, and keys split between threads.
+inline std::vector<StepCase> statistics_cases() {
+  std::vector<StepCase> cases;
+  const auto add = [&cases](AttentionShape shape, uint64_t seed = 1) {
+    shape.statistics = true;
+    cases.push_back(attention_case(shape, seed));
+  };
+  for (const bool paged : {false, true}) {
+    for (const unsigned score : {unsigned{kScaled}, unsigned{kCausal}, unsigned{kWindow}, kAlibi | kSoftCap,
+                                 unsigned{kBlind}, kCausal | kAlibi}) {
+      add({.sequences = {{70, 9}}, .score = score, .paged = paged});
+    }
+    add({.sequences = {{130, 70}}, .score = kCausal | kSlopes, .paged = paged, .contracts = false});
+    for (const int64_t group : {1, 7, 8}) {
+      add({.sequences = {{70, 1}}, .heads = 5, .group = group, .head_dim = 32, .value_dim = 32, .paged = paged});
+      add({.sequences = {{20, 7}}, .group = group, .paged = paged});
+    }
+    for (const int32_t keys : {1, 63, 64, 65}) add({.sequences = {{keys, keys}}, .group = 1, .paged = paged});
+    add({.sequences = {{200, 3}}, .paged = paged, .fill = {.low = -4, .high = 4}});
+    add({.sequences = {{1500, 1}}, .heads = 1, .paged = paged, .page_size = 16});
+    add({.sequences = {{1100, 1}}, .heads = 1, .score = kWindow, .paged = paged});
+    add({.sequences = {{900, 3}}, .heads = 1, .score = kBlind | kAlibi, .paged = paged});
+  }
+  const std::vector<CaseSequence> ragged = {{71, 7, 0, 3}, {64, 64}, {1, 1}, {66, 1, 5, 3}};
+  add({.sequences = ragged, .score = kWindow, .shuffled = true});
+  add({.sequences = {{40, 5}, {9, 1}}, .latent = true, .two_scores = true, .group_first = true});
+  add({.sequences = ragged, .value_dim = 32, .score = kWindow, .value = Format::q8_0, .keys = Format::f16});
+  // A result of several slices, and of none; no key, no row.
+  add({.sequences = {{20, 2}}, .value_dim = 1100});
+  add({.sequences = {{20, 2}}, .value_dim = 0});
+  add({.sequences = {{0, 3}}, .paged = false});
+  add({.sequences = {{5, 2}}, .heads = 0});
+  add({.sequences = {{3, 2}, {0, 0}, {5, 5}}});
+  for (const uint64_t seed : {1, 2, 3}) {
+    add({.sequences = {{70, 20}}, .paged = false, .fill = {.nonfinite = 0.002}}, seed);
+    add({.sequences = {{1500, 1}}, .heads = 1, .page_size = 16, .fill = {.nonfinite = 0.0002}}, seed);
+    add({.sequences = {{30, 9}}, .score = kWindow, .fill = {.nonfinite = 0.01}}, seed);
+  }
+  return cases;
 }
 
 inline std::vector<StepCase> attention_case_table() {
@@ -352,6 +396,7 @@ inline std::vector<StepCase> attention_case_table() {
   cases.push_back(own_keys(5, 70));
   cases.push_back(biased_attention(1, 70));
   cases.push_back(biased_attention(30, 70));
+  for (StepCase& step_case : statistics_cases()) cases.push_back(std::move(step_case));
   return cases;
 }
 

@@ -339,6 +339,17 @@ void AttentionKernel::score_block(const Tile& tile, int64_t begin, int64_t first
   softmax_block(scores, begin, rows, count, *thread.state);
 }
 
+// The same, with what the entropy is made of.
+void AttentionKernel::score_block_with_logs(const Tile& tile, int64_t begin, int64_t first, int64_t count,
+                                            Thread& thread) const {
+  const int64_t rows = tile.rows();
+  auto* totals = at<float>(thread.base, totals_before_at_);
+  std::copy(thread.state->total, thread.state->total + rows, totals);
+  score_block(tile, begin, first, count, thread);
+  add_weighted_logs(at<float>(thread.base, scores_at_), begin, rows, count, totals, *thread.state,
+                    at<float>(thread.base, logs_at_));
+}
+
 // Adds the block's values to the sums of the tile's rows from `begin` on.
 void AttentionKernel::add_values(const Tile& tile, int64_t begin, int64_t count, bool careful, Thread& thread) const {
   const KeyRowsRun& value = thread.value;
@@ -373,6 +384,7 @@ void AttentionKernel::process(const Tile& tile, int64_t first, int64_t last, boo
   const int64_t rows = tile.rows();
   reset(*thread.state, rows);
   std::fill(thread.sums, thread.sums + rows * stride_, 0.0f);
+  if (statistics()) std::fill_n(at<float>(thread.base, logs_at_), rows, 0.0f);
   bool by_heads = thread.value_step != Thread::kApart;
   for (size_t i = 0; i < scores_.size(); ++i) by_heads = by_heads && thread.key_step[i] != Thread::kApart;
   for (int64_t key = first; key < last; key += kBlockKeys) {
@@ -381,7 +393,8 @@ void AttentionKernel::process(const Tile& tile, int64_t first, int64_t last, boo
     if (by_heads)
       find_next(tile, key + kBlockKeys, std::clamp<int64_t>(last - key - kBlockKeys, 0, kBlockKeys), thread);
     const int64_t begin = tile.transposes() ? first_row(tile, kRowTile, thread) : 0;
-    score_block(tile, begin, key, count, thread);
+    if (statistics()) score_block_with_logs(tile, begin, key, count, thread);
+    else score_block(tile, begin, key, count, thread);
     add_values(tile, begin, count, careful, thread);
   }
   // A masked key must not contribute even where its value is not finite: such sums are computed again, key by key.
@@ -405,6 +418,19 @@ void AttentionKernel::store_row(const int64_t* coordinates, const float* sums, f
   }
 }
 
+// Of a row: `logs` as add_weighted_logs left it. With weights w that sum up to `total`, the entropy of p = w / total is
+// -sum p log p = log(total) - sum w log w / total, of which no part is a difference of large scores.
+void AttentionKernel::store_statistics(const int64_t* coordinates, float largest, float total, float logs,
+                                       const StepArgs& args) const {
+  int64_t row = 0;
+  for (size_t q = 0; q < query_.size(); ++q) row = row * args.extents[query_[q]] + coordinates[q];
+  const float log_total = std::log(total);
+  const auto store = [&](size_t output, float value) { static_cast<float*>(args.data[outputs_[output]])[row] = value; };
+  store(1, largest + log_total);
+  store(2, largest);
+  store(3, total == 0 ? 0.0f : log_total - logs / total);
+}
+
 void AttentionKernel::run(const StepArgs& args, const Team& team) const {
   Thread thread = bind(args, team);
   bool waits = false;
@@ -417,8 +443,8 @@ void AttentionKernel::run(const StepArgs& args, const Team& team) const {
   }
   if (waits) team.barrier();
 
-  float* out =
-      epilogue_.needed() ? epilogue_.body(args, args.scratch + finish_at_) : static_cast<float*>(args.data[output_]);
+  float* out = epilogue_.needed() ? epilogue_.body(args, args.scratch + finish_at_)
+                                  : static_cast<float*>(args.data[outputs_.front()]);
   Tiles tiles(*this, args);
   // Few tiles with many keys are split into parts, at most three per thread. The threads of the plan count, not those
   // of this run's team: parts are added in another order than keys, and results must not depend on the team.
@@ -441,6 +467,9 @@ void AttentionKernel::run(const StepArgs& args, const Team& team) const {
     if (parts == 1) {
       for (int64_t r = 0; r < tile.rows(); ++r) {
         store_row(thread.row(r), thread.sums + r * stride_, thread.state->total[r], thread, out);
+        if (!statistics()) continue;
+        store_statistics(thread.row(r), thread.state->largest[r], thread.state->total[r],
+                         at<float>(thread.base, logs_at_)[r], args);
       }
       return;
     }
@@ -449,6 +478,7 @@ void AttentionKernel::run(const StepArgs& args, const Team& team) const {
     kept += tile_rows_ * stride_;
     std::copy(thread.state->largest, thread.state->largest + tile.rows(), kept);
     std::copy(thread.state->total, thread.state->total + tile.rows(), kept + tile_rows_);
+    if (statistics()) std::copy_n(at<float>(thread.base, logs_at_), tile.rows(), kept + 2 * tile_rows_);
   });
   if (bf16_ != nullptr) bf16_->end();
   if (parts > 1) {
@@ -477,17 +507,20 @@ void AttentionKernel::merge(Tiles& tiles, const StepArgs& args, const Team& team
       };
       const auto largest_at = [&](int64_t part) { return part_at(part)[tile_rows_ * stride_ + r]; };
       const auto total_at = [&](int64_t part) { return part_at(part)[tile_rows_ * (stride_ + 1) + r]; };
-      float largest = -std::numeric_limits<float>::infinity(), total = 0;
+      const auto logs_at = [&](int64_t part) { return part_at(part)[tile_rows_ * (stride_ + 2) + r]; };
+      float largest = -std::numeric_limits<float>::infinity(), total = 0, logs = 0;
       for (int64_t part = 0; part < parts; ++part) largest = std::max(largest, largest_at(part));
       std::fill(thread.sums, thread.sums + stride_, 0.0f);
       for (int64_t part = 0; part < parts; ++part) {
         if (total_at(part) == 0) continue;
         const float factor = std::isinf(largest) && largest < 0 ? 1.0f : std::exp(largest_at(part) - largest);
         total += total_at(part) * factor;
+        if (statistics() && factor != 0) logs += factor * (logs_at(part) + std::log(factor) * total_at(part));
         const float* sums = part_at(part) + r * stride_;
         for (int64_t i = 0; i < stride_; ++i) thread.sums[i] += sums[i] * factor;
       }
       store_row(thread.row(r), thread.sums, total, thread, out);
+      if (statistics()) store_statistics(thread.row(r), largest, total, logs, args);
     }
   }
 }
@@ -502,8 +535,9 @@ std::unique_ptr<CpuKernel> make_bf16_attention_kernel(const KernelContext& conte
   if (context.step.kind != StepKind::attention || context.precision != Precision::fast || bf16 == nullptr) {
     return nullptr;
   }
-  // Of scores that read no keys, there is only half of the work.
-  if (context.step.regions.front().contractions.empty()) return nullptr;
+  // Of scores that read no keys, there is only half of the work. Statistics are those of unrounded weights.
+  const Region& region = context.step.regions.front();
+  if (region.contractions.empty() || region.attention->statistics) return nullptr;
   return std::make_unique<AttentionKernel>(context, bf16);
 }
 

@@ -87,6 +87,23 @@ void soften_causal(float* scores, int64_t first, int64_t last, int64_t keys, flo
   for (int64_t r = first; r < last; ++r) std::fill(scores + r * kBlockKeys + keys, scores + (r + 1) * kBlockKeys, 0.0f);
 }
 
+// The weights w that were summed before are now f * w, which makes f * (sum w log w + log f * sum w) of their sum.
+void weigh_logs(const float* HWY_RESTRICT weights, int64_t first, int64_t last, int64_t keys, const float* total_before,
+                const SoftmaxState& state, float* logs) {
+  const DF df;
+  for (int64_t r = first; r < last; ++r) {
+    auto sum = hn::Zero(df);
+    for (int64_t j = 0; j < keys; j += kStep) {
+      const auto weight = hn::Load(df, weights + r * kBlockKeys + j);
+      const auto log = hn::IfThenZeroElse(hn::Eq(weight, hn::Zero(df)), VectorLog(df, weight));
+      sum = hn::MulAdd(weight, log, sum);
+    }
+    const float factor = state.factor[r];
+    const float before = factor == 0 ? 0.0f : factor * (logs[r] + std::log(factor) * total_before[r]);
+    logs[r] = before + hn::GetLane(hn::SumOfLanes(df, sum));
+  }
+}
+
 // kRows query rows by kWide vectors of the values, kept in registers for all keys.
 template <int64_t kRows, int64_t kWide>
 HWY_INLINE void weigh(const float* const* values, int64_t keys, int64_t first, const float* weights,
@@ -182,6 +199,7 @@ HWY_AFTER_NAMESPACE();
 namespace weft {
 HWY_EXPORT(soften_scores);
 HWY_EXPORT(soften_causal);
+HWY_EXPORT(weigh_logs);
 HWY_EXPORT(weigh_all);
 HWY_EXPORT(scale);
 HWY_EXPORT(finite);
@@ -198,6 +216,11 @@ void softmax_block(float* scores, int64_t first, int64_t last, int64_t keys, Sof
 void softmax_causal_block(float* scores, int64_t first, int64_t last, int64_t keys, float scale,
                           const int32_t* row_position, const int32_t* key_position, SoftmaxState& state) {
   HWY_DYNAMIC_DISPATCH(soften_causal)(scores, first, last, keys, scale, row_position, key_position, state);
+}
+
+void add_weighted_logs(const float* weights, int64_t first, int64_t last, int64_t keys, const float* total_before,
+                       const SoftmaxState& state, float* logs) {
+  HWY_DYNAMIC_DISPATCH(weigh_logs)(weights, first, last, keys, total_before, state, logs);
 }
 
 void add_weighted(const float* const* values, int64_t keys, int64_t width, const float* weights, int64_t first,

@@ -32,6 +32,11 @@ void softmax_block(float* scores, int64_t first, int64_t last, int64_t keys, Sof
 void softmax_causal_block(float* scores, int64_t first, int64_t last, int64_t keys, float scale,
                           const int32_t* row_position, const int32_t* key_position, SoftmaxState& state);
 
+// What the entropy of a row is made of: logs[r] becomes the sum over all keys so far of weight * log(weight). `weights`
+// and `state` are those that softmax_block left, total_before[r] is what state.total[r] was before it.
+void add_weighted_logs(const float* weights, int64_t first, int64_t last, int64_t keys, const float* total_before,
+                       const SoftmaxState& state, float* logs);
+
 // sums[r * stride + i] = sums[...] * state.factor[r] + sum_j weights[r * kBlockKeys + j] * values[j][i], i <
 // width, first <= r < last.
 void add_weighted(const float* const* values, int64_t keys, int64_t width, const float* weights, int64_t first,

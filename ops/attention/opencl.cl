@@ -18,6 +18,7 @@ ${query_code}
   for (int d = weft_lane; d < count; d += WEFT_LANES) acc[d] = 0.0f;
   float largest = -INFINITY;
   float total = 0.0f;
+${logs}
   for (int block = ${first_key}; block < keys; block += WEFT_KEYS) {
     const int block_keys = min(keys - block, WEFT_KEYS);
     for (int i = weft_lane; i < block_keys; i += WEFT_LANES) {
@@ -38,6 +39,7 @@ ${score_code}
     WEFT_BARRIER;
     float block_total = 0.0f;
     for (int i = 0; i < block_keys; ++i) block_total += weight[i];
+${add_logs}
     total = total * keep + block_total;
     for (int d = weft_lane; d < count; d += WEFT_LANES) acc[d] *= keep;
     for (int i = 0; i < block_keys; ++i) {
@@ -55,7 +57,22 @@ ${width_code}
     const float result = total == 0.0f ? 0.0f : acc[d] / total;
 ${result_code}
   }
+${statistics}
 }
+// @section logs
+  float logs = 0.0f;  // the sum of weight * log(weight), of which the entropy is made
+// @section add_logs
+    float block_logs = 0.0f;
+    for (int i = 0; i < block_keys; ++i) block_logs += weight[i] == 0.0f ? 0.0f : weight[i] * log(weight[i]);
+    // The weights w so far become keep * w.
+    logs = (keep == 0.0f ? 0.0f : keep * (logs + log(keep) * total)) + block_logs;
+// @section statistics
+  if (first == 0 && weft_lane == 0) {
+    const float log_total = total == 0.0f ? -INFINITY : log(total);
+    const float log_sum_exp = largest + log_total;
+    const float entropy = total == 0.0f ? 0.0f : log_total - logs / total;
+${code}
+  }
 // @section flat
       float con${n} = 0.0f;
       {

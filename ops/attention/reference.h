@@ -8,13 +8,21 @@
 
 namespace weft::reference {
 
+// Of each row's scores and weights; see with_statistics.
+struct SoftmaxStatistics {
+  Table<double> log_sum_exp, largest, entropy;
+};
+
 // `scores` over query axes and key; they become the weights. A key with a score of -inf takes no part, whatever its
 // value holds.
 inline Table<double> attend(StepScope& scope, Table<double>& scores, const KeyAttention& attention,
-                            const std::vector<AxisId>& axes) {
+                            const std::vector<AxisId>& axes, SoftmaxStatistics& statistics) {
   constexpr double kNever = -std::numeric_limits<double>::infinity();
   const AxisId key = attention.key;
   const std::vector<AxisId> query = without(scores.axes, key);
+  for (Table<double>* table : {&statistics.log_sum_exp, &statistics.largest, &statistics.entropy}) {
+    *table = Table<double>(scope, query);
+  }
   for_each(scope, query, [&] {
     const int64_t first = scope.begin(key), keys = scope.extent(key);
     int64_t& j = scope.coordinate[key];
@@ -26,10 +34,17 @@ inline Table<double> attend(StepScope& scope, Table<double>& scores, const KeyAt
       score = score == kNever ? 0 : std::exp(score - largest);
       sum += score;
     }
+    double entropy = 0;
     for (j = first; j < keys; ++j) {
-      if (scores.at(scope) != 0) scores.at(scope) /= sum;
+      double& weight = scores.at(scope);
+      if (weight == 0) continue;
+      weight /= sum;
+      if (weight != 0) entropy -= weight * std::log(weight);
     }
     j = 0;
+    statistics.log_sum_exp.at(scope) = largest + std::log(sum);
+    statistics.largest.at(scope) = largest;
+    statistics.entropy.at(scope) = entropy;
   });
   Table<double> result(scope, axes);
   for_each(scope, axes, [&] {

@@ -92,7 +92,7 @@ auto contract(const A& left, const B& right) {
     NodePtr node = contract_node(axis_list<intersect_axes<RA, Axes<Over...>>>::get(), axis_list<LA>::get(),
                                  as_expr(left).node, as_expr(right).node);
     if constexpr (contract_detail::is_attention<Axes<Over...>, L, R>)
-      return Expr<f32, Result, Stage::attention>{std::move(node)};
+      return Expr<f32, Result, Stage::attention, remove_axes<LA, Over...>>{std::move(node)};
     else return Expr<f32, Result, Stage::contraction, void, (L::flags | R::flags) & kPaged>{std::move(node)};
   }
 }

@@ -279,7 +279,7 @@ void CaseBuilder::body(std::vector<AxisId> axes, ScalarProgram program, AxisId r
   region_.body = {std::move(axes), reduced, std::move(reductions), std::move(program)};
 }
 
-void CaseBuilder::attention(AxisId key, int value) { region_.attention = {key, value}; }
+void CaseBuilder::attention(AxisId key, int value, bool statistics) { region_.attention = {key, value, statistics}; }
 
 void CaseBuilder::append_to(const CaseCache& cache) {
   step_.cache = cache.cache;
@@ -390,6 +390,9 @@ StepCase CaseBuilder::build() {
       add_output(axes, Element::i32, "ids");
     } else {
       add_output(region.axes, result_element(region), "out");
+      if (region.attention && region.attention->statistics) {
+        for (const std::string_view name : kStatistics) add_output(query_axes(region), Element::f32, std::string(name));
+      }
     }
   }
   graph_.results = step_.outputs;

@@ -217,9 +217,9 @@ void CaseWriter::body(const std::vector<AxisId>& axes, const ScalarProgram& prog
   builder_.body(axes, program, reduced, reductions);
 }
 
-void CaseWriter::attention(AxisId key, int value) {
-  line("c.attention(" + axis_text(key) + ", " + std::to_string(value) + ")");
-  builder_.attention(key, value);
+void CaseWriter::attention(AxisId key, int value, bool statistics) {
+  line("c.attention(" + axis_text(key) + ", " + std::to_string(value) + (statistics ? ", true" : "") + ")");
+  builder_.attention(key, value, statistics);
 }
 
 void CaseWriter::rotation(const Rotation& rotation) {

@@ -124,10 +124,13 @@ void AttentionParts::attention() {
     body = random_.chance(0.7) ? where(*seen, body, s.constant(-kInf)) : where(!*seen, s.constant(-kInf), body);
   }
   c_.body(score_axes, s.finish(body));
-  c_.attention(key, values);
+  const bool statistics = random_.chance(0.1);
+  c_.attention(key, values, statistics);
   // Weights change by a factor of exp(2 * error) at most, and exp is good to 1e-6; values are at most 1.
   error_ = 4 * score.error + 4e-6 + sum_rounding(longest);
   if (lhs_rounding_ > 0) error_ += lhs_rounding_;
+  // An entropy H changes by 2 H times the error of the scores at most, and is log(keys) at most.
+  if (statistics) error_ *= 1 + std::log(1.0 + static_cast<double>(longest));
 }
 
 }  // namespace weft::random_steps

@@ -103,8 +103,9 @@ std::vector<Table<double>> contractions(StepScope& scope, bool absolute, const P
   return tables;
 }
 
-// The region's result before selection, over region.axes in that order.
-Table<ScalarValue> evaluate_region(StepScope& scope, const Parts& parts = {}, const RoundedProducts& rounded = {}) {
+// The region's result before selection, over region.axes in that order; `statistics` become those of an attention.
+Table<ScalarValue> evaluate_region(StepScope& scope, SoftmaxStatistics& statistics, const Parts& parts = {},
+                                   const RoundedProducts& rounded = {}) {
   const Region& region = scope.region;
   Results results;
   results.contractions = contractions(scope, false, parts, rounded);
@@ -115,7 +116,7 @@ Table<ScalarValue> evaluate_region(StepScope& scope, const Parts& parts = {}, co
   }
   if (region.attention) {
     Table<double> weights = floats(result);
-    const Table<double> weighted = attend(scope, weights, *region.attention, region.axes);
+    const Table<double> weighted = attend(scope, weights, *region.attention, region.axes, statistics);
     parts("softmax", weights);
     if (region.rotation) parts("weighted", weighted);
     result = scalars(weighted);
@@ -142,9 +143,10 @@ void run(const GraphRecord& graph, const Step& step, const StepArgs& args, const
          const RoundedProducts& rounded) {
   for (size_t i = 0; i < step.regions.size(); ++i) {
     StepScope scope(graph, step.regions[i], args);
+    SoftmaxStatistics statistics;
     const Table<ScalarValue> result = step.kind == StepKind::custom
                                           ? run_custom(scope)
-                                          : evaluate_region(scope, Parts(step.outputs[i], visit), rounded);
+                                          : evaluate_region(scope, statistics, Parts(step.outputs[i], visit), rounded);
     if (step.kind == StepKind::append) {
       append_rows(scope, graph.caches[static_cast<size_t>(step.cache)], result, step.outputs[i]);
     } else if (scope.region.selection) {
@@ -154,6 +156,10 @@ void run(const GraphRecord& graph, const Step& step, const StepArgs& args, const
       store(graph, args, step.outputs.back(), chosen.ids);
     } else {
       store(graph, args, step.outputs[0], result);
+      if (!scope.region.attention || !scope.region.attention->statistics) continue;
+      store(graph, args, step.outputs[1], scalars(statistics.log_sum_exp));
+      store(graph, args, step.outputs[2], scalars(statistics.largest));
+      store(graph, args, step.outputs[3], scalars(statistics.entropy));
     }
   }
   if (step.kind == StepKind::append) {
@@ -180,7 +186,8 @@ std::vector<StepPart> parts_of(const GraphRecord& graph, const Step& step) {
   std::vector<StepPart> parts;
   for (size_t i = 0; i < step.regions.size(); ++i) {
     StepScope scope(graph, step.regions[i], args);
-    evaluate_region(scope, Parts(step.outputs[i], [&](const StepPart& part) {
+    SoftmaxStatistics statistics;
+    evaluate_region(scope, statistics, Parts(step.outputs[i], [&](const StepPart& part) {
                       parts.push_back({part.value, part.name, part.axes, {}, {}});
                     }));
   }
@@ -212,7 +219,8 @@ double absolute_sum(const StepCase& step_case) {
 std::vector<double> selection_candidates(const StepCase& step_case) {
   const StepArgs args = step_case.args();
   StepScope scope(step_case.graph, step_case.step().regions.front(), args);
-  return floats(evaluate_region(scope)).elements;
+  SoftmaxStatistics statistics;
+  return floats(evaluate_region(scope, statistics)).elements;
 }
 
 }  // namespace weft

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/expr/materialize.h"
+#include "ops/attention/statistics.h"
 #include "ops/select/top_k.h"
 #include "runtime/plan/plan.h"
 
@@ -76,6 +77,16 @@ template <class... A>
 Tensor<i32, A...> eval(const Device& device, const Choose<Axes<A...>, false>& choose,
                        const PlanOptions& options = kExact) {
   return Tensor<i32, A...>::of(eval_detail::run(device, select_detail::request(choose, {}), options)[0]);
+}
+
+// {result, log_sum_exp, largest, entropy} of an attention.
+template <class... A, class... Q>
+std::tuple<Tensor<f32, A...>, Tensor<f32, Q...>, Tensor<f32, Q...>, Tensor<f32, Q...>> eval(
+    const Device& device, const WithStatistics<Axes<A...>, Axes<Q...>>& attention,
+    const PlanOptions& options = kExact) {
+  auto storages = eval_detail::run(device, attention_detail::request(attention, {}), options);
+  return {Tensor<f32, A...>::of(std::move(storages[0])), Tensor<f32, Q...>::of(std::move(storages[1])),
+          Tensor<f32, Q...>::of(std::move(storages[2])), Tensor<f32, Q...>::of(std::move(storages[3]))};
 }
 
 }  // namespace weft

@@ -60,7 +60,8 @@ double region_flops(const Region& region, const Extents& extents) {
   double flops = product_flops(region, extents);
   for_each_source(region, [&](const Source& source) { flops += source_flops(source, extents); });
   // Softmax: subtract, exp, sum, and its share of the maximum.
-  if (region.attention) flops += 4 * count(region.body.axes, extents);
+  // Statistics: a logarithm, and its weighted sum.
+  if (region.attention) flops += (region.attention->statistics ? 7 : 4) * count(region.body.axes, extents);
   if (region.rotation) flops += 3 * count(region.axes, extents);
   flops += operations(region.post) * count(region.axes, extents);
   if (region.selection) flops += count(region.axes, extents);

@@ -84,7 +84,9 @@ class Signature {
       add(contraction.lhs), add(contraction.rhs), axes(contraction.over);
     }
     add(region.attention.has_value());
-    if (region.attention) axis(region.attention->key), add(region.attention->value);
+    if (region.attention) {
+      axis(region.attention->key), add(region.attention->value), add(region.attention->statistics);
+    }
     add(region.rotation.has_value());
     if (region.rotation) axis(region.rotation->axis), add(region.rotation->pairs), add(region.rotation->position);
     add(region.selection.has_value());

@@ -183,7 +183,9 @@ ordered_json region_json(const Region& region) {
   });
   json["body"] = source_json(region.body);
   if (region.attention) {
-    json["attention"] = {{"key", id_number(region.attention->key)}, {"value", region.attention->value}};
+    json["attention"] = {{"key", id_number(region.attention->key)},
+                         {"value", region.attention->value},
+                         {"statistics", region.attention->statistics}};
   }
   if (const std::optional<Rotation>& rotation = region.rotation) {
     json["rotation"] = {{"axis", id_number(rotation->axis)},
@@ -223,7 +225,7 @@ Region region_of(const JsonNode& json) {
   });
   region.body = source_of(json.at("body"));
   if (const JsonNode one = json.at("attention"); !one.is_null()) {
-    region.attention = {axis(one.at("key")), whole<int32_t>(one.at("value"), 0)};
+    region.attention = {axis(one.at("key")), whole<int32_t>(one.at("value"), 0), one.at("statistics").flag(false)};
   }
   if (const JsonNode one = json.at("rotation"); !one.is_null()) {
     Rotation& rotation = region.rotation.emplace();

@@ -198,6 +198,25 @@ TEST(Expr, AttentionIsOneStepWhateverTheScore) {
   verify(*g.record());
 }
 
+TEST(Expr, StatisticsAreResultsOfTheAttention) {
+  Graph g;
+  const auto q = g.input<f32, Pos, KvHead, Group, HeadDim>("q");
+  const auto k = g.input<f32, Key, KvHead, HeadDim>("k");
+  const auto v = g.input<f32, Key, KvHead, Part>("v");
+  const auto attention = contract<Key>(softmax<Key>(contract<HeadDim>(q, k)), v);
+  const auto [a, log_sum_exp, largest, entropy] = materialize(with_statistics(attention), "a");
+  EXPECT_TRUE((has_axes<Axes<Pos, KvHead, Group, Part>>(a)));
+  EXPECT_TRUE((has_axes<Axes<Pos, KvHead, Group>>(log_sum_exp)));
+  EXPECT_TRUE((has_axes<Axes<Pos, KvHead, Group>>(largest)));
+  EXPECT_TRUE((has_axes<Axes<Pos, KvHead, Group>>(entropy)));
+  EXPECT_EQ(g.record()->steps.size(), 1u);
+  EXPECT_EQ(last_step(g).outputs, (std::vector{a.id(), log_sum_exp.id(), largest.id(), entropy.id()}));
+  EXPECT_EQ(g.record()->values[entropy.id()].name, "a.entropy");
+  materialize(attention);  // asks for no statistics
+  EXPECT_EQ(last_step(g).outputs.size(), 1u);
+  verify(*g.record());
+}
+
 // Expressions outlive everything they were made of.
 auto returned_expression() {
   Graph graph;

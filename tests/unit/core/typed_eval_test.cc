@@ -129,6 +129,10 @@ template <class List, bool V>
 StepRequest request_of(const Choose<List, V>& choose) {
   return select_detail::request(choose, {});
 }
+template <class Result, class Query>
+StepRequest request_of(const WithStatistics<Result, Query>& attention) {
+  return attention_detail::request(attention, {});
+}
 
 // `fast`: what rounded activations may cost, relative to the largest result.
 template <class X>
@@ -318,6 +322,8 @@ TEST(TypedEval, Attention) {
   check_attention("prefix-LM, ALiBi", attend(where(prefix, score - slope * cast<f32>(distance), -inf)));
   check_attention("soft cap, causal", attend(where(causal, 2.0f * tanh(score / 2.0f), -inf)));
   check_attention("rows that see nothing", attend(where(distance >= 3, score, -inf)));
+  check("with statistics", with_statistics(attend(where(window, score, -inf))));
+  check("with statistics, rows that see nothing", with_statistics(attend(where(distance >= 3, score, -inf))));
   check_attention("two contractions", attend(score + contract<Part>(random<f32, Pos, KvHead, Group, Part>({7, 2, 3, 5}),
                                                                     random<f32, Key, Part>({7, 5}))));
   check_attention("length 1",

@@ -355,12 +355,12 @@ struct AttentionCase {
   ValueId q = c.input("q", {pos, head, dim}), plain = c.input("plain", {head, wide}), bias = c.input("bias", {pos});
   StepCase built;
 
-  AttentionCase() {
+  explicit AttentionCase(bool statistics = false) {
     const int lhs = c.lhs(c.operand(q));
     c.contraction(lhs, c.operand(cache.fields[0]), {dim});
     ScalarBuilder s;
     c.body({pos, head, key}, s.finish(s.contraction()));
-    c.attention(key, c.operand(cache.fields[1]));
+    c.attention(key, c.operand(cache.fields[1]), statistics);
     c.operand(plain);
     c.operand(bias);
     built = c.build();
@@ -401,6 +401,26 @@ TEST(Verify, Attention) {
             start + "contraction 0: lhs lacks axis 'pos', by which the cache of operand 1 ('kv.field0') is addressed");
   EXPECT_EQ(refused(t.built, [](GraphRecord&, Step& s) { s.kind = StepKind::contract; }),
             start + "operand 1 ('kv.field0') lies in a cache; only attention reads it");
+}
+
+TEST(Verify, StatisticsOfAttention) {
+  const AttentionCase t(true);
+  const std::string start = "step 'attended': ";
+  EXPECT_EQ(refused_region(t.built, [](Region&) {}), "(no error)");
+  EXPECT_EQ(refused_region(t.built, [](Region& r) { r.attention->statistics = false; }),
+            start + "4 outputs, expected 1");
+  EXPECT_EQ(refused(t.built, [](GraphRecord&, Step& s) { s.outputs.pop_back(); }), start + "3 outputs, expected 4");
+  const auto change = [&](const std::function<void(ValueRecord&)>& f) {
+    return refused(t.built, [&](GraphRecord& graph, Step& step) { f(graph.values[step.outputs[3]]); });
+  };
+  EXPECT_EQ(change([&](ValueRecord& v) { v.axes = {t.head, t.pos}; }),
+            start + "output 'entropy' has axes <head, pos>, the result <pos, head>");
+  EXPECT_EQ(change([](ValueRecord& v) { v.format = Format::i32; }),
+            start + "output 'entropy' is stored as I32, the result is f32");
+  EXPECT_EQ(refused_region(t.built, [&](Region& r) { r.rotation.emplace().axis = t.wide; }),
+            start + "steps of kind attention have no rotation");
+  EXPECT_EQ(refused_region(t.built, [&](Region& r) { r.selection = Selection{t.wide, kNoAxis, false}; }),
+            start + "steps of kind attention have no selection");
 }
 
 struct AppendCase {

@@ -267,6 +267,31 @@ TEST(Reference, AttentionRowThatSeesNothingIsZero) {
   expect_near(run(c.build()), {0, 3});
 }
 
+// Row 0 sees nothing, row 1 sees a score of 2, row 2 scores of 2 and 2 + log 3.
+TEST(Reference, StatisticsOfKnownScores) {
+  CaseBuilder c(StepKind::attention);
+  const AxisId pos = c.axis("pos", 3), key = c.axis("key", 2), dim = c.axis("dim", 1);
+  const ValueId q = c.input("q", {pos, dim}), k = c.input("k", {key, dim}), v = c.input("v", {key, dim});
+  const float log3 = std::log(3.0f), log4 = std::log(4.0f);
+  c.set(q, std::vector<float>{1, 1, 1});
+  c.set(k, std::vector<float>{2, 2 + log3});
+  const int lhs = c.lhs(c.operand(q));
+  c.contraction(lhs, c.operand(k), {dim});
+  ScalarBuilder s;
+  c.body({pos, key}, s.finish(where(s.index(key) < s.index(pos), s.contraction(), s.constant(-kInf))));
+  c.attention(key, c.operand(v), true);
+  const StepCase step_case = c.build();
+  const Outputs outputs = run_reference(step_case);
+  std::vector<float> values;
+  for (size_t output = 1; output < 4; ++output) {
+    float rows[3];
+    std::memcpy(rows, outputs[output].data(), sizeof rows);
+    EXPECT_EQ(rows[0], output == 3 ? 0.0f : -kInf);
+    values.insert(values.end(), rows + 1, rows + 3);
+  }
+  expect_near(values, {2, 2 + log4, 2, 2 + log3, 0, log4 - 0.75f * log3});
+}
+
 TEST(Reference, AppendWritesRowsAndPositions) {
   CaseBuilder c(StepKind::append);
   const AxisId pos = c.axis("pos", 3), key = c.key_axis(), dim = c.axis("dim", 2);

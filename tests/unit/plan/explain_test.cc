@@ -94,6 +94,16 @@ TEST(FoldSteps, WindowsAreTakenApartAndOtherNumbersAreNot) {
                    "×5 blk.1,3,…,9.attention", "×1 blk.8.attention", "×10 blk.0-9.out", "×1 last_rows", "×1 logits"}));
 }
 
+TEST(FoldSteps, StatisticsAreTakenApart) {
+  GraphRecord graph = small_graph(3);
+  const GraphRecord with = *test::small_model({.layers = 3, .statistics = true}).graph;
+  EXPECT_EQ(names(fold(with)), names(fold(graph)));
+  for (Step& step : graph.steps) {
+    if (step.name == "blk.1.attention") step.regions[0].attention->statistics = true;
+  }
+  EXPECT_EQ(names(fold(graph))[3], "×2 blk.0,2.attention");
+}
+
 TEST(FoldSteps, KernelsAreTakenApart) {
   const GraphRecord graph = small_graph(3);
   std::vector<std::string> kernels(graph.steps.size(), "any");

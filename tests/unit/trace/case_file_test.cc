@@ -50,7 +50,7 @@ struct Ran {
 
 TEST(CaseFile, HoldsEveryStepOfAModel) {
   const TemporaryFolder folder;
-  const LanguageModel model = test::small_model();
+  const LanguageModel model = test::small_model({.statistics = true});
   for (const Step& step : model.graph->steps) {
     SCOPED_TRACE(step.name);
     Ran ran(model, step.name);
