@@ -61,9 +61,10 @@ TEST(ProfileTrace, OfARunHasItsStepsAndWaits) {
   ASSERT_EQ(run.code, 0) << run.err;
   EXPECT_EQ(run.out, run_weft({"run", "-p", "Once", "-n", "3", "--temp", "0", "-t", "1"}).out);
   size_t runs = 0, attentions = 0;
-  for (const auto& event : nlohmann::json::parse(read_file(file))["traceEvents"]) {
-    runs += event.value("cat", "") == "run";
-    attentions += event.value("cat", "") == "attention";
+  const auto trace = nlohmann::json::parse(read_file(file));
+  for (const auto& event : trace["traceEvents"]) {
+    runs += event.value("cat", std::string()) == "run";
+    attentions += event.value("cat", std::string()) == "attention";
   }
   EXPECT_EQ(runs, 3u);  // the prompt, and the tokens before the last, which is not evaluated
   EXPECT_EQ(attentions, runs * 6);
