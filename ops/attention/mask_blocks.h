@@ -14,7 +14,7 @@ enum class BlockState : uint8_t { skipped, partial, full };
 struct MaskBlocks {
   int64_t queries = 0, keys = 0;           // positions
   int64_t query_block = 1, key_block = 1;  // of each block but the last ones
-  std::vector<BlockState> blocks = {};          // [rows()][columns()]
+  std::vector<BlockState> blocks = {};     // [rows()][columns()]
   int64_t rows() const { return (queries + query_block - 1) / query_block; }
   int64_t columns() const { return (keys + key_block - 1) / key_block; }
   BlockState at(int64_t row, int64_t column) const { return blocks[static_cast<size_t>(row * columns() + column)]; }

@@ -10,8 +10,8 @@ const char* cpu_target();
 // Whether kernels that add instructions to Highway's AVX-512 can run: processor and operating system have them, and
 // that target is the one that dispatches take.
 bool has_avx512_vnni();
-// Whether memory is read faster where what comes later is asked for in the second cache. Intel's cores gain by it, whose
-// own prefetching ends with each page. On AMD's (Zen 5) lines are asked for in the first cache alone.
+// Whether memory is read faster where what comes later is asked for in the second cache. Intel's cores gain by it,
+// whose own prefetching ends with each page. On AMD's (Zen 5) lines are asked for in the first cache alone.
 bool wants_far_lines();
 // Asks for a line of memory in the second cache. What is to come later would else take the few buffers of misses of the
 // first cache from what is read now.
