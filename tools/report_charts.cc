@@ -321,8 +321,8 @@ std::string mask_svg(const MaskBlocks& blocks) {
       svg.rectangle(kLeft + kSide * static_cast<double>(column) / columns,
                     kTop + kSide * static_cast<double>(row) / rows, kSide / columns, kSide / rows,
                     {.fill = colour(state), .stroke = "#fff", .width = 0.4},
-                    format("queries from %lld, keys from %lld: ", static_cast<long long>(row * blocks.query_block),
-                           static_cast<long long>(column * blocks.key_block)) +
+                    format("queries from %s, keys from %s: ", std::to_string(row * blocks.query_block).c_str(),
+                           std::to_string(column * blocks.key_block).c_str()) +
                         (state == BlockState::skipped   ? "skipped"
                          : state == BlockState::partial ? "partial"
                                                         : "full"));
