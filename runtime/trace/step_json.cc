@@ -141,6 +141,12 @@ ScalarProgram program_of(const JsonNode& json) {
     program.code.push_back({enumerator<ScalarOp>(parts[0]), enumerator<Element>(parts[1]), whole<uint16_t>(parts[2]),
                             whole<uint16_t>(parts[3]), whole<uint16_t>(parts[4]), whole<int32_t>(parts[5]),
                             real(parts[6])});
+    // Those that an operation does not take are 0 in every record: what reads a program may look at them.
+    const ScalarInstr& instr = program.code.back();
+    const uint16_t arguments[] = {instr.a, instr.b, instr.c};
+    for (int a = argument_count(instr.op); a < 3; ++a) {
+      if (arguments[a] != 0) node.fail("has an argument that '" + std::string(name(instr.op)) + "' does not take");
+    }
   });
   return program;
 }
