@@ -5,9 +5,9 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 #include <sstream>
 
+#include "core/comma_list.h"
 #include "core/error.h"
 #include "gpu/case_runner.h"
 #include "gpu/device.h"
@@ -153,12 +153,6 @@ struct OpResult {
   RateRatio to_first;
 };
 
-std::string joined(const std::set<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
 // On an OpenCL device: what a plan runs there, and the kernels that are asked for.
 std::vector<OpResult> measure_on_device(const OpFlags& flags) {
   const std::shared_ptr<GpuDevice> device = Device::by_name(flags.device).gpu();
@@ -177,7 +171,7 @@ std::vector<OpResult> measure_on_device(const OpFlags& flags) {
       if (side > 0 && !runners[side]->ran().contains(kernels[side])) {
         throw Error("--kernel: '" + kernels[side] + "' does not serve " + work.name + " on " + device->info().name);
       }
-      results.push_back({work.name, joined(runners[side]->ran()), 0, times[side], work.flops, work.bytes, 0,
+      results.push_back({work.name, comma_list(runners[side]->ran()), 0, times[side], work.flops, work.bytes, 0,
                          ratio_of_rounds(times[side], times[0])});
     }
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/comma_list.h"
 #include "core/error.h"
 #include "gpu/case_runner.h"
 #include "runtime/plan/statistics.h"
@@ -113,11 +114,9 @@ std::string time_kernel(const PluginKernel& kernel, GpuDevice& device, const Tim
                                     format("%.1f", work.bytes / time / 1e9)};
     if (has_other) {
       const RateRatio ratio = ratio_of_rounds(times[0], times[1]);
-      std::string names;
-      for (const std::string& name : other.ran()) names += (names.empty() ? "" : ", ") + name;
-      row.insert(row.end(),
-                 {format("%.2f", median(times[1]) * 1e6), format("%.3f", ratio.ratio),
-                  ratio.interval ? format("%.3f - %.3f", ratio.interval->low, ratio.interval->high) : "", names});
+      row.insert(row.end(), {format("%.2f", median(times[1]) * 1e6), format("%.3f", ratio.ratio),
+                             ratio.interval ? format("%.3f - %.3f", ratio.interval->low, ratio.interval->high) : "",
+                             comma_list(other.ran())});
     }
     table.rows.push_back(std::move(row));
   }

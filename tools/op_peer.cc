@@ -7,7 +7,9 @@
 #include <fstream>
 #include <memory>
 #include <random>
+#include <ranges>
 
+#include "core/comma_list.h"
 #include "core/error.h"
 #include "tools/built_file.h"
 #include "tools/output.h"
@@ -19,15 +21,13 @@ namespace {
 // A shared object; it stays open, as its threads may.
 class Library {
  public:
-  // The first that is found; null handle: none.
+  // The first that is found. Throws Error where none is.
   explicit Library(const std::vector<std::string>& names) {
     for (const std::string& name : names) {
       handle_ = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
       if (handle_ != nullptr) return;
     }
-    std::string all;
-    for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
-    throw Error("--vs: there is no " + all);
+    throw Error("--vs: there is no " + comma_list(names));
   }
   template <class Function>
   Function* function(const char* name) const {
@@ -127,11 +127,7 @@ void check(const std::string& name, const MatrixShape& shape, const Matrices& ma
 
 }  // namespace
 
-std::string op_peer_names() {
-  std::string names;
-  for (const Peer& peer : kPeers) names += (names.empty() ? "" : ", ") + std::string(peer.name);
-  return names;
-}
+std::string op_peer_names() { return comma_list(std::views::transform(kPeers, &Peer::name)); }
 
 bool is_op_peer(const std::string& name) {
   return std::ranges::any_of(kPeers, [&](const Peer& peer) { return peer.name == name; });

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <memory>
 
+#include "core/comma_list.h"
 #include "ops/cpu/pinned_team.h"
 
 namespace weft::tools {
@@ -101,11 +102,7 @@ std::vector<std::vector<double>> time_in_turns(const OpWork& work, const std::ve
   runs.insert(runs.end(), others.begin(), others.end());
   std::vector<std::vector<double>> times = time_in_turns(runs, rounds);
   ran.clear();
-  for (const Runners& runners : all) {
-    std::string names;
-    for (const std::string& name : runners.front()->ran()) names += (names.empty() ? "" : ", ") + name;
-    ran.push_back(names);
-  }
+  for (const Runners& runners : all) ran.push_back(comma_list(runners.front()->ran()));
   return times;
 }
 

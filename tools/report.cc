@@ -1,8 +1,6 @@
 // weft report: what a model's plan does on this machine, as one HTML page.
 #include <algorithm>
-#include <cmath>
 #include <memory>
-#include <numeric>
 
 #include "ops/attention/mask_blocks.h"
 #include "runtime/files/output_file.h"

@@ -171,24 +171,19 @@ std::vector<double> waiting_shares(const RunTrace& trace, size_t run) {
   std::vector<double> shares;
   for (int thread = 0; thread < trace.team.threads(); ++thread) {
     double working = 0;
+    // Spans are in the order of their ends: waits within a step, which lie in its time, come before it.
+    std::vector<TeamTrace::Span> waits;
     for (const TeamTrace::Span& span : trace.team.of(thread)) {
       if (span.begin < begin || span.end > end) continue;
-      // A wait within a step lies in its time.
-      const double time = seconds(span.end - span.begin);
-      if (span.step != TeamTrace::kWaiting) working += time;
-    }
-    for (size_t i = 0; i < trace.team.of(thread).size(); ++i) {
-      const TeamTrace::Span& span = trace.team.of(thread)[i];
-      if (span.step != TeamTrace::kWaiting || span.begin < begin || span.end > end) continue;
-      const auto encloses = [&](const TeamTrace::Span& step) {
-        return step.step != TeamTrace::kWaiting && step.begin <= span.begin && step.end >= span.end;
-      };
-      // Spans are in the order of their ends: the step that a wait is in follows it.
-      for (size_t j = i + 1; j < trace.team.of(thread).size(); ++j) {
-        if (trace.team.of(thread)[j].step == TeamTrace::kWaiting) continue;
-        if (encloses(trace.team.of(thread)[j])) working -= seconds(span.end - span.begin);
-        break;
+      if (span.step == TeamTrace::kWaiting) {
+        waits.push_back(span);
+        continue;
       }
+      working += seconds(span.end - span.begin);
+      for (const TeamTrace::Span& wait : waits) {
+        if (wait.begin >= span.begin) working -= seconds(wait.end - wait.begin);
+      }
+      waits.clear();
     }
     shares.push_back(1 - working / seconds(end - begin));
   }

@@ -1,6 +1,6 @@
 #include "runtime/plan/run_trace.h"
 
-#include <cstdio>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "core/record/graph.h"
