@@ -4,6 +4,7 @@
 #include "core/expr/batch.h"
 #include "core/expr/cache.h"
 #include "core/expr/materialize.h"
+#include "core/expr/state.h"
 #include "core/expr/views.h"
 #include "ops/append/append.h"
 #include "ops/attention/statistics.h"
@@ -13,4 +14,5 @@
 #include "ops/map/map.h"
 #include "ops/reduce/reduce.h"
 #include "ops/rope/rope.h"
+#include "ops/scan/scan.h"
 #include "ops/select/top_k.h"

@@ -55,6 +55,10 @@ consteval auto step_conflict_of() {
     else return std::type_identity<both_operands_are_norms>{};
   } else if constexpr (a == Stage::contraction && b == Stage::contraction) {
     return std::type_identity<void>{};
+  } else if constexpr (a == Stage::scanned && b == Stage::scanned) {
+    return std::type_identity<both_operands_are_scans>{};
+  } else if constexpr (a == Stage::scanned || b == Stage::scanned) {
+    return std::type_identity<a_scan_meets_a_norm_rotation_or_contraction>{};
   } else if constexpr (a == Stage::rotated && b == Stage::rotated) {
     return std::type_identity<both_operands_are_rotated>{};
   } else if constexpr (a == Stage::rotated || b == Stage::rotated) {
@@ -66,11 +70,12 @@ consteval auto step_conflict_of() {
 template <class A, class B>
 using step_conflict = typename decltype(step_conflict_of<A, B>())::type;
 
-// Why nothing but one particular operation may follow an expression; `void` if anything may.
+// Why an expression has to be materialized before another operation that is not elementwise; `void` if it need not.
 template <class E>
 consteval auto completion_of() {
   if constexpr (E::stage == Stage::attention) return std::type_identity<operand_is_an_attention>{};
   else if constexpr (E::stage == Stage::weights) return std::type_identity<operand_is_a_softmax_of_a_contraction>{};
+  else if constexpr (E::stage == Stage::scanned) return std::type_identity<operand_is_a_scan>{};
   else if constexpr (E::is_paged) return std::type_identity<cached_values_are_read_by_attention_only>{};
   else return std::type_identity<void>{};
 }

@@ -21,6 +21,7 @@ enum class Stage : uint8_t {
   norm,         // a map over reductions along one axis (Along)
   rotated,      // a map over one rope
   contraction,  // a map over contractions
+  scanned,      // a map over one recurrence
   weights,      // softmax along Along over contractions: the first half of attention
   attention,    // complete; Along: Axes of the queries
 };

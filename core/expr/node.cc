@@ -108,6 +108,15 @@ NodePtr rope_node(const AxisInfo* axis, NodePtr x, NodePtr position, RopeOptions
   return node;
 }
 
+NodePtr scan_node(std::shared_ptr<Recorder> recorder, Scan scan, std::vector<NodePtr> args,
+                  std::vector<AxisList> role_axes) {
+  auto node = make(NodeKind::scan, Element::f32, std::move(args));
+  node->recorder = std::move(recorder);
+  node->scan = scan;
+  node->role_axes = std::move(role_axes);
+  return node;
+}
+
 void refuse_unmade_value(const AxisList& axes) {
   throw Error(over("a value", axes) +
               " has no value: it was default-constructed or moved from. Graph::input, Graph::positions and "

@@ -26,7 +26,7 @@ struct RopeOptions {
   float scale = 1.0f;
 };
 
-enum class NodeKind : uint8_t { constant, index, leaf, scalar, reduce, softmax, contract, rope };
+enum class NodeKind : uint8_t { constant, index, leaf, scalar, reduce, softmax, contract, rope, scan };
 
 // One storage axis of a leaf, as ViewAxis is for records.
 struct NodeViewAxis {
@@ -58,8 +58,11 @@ struct Node {
   AxisList over;  // contract: in the right operand's order
   AxisList axes;  // contract: the left operand's axes in their order
   RopeOptions rope;
+  // scan: its roles are indices of `args`; their axes, in the order of ScanRoles
+  Scan scan;
+  std::vector<AxisList> role_axes;
   // leaf
-  std::shared_ptr<Recorder> recorder;  // a value of a graph ...
+  std::shared_ptr<Recorder> recorder;  // of the state of a scan; a value of a graph ...
   ValueId value = kNoValue;
   std::shared_ptr<const Storage> storage;  // ... or the storage of a tensor or weight,
   AxisList stored_axes;                    // with the axes that it was declared with
@@ -74,6 +77,8 @@ NodePtr scalar_node(ScalarOp op, Element type, std::vector<NodePtr> args);
 NodePtr reduce_node(ReduceOp op, const AxisInfo* axis, NodePtr x);
 NodePtr softmax_node(const AxisInfo* axis, NodePtr x);
 NodePtr contract_node(AxisList over, AxisList left_axes, NodePtr left, NodePtr right);
+NodePtr scan_node(std::shared_ptr<Recorder> recorder, Scan scan, std::vector<NodePtr> args,
+                  std::vector<AxisList> role_axes);
 NodePtr rope_node(const AxisInfo* axis, NodePtr x, NodePtr position, RopeOptions options);
 
 // Leaves. `axes` in memory order. Throw Error for a handle without a value, naming its axes.

@@ -44,7 +44,9 @@ const Node* find_rope(const Node& node) {
       [](const Node& n) { return n.kind != NodeKind::contract; }, visited);
 }
 
-bool is_cached(const Node& leaf) { return leaf.recorder && leaf.recorder->record()->values[leaf.value].cache >= 0; }
+bool is_cached(const Node& node) {
+  return node.kind == NodeKind::leaf && node.recorder && node.recorder->record()->values[node.value].cache >= 0;
+}
 
 // Attention, contract<K>(softmax<K>(score), v): where the score contracts something, or is over a cache's keys.
 // Any other softmax is the prologue of a contraction.
@@ -225,6 +227,19 @@ class RegionBuilder {
     return index_of(region_.contractions, std::move(result));
   }
 
+  void build_scan(const Node& node) {
+    if (node.recorder.get() != &recorder_) {
+      throw Error("state '" + node.recorder->record()->states[static_cast<size_t>(node.scan.state)].name +
+                  "' belongs to another graph");
+    }
+    auto outer_reductions = std::exchange(reductions_, {});
+    for (size_t i = 0; i < node.args.size(); ++i) {
+      build_source(region_.lhs.emplace_back(), node.args[i], recorder_.axes(node.role_axes[i]));
+    }
+    reductions_ = std::move(outer_reductions);
+    region_.scan = node.scan;
+  }
+
   uint16_t add(ScalarProgram& program, EmitContext& context, const NodePtr& node) {
     const auto known = context.known.find(node.get());
     if (known != context.known.end()) return known->second;
@@ -275,6 +290,10 @@ class RegionBuilder {
         if (!expanded) expanded = expand_softmax(node);
         return add(program, context, expanded);
       }
+      case NodeKind::scan:
+        build_scan(node);  // once: the typed surface lets one scan into a step
+        instr.op = ScalarOp::contraction;
+        break;
       case NodeKind::rope:
         instr.op = ScalarOp::rotated;
         if (&node != context.rotated) {
@@ -300,6 +319,7 @@ class RegionBuilder {
 
 StepKind kind_of(const Region& region) {
   if (region.custom) return StepKind::custom;
+  if (region.scan) return StepKind::scan;
   if (region.attention) return StepKind::attention;
   if (!region.contractions.empty()) return StepKind::contract;
   if (region.body.reduced != kNoAxis || region.rotation || region.selection) return StepKind::reduce;

@@ -71,6 +71,8 @@ struct slice;
 struct cast;
 struct top_k;
 struct append;
+struct scan;
+struct causal_conv;
 struct custom;
 struct materialize;
 struct with_statistics;
@@ -118,6 +120,21 @@ struct extents_disagree;
 struct order_has_other_axes_than_the_value;
 struct wrong_number_of_fields;
 
+// The operands of scan and causal_conv, as messages name them.
+struct query_operand;
+struct key_operand;
+struct value_operand;
+struct decay_operand;
+struct erase_operand;
+struct read_operand;
+struct bonus_operand;
+struct taps_operand;
+struct input_operand;
+template <class... A>
+struct state_has;
+struct state_has_no_rows_and_columns;
+struct state_is_not_of_taps_and_channels;
+
 // Two steps in one expression: where the materialize goes.
 struct put_materialize_around_the_operand;
 struct put_materialize_around_the_left_operand;
@@ -128,6 +145,7 @@ struct axes_are_not_the_last_ones;
 struct operand_is_a_contraction;
 struct operand_is_a_norm;
 struct operand_is_a_rotation;
+struct operand_is_a_scan;
 struct operand_is_an_expression;  // where a stored value or a view of one is needed
 struct operand_is_a_softmax_of_a_contraction;
 struct operand_is_an_attention;
@@ -136,6 +154,8 @@ struct softmax_of_a_contraction_goes_into_contract_over;
 struct cached_values_are_read_by_attention_only;
 struct both_operands_are_norms;
 struct both_operands_are_rotated;
+struct both_operands_are_scans;
+struct a_scan_meets_a_norm_rotation_or_contraction;
 struct a_norm_meets_a_contraction;
 struct a_rotation_meets_a_norm_or_contraction;
 struct operand_is_complete;  // attention, top_k, append: only materialize may follow

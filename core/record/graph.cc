@@ -41,7 +41,8 @@ bool is_cache_format(Format format) {
 }
 
 std::string_view name(StepKind kind) {
-  constexpr std::string_view kNames[kStepKindCount] = {"map", "reduce", "contract", "attention", "append", "custom"};
+  constexpr std::string_view kNames[kStepKindCount] = {"map",    "reduce", "contract", "attention",
+                                                       "append", "custom", "scan"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -66,6 +67,26 @@ Element result_element(const Region& region) {
 }
 
 AxisList query_axes(const Region& region) { return without(region.body.axes, region.attention->key); }
+
+AxisList head_axes(const GraphRecord& graph, const Scan& scan) {
+  AxisList axes = graph.values[graph.states[static_cast<size_t>(scan.state)].value].axes;
+  axes.resize(axes.size() - 2);
+  return axes;
+}
+
+std::vector<std::pair<std::string_view, int>> roles_of(const Scan& scan) {
+  const bool convolution = scan.kind == Scan::Kind::convolution;
+  const ScanRoles& roles = scan.roles;
+  std::vector<std::pair<std::string_view, int>> all = {{"query", roles.query},
+                                                       {convolution ? "taps" : "key", roles.key},
+                                                       {convolution ? "input" : "value", roles.value},
+                                                       {"decay", roles.decay},
+                                                       {"erase", roles.erase},
+                                                       {"read", roles.read},
+                                                       {"bonus", roles.bonus}};
+  std::erase_if(all, [](const auto& role) { return role.second < 0; });
+  return all;
+}
 
 int cache_of(const GraphRecord& graph, const Region& region) {
   int cache = -1;
@@ -143,6 +164,14 @@ std::string to_string(const GraphRecord& graph, const Step& step) {
       const Contraction& contraction = region.contractions[i];
       text += "    contraction " + std::to_string(i) + ": lhs " + std::to_string(contraction.lhs) + " with operand " +
               std::to_string(contraction.rhs) + " over " + axis_list(graph, contraction.over) + "\n";
+    }
+    if (region.scan) {
+      text += std::string("    ") + (region.scan->kind == Scan::Kind::recurrence ? "recurrence" : "convolution") +
+              " with state '" + graph.states[static_cast<size_t>(region.scan->state)].name + "'";
+      for (const auto& [role, lhs] : roles_of(*region.scan)) {
+        text += ", " + std::string(role) + " lhs " + std::to_string(lhs);
+      }
+      text += "\n";
     }
     text += to_string(graph, "body", region.body);
     if (region.attention) {

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/format/format.h"
@@ -60,11 +61,12 @@ struct Storage {
 };
 
 enum class ValueKind : uint8_t {
-  input,          // bound on each run
-  weight,         // `storage`, constant for the plan's life
-  intermediate,   // written by a step
-  cache_field,    // rows in the pages of cache `cache`; axes[0] is the cache's key axis
-  cache_position  // i32, axes = {key}: the position of each cached token of cache `cache`
+  input,           // bound on each run
+  weight,          // `storage`, constant for the plan's life
+  intermediate,    // written by a step
+  cache_field,     // rows in the pages of cache `cache`; axes[0] is the cache's key axis
+  cache_position,  // i32, axes = {key}: the position of each cached token of cache `cache`
+  state            // f32: one of StateRecord, in each slot of the pool; axes: of one slot
 };
 
 // What fields of caches can be stored in; f32 unless a plan or the graph says otherwise.
@@ -176,6 +178,31 @@ struct KeyAttention {
 // Of each row's softmax, f32 over the query axes: see ops/attention/statistics.h.
 inline constexpr std::string_view kStatistics[] = {"log_sum_exp", "largest", "entropy"};
 
+// What a recurrence is made of: indices of Region::lhs, -1 where absent. Each source is over some of the loop axes, in
+// this order: the head axes, pos, and then one axis of its own, that of the state's rows (k) or columns (v).
+struct ScanRoles {
+  int query = -1;  // q: k
+  int key = -1;    // k: k. convolution: the weights of the taps, over channel and tap
+  int value = -1;  // v: v. convolution: the input, over pos and channel
+  int decay = -1;  // d, a logarithm <= 0, -inf allowed: k, or none of its own; absent: 0
+  int erase = -1;  // a: k; both or neither
+  int read = -1;   // b: k
+  int bonus = -1;  // u: k, or none of its own; where it is there, the output is of the state before the row
+  bool operator==(const ScanRoles&) const = default;
+};
+
+// A recurrence along `pos`, for each coordinate of the head axes. With S of K x V the state, for row t of a run:
+//   recurrence   S_t = (Diag(exp(d_t)) - a_t b_t^T) S_{t-1} + k_t v_t^T      y_t = S_t^T q_t, or with a bonus
+//                y_t = S_{t-1}^T q_t + (q_t . (u_t * k_t)) v_t
+//   convolution  S: the last T values of each channel, the oldest first;    y_t[c] = sum over j of w[j][c] S_t[j][c]
+// The region's body reads y as contraction 0, over the region's axes: pos, the head axes, then v (the channel).
+struct Scan {
+  enum class Kind : uint8_t { recurrence, convolution };
+  Kind kind = Kind::recurrence;
+  int state = -1;  // index of GraphRecord::states, whose axes are the head axes, k and v, or tap and channel
+  ScanRoles roles;
+};
+
 // An operation that only a kernel of its name knows. It computes each row along `along` of the result from the rows of
 // the operands there; the region's body, the sum of its operands, says no more than what is read.
 struct CustomOp {
@@ -189,6 +216,7 @@ struct CustomOp {
 //   lhs[i]         prologues of the contractions
 //   contractions   read by `body` as ScalarOp::contraction
 //   body           over axes `body.axes`
+//   scan           of steps of that kind, instead of contractions
 //   attention      attention only: body.axes = query axes then `key`; `axes` = query axes then the value's own
 //   rotation       then `post` (reads ScalarOp::rotated) if it is not empty
 //   selection      last
@@ -203,16 +231,17 @@ struct Region {
   ScalarProgram post;
   std::optional<Selection> selection;
   std::optional<CustomOp> custom;  // of steps of that kind
+  std::optional<Scan> scan;        // the same
 };
 
-enum class StepKind : uint8_t { map, reduce, contract, attention, append, custom };
-inline constexpr int kStepKindCount = 6;
+enum class StepKind : uint8_t { map, reduce, contract, attention, append, custom, scan };
+inline constexpr int kStepKindCount = 7;
 std::string_view name(StepKind kind);
 
-// map, reduce, contract, attention, custom: one region; outputs = {result}, or {values, ids} / {ids} with a selection,
-// or {result, log_sum_exp, largest, entropy} with statistics.
-// append: one region per field of cache `cache`; outputs[i] is that field's value. Row r (coordinate on the
-// cache's pos axis, which leads each region's axes) is written to physical slot slots[r]; a slot < 0 is not written.
+// map, reduce, contract, attention, custom, scan: one region; outputs = {result}, or {values, ids} / {ids} with a
+// selection, or {result, log_sum_exp, largest, entropy} with statistics. append: one region per field of cache `cache`;
+// outputs[i] is that field's value. Row r (coordinate on the cache's pos axis, which leads each region's axes) is
+// written to physical slot slots[r]; a slot < 0 is not written.
 struct Step {
   StepKind kind = StepKind::map;
   std::string name;
@@ -237,6 +266,18 @@ struct CacheRecord {
   int group = 0;                  // layers of one group share page tables and `slots`
 };
 
+// What a recurrence carries from token to token, of each sequence, in slots of a pool. Row t of a step continues a run:
+// the state before it is that in slot from[t], zero where from[t] is kZeroState, and that after row t - 1 where it is
+// kSameRun. The state after row t is written to slot to[t], unless that is negative. Runs of one step neither write to
+// the same slot, nor to one that another reads. (A slot may be read at the beginning of a run and written at its end.)
+struct StateRecord {
+  std::string name;
+  AxisId pos = kNoAxis;
+  ValueId value = kNoValue;                // kind state
+  ValueId from = kNoValue, to = kNoValue;  // i32[pos]
+};
+inline constexpr int32_t kZeroState = -1, kSameRun = -2;
+
 // Extents that must hold besides equality by axis: extent(whole) == extent(outer) * extent(inner), for split and
 // merge; extent(whole) == extent(outer) where inner is kNoAxis, for rename; extent(whole) == count where outer is
 // kNoAxis, for slice; slice also needs begin + count <= extent(outer), which is checked when extents are known.
@@ -252,6 +293,7 @@ struct GraphRecord {
   std::vector<ValueRecord> values;
   std::vector<Step> steps;
   std::vector<CacheRecord> caches;
+  std::vector<StateRecord> states;
   std::vector<ExtentRule> rules;
   std::vector<ValueId> results;  // values that a run must leave readable
 };
@@ -262,6 +304,10 @@ std::vector<AxisId> loop_axes(const Region& region, const Operand& operand);
 std::vector<AxisId> contraction_axes(const Region& region, const Contraction& contraction);
 // The element of a region's result before selection.
 Element result_element(const Region& region);
+// The axes of the heads of a scan: those of its state but for the last two (of a convolution: but for both).
+std::vector<AxisId> head_axes(const GraphRecord& graph, const Scan& scan);
+// The sources of a scan's roles, in the order of ScanRoles, with their names: {"query", index}.
+std::vector<std::pair<std::string_view, int>> roles_of(const Scan& scan);
 // The axes of an attention's score but for the key.
 std::vector<AxisId> query_axes(const Region& region);
 // The cache in which operands of the region lie (all in one); -1: none does.

@@ -29,6 +29,12 @@ void check_value(const GraphRecord& graph, const ValueRecord& value) {
       throw Error(what + "is " + std::string(name(value.format)) + ", its storage " +
                   std::string(name(value.storage->format)));
     }
+  } else if (value.kind == ValueKind::state) {
+    const auto id = static_cast<ValueId>(&value - graph.values.data());
+    if (std::ranges::find(graph.states, id, &StateRecord::value) == graph.states.end()) {
+      throw Error(what + "is of none of the graph's states");
+    }
+    if (value.format != Format::f32) throw Error(what + "a state is stored in F32");
   } else if (value.kind == ValueKind::cache_field) {
     if (!is_cache_format(value.format)) {
       throw Error(what + "a cache cannot be stored in " + std::string(name(value.format)));
@@ -73,6 +79,20 @@ void check_cache(const GraphRecord& graph, size_t index) {
   }
 }
 
+void check_state(const GraphRecord& graph, const StateRecord& state) {
+  const std::string what = "state '" + state.name + "': ";
+  if (state.pos >= graph.axes.size()) throw Error(what + "unknown pos axis");
+  if (state.value >= graph.values.size() || graph.values[state.value].kind != ValueKind::state) {
+    throw Error(what + "value #" + std::to_string(state.value) + " is no state");
+  }
+  for (const ValueId id : {state.from, state.to}) {
+    if (id >= graph.values.size() || graph.values[id].format != Format::i32 ||
+        graph.values[id].kind != ValueKind::input || graph.values[id].axes != std::vector<AxisId>{state.pos}) {
+      throw Error(what + "the slots of rows are i32 inputs over '" + graph.axes[state.pos].name + "'");
+    }
+  }
+}
+
 }  // namespace
 
 void verify(const GraphRecord& graph, const Step& step) {
@@ -102,13 +122,14 @@ void verify(const GraphRecord& graph, const Step& step) {
 
 void verify(const GraphRecord& graph) {
   for (size_t i = 0; i < graph.caches.size(); ++i) check_cache(graph, i);
+  for (const StateRecord& state : graph.states) check_state(graph, state);
   for (const ValueRecord& value : graph.values) check_value(graph, value);
   for (const ExtentRule& rule : graph.rules) {
     for (const AxisId axis : {rule.whole, rule.outer, rule.inner}) {
       if (axis != kNoAxis && axis >= graph.axes.size()) throw Error("extent rule '" + rule.what + "': unknown axis");
     }
   }
-  std::vector<bool> written(graph.values.size(), false);
+  std::vector<bool> written(graph.values.size(), false), scanned(graph.states.size(), false);
   const auto readable = [&](ValueId id) { return graph.values[id].kind != ValueKind::intermediate || written[id]; };
   for (const Step& step : graph.steps) {
     verify(graph, step);
@@ -118,6 +139,11 @@ void verify(const GraphRecord& graph) {
         throw Error(where + "reads '" + graph.values[operand.value].name + "' before it is written");
       }
     });
+    if (step.kind == StepKind::scan) {
+      const auto state = static_cast<size_t>(step.regions[0].scan->state);
+      if (scanned[state]) throw Error(where + "state '" + graph.states[state].name + "' has a scan already");
+      scanned[state] = true;
+    }
     for (const ValueId output : step.outputs) {
       if (output >= graph.values.size()) throw Error(where + "unknown output value #" + std::to_string(output));
       if (written[output]) throw Error(where + "writes '" + graph.values[output].name + "' a second time");

@@ -31,6 +31,10 @@ class RegionChecker {
       check_source("lhs " + std::to_string(i), region_.lhs[i], {}, false);
     }
     for (size_t i = 0; i < region_.contractions.size(); ++i) check_contraction(i);
+    if (region_.scan && region_.contractions.empty()) {
+      check_scan();
+      contraction_axes_.push_back(region_.axes);
+    }
     check_source("body", region_.body, contraction_axes_, region_.attention.has_value());
     check_kind();
     if (region_.attention) {
@@ -90,6 +94,7 @@ class RegionChecker {
       fail("operand " + std::to_string(index) + ": unknown value #" + std::to_string(leaf.value));
     }
     const std::string what = operand_name(static_cast<int>(index));
+    if (graph_.values[leaf.value].kind == ValueKind::state) fail(what + " is a state; only its scan reads it");
     if (leaf.view.size() > kMaxRank) fail(what + ": a view of more than " + std::to_string(kMaxRank) + " axes");
     int gathers = 0;
     for (size_t i = 0; i < leaf.view.size(); ++i) {
@@ -257,6 +262,9 @@ class RegionChecker {
     if (region_.custom.has_value() != (kind == StepKind::custom)) {
       fail(kind == StepKind::custom ? steps + " name their op" : steps + " name no op");
     }
+    if (region_.scan.has_value() != (kind == StepKind::scan)) {
+      fail(kind == StepKind::scan ? steps + " have a recurrence" : steps + " have no recurrence");
+    }
     if (region_.custom && (region_.axes.empty() || region_.axes.back() != region_.custom->along)) {
       fail("the result of op '" + region_.custom->name + "' does not end with the axis of its rows");
     }
@@ -295,6 +303,58 @@ class RegionChecker {
     if (!contains(region_.axes, cache.pos) || !contains(score.axes, cache.pos)) {
       fail("the score lacks " + quoted(cache.pos) + ", by which cache '" + cache.name + "' is addressed");
     }
+  }
+
+  // A source of a scan: over some of the head axes, then pos, both optional, and `own` last.
+  void check_role(const std::string& what, const Source& source, const std::vector<AxisId>& heads, AxisId pos,
+                  AxisId own, bool may_lack_own) const {
+    if (source.program.type() != Element::f32) {
+      fail(what + " is " + std::string(name(source.program.type())) + ", not f32");
+    }
+    std::vector<AxisId> wanted;
+    for (const AxisId axis : heads) {
+      if (contains(source.axes, axis)) wanted.push_back(axis);
+    }
+    if (contains(source.axes, pos)) wanted.push_back(pos);
+    if (source.reduced != kNoAxis && contains(wanted, source.reduced)) {
+      fail(what + " has a reduction along " + quoted(source.reduced) + ", across its rows");
+    }
+    if (!may_lack_own || contains(source.axes, own)) wanted.push_back(own);
+    if (source.axes != wanted) fail(what + " has axes " + list(source.axes) + ", expected " + list(wanted));
+  }
+
+  void check_scan() const {
+    const Scan& scan = *region_.scan;
+    if (scan.state < 0 || static_cast<size_t>(scan.state) >= graph_.states.size()) {
+      fail("unknown state " + std::to_string(scan.state));
+    }
+    const StateRecord& state = graph_.states[static_cast<size_t>(scan.state)];
+    const std::vector<AxisId>& axes = graph_.values[state.value].axes;
+    const bool recurrence = scan.kind == Scan::Kind::recurrence;
+    if (recurrence ? axes.size() < 2 : axes.size() != 2) {
+      fail("state '" + state.name + "' has axes " + list(axes) +
+           (recurrence ? ", no rows and columns" : ", not taps and channels"));
+    }
+    const std::vector<AxisId> heads = recurrence ? head_axes(graph_, scan) : std::vector<AxisId>();
+    const AxisId rows = axes[axes.size() - 2], columns = axes.back();
+    std::vector<AxisId> result = {state.pos};
+    result.insert(result.end(), heads.begin(), heads.end());
+    result.push_back(columns);
+    if (region_.axes != result) fail("the scan's result has axes " + list(region_.axes) + ", not " + list(result));
+    const ScanRoles& roles = scan.roles;
+    for (const auto& [role, lhs] : roles_of(scan)) {
+      if (static_cast<size_t>(lhs) >= region_.lhs.size())
+        fail(std::string(role) + ": unknown lhs " + std::to_string(lhs));
+      const Source& source = region_.lhs[static_cast<size_t>(lhs)];
+      if (lhs == roles.value) check_role(std::string(role), source, heads, state.pos, columns, false);
+      else if (recurrence)
+        check_role(std::string(role), source, heads, state.pos, rows, lhs == roles.decay || lhs == roles.bonus);
+      else check_role(std::string(role), source, {columns}, kNoAxis, rows, false);
+    }
+    if (roles.key < 0 || roles.value < 0) fail("a scan has keys and values");
+    if (recurrence && roles.query < 0) fail("a recurrence has queries");
+    if (recurrence && (roles.erase < 0) != (roles.read < 0)) fail("what a recurrence erases takes two vectors");
+    if (!recurrence && roles_of(scan).size() != 2) fail("a convolution has taps and an input, and nothing else");
   }
 
   void check_rotation() const {

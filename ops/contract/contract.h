@@ -40,6 +40,10 @@ consteval auto why_not_both() {
     // this needs two steps
     return because_of<refused<op::contract, operand_is_a_rotation, put_materialize_around_the_left_operand,
                               because<left_has, LA>, because<right_has, RA>>>;
+  } else if constexpr (L::stage == Stage::scanned) {
+    // this needs two steps
+    return because_of<refused<op::contract, operand_is_a_scan, put_materialize_around_the_left_operand,
+                              because<left_has, LA>, because<right_has, RA>>>;
   } else if constexpr (L::stage == Stage::attention) {
     // this needs two steps
     return because_of<refused<op::contract, operand_is_an_attention, put_materialize_around_the_left_operand,

@@ -15,6 +15,7 @@ void add_step_kernels(KernelTable& table) {
   add("attention-bf16", StepKind::attention, make_bf16_attention_kernel, 1);
   add("attention", StepKind::attention, make_attention_kernel);
   add("append", StepKind::append, make_append_kernel);
+  add("scan", StepKind::scan, make_scan_kernel);
 }
 
 std::unique_ptr<CpuKernel> select_cpu_kernel(const KernelContext& context) {

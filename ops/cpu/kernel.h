@@ -67,5 +67,6 @@ std::unique_ptr<CpuKernel> make_contract_kernel(const KernelContext& context);  
 std::unique_ptr<CpuKernel> make_attention_kernel(const KernelContext& context);  // ops/attention
 std::unique_ptr<CpuKernel> make_bf16_attention_kernel(const KernelContext& context);
 std::unique_ptr<CpuKernel> make_append_kernel(const KernelContext& context);  // ops/append: wraps a kernel per field
+std::unique_ptr<CpuKernel> make_scan_kernel(const KernelContext& context);    // ops/scan
 
 }  // namespace weft

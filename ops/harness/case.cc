@@ -99,6 +99,9 @@ std::vector<ValueId> StepCase::written() const {
   if (step().kind == StepKind::append) {
     values.push_back(graph.caches[static_cast<size_t>(step().cache)].positions);
   }
+  if (step().kind == StepKind::scan) {
+    values.push_back(graph.states[static_cast<size_t>(step().regions[0].scan->state)].value);
+  }
   return values;
 }
 
@@ -243,6 +246,30 @@ CaseCache CaseBuilder::cache(const CacheSpec& spec) {
   return result;
 }
 
+int CaseBuilder::state(const StateSpec& spec) {
+  std::vector<int32_t> from, to;
+  for (const CaseRun& run : spec.runs) {
+    for (int32_t r = 0; r < run.rows; ++r) {
+      from.push_back(r == 0 ? run.from : kSameRun);
+      to.push_back(r + 1 == run.rows ? run.to : r + 1 == run.kept_after ? run.kept_to : -1);
+    }
+  }
+  StateRecord record{.name = spec.name, .pos = spec.pos};
+  record.from = ids(spec.name + ".from", {spec.pos}, 0, 1);
+  record.to = ids(spec.name + ".to", {spec.pos}, 0, 1);
+  set(record.from, std::move(from));
+  set(record.to, std::move(to));
+  record.value = add(spec.name, ValueKind::state, Format::f32, spec.axes, spec.fill);
+  graph_.states.push_back(std::move(record));
+  state_slots_.push_back(spec.slots);
+  return static_cast<int>(state_slots_.size()) - 1;
+}
+
+int32_t CaseBuilder::slots_of(ValueId state) const {
+  const auto of_value = std::ranges::find(graph_.states, state, &StateRecord::value);
+  return state_slots_[static_cast<size_t>(of_value - graph_.states.begin())];
+}
+
 int CaseBuilder::operand(ValueId value) {
   std::vector<ViewAxis> view;
   for (const AxisId axis : graph_.values[value].axes) view.push_back(whole(axis));
@@ -280,6 +307,17 @@ void CaseBuilder::body(std::vector<AxisId> axes, ScalarProgram program, AxisId r
 }
 
 void CaseBuilder::attention(AxisId key, int value, bool statistics) { region_.attention = {key, value, statistics}; }
+
+void CaseBuilder::scan(const Scan& scan) {
+  const StateRecord& state = graph_.states[static_cast<size_t>(scan.state)];
+  region_.axes = {state.pos};
+  const std::vector<AxisId>& axes = graph_.values[state.value].axes;
+  if (scan.kind == Scan::Kind::recurrence) region_.axes.insert(region_.axes.end(), axes.begin(), axes.end() - 2);
+  region_.axes.push_back(axes.back());
+  region_.scan = scan;
+  ScalarBuilder s;
+  if (region_.body.program.empty()) body(region_.axes, s.finish(s.contraction(0)));
+}
 
 void CaseBuilder::append_to(const CaseCache& cache) {
   step_.cache = cache.cache;
@@ -321,6 +359,7 @@ int64_t CaseBuilder::element_count(ValueId value) const {
       count *= int64_t{pool.pool_pages} * pool.spec.page_size;
     }
   }
+  if (graph_.values[value].kind == ValueKind::state) count *= slots_of(value);
   return count;
 }
 

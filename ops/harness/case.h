@@ -60,7 +60,7 @@ struct StepCase {
   StepArgs args() const;  // without scratch
   // Number of elements of a value as it is stored (a cache's values: of all slots of the pool).
   int64_t element_count(ValueId value) const;
-  // Values that the step writes: its outputs, and for an append the cache's positions.
+  // Values that the step writes: its outputs, for an append the cache's positions, for a scan its state.
   std::vector<ValueId> written() const;
   // Everything as it was built: outputs hold a pattern (0xa5 bytes), cache slots without a token hold NaN.
   void reset() const;
@@ -104,6 +104,24 @@ struct CaseCache {
   ValueId slots = kNoValue, seq = kNoValue;
 };
 
+// The tokens of one sequence in a step of a scan.
+struct CaseRun {
+  int32_t rows = 0;
+  int32_t from = kZeroState;  // slot of the state before the first row, or kZeroState
+  int32_t to = -1;            // slot of the state after the last one; < 0: it is not kept
+  int32_t kept_after = 0;     // > 0: the state after so many rows is written to slot `kept_to`
+  int32_t kept_to = -1;
+};
+
+struct StateSpec {
+  std::string name = "state";
+  AxisId pos = kNoAxis;           // its extent must be the sum of the runs' rows
+  std::vector<AxisId> axes = {};  // the head axes, k and v; or tap and channel
+  int32_t slots = 1;
+  std::vector<CaseRun> runs = {};
+  Fill fill = {};  // of all slots
+};
+
 // Axes of a view. A renamed, split or merged view is one whose `whole` axes differ from the value's own.
 inline ViewAxis whole(AxisId axis) { return {axis, axis, 0, -1}; }
 inline ViewAxis sliced(AxisId axis, AxisId stored, int64_t begin) { return {axis, stored, begin, -1}; }
@@ -121,6 +139,7 @@ class CaseBuilder {
   ValueId ids(std::string name, std::vector<AxisId> axes, int32_t low, int32_t high);  // i32 in [low, high)
   ValueId weight(std::string name, std::vector<AxisId> axes, Format format = Format::f32, Fill fill = {});
   CaseCache cache(const CacheSpec& spec);
+  int state(const StateSpec& spec);  // the index of the state
   // Replaces what the fill would draw, in storage order.
   void set(ValueId value, std::vector<float> elements);
   void set(ValueId value, std::vector<int32_t> elements);
@@ -138,6 +157,8 @@ class CaseBuilder {
   void body(std::vector<AxisId> axes, ScalarProgram program, AxisId reduced = kNoAxis,
             std::vector<Reduction> reductions = {});
   void attention(AxisId key, int value, bool statistics = false);
+  // Of region.axes = pos, the state's heads, its columns. The body is the recurrence's result where none is given.
+  void scan(const Scan& scan);
   void rotation(Rotation rotation) { region_.rotation = std::move(rotation); }
   void post(ScalarProgram program) { region_.post = std::move(program); }
   void selection(AxisId axis, AxisId choice, bool values = true) { region_.selection = {axis, choice, values}; }
@@ -158,6 +179,7 @@ class CaseBuilder {
   void finish_region();
   void add_output(std::vector<AxisId> axes, Element element, std::string name);
   int64_t element_count(ValueId value) const;
+  int32_t slots_of(ValueId state) const;
   std::vector<std::byte> filled(ValueId value) const;
   std::vector<std::byte> filled_cache(ValueId value) const;
 
@@ -178,6 +200,7 @@ class CaseBuilder {
     int32_t slot(int32_t sequence, int32_t token) const;
   };
   std::vector<Pool> pools_;
+  std::vector<int32_t> state_slots_;  // by state
 };
 
 // Allowed difference |a - b| <= absolute * magnitude + relative * |b|.

@@ -12,6 +12,7 @@
 #include "ops/map/reference.h"
 #include "ops/reduce/reference.h"
 #include "ops/rope/reference.h"
+#include "ops/scan/reference.h"
 #include "ops/select/reference.h"
 
 namespace weft {
@@ -91,6 +92,10 @@ std::vector<Table<double>> contractions(StepScope& scope, bool absolute, const P
     if (!only_reads(source)) parts(name, lhs.back(), source.program.type());
   }
   std::vector<Table<double>> tables;
+  if (scope.region.scan) {
+    tables.push_back(scan(scope, lhs, absolute));
+    parts("scan", tables.back());
+  }
   for (size_t i = 0; i < scope.region.contractions.size(); ++i) {
     const Contraction& contraction = scope.region.contractions[i];
     const Table<ScalarValue>& left = lhs[static_cast<size_t>(contraction.lhs)];

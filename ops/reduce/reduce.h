@@ -44,7 +44,7 @@ consteval auto why_not_reducible() {
     // one step reduces along one axis
     return because_of<refused<Op, reduced_along<A>, operand_is_a_norm, reduced_along<typename E::along>,
                               put_materialize_around_the_operand>>;
-  } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention) {
+  } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::stage == Stage::scanned) {
     // this needs two steps
     return because_of<refused<Op, completion<E>, put_materialize_around_the_operand>>;
   } else if constexpr (E::is_paged) {

@@ -30,7 +30,7 @@ template <class Op, class A, class E>
 consteval auto why_not() {
   if constexpr (is_refused<E>) {
     return refused_before;
-  } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::is_paged) {
+  } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::stage == Stage::scanned || E::is_paged) {
     return because_of<
         refused<Op, completion<E>, put_materialize_around_the_operand, because<it_has, typename E::axes>>>;
   } else {

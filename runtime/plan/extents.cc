@@ -18,6 +18,7 @@ std::string_view kind_word(ValueKind kind) {
     case ValueKind::intermediate: return "value";
     case ValueKind::cache_field:
     case ValueKind::cache_position: return "cache field";
+    case ValueKind::state: return "state";
   }
   return "value";
 }

@@ -47,6 +47,7 @@ std::string_view kind_colour(StepKind kind) {
     case StepKind::attention: return "#e45756";
     case StepKind::append: return "#f58518";
     case StepKind::custom: return "#b279a2";
+    case StepKind::scan: return "#9d755d";
   }
   return "#bab0ac";
 }
