@@ -138,6 +138,8 @@ void RegionLowering::compute(const std::vector<Target>& outputs) {
   if (region_.attention) {
     // Nothing follows in a step with statistics: its outputs are they.
     lower_attention(body, std::span(outputs).subspan(region_.attention->statistics ? 1 : outputs.size()));
+  } else if (region_.scan) {
+    lower_scan(body);
   } else if (!region_.contractions.empty()) {
     lower_contractions(body);
   } else {

@@ -5,6 +5,8 @@
 //                                      contract, the body fused into it where each contraction varies with all of
 //                                      the body's axes, else contractions -> scratch, then map or reduce
 //   attention                          the same prologues, then one kernel
+//   scan, convolution                  sources that are more than an operand -> scratch, by map or reduce; one kernel;
+//                                      a body that is more than its result, from scratch
 //   rotation and what follows it       rope, from scratch
 //   selection                          select, from scratch
 //   custom, and what a kernel of a file computes      that kernel

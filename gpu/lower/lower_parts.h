@@ -53,6 +53,9 @@ class RegionLowering {
   void lower_attention(const Target& target, std::span<const Target> statistics);
   std::string score_part(KernelBuilder& builder, CodeScope& scope, int contraction);
   void compute(const std::vector<Target>& outputs);
+  // ops/scan.
+  void lower_scan(const Target& target);
+  Leaf role_leaf(int lhs);
   // ops/append.
   void lower_encoding(const Target& rows, const Target& field);
   // ops/rope, ops/select.

@@ -206,7 +206,7 @@ void PagedKvCache::check_memory(const GraphRecord& graph, const Device& device, 
     for (const CacheRecord& cache : graph.caches) {
       const auto rows = static_cast<size_t>(slots[static_cast<size_t>(cache.group)]);
       for (const ValueId value : cache_values(cache)) {
-        const size_t of_value = rows * cache_row_bytes(graph, value, extents.data());
+        const size_t of_value = rows * slot_bytes(graph, value, extents.data());
         bytes += of_value;
         block = std::max(block, of_value);
       }

@@ -82,6 +82,31 @@ void PlanState::check(const Bindings& bindings) {
     }
   }
   check_pages(bindings);
+  check_states(bindings);
+}
+
+// The same for the slots of states; and runs that would spoil each other's.
+void PlanState::check_states(const Bindings& bindings) const {
+  const GraphRecord& records = *graph;
+  for (size_t s = 0; s < records.states.size(); ++s) {
+    const StateRecord& state = records.states[s];
+    const auto is_same = [&state](const StateRecord& other) {
+      return other.from == state.from && other.to == state.to;
+    };
+    if (std::any_of(records.states.begin(), records.states.begin() + static_cast<ptrdiff_t>(s), is_same)) continue;
+    const auto fail = [&state](const std::string& what) { throw Error("state " + quoted(state.name) + ": " + what); };
+    if (bindings.pool_ == nullptr) fail("no memory is bound to it");
+    const int64_t slots = bindings.pool_->state_slots(), rows = current[state.pos];
+    const auto* from = static_cast<const int32_t*>(bindings.data_[state.from]);
+    const auto* to = static_cast<const int32_t*>(bindings.data_[state.to]);
+    for (int64_t row = 0; row < rows; ++row) {
+      if (from[row] < kSameRun || from[row] >= slots || to[row] >= slots) {
+        fail("row " + std::to_string(row) + " goes from slot " + std::to_string(from[row]) + " to slot " +
+             std::to_string(to[row]) + " of " + std::to_string(slots));
+      }
+      if (row == 0 && from[row] == kSameRun) fail("row 0 goes on from a row before it");
+    }
+  }
 }
 
 // Kernels trust slots, sequences and pages, so an index outside the pool must be caught here.

@@ -23,20 +23,22 @@ namespace {
 
 class CpuCachePool final : public CachePool {
  public:
-  CpuCachePool(std::shared_ptr<const GraphRecord> records, std::span<const int64_t> slots_of_group,
+  CpuCachePool(std::shared_ptr<const GraphRecord> records, std::span<const int64_t> slots_of_group, int64_t state_slots,
                const int64_t* extents)
       : graph_(std::move(records)), fields_(graph_->values.size()), row_bytes_(graph_->values.size()) {
     const GraphRecord& graph = *graph_;
     slots_.assign(slots_of_group.begin(), slots_of_group.end());
+    state_slots_ = state_slots;
+    const auto allocate = [&](ValueId value, int64_t rows) {
+      row_bytes_[value] = slot_bytes(graph, value, extents);
+      fields_[value] = AlignedBytes(row_bytes_[value] * static_cast<size_t>(rows));
+      use_huge_pages(fields_[value].data(), fields_[value].data() + fields_[value].size());
+      bytes_ += fields_[value].size();
+    };
     for (const CacheRecord& cache : graph.caches) {
-      const auto rows = static_cast<size_t>(slots(cache.group));
-      for (const ValueId value : cache_values(cache)) {
-        row_bytes_[value] = cache_row_bytes(graph, value, extents);
-        fields_[value] = AlignedBytes(row_bytes_[value] * rows);
-        use_huge_pages(fields_[value].data(), fields_[value].data() + fields_[value].size());
-        bytes_ += fields_[value].size();
-      }
+      for (const ValueId value : cache_values(cache)) allocate(value, slots(cache.group));
     }
+    for (const StateRecord& state : graph.states) allocate(state.value, state_slots);
   }
 
   const GraphRecord* graph() const { return graph_.get(); }
@@ -150,14 +152,12 @@ class CpuExecutor final : public Executor {
   void run(const RunArgs& args, const RunRecords& records) override {
     called_ = Clock::now();
     auto* pool = dynamic_cast<CpuCachePool*>(args.pool);
-    if (!graph_.caches.empty() && (pool == nullptr || pool->graph() != &graph_)) {
-      throw Error("the caches bound to this run belong to another plan's graph or device");
-    }
+    check_pool(graph_, pool == nullptr ? nullptr : pool->graph());
     for (size_t i = 0; i < graph_.values.size(); ++i) {
       const ValueRecord& value = graph_.values[i];
       // Kernels write only to a step's outputs, which inputs never are.
       if (value.kind == ValueKind::input) data_[i] = const_cast<void*>(args.inputs[i]);
-      if (value.is_cached()) data_[i] = pool->data(static_cast<ValueId>(i));
+      if (value.is_cached() || value.kind == ValueKind::state) data_[i] = pool->data(static_cast<ValueId>(i));
     }
     const StepArgs step_args{args.extents, data_.data(), args.pages};
     // Profiles show what a step takes with all threads.
@@ -177,8 +177,9 @@ class CpuExecutor final : public Executor {
 
   const void* read(ValueId value, size_t) override { return data_[value]; }
 
-  std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group, const int64_t* extents) override {
-    return std::make_shared<CpuCachePool>(records_, slots_of_group, extents);
+  std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group, int64_t state_slots,
+                                             const int64_t* extents) override {
+    return std::make_shared<CpuCachePool>(records_, slots_of_group, state_slots, extents);
   }
 
  private:

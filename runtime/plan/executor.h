@@ -66,7 +66,7 @@ class Executor {
   virtual std::span<const int64_t> barriers() const { return {}; }
   // The first `bytes` of an intermediate value, after a run; valid until the next.
   virtual const void* read(ValueId value, size_t bytes) = 0;
-  virtual std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group,
+  virtual std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group, int64_t state_slots,
                                                      const int64_t* extents) = 0;
 };
 
@@ -74,9 +74,12 @@ std::unique_ptr<Executor> make_cpu_executor(std::shared_ptr<const GraphRecord> g
 std::unique_ptr<Executor> make_gpu_executor(std::shared_ptr<const GraphRecord> graph,
                                             std::shared_ptr<GpuDevice> device);
 
-// Bytes of one slot's row of a cache value.
-size_t cache_row_bytes(const GraphRecord& graph, ValueId value, const int64_t* extents);
+// Bytes of one slot of a cache's or state's value.
+size_t slot_bytes(const GraphRecord& graph, ValueId value, const int64_t* extents);
 // The fields of a cache, and its positions.
 std::vector<ValueId> cache_values(const CacheRecord& cache);
+// Throws Error unless the pool bound to a run was made for this graph; `of`: the graph of a pool of this kind, null
+// where it is none.
+void check_pool(const GraphRecord& graph, const GraphRecord* of);
 
 }  // namespace weft

@@ -242,7 +242,7 @@ std::string cache_text(const PlanState& state) {
   const std::string keys = formats_of_fields(graph, scored, true), values = formats_of_fields(graph, scored, false);
   size_t bytes = 0;
   for (const CacheRecord& cache : graph.caches) {
-    for (const ValueId value : cache_values(cache)) bytes += cache_row_bytes(graph, value, state.known.data());
+    for (const ValueId value : cache_values(cache)) bytes += slot_bytes(graph, value, state.known.data());
   }
   std::string text = "caches     ";
   if (!keys.empty()) text += "keys in " + keys;

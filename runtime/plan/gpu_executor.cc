@@ -16,24 +16,26 @@ namespace {
 class GpuCachePool final : public CachePool {
  public:
   GpuCachePool(std::shared_ptr<const GraphRecord> records, std::shared_ptr<GpuDevice> device,
-               std::span<const int64_t> slots_of_group, const int64_t* extents)
+               std::span<const int64_t> slots_of_group, int64_t state_slots, const int64_t* extents)
       : graph_(std::move(records)),
         device_(std::move(device)),
         fields_(graph_->values.size()),
         row_bytes_(graph_->values.size()) {
     const GraphRecord& graph = *graph_;
     slots_.assign(slots_of_group.begin(), slots_of_group.end());
+    state_slots_ = state_slots;
+    const auto allocate = [&](ValueId value, int64_t rows) {
+      row_bytes_[value] = slot_bytes(graph, value, extents);
+      const size_t bytes = row_bytes_[value] * static_cast<size_t>(rows);
+      if (bytes == 0) return;
+      fields_[value] = device_->allocate(bytes);
+      device_->fill_zero(fields_[value], 0, bytes);
+      bytes_ += bytes;
+    };
     for (const CacheRecord& cache : graph.caches) {
-      const auto rows = static_cast<size_t>(slots(cache.group));
-      for (const ValueId value : cache_values(cache)) {
-        row_bytes_[value] = cache_row_bytes(graph, value, extents);
-        const size_t bytes = row_bytes_[value] * rows;
-        if (bytes == 0) continue;
-        fields_[value] = device_->allocate(bytes);
-        device_->fill_zero(fields_[value], 0, bytes);
-        bytes_ += bytes;
-      }
+      for (const ValueId value : cache_values(cache)) allocate(value, slots(cache.group));
     }
+    for (const StateRecord& state : graph.states) allocate(state.value, state_slots);
   }
 
   const GraphRecord* graph() const { return graph_.get(); }
@@ -131,9 +133,7 @@ class GpuExecutor final : public Executor {
     using Clock = std::chrono::steady_clock;
     const auto called = Clock::now();
     auto* pool = dynamic_cast<GpuCachePool*>(args.pool);
-    if (!graph_.caches.empty() && (pool == nullptr || pool->graph() != &graph_)) {
-      throw Error("the caches bound to this run belong to another plan's graph or device");
-    }
+    check_pool(graph_, pool == nullptr ? nullptr : pool->graph());
     for (size_t i = 0; i < graph_.values.size(); ++i) {
       const ValueRecord& value = graph_.values[i];
       const auto id = static_cast<ValueId>(i);
@@ -141,7 +141,7 @@ class GpuExecutor final : public Executor {
         const size_t bytes = value_bytes(graph_, id, args.extents);
         if (bytes != 0) device_->upload(inputs_, input_offsets_[i], args.inputs[i], bytes);
       }
-      if (value.is_cached()) data_[i] = pool->span(id);
+      if (value.is_cached() || value.kind == ValueKind::state) data_[i] = pool->span(id);
     }
     for (size_t c = 0; c < graph_.caches.size(); ++c) args_pages_[c] = upload_pages(c, args.pages);
     KernelNotes notes;
@@ -172,8 +172,9 @@ class GpuExecutor final : public Executor {
     return host.data();
   }
 
-  std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group, const int64_t* extents) override {
-    return std::make_shared<GpuCachePool>(records_, device_, slots_of_group, extents);
+  std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group, int64_t state_slots,
+                                             const int64_t* extents) override {
+    return std::make_shared<GpuCachePool>(records_, device_, slots_of_group, state_slots, extents);
   }
 
  private:

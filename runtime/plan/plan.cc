@@ -324,22 +324,27 @@ const ExtentTable& Plan::limits() const { return state().limits; }
 
 Bindings Plan::bindings() const { return Bindings(state().graph); }
 
-std::shared_ptr<CachePool> Plan::make_cache_pool(std::span<const int64_t> slots_of_group) const {
+std::shared_ptr<CachePool> Plan::make_cache_pool(std::span<const int64_t> slots_of_group, int64_t state_slots) const {
+  const auto check_axes = [&](const char* what, const std::string& owner, std::span<const AxisId> axes) {
+    for (const AxisId axis : axes) {
+      if (state_->known.known(axis)) continue;
+      throw Error(std::string(what) + " '" + owner + "' has axis '" + state().graph->axes[axis].name +
+                  "', whose extent may differ from run to run: it must be fixed, or that of a weight");
+    }
+  };
+  for (const StateRecord& record : state().graph->states) {
+    check_axes("state", record.name, state_->graph->values[record.value].axes);
+  }
   for (const CacheRecord& cache : state().graph->caches) {
     if (static_cast<size_t>(cache.group) >= slots_of_group.size()) {
       throw Error("cache '" + cache.name + "' belongs to group " + std::to_string(cache.group) +
                   ", and slots are given for " + std::to_string(slots_of_group.size()) + " groups");
     }
     for (const ValueId value : cache_values(cache)) {
-      const std::vector<AxisId>& axes = state().graph->values[value].axes;
-      for (size_t i = 1; i < axes.size(); ++i) {
-        if (state_->known.known(axes[i])) continue;
-        throw Error("cache '" + cache.name + "' has axis '" + state().graph->axes[axes[i]].name +
-                    "', whose extent may differ from run to run: it must be fixed, or that of a weight");
-      }
+      check_axes("cache", cache.name, std::span(state_->graph->values[value].axes).subspan(1));
     }
   }
-  return state_->executor->make_cache_pool(slots_of_group, state_->known.data());
+  return state_->executor->make_cache_pool(slots_of_group, state_slots, state_->known.data());
 }
 
 void Plan::run(const Bindings& bindings) {
@@ -407,12 +412,18 @@ std::span<const int32_t> Output::ints() const {
   return {static_cast<const int32_t*>(data), static_cast<size_t>(elements())};
 }
 
-size_t cache_row_bytes(const GraphRecord& graph, ValueId id, const int64_t* extents) {
+size_t slot_bytes(const GraphRecord& graph, ValueId id, const int64_t* extents) {
   const ValueRecord& value = graph.values[id];
   const FormatInfo& format = info(value.format);
   size_t elements = 1;
-  for (size_t i = 1; i < value.axes.size(); ++i) elements *= static_cast<size_t>(extents[value.axes[i]]);
+  for (size_t i = value.is_cached() ? 1 : 0; i < value.axes.size(); ++i)
+    elements *= static_cast<size_t>(extents[value.axes[i]]);
   return elements / format.block_elements * format.block_bytes;
+}
+
+void check_pool(const GraphRecord& graph, const GraphRecord* of) {
+  if ((graph.caches.empty() && graph.states.empty()) || of == &graph) return;
+  throw Error("the caches bound to this run belong to another plan's graph or device");
 }
 
 std::vector<ValueId> cache_values(const CacheRecord& cache) {

@@ -37,20 +37,22 @@ struct PlanOptions {
   bool print_passes = false;  // each pass prints itself on stderr; so does WEFT_PRINT_PASSES=1
 };
 
-// Memory of a graph's caches on a plan's device: every cache has as many rows per field, and positions, as its
-// group has slots. Initially zero. For one thread at a time.
+// Memory of a graph's caches and states on a plan's device: every cache has as many rows per field, and positions, as
+// its group has slots, every state as many rows as there are slots of states. Initially zero. For one thread at a time.
 class CachePool {
  public:
   virtual ~CachePool() = default;
   int64_t slots(int group) const { return slots_[static_cast<size_t>(group)]; }
+  int64_t state_slots() const { return state_slots_; }
   size_t bytes() const { return bytes_; }
   // Copies rows [from, from + count) to [to, ...) in every field of the caches of `group`.
   virtual void copy_slots(int group, int64_t from, int64_t to, int64_t count) = 0;
-  // Rows [first, first + count) of a field, after a run, to host memory.
+  // Rows [first, first + count) of a field or a state, after a run, to host memory.
   virtual void read_slots(ValueId field, int64_t first, int64_t count, std::byte* to) const = 0;
 
  protected:
   std::vector<int64_t> slots_;  // by group
+  int64_t state_slots_ = 0;
   size_t bytes_ = 0;
 };
 
@@ -70,7 +72,7 @@ class Bindings {
   }
   // The extent of an axis that no input has.
   void extent(AxisId axis, int64_t extent);
-  // All caches of the graph lie in `pool` (null: no caches are read).
+  // All caches and states of the graph lie in `pool` (null: none are read).
   void caches(CachePool* pool) { pool_ = pool; }
   // Where the tokens of cache `cache` are.
   void pages(int cache, const PageTable& table);
@@ -174,8 +176,9 @@ class Plan {
   const PlanOptions& options() const;
 
   Bindings bindings() const;
-  // Throws Error where the number of groups is too small, or a field has an axis whose extent only a limit bounds.
-  std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group) const;
+  // Throws Error where the number of groups is too small, or a field or a state has an axis whose extent only a limit
+  // bounds.
+  std::shared_ptr<CachePool> make_cache_pool(std::span<const int64_t> slots_of_group, int64_t state_slots = 0) const;
 
   // Checks the bindings (extents that disagree, limits, pages and slots out of range: Error) and runs all steps.
   // Allocates nothing, unless it is the first one that is profiled, or traced.

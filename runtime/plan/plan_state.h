@@ -41,6 +41,7 @@ struct PlanState {
   // The one place where the extents and pages of a run are checked: sets `current`.
   void check(const Bindings& bindings);
   void check_pages(const Bindings& bindings) const;
+  void check_states(const Bindings& bindings) const;
 };
 
 }  // namespace weft

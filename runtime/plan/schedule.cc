@@ -287,6 +287,11 @@ std::vector<ValueId> values_read(const GraphRecord& graph, const Step& step) {
     const CacheRecord& cache = graph.caches[static_cast<size_t>(step.cache)];
     values.insert(values.end(), {cache.pos_values, cache.slots, cache.seq});
   }
+  for (const Region& region : step.regions) {
+    if (!region.scan) continue;
+    const StateRecord& state = graph.states[static_cast<size_t>(region.scan->state)];
+    values.insert(values.end(), {state.from, state.to});
+  }
   std::erase(values, kNoValue);
   sort_unique(values);
   return values;

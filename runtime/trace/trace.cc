@@ -199,7 +199,7 @@ class Tracer {
     const CacheRecord& cache = graph().caches[static_cast<size_t>(graph().values[value].cache)];
     const std::span<const int32_t> slots = engine_.slots(cache.group).first(static_cast<size_t>(count));
     const CachePool& pool = engine_.cache().pool();
-    const size_t row = cache_row_bytes(graph(), value, extents_.data());
+    const size_t row = slot_bytes(graph(), value, extents_.data());
     to.resize(row * slots.size());
     for (size_t begin = 0, end; begin < slots.size(); begin = end) {
       for (end = begin + 1; end < slots.size() && slots[end] == slots[end - 1] + 1;) ++end;

@@ -19,6 +19,7 @@
 #include "ops/map/cases.h"
 #include "ops/reduce/cases.h"
 #include "ops/rope/cases.h"
+#include "ops/scan/cases.h"
 #include "ops/select/cases.h"
 #include "tests/opencl_cases.h"
 #include "tests/vocabulary.h"
@@ -74,6 +75,8 @@ TEST_P(OpenClSteps, NormTable) { check(norm_cases()); }
 TEST_P(OpenClSteps, ReductionTable) { check(reduction_cases()); }
 TEST_P(OpenClSteps, RotationTable) { check(rotation_cases()); }
 TEST_P(OpenClSteps, SelectionTable) { check(selection_cases()); }
+TEST_P(OpenClSteps, ScanTable) { check(scan_cases()); }
+TEST_P(OpenClSteps, ConvolutionTable) { check(convolution_cases()); }
 TEST_P(OpenClSteps, ContractTable) { check(contract_case_table()); }
 TEST_P(OpenClSteps, AttentionTable) { check(attention_case_table()); }
 TEST_P(OpenClSteps, AppendTable) { check(append_case_table()); }
