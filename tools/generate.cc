@@ -20,6 +20,7 @@ EngineOptions engine_options(const ModelFlags& flags, const GenerationFlags& gen
   EngineOptions options = flags.engine_options();
   options.context = generation.context;
   options.batch = generation.batch;
+  options.state_memory = static_cast<size_t>(generation.state_memory) * 1'000'000;
   return options;
 }
 
@@ -87,6 +88,12 @@ void add_generation_flags(CLI::App& app, GenerationFlags& flags) {
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str()
       ->type_name("N");
+  app.add_option("--state-memory", flags.state_memory,
+                 "Of models with states (recurrences): memory for earlier ones, from which a conversation that is cut "
+                 "goes on; without any, it is evaluated again from its beginning")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str()
+      ->type_name("MB");
 }
 
 void complete(GenerationFlags& flags, bool escape) {

@@ -15,6 +15,7 @@ struct GenerationFlags {
   int predict = -1;  // the most tokens; -1: no limit
   int context = 0;
   int batch = 512;
+  int state_memory = 256;  // MB
   SamplerOptions sampler;
   int64_t seed = 0;  // -1: a random one
   std::vector<std::string> stop;

@@ -56,7 +56,7 @@ consteval auto step_conflict_of() {
   } else if constexpr (a == Stage::contraction && b == Stage::contraction) {
     return std::type_identity<void>{};
   } else if constexpr (a == Stage::scanned && b == Stage::scanned) {
-    return std::type_identity<both_operands_are_scans>{};
+    return std::type_identity<void>{};  // of the same scan: silu(scan(...)); the recorder refuses a second one
   } else if constexpr (a == Stage::scanned || b == Stage::scanned) {
     return std::type_identity<a_scan_meets_a_norm_rotation_or_contraction>{};
   } else if constexpr (a == Stage::rotated && b == Stage::rotated) {

@@ -291,7 +291,8 @@ class RegionBuilder {
         return add(program, context, expanded);
       }
       case NodeKind::scan:
-        build_scan(node);  // once: the typed surface lets one scan into a step
+        if (region_.scan) throw Error("a step has one scan; put materialize around one of the two");
+        build_scan(node);
         instr.op = ScalarOp::contraction;
         break;
       case NodeKind::rope:

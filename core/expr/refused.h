@@ -154,7 +154,6 @@ struct softmax_of_a_contraction_goes_into_contract_over;
 struct cached_values_are_read_by_attention_only;
 struct both_operands_are_norms;
 struct both_operands_are_rotated;
-struct both_operands_are_scans;
 struct a_scan_meets_a_norm_rotation_or_contraction;
 struct a_norm_meets_a_contraction;
 struct a_rotation_meets_a_norm_or_contraction;

@@ -44,7 +44,8 @@ EngineOptions Engine::complete(EngineOptions options, const LanguageModel& model
 }
 
 KvCacheOptions Engine::cache_options(const LanguageModel& model, const EngineOptions& options) {
-  return {options.sequences, options.context, options.cache_tokens, options.page_size, options.batch, model.windows};
+  return {options.sequences, options.context, options.cache_tokens, options.page_size,
+          options.batch,     model.windows,   options.state_memory};
 }
 
 Plan Engine::compile_model(const LanguageModel& model, const Device& device, const EngineOptions& options) {
@@ -88,6 +89,11 @@ Engine::Engine(LanguageModel model, const Device& device, const EngineOptions& o
       slot_inputs_.push_back(input);
     }
   }
+  if (!model_.graph->states.empty()) {  // all states of a graph move together
+    state_from_input_ = model_.graph->states.front().from;
+    state_to_input_ = model_.graph->states.front().to;
+    for (std::vector<int32_t>* input : {&state_from_, &state_to_}) input->resize(batch);
+  }
   // An input needs data even if no cache reads it.
   const bool used = std::any_of(slot_inputs_.begin(), slot_inputs_.end(),
                                 [this](const auto& input) { return input.first == model_.slots; });
@@ -117,6 +123,13 @@ void Engine::add(int32_t sequence, std::span<const int32_t> tokens, WantLogits w
   for (size_t group = 0; group < slots_.size(); ++group) slot_cursors_[group] = slots_[group].data() + begin;
   cache_.append(sequence, count, slot_cursors_);
 
+  if (state_from_input_ != kNoValue) {
+    const StateSlots::Move move = cache_.state_move(sequence);
+    std::fill_n(state_from_.data() + begin, count, kSameRun);
+    std::fill_n(state_to_.data() + begin, count, -1);
+    state_from_[begin] = move.from;
+    state_to_[begin + static_cast<size_t>(count) - 1] = move.to;
+  }
   std::copy(tokens.begin(), tokens.end(), tokens_.data() + begin);
   for (int32_t i = 0; i < count; ++i) positions_[begin + static_cast<size_t>(i)] = length + i;
   std::fill_n(sequences_.data() + begin, count, sequence);
@@ -135,6 +148,8 @@ void Engine::run() {
   bind(model_.sequence, sequences_, count);
   bind(model_.last, last_, rows);
   for (const auto& [value, group] : slot_inputs_) bind(value, slots_[static_cast<size_t>(group)], count);
+  bind(state_from_input_, state_from_, count);
+  bind(state_to_input_, state_to_, count);
   cache_.bind(bindings_);
   run_count_ = count_;
   run_rows_ = rows_;
@@ -149,12 +164,13 @@ void Engine::run() {
     run_rows_ = 0;
     for (size_t sequence = 0; sequence < in_step_.size(); ++sequence) {
       if (in_step_[sequence] == 0) continue;
-      const auto id = static_cast<int32_t>(sequence);
-      cache_.trim(id, cache_.length(id) - in_step_[sequence]);
+      cache_.take_back(static_cast<int32_t>(sequence), in_step_[sequence]);
     }
+    cache_.settle();
     std::fill(in_step_.begin(), in_step_.end(), 0);
     throw;
   }
+  cache_.settle();
   for (size_t sequence = 0; sequence < in_step_.size(); ++sequence) {
     if (in_step_[sequence] != 0) cache_.release_passed(static_cast<int32_t>(sequence));
   }

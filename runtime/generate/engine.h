@@ -25,6 +25,7 @@ struct EngineOptions {
   int32_t batch = 512;       // the most tokens of one step; longer prompts are processed in chunks
   int32_t logit_rows = 0;    // the most rows of logits of one step; 0: one per sequence
   int32_t page_size = 32;
+  size_t state_memory = size_t{256} << 20;            // as KvCacheOptions::state_memory
   std::optional<Format> cache_k = {}, cache_v = {};   // as PlanOptions::cache_k and cache_v
   std::string pack_cache = {};                        // as PlanOptions::pack_cache
   std::function<void(const std::string&)> warn = {};  // as PlanOptions::warn
@@ -85,7 +86,9 @@ class Engine {
   std::vector<std::vector<int32_t>> slots_;                     // [groups][batch]
   std::vector<int32_t*> slot_cursors_;                          // [groups]
   std::vector<std::pair<ValueId, int>> slot_inputs_;            // input, group
-  std::vector<int32_t> in_step_;                                // [sequences]: tokens in the step being built
+  ValueId state_from_input_ = kNoValue, state_to_input_ = kNoValue;
+  std::vector<int32_t> state_from_, state_to_;  // [batch], where the model has states
+  std::vector<int32_t> in_step_;                // [sequences]: tokens in the step being built
   int32_t count_ = 0, rows_ = 0, run_count_ = 0, run_rows_ = 0;
   const float* logits_ = nullptr;
 };

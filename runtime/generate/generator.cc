@@ -29,7 +29,7 @@ void Generator::check(std::span<const int32_t> ids) const {
 
 size_t Generator::trim(size_t count) {
   if (count < static_cast<size_t>(engine_.cache().shortest(sequence_))) count = 0;  // a window passed these pages
-  engine_.cache().trim(sequence_, static_cast<int32_t>(count));
+  count = static_cast<size_t>(engine_.cache().trim(sequence_, static_cast<int32_t>(count)));
   cached_.resize(count);
   sampler_.forget();  // what was trimmed, and a last token that was chosen but not evaluated
   for (const int32_t id : cached_) sampler_.accept(id);

@@ -44,8 +44,8 @@ class Generator {
   // Throws Error for an id outside the vocabulary.
   void check(std::span<const int32_t> ids) const;
 
-  // Keeps the first `count` tokens of the cache, or none where a window has passed them. Returns how many are
-  // kept.
+  // Keeps the first `count` tokens of the cache; fewer where states are known after fewer, none where a window has
+  // passed them. Returns how many are kept: the others are to be evaluated again.
   size_t trim(size_t count);
 
   // Evaluates tokens, at least one, after those in the cache; they must fit into the context. After each chunk,

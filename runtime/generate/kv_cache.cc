@@ -195,6 +195,15 @@ std::vector<int64_t> PagedKvCache::slots_of_groups(const GraphRecord& graph, con
   return slots;
 }
 
+int64_t PagedKvCache::snapshots_of(const GraphRecord& graph, const KvCacheOptions& options) {
+  if (graph.states.empty()) return 0;
+  const ExtentTable extents = ExtentTable::of_graph(graph);
+  size_t bytes = 0;
+  for (const StateRecord& state : graph.states) bytes += slot_bytes(graph, state.value, extents.data());
+  const int64_t tokens = options.tokens == 0 ? int64_t{options.sequences} * options.max_length : options.tokens;
+  return std::min(tokens, static_cast<int64_t>(options.state_memory / std::max<size_t>(bytes, 1)));
+}
+
 void PagedKvCache::check_memory(const GraphRecord& graph, const Device& device, const PlanMemory& taken,
                                 const KvCacheOptions& options) {
   const ExtentTable extents = ExtentTable::of_graph(graph);
@@ -210,6 +219,13 @@ void PagedKvCache::check_memory(const GraphRecord& graph, const Device& device, 
         bytes += of_value;
         block = std::max(block, of_value);
       }
+    }
+    const auto state_slots =
+        static_cast<size_t>(StateSlots::slots_of(measured.sequences, snapshots_of(graph, measured)));
+    for (const StateRecord& state : graph.states) {
+      const size_t of_value = state_slots * slot_bytes(graph, state.value, extents.data());
+      bytes += of_value;
+      block = std::max(block, of_value);
     }
   };
   measure(options);
@@ -265,7 +281,14 @@ PagedKvCache::PagedKvCache(const Plan& plan, const KvCacheOptions& options)
                                options.sequences, options.max_length, window_of(options, group));
   }
   taken_.resize(static_cast<size_t>(options.sequences));
-  pool_ = plan.make_cache_pool(slots);
+  moves_.resize(static_cast<size_t>(options.sequences));
+  const int64_t snapshots = snapshots_of(plan.graph(), options);
+  if (!plan.graph().states.empty()) {
+    const int64_t tokens = int64_t{options.sequences} * options.max_length;
+    states_.emplace(options.sequences, static_cast<int32_t>(snapshots),
+                    static_cast<int32_t>(std::max<int64_t>(32, tokens / std::max<int64_t>(snapshots, 1))));
+  }
+  pool_ = plan.make_cache_pool(slots, states_ ? StateSlots::slots_of(options.sequences, snapshots) : 0);
 }
 
 void PagedKvCache::check() const {
@@ -304,7 +327,10 @@ int32_t PagedKvCache::fork(int32_t sequence, int32_t count) {
   check(sequence);
   const int32_t fresh = open();
   try {
-    for (BlockTables& tables : block_tables_) tables.share(sequence, fresh, count);
+    for (const BlockTables& tables : block_tables_) tables.check_cut(sequence, count, "share");
+    const int32_t shared = known(sequence, count);
+    for (BlockTables& tables : block_tables_) tables.share(sequence, fresh, shared);
+    if (states_) states_->share(sequence, fresh, shared);
   } catch (...) {
     close(fresh);
     throw;
@@ -317,10 +343,36 @@ void PagedKvCache::close(int32_t sequence) {
   taken_[static_cast<size_t>(sequence)] = false;
 }
 
-void PagedKvCache::trim(int32_t sequence, int32_t count) {
+int32_t PagedKvCache::trim(int32_t sequence, int32_t count) {
   check(sequence);
   for (const BlockTables& tables : block_tables_) tables.check_cut(sequence, count, "keep");
-  for (BlockTables& tables : block_tables_) tables.trim(sequence, count);
+  const int32_t kept = known(sequence, count);
+  for (BlockTables& tables : block_tables_) tables.trim(sequence, kept);
+  if (states_) states_->trim(sequence, kept);
+  return kept;
+}
+
+int32_t PagedKvCache::known(int32_t sequence, int32_t count) const {
+  check(sequence);
+  if (!states_) return count;
+  const int32_t known = states_->known(sequence, count);
+  return known < shortest(sequence) ? 0 : known;  // a window has passed the pages before
+}
+
+StateSlots::Move PagedKvCache::state_move(int32_t sequence) const {
+  check(sequence);
+  return moves_[static_cast<size_t>(sequence)];
+}
+
+void PagedKvCache::take_back(int32_t sequence, int32_t count) {
+  check(sequence);
+  const int32_t before = length(sequence) - count;
+  for (BlockTables& tables : block_tables_) tables.trim(sequence, before);
+  if (states_) states_->take_back(sequence);
+}
+
+void PagedKvCache::settle() {
+  if (states_) states_->settle();
 }
 
 int32_t PagedKvCache::shortest(int32_t sequence) const {
@@ -360,6 +412,7 @@ void PagedKvCache::append(int32_t sequence, int32_t count, std::span<int32_t* co
         block_tables_[group].append(sequence, {slots_of_group[group], static_cast<size_t>(count)});
     if (copy.count != 0) pool_->copy_slots(static_cast<int>(group), copy.from_slot, copy.to_slot, copy.count);
   }
+  if (states_) moves_[static_cast<size_t>(sequence)] = states_->advance(sequence, count);
 }
 
 void PagedKvCache::bind(Bindings& bindings) const {

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "core/record/graph.h"
 #include "ops/step.h"
+#include "runtime/generate/state_slots.h"
 #include "runtime/plan/plan.h"
 
 namespace weft {
@@ -88,11 +90,12 @@ struct KvCacheOptions {
   int32_t page_size = 32;             // slots
   int32_t batch = 0;                  // the most tokens that one step appends, to all sequences together; 0: any number
   std::vector<int32_t> windows = {};  // by group: tokens that a query sees, including itself; 0 or absent: all
+  size_t state_memory = size_t{256} << 20;  // bytes: of earlier states, from which sequences that were cut go on
 };
 
-// The caches of a graph: memory on the plan's device, and block tables per layer group. A group with a window has
-// no more memory than its windows and one step need. For one thread at a time; caches are independent of each
-// other.
+// The caches and states of a graph: memory on the plan's device, block tables per layer group, and the slots of states.
+// A group with a window has no more memory than its windows and one step need. For one thread at a time; caches are
+// independent of each other.
 class PagedKvCache {
  public:
   // Throws Error where check_memory does.
@@ -112,12 +115,15 @@ class PagedKvCache {
 
   // Opens an empty sequence. Throws Error where all are taken.
   int32_t open();
-  // A new sequence that begins with the first `count` tokens of `sequence`, in the same pages. `count` as for
-  // trim.
+  // A new sequence that begins with the first known(sequence, count) tokens of `sequence`, in the same pages. `count`
+  // as for trim.
   int32_t fork(int32_t sequence, int32_t count);
   void close(int32_t sequence);
-  // Keeps the first `count` tokens: 0, or from shortest to length. Throws Error, changing nothing, for other counts.
-  void trim(int32_t sequence, int32_t count);
+  // Keeps the first known(sequence, count) tokens, and returns how many these are: the others are to be evaluated
+  // again. `count`: 0, or from shortest to length. Throws Error, changing nothing, for other counts.
+  int32_t trim(int32_t sequence, int32_t count);
+  // `count`, or, where the graph has states, the tokens until the last one at or before it after which they are kept.
+  int32_t known(int32_t sequence, int32_t count) const;
   int32_t length(int32_t sequence) const;
   // The smallest length above 0 that the sequence can be cut to; above 1 only where windows have passed pages.
   int32_t shortest(int32_t sequence) const;
@@ -125,6 +131,12 @@ class PagedKvCache {
   // Makes room for `count` more tokens of the sequence: writes their slots to slots_of_group[group][0 ... count).
   // Throws Error where they do not fit; the sequence is then unchanged.
   void append(int32_t sequence, int32_t count, std::span<int32_t* const> slots_of_group);
+  // Where the step of the last append finds the state of the sequence, and where it leaves it.
+  StateSlots::Move state_move(int32_t sequence) const;
+  // Forgets the last append, of `count` tokens: its step did not run.
+  void take_back(int32_t sequence, int32_t count);
+  // After a step, whether it ran or not: what it read may be written to.
+  void settle();
 
   // Gives back the pages that windows have passed; `append` does so too.
   void release_passed(int32_t sequence);
@@ -141,10 +153,14 @@ class PagedKvCache {
   static std::vector<int64_t> slots_of_groups(const GraphRecord& graph, const KvCacheOptions& options);
   void check() const;  // throws Error after a move
   void check(int32_t sequence) const;
+  // Of states, in the memory that is allowed for them, but no more than one for each token.
+  static int64_t snapshots_of(const GraphRecord& graph, const KvCacheOptions& options);
 
   std::shared_ptr<CachePool> pool_;
   std::vector<int> group_of_cache_;
   std::vector<BlockTables> block_tables_;  // by group
+  std::optional<StateSlots> states_;       // where the graph has some
+  std::vector<StateSlots::Move> moves_;    // by sequence: of the last append
   std::vector<bool> taken_;
   int32_t sequences_ = 0, max_length_ = 0;
 };

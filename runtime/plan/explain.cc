@@ -52,6 +52,14 @@ double product_flops(const Region& region, const Extents& extents) {
     add_axes(axes, loop_axes(region, region.operands[static_cast<size_t>(region.attention->value)]));
     flops += 2 * count(axes, extents);
   }
+  if (region.scan) {
+    // Of each element of the state: k v^T, q^T S, what is erased twice, and the decay.
+    const ScanRoles& roles = region.scan->roles;
+    const double each = region.scan->kind == Scan::Kind::convolution ? 2
+                                                                     : 4 + (roles.erase >= 0 ? 4 : 0) + (roles.decay >= 0 ? 1 : 0);
+    const AxisId rows = region.lhs[static_cast<size_t>(roles.key)].axes.back();
+    flops += each * count(region.axes, extents) * static_cast<double>(extents[rows]);
+  }
   return flops;
 }
 
@@ -102,6 +110,11 @@ std::map<ValueId, double> bytes_read(const GraphRecord& graph, const Step& step,
 
 double step_bytes(const GraphRecord& graph, const Step& step, const Extents& extents) {
   double bytes = 0;
+  for (const Region& region : step.regions) {  // the state of one sequence is read and written
+    if (!region.scan) continue;
+    const StateRecord& state = graph.states[static_cast<size_t>(region.scan->state)];
+    bytes += 2 * count(graph.values[state.value].axes, extents) * element_bytes(Format::f32);
+  }
   for (const auto& [value, amount] : bytes_read(graph, step, extents)) bytes += amount;
   for (const ValueId output : step.outputs) {
     const ValueRecord& value = graph.values[output];
