@@ -151,7 +151,7 @@ inline std::vector<StepCase> scan_cases() {
         ragged.slots = 6;
         ragged.runs = ragged_runs(70);
         for (const int64_t columns : {1, 15, 16, 17, 33, 64}) {
-          ragged.rows = columns == 17 ? 1 : columns == 33 ? 17 : 16;
+          ragged.rows = columns == 17 ? 1 : columns == 33 ? 17 : columns == 64 ? 32 : 16;
           ragged.columns = columns;
           ragged.computed = columns == 16;
           add(ragged);

@@ -22,7 +22,8 @@ namespace {
 constexpr const char* kStepsName = "scan/steps";
 constexpr const char* kChunksName = "scan/chunks";
 constexpr const char* kConvolutionName = "convolution";
-constexpr int64_t kFewRows = 3;  // so many take less time one by one
+// What takes less time row by row: few rows, and states of few rows, over which a chunk's own products outweigh its gain.
+constexpr int64_t kFewRows = 3, kSmallState = 16;
 
 void copy(const float* from, int64_t count, float* to) {
   if (count > 0) std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
@@ -198,12 +199,14 @@ class RecurrenceKernel final : public ScanBase {
                           lhs == scan_.roles.value ? columns : rows, thread_);
       lhs_of_.push_back(lhs);
     }
-    const int64_t k = context.max_extents[rows], v = context.max_extents[columns];
+    max_k_ = context.max_extents[rows];
+    const int64_t k = max_k_, v = context.max_extents[columns];
     scratch_at_ = thread_.floats(static_cast<int64_t>(recurrence_scratch(k, v)));
     unkept_at_ = thread_.floats(k * v);
   }
 
   std::vector<KernelRange> kernels() const override {
+    if (max_k_ <= kSmallState) return {{.name = kStepsName}};
     return {{.name = kStepsName, .first_rows = 1, .last_rows = kFewRows},
             {.name = kChunksName, .first_rows = kFewRows + 1}};
   }
@@ -260,7 +263,7 @@ class RecurrenceKernel final : public ScanBase {
       tile.rows = std::min(kScanChunk, kept + 1 - t);
       for (size_t i = 0; i < roles_.size(); ++i) roles_[i].fill(*bound[i], coordinates.data(), t, tile.rows);
       tile.out = turn.out + (t * count + head) * tile.v;
-      const bool few = tile.rows <= kFewRows;
+      const bool few = tile.rows <= kFewRows || max_k_ <= kSmallState;
       turn.args.ran(turn.team.thread, few ? kStepsName : kChunksName);
       if (few) run_recurrence_steps(tile);
       else run_recurrence_chunk(tile);
@@ -275,6 +278,7 @@ class RecurrenceKernel final : public ScanBase {
   std::vector<AxisId> heads_;
   std::vector<RoleRows> roles_;
   std::vector<int> lhs_of_;  // by role
+  int64_t max_k_ = 0;
   size_t scratch_at_ = 0, unkept_at_ = 0;
 };
 
