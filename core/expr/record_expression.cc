@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/expr/axis_scope.h"
 #include "core/expr/recorder.h"
 
 namespace weft {
@@ -66,8 +67,9 @@ int index_of(std::vector<T>& list, T item) {
 
 class RegionBuilder {
  public:
-  RegionBuilder(Recorder& recorder, const RegionRequest& request) : recorder_(recorder) {
-    region_.axes = recorder.axes(request.axes);
+  RegionBuilder(Recorder& recorder, const RegionRequest& request)
+      : recorder_(recorder), scope_(recorder, request.expression) {
+    region_.axes = scope_.axes(request.axes);
     const Node* top = request.expression.get();
     if (is_attention(*top)) {
       build_attention(*top);
@@ -84,9 +86,10 @@ class RegionBuilder {
   }
 
   Region take() { return std::move(region_); }
+  const AxisScope& scope() const { return scope_; }
 
   void set_op(const StepRequest& request) {
-    CustomOp op{request.op, recorder_.axis(request.along), {}, request.constants};
+    CustomOp op{request.op, scope_.axis(request.along), {}, request.constants};
     for (const NodePtr& node : request.operands) {
       if (node->kind != NodeKind::leaf)
         throw Error("op '" + op.name + "' reads stored values: materialize its operands");
@@ -114,7 +117,7 @@ class RegionBuilder {
 
   void build_rotation(const Node& rope) {
     Rotation rotation;
-    rotation.axis = recorder_.axis(rope.axis);
+    rotation.axis = scope_.axis(rope.axis);
     rotation.pairs = rope.rope.pairs;
     rotation.position = operand(*rope.args[1]);
     if (!rope.rope.frequencies.empty()) {
@@ -127,10 +130,10 @@ class RegionBuilder {
 
   void build_attention(const Node& top) {
     const Node& softmax = *top.args[0];
-    const AxisId key = recorder_.axis(softmax.axis);
+    const AxisId key = scope_.axis(softmax.axis);
     std::vector<AxisId> score_axes;
     for (const AxisInfo* axis : top.axes) {
-      if (axis != softmax.axis) score_axes.push_back(recorder_.axis(axis));
+      if (axis != softmax.axis) score_axes.push_back(scope_.axis(axis));
     }
     score_axes.push_back(key);
     build_source(region_.body, softmax.args[0], std::move(score_axes));
@@ -176,22 +179,22 @@ class RegionBuilder {
     }
     for (const NodeViewAxis& axis : leaf.view) {
       ViewAxis entry;
-      entry.stored = recorder_.axis(axis.stored);
+      entry.stored = scope_.stored(leaf, axis.stored);
       entry.begin = axis.begin;
       if (axis.ids) {
         entry.gather = operand(*axis.ids);
       } else {
-        entry.axis = recorder_.axis(axis.axis);
+        entry.axis = scope_.stored(leaf, axis.axis);
       }
       result.view.push_back(entry);
     }
-    for (const NodeRule& rule : leaf.rules) recorder_.add_rule(rule);
+    for (const NodeRule& rule : leaf.rules) recorder_.add_rule(scope_.rule(leaf, rule));
     return index_of(region_.operands, std::move(result));
   }
 
   int reduction(EmitContext& context, const Node& node) {
     Source& source = *context.source;
-    const AxisId axis = recorder_.axis(node.axis);
+    const AxisId axis = scope_.axis(node.axis);
     if (source.reduced != kNoAxis && source.reduced != axis) {
       throw Error("one step reduces along one axis only; put materialize around the inner reduction");
     }
@@ -213,7 +216,7 @@ class RegionBuilder {
   int contraction(const Node& node) {
     Contraction result;
     Source lhs;
-    lhs.axes = recorder_.axes(node.axes);
+    lhs.axes = scope_.axes(node.axes);
     EmitContext context{&lhs, nullptr, {}};
     auto outer_reductions = std::exchange(reductions_, {});
     const uint16_t left = add(lhs.program, context, node.args[0]);
@@ -223,7 +226,7 @@ class RegionBuilder {
     reductions_ = std::move(outer_reductions);
     result.lhs = index_of(region_.lhs, std::move(lhs));
     result.rhs = operand(*node.args[1]);
-    result.over = recorder_.axes(node.over);
+    result.over = scope_.axes(node.over);
     return index_of(region_.contractions, std::move(result));
   }
 
@@ -234,10 +237,15 @@ class RegionBuilder {
     }
     auto outer_reductions = std::exchange(reductions_, {});
     for (size_t i = 0; i < node.args.size(); ++i) {
-      build_source(region_.lhs.emplace_back(), node.args[i], recorder_.axes(node.role_axes[i]));
+      build_source(region_.lhs.emplace_back(), node.args[i], scope_.axes(node.role_axes[i]));
     }
     reductions_ = std::move(outer_reductions);
     region_.scan = node.scan;
+    // The state has the instances of its axes that the operands have.
+    GraphRecord& graph = *recorder_.record();
+    for (AxisId& axis : graph.values[graph.states[static_cast<size_t>(node.scan.state)].value].axes) {
+      axis = scope_.axis(static_cast<const AxisInfo*>(graph.axes[axis].identity));
+    }
   }
 
   uint16_t add(ScalarProgram& program, EmitContext& context, const NodePtr& node) {
@@ -261,7 +269,7 @@ class RegionBuilder {
         break;
       case NodeKind::index:
         instr.op = ScalarOp::index;
-        instr.imm = recorder_.axis(node.axis);
+        instr.imm = scope_.axis(node.axis);
         break;
       case NodeKind::leaf:
         instr.op = ScalarOp::load;
@@ -312,6 +320,7 @@ class RegionBuilder {
   }
 
   Recorder& recorder_;
+  AxisScope scope_;
   Region region_;
   std::unordered_map<const Node*, int> reductions_;
   std::unordered_map<const Node*, NodePtr> expanded_;
@@ -357,21 +366,26 @@ std::vector<ValueId> record_step(const StepRequest& request, std::shared_ptr<Rec
   if (request.cache >= 0) {
     step.kind = StepKind::append;
     step.outputs = graph.caches[static_cast<size_t>(request.cache)].fields;
+    for (size_t i = 0; i < step.outputs.size(); ++i) {  // a field has the instances of its axes that its rows have
+      std::vector<AxisId>& axes = graph.values[step.outputs[i]].axes;
+      std::copy(step.regions[i].axes.begin() + 1, step.regions[i].axes.end(), axes.begin() + 1);
+    }
   } else {
     Region& region = step.regions[0];
     std::vector<AxisId> axes = region.axes;
     Format format = plain_format(result_element(region));
     if (request.select) {
       Selection selection;
-      selection.axis = recorder->axis(request.select);
-      selection.choice = request.choice ? recorder->axis(request.choice) : kNoAxis;
+      const auto selected = [&](AxisId axis) { return graph.axes[axis].identity == request.select; };
+      selection.axis = *std::find_if(axes.begin(), axes.end(), selected);
+      selection.choice = request.choice ? recorder->axis_of_extent(request.choice, request.choices) : kNoAxis;
       selection.values = request.choice != nullptr;
       region.selection = selection;
       const auto at = std::find(axes.begin(), axes.end(), selection.axis);
       if (request.choice) {
         *at = selection.choice;
         recorder->add_rule(
-            {ExtentRule::Kind::slice, request.choice, request.select, nullptr, 0, request.choices,
+            {ExtentRule::Kind::slice, selection.choice, selection.axis, kNoAxis, 0, request.choices,
              "top_k<" + std::string(request.select->name) + ", " + std::string(request.choice->name) + ">"});
       } else {
         axes.erase(at);

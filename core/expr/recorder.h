@@ -15,18 +15,26 @@ namespace weft {
 
 class Recorder : public std::enable_shared_from_this<Recorder> {
  public:
-  AxisId axis(const AxisInfo* info);
+  // An instance of an axis type: see core/expr/axis_scope.h. Instance 0 is the type's first.
+  AxisId axis(const AxisInfo* info, uint16_t instance = 0);
   std::vector<AxisId> axes(const AxisList& list);
+  // The instance that a weight of this extent has: the first that has this extent, or none yet.
+  AxisId axis_of_extent(const AxisInfo* info, int64_t extent);
+  std::string describe(AxisId axis) const;  // "256", or "instance 2" where no weight has said its extent
   ValueId add_value(ValueRecord value);
   // The graph value for a tensor or weight, added on first use.
   ValueId value_of(const std::shared_ptr<const Storage>& storage, const AxisList& stored_axes);
-  void add_rule(const NodeRule& rule);
+  void add_rule(ExtentRule rule);
 
   const std::shared_ptr<GraphRecord>& record() const { return record_; }
 
  private:
   std::shared_ptr<GraphRecord> record_ = std::make_shared<GraphRecord>();
-  std::unordered_map<const AxisInfo*, AxisId> axis_ids_;
+  struct Instance {
+    AxisId axis = kNoAxis;
+    int64_t extent = -1;  // that weights have; -1: none has it yet
+  };
+  std::unordered_map<const AxisInfo*, std::vector<Instance>> instances_;
   std::unordered_multimap<const Storage*, ValueId> storage_ids_;
 };
 

@@ -3,7 +3,7 @@
 // Layout rule: a value is stored contiguously in the order of its axes, the last one fastest. There is no other
 // layout state; an Operand may look at a value through a relabelled (split, merged, renamed), sliced or gathered
 // view of that storage.
-// Extent rule: within one graph an axis has one extent at a time. It is fixed by the axis type, by a weight, or by
+// Extent rule: within one graph an axis (an instance of an axis type) has one extent at a time. It is fixed by the axis type, by a weight, or by
 // a run-time input, and disagreements are found when inputs are bound.
 #pragma once
 
@@ -33,6 +33,7 @@ struct AxisRecord {
   std::string name;
   int64_t fixed_extent = -1;       // from the axis type; -1: bound at run time
   const void* identity = nullptr;  // address that is unique to the axis type
+  uint16_t instance = 0;           // of the type: layers of different widths have different ones
 };
 
 // Bytes that outlive every plan that uses them: a tensor, or a weight in a file. Blocks of a quantized format
@@ -86,6 +87,7 @@ struct ValueRecord {
   int cache = -1;                          // cache_field, cache_position
   Element element() const { return read_as(format); }
   bool is_cached() const { return kind == ValueKind::cache_field || kind == ValueKind::cache_position; }
+  bool has_slots() const { return is_cached() || kind == ValueKind::state; }  // of a pool, each with its elements
 };
 
 // One axis of an operand's view, from slow to fast. The storage extent is that of axis `stored`; the coordinate in

@@ -157,7 +157,7 @@ class CpuExecutor final : public Executor {
       const ValueRecord& value = graph_.values[i];
       // Kernels write only to a step's outputs, which inputs never are.
       if (value.kind == ValueKind::input) data_[i] = const_cast<void*>(args.inputs[i]);
-      if (value.is_cached() || value.kind == ValueKind::state) data_[i] = pool->data(static_cast<ValueId>(i));
+      if (value.has_slots()) data_[i] = pool->data(static_cast<ValueId>(i));
     }
     const StepArgs step_args{args.extents, data_.data(), args.pages};
     // Profiles show what a step takes with all threads.

@@ -141,7 +141,7 @@ class GpuExecutor final : public Executor {
         const size_t bytes = value_bytes(graph_, id, args.extents);
         if (bytes != 0) device_->upload(inputs_, input_offsets_[i], args.inputs[i], bytes);
       }
-      if (value.is_cached() || value.kind == ValueKind::state) data_[i] = pool->span(id);
+      if (value.has_slots()) data_[i] = pool->span(id);
     }
     for (size_t c = 0; c < graph_.caches.size(); ++c) args_pages_[c] = upload_pages(c, args.pages);
     KernelNotes notes;

@@ -134,7 +134,7 @@ class CaseReader {
       check_axes();
       for (size_t i = 0; i < case_.graph.values.size(); ++i) read_value(static_cast<ValueId>(i));
       case_.graph.results = case_.graph.steps.front().outputs;
-      std::erase_if(case_.graph.results, [&](ValueId id) { return case_.graph.values[id].is_cached(); });
+      std::erase_if(case_.graph.results, [&](ValueId id) { return case_.graph.values[id].has_slots(); });
       verify(case_.graph);
       check_views();
       run_once();
@@ -219,14 +219,15 @@ class CaseReader {
                     std::string(weft::name(value.format)));
       }
       const size_t row = row_bytes(value.format, elements(value));
-      if (value.is_cached() ? row == 0 || tensor->bytes % row != 0 : tensor->bytes != row) {
+      if (value.has_slots() ? row == 0 || tensor->bytes % row != 0 : tensor->bytes != row) {
         throw Error(what + "has " + std::to_string(tensor->bytes) + " bytes, wanted " +
-                    (value.is_cached() ? "rows of " : "") + std::to_string(row));
+                    (value.has_slots() ? "rows of " : "") + std::to_string(row));
       }
-      if (value.is_cached()) {
+      if (value.has_slots()) {
         const auto slots = static_cast<int64_t>(tensor->bytes / row);
-        if (slots_ >= 0 && slots_ != slots) throw Error(what + "has another number of slots than the field before");
-        slots_ = slots;
+        int64_t& known = value.is_cached() ? slots_ : state_slots_;
+        if (known >= 0 && known != slots) throw Error(what + "has another number of slots than the field before");
+        known = slots;
       }
       const auto* data = reinterpret_cast<const std::byte*>(tensor->data);
       bytes.assign(data, data + tensor->bytes);
@@ -274,8 +275,8 @@ class CaseReader {
       bindings.input(static_cast<ValueId>(i), case_.data[i], extents);
     }
     std::shared_ptr<CachePool> pool;
-    if (!graph->caches.empty()) {
-      pool = plan.make_cache_pool(std::vector<int64_t>{std::max<int64_t>(slots_, 0)});
+    if (!graph->caches.empty() || !graph->states.empty()) {
+      pool = plan.make_cache_pool(std::vector<int64_t>{std::max<int64_t>(slots_, 0)}, std::max<int64_t>(state_slots_, 0));
       bindings.caches(pool.get());
       for (size_t c = 0; c < graph->caches.size(); ++c) bindings.pages(static_cast<int>(c), case_.pages[c]);
     }
@@ -297,7 +298,7 @@ class CaseReader {
   GgufFile file_;
   std::string source_;
   StepCase case_;
-  int64_t slots_ = -1;
+  int64_t slots_ = -1, state_slots_ = -1;  // -1: nothing has any
 };
 
 }  // namespace
@@ -313,10 +314,17 @@ size_t step_index(const GraphRecord& graph, const std::string& name) {
   throw Error("no step is called '" + name + "': 'weft explain --all' lists them");
 }
 
+// Null: it has none.
+const StateRecord* state_of_step(const GraphRecord& graph, const Step& step) {
+  const std::optional<Scan>& scan = step.regions.front().scan;
+  return scan ? &graph.states[static_cast<size_t>(scan->state)] : nullptr;
+}
+
 // What a case of the step has: all that it reads and writes, and with a cache the rest of that.
 std::set<ValueId> values_of_case(const GraphRecord& graph, const Step& step, int cache) {
   std::set<ValueId> used(step.outputs.begin(), step.outputs.end());
   for (const ValueId value : values_read(graph, step)) used.insert(value);
+  if (const StateRecord* state = state_of_step(graph, step)) used.insert(state->value);
   if (cache >= 0) {
     const CacheRecord& record = graph.caches[static_cast<size_t>(cache)];
     used.insert(record.fields.begin(), record.fields.end());
@@ -389,6 +397,10 @@ StepCase case_of_step(Engine& engine, const std::string& name, const std::vector
       for (const AxisId axis : axes) row *= static_cast<size_t>(extents[axis]);
       bytes.resize(row_bytes(record.format, row) * static_cast<size_t>(slots));
       pool.read_slots(value, 0, slots, bytes.data());
+    } else if (record.kind == ValueKind::state) {
+      const CachePool& pool = engine.cache().pool();
+      bytes.resize(value_bytes(whole, value, extents.data()) * static_cast<size_t>(pool.state_slots()));
+      pool.read_slots(value, 0, pool.state_slots(), bytes.data());
     } else if (is_output(step, value)) {
       bytes.assign(value_bytes(whole, value, extents.data()), std::byte{0xa5});
     } else {
@@ -412,6 +424,11 @@ StepCase case_of_step(Engine& engine, const std::string& name, const std::vector
                                      : std::vector<int32_t>(static_cast<size_t>(table.sequences), 0),
               table.max_pages, table.page_size);
     step_case.max_extents[record.key] = *std::ranges::max_element(*step_case.page_storage[1]);
+  }
+  if (const StateRecord* state = state_of_step(whole, step)) {
+    StateRecord& record = graph.states.emplace_back(*state);
+    for (ValueId* value : {&record.value, &record.from, &record.to}) renumber(*value);
+    step.regions.front().scan->state = 0;
   }
   for_each_operand(step, [&](Operand& operand) { renumber(operand.value); });
   for (ValueId& output : step.outputs) renumber(output);

@@ -39,7 +39,11 @@ constexpr int count_of<ReduceOp>() {
 }
 template <>
 constexpr int count_of<ValueKind>() {
-  return static_cast<int>(ValueKind::cache_position) + 1;
+  return static_cast<int>(ValueKind::state) + 1;
+}
+template <>
+constexpr int count_of<Scan::Kind>() {
+  return static_cast<int>(Scan::Kind::convolution) + 1;
 }
 template <>
 constexpr int count_of<RopePairs>() {
@@ -51,9 +55,11 @@ std::string_view name(ReduceOp op) {
   return kNames[static_cast<size_t>(op)];
 }
 std::string_view name(ValueKind kind) {
-  constexpr std::string_view kNames[] = {"input", "weight", "intermediate", "cache_field", "cache_position"};
+  constexpr std::string_view kNames[] = {"input", "weight", "intermediate", "cache_field",
+                                         "cache_position", "state"};
   return kNames[static_cast<size_t>(kind)];
 }
+std::string_view name(Scan::Kind kind) { return kind == Scan::Kind::recurrence ? "recurrence" : "convolution"; }
 std::string_view name(RopePairs pairs) { return pairs == RopePairs::half_split ? "half_split" : "interleaved"; }
 
 template <class Enum>
@@ -207,6 +213,12 @@ ordered_json region_json(const Region& region) {
                          {"choice", id_number(region.selection->choice)},
                          {"values", region.selection->values}};
   }
+  if (region.scan) {
+    const ScanRoles& roles = region.scan->roles;
+    json["scan"] = {{"kind", name(region.scan->kind)}, {"state", region.scan->state}, {"query", roles.query},
+                    {"key", roles.key},                {"value", roles.value},       {"decay", roles.decay},
+                    {"erase", roles.erase},            {"read", roles.read},         {"bonus", roles.bonus}};
+  }
   if (region.custom) {
     json["custom"] = {{"name", region.custom->name},
                       {"along", id_number(region.custom->along)},
@@ -246,6 +258,13 @@ Region region_of(const JsonNode& json) {
   if (const JsonNode one = json.at("selection"); !one.is_null()) {
     region.selection = {axis(one.at("axis")), axis(one.at("choice")), one.at("values").flag(true)};
   }
+  if (const JsonNode one = json.at("scan"); !one.is_null()) {
+    const auto role = [&](const char* key) { return whole<int32_t>(one.at(key), -1); };
+    region.scan = {enumerator<Scan::Kind>(one.at("kind")),
+                   whole<int32_t>(one.at("state"), 0),
+                   {role("query"), role("key"), role("value"), role("decay"), role("erase"), role("read"),
+                    role("bonus")}};
+  }
   if (const JsonNode one = json.at("custom"); !one.is_null()) {
     const auto index = [](const JsonNode& operand) { return whole<int32_t>(operand, 0); };
     region.custom = {one.at("name").text(), axis(one.at("along")), list_of<int>(one.at("operands"), index),
@@ -280,6 +299,13 @@ nlohmann::ordered_json step_json(const GraphRecord& graph) {
                         {"seq", id_number(one.seq)},
                         {"group", one.group}};
   });
+  json["states"] = list_json(graph.states, [](const StateRecord& one) {
+    return ordered_json{{"name", one.name},
+                        {"pos", id_number(one.pos)},
+                        {"value", id_number(one.value)},
+                        {"from", id_number(one.from)},
+                        {"to", id_number(one.to)}};
+  });
   json["step"] = {{"kind", name(step.kind)},
                   {"name", step.name},
                   {"regions", list_json(step.regions, region_json)},
@@ -291,7 +317,7 @@ nlohmann::ordered_json step_json(const GraphRecord& graph) {
 GraphRecord step_of(const JsonNode& json) {
   GraphRecord graph;
   graph.axes = list_of<AxisRecord>(json.at("axes"), [](const JsonNode& one) {
-    return AxisRecord{one.at("name").text(), whole<int64_t>(one.at("fixed_extent"), -1), nullptr};
+    return AxisRecord{one.at("name").text(), whole<int64_t>(one.at("fixed_extent"), -1), nullptr, 0};
   });
   graph.values = list_of<ValueRecord>(json.at("values"), [](const JsonNode& one) {
     return ValueRecord{one.at("name").text(),
@@ -311,6 +337,10 @@ GraphRecord step_of(const JsonNode& json) {
                        value(one.at("slots")),
                        value(one.at("seq")),
                        whole<int32_t>(one.at("group"), 0)};
+  });
+  graph.states = list_of<StateRecord>(json.at("states"), [](const JsonNode& one) {
+    return StateRecord{one.at("name").text(), axis(one.at("pos")), value(one.at("value")), value(one.at("from")),
+                       value(one.at("to"))};
   });
   const JsonNode one = json.at("step");
   graph.steps.push_back({enumerator<StepKind>(one.at("kind")), one.at("name").text(),
