@@ -1,15 +1,9 @@
 #include "tools/bench_model.h"
 
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-#include <optional>
+#include <vector>
 
 #include "models/shapes.h"
 #include "runtime/convert/quantize_mix.h"
-#include "tools/interrupt.h"
 #include "tools/random_model.h"
 
 namespace weft::tools {
@@ -35,43 +29,15 @@ const QuantizeTarget& type_of(const BenchFlags& flags) {
 
 }  // namespace
 
-// A file that is removed at the end, and by the signals that end the program.
-class BenchModel::TemporaryFile {
- public:
-  TemporaryFile() {
-    std::string name = (std::filesystem::temp_directory_path() / "weft-bench-XXXXXX.gguf").string();
-    const int file = ::mkstemps(name.data(), 5);
-    if (file < 0) throw Error(name + ": " + std::strerror(errno));
-    ::close(file);
-    ::unlink(name.c_str());  // the writer makes it, once it is complete
-    path_ = name;
-  }
-  ~TemporaryFile() {
-    std::error_code ignored;
-    std::filesystem::remove(path_, ignored);
-  }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-  // From here on; while it is written, the writer does.
-  void remove_on_signal() { guard_.emplace(std::vector{path_.string()}); }
-
- private:
-  std::filesystem::path path_;
-  std::optional<RemoveOnSignal> guard_;
-};
-
 BenchModel::BenchModel(const BenchFlags& flags, const std::string& keep) : path_(flags.model.model) {
   if (flags.shape.empty()) return;
   const ModelShape shape = shape_of(flags);
   const QuantizeTarget& type = type_of(flags);
   type_ = type.name;
-  if (keep.empty()) temporary_ = std::make_unique<TemporaryFile>();
+  if (keep.empty()) temporary_.emplace(TemporaryPath::file("weft-bench-", ".gguf"));
   path_ = temporary_ ? temporary_->path().string() : keep;
   waiting_for("writing random weights", [&] { return write_random_model(shape, type, path_), true; });
-  if (temporary_) temporary_->remove_on_signal();
+  if (temporary_) guard_.emplace(std::vector{path_});  // from here on; while it was written, the writer had its own
 }
-
-BenchModel::~BenchModel() = default;
 
 }  // namespace weft::tools

@@ -179,9 +179,7 @@ std::vector<OpResult> measure_on_device(const OpFlags& flags) {
 }
 
 std::vector<std::string> peers_of(const OpFlags& flags) {
-  std::vector<std::string> peers;
-  std::istringstream in(flags.peers);
-  for (std::string peer; std::getline(in, peer, ',');) peers.push_back(peer);
+  std::vector<std::string> peers = op_peers_in(flags.peers);
   if (!peers.empty() && flags.op != std::string(kContract) + "f32") {
     throw CLI::ValidationError("--vs", "is for contract/f32: what these libraries compute too");
   }
@@ -189,7 +187,7 @@ std::vector<std::string> peers_of(const OpFlags& flags) {
 }
 
 std::vector<OpResult> measure(const OpFlags& flags) {
-  use_kernel_files(flags.kernel_files);
+  use_kernel_files(flags.kernel_files, flags.device);
   if (flags.device != "cpu") return measure_on_device(flags);
   for (const std::string& kernel : flags.kernels) {
     if (!kernel_table().has(kernel)) throw Error("--kernel: there is no kernel '" + kernel + "'");
@@ -326,9 +324,10 @@ void add_bench_op(CLI::App& bench) {
                    "Of contract/f32: libraries that take turns with the kernels, a list of " + op_peer_names() +
                        "; each is found when it is asked for (eigen by its headers, which $CXX builds)")
       ->check([](const std::string& list) {
-        std::istringstream in(list);
-        for (std::string peer; std::getline(in, peer, ',');) {
-          if (!is_op_peer(peer)) return "no peer '" + peer + "': there are " + op_peer_names();
+        try {
+          (void)op_peers_in(list);
+        } catch (const Error& error) {
+          return std::string(error.what());
         }
         return std::string();
       })

@@ -15,17 +15,6 @@ extern char** environ;
 
 namespace weft::tools {
 
-BuildFolder::BuildFolder() {
-  std::string path = (std::filesystem::temp_directory_path() / "weft-kernel-XXXXXX").string();
-  if (::mkdtemp(path.data()) == nullptr) throw Error("cannot make a folder '" + path + "': " + std::strerror(errno));
-  path_ = path;
-}
-
-BuildFolder::~BuildFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 namespace {
 
 std::vector<std::string> words_of_variable(const char* name, const char* otherwise) {
@@ -56,12 +45,12 @@ void run_compiler(const std::string& what, std::vector<std::string> command) {
 
 }  // namespace
 
-std::string build_shared_object(const BuildFolder& folder, const std::filesystem::path& source, const std::string& what,
-                                const std::vector<std::string>& flags) {
-  std::string built = (folder.path() / source.stem()).string() + ".so";
+std::string build_shared_object(const std::filesystem::path& folder, const std::filesystem::path& source,
+                                const std::string& what, const std::vector<std::string>& flags) {
+  std::string built = (folder / source.stem()).string() + ".so";
   std::vector<std::string> command = words_of_variable("CXX", "c++");
   for (const char* flag : {"-std=c++20", "-O3", "-march=native", "-fPIC", "-shared"}) command.emplace_back(flag);
-  command.push_back("-I" + folder.path().string());
+  command.push_back("-I" + folder.string());
   command.insert(command.end(), flags.begin(), flags.end());
   for (std::string& flag : words_of_variable("CXXFLAGS", "")) command.push_back(std::move(flag));
   for (const std::string& word : {source.string(), std::string("-o"), built}) command.push_back(word);

@@ -45,7 +45,7 @@ std::string first_model_in(const std::filesystem::path& folder) {
 EngineOptions ModelFlags::engine_options() const {
   EngineOptions options;
   options.precision = precision_value();
-  use_kernel_files(kernel_files);
+  use_kernel_files(kernel_files, device);
   options.kernel = kernel;
   options.cache_k = cache_format(cache_k);
   options.cache_v = cache_format(cache_v);

@@ -22,6 +22,7 @@ namespace {
 
 struct TryFlags {
   std::string file, kernel, one_case, device = "opencl";
+  bool device_given = false;
   std::vector<std::string> shapes, other_files;
   std::string format;
   int threads = 0, rounds = 20;
@@ -114,6 +115,10 @@ void run_try(const TryFlags& flags) {
     std::erase_if(kernels, [&](const PluginKernel& kernel) { return kernel.name != flags.kernel; });
     if (kernels.empty()) throw Error("kernel file '" + flags.file + "': there is no kernel '" + flags.kernel + "'");
   }
+  if (flags.device_given && std::ranges::none_of(kernels, &PluginKernel::opencl_file)) {
+    throw Error("--device: kernel file '" + flags.file + "' has no kernel for " + flags.device +
+                ": its kernels run on the CPU");
+  }
   std::optional<StepCase> of_file;  // read behind the kernels: its step may be an op of theirs
   if (is_file(flags.one_case)) of_file = read_case(flags.one_case);
   bool all_correct = true;
@@ -156,14 +161,16 @@ void add_kernel(CLI::App& app) {
                    "A further file: of an op with a .cl file, the C++ with its reference (may be repeated)")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name("FILE");
-  attempt->add_option("--device", flags->device, "Of a .cl file: opencl, or opencl:NAME for the device with that name")
-      ->capture_default_str()
-      ->check([](const std::string& name) {
-        return name == "opencl" || name.starts_with("opencl:")
-                   ? std::string()
-                   : "no device '" + name + "': there are opencl and opencl:NAME";
-      })
-      ->type_name("DEVICE");
+  CLI::Option* device =
+      attempt
+          ->add_option("--device", flags->device, "Of a .cl file: opencl, or opencl:NAME for the device with that name")
+          ->capture_default_str()
+          ->check([](const std::string& name) {
+            return name == "opencl" || name.starts_with("opencl:")
+                       ? std::string()
+                       : "no device '" + name + "': there are opencl and opencl:NAME";
+          })
+          ->type_name("DEVICE");
   attempt->add_option("--kernel", flags->kernel, "Only this kernel of the file")->type_name("NAME");
   attempt
       ->add_option(
@@ -187,7 +194,10 @@ void add_kernel(CLI::App& app) {
       ->capture_default_str()
       ->type_name("N");
   attempt->add_flag("--no-time", flags->no_time, "Test only");
-  attempt->callback([flags] { run_try(*flags); });
+  attempt->callback([flags, device] {
+    flags->device_given = device->count() > 0;
+    run_try(*flags);
+  });
 }
 
 }  // namespace weft::tools

@@ -1,11 +1,16 @@
 #include "tools/kernel_file.h"
 
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "core/error.h"
 #include "tools/built_file.h"
+#include "tools/temporary_path.h"
 
 namespace weft::tools {
 
@@ -25,9 +30,9 @@ std::vector<PluginKernel> open_kernel_file(const std::string& path, PluginPlace 
     return kernels;
   }
   if (extension != ".cc" && extension != ".cpp" && extension != ".cxx") return load_kernel_file(file.string(), place);
-  const BuildFolder folder;
+  const TemporaryPath folder = TemporaryPath::folder("weft-kernel-");
   std::ofstream(folder.path() / "weft_kernel.h") << kernel_header();
-  const std::string built = build_shared_object(folder, file, "kernel file '" + path + "'", {});
+  const std::string built = build_shared_object(folder.path(), file, "kernel file '" + path + "'", {});
   return load_kernel_file(built, place);
 }
 
@@ -41,10 +46,29 @@ void add_kernel_file_flag(CLI::App& app, std::vector<std::string>& files) {
       ->type_name("FILE");
 }
 
-void use_kernel_files(const std::vector<std::string>& files) {
-  static std::set<std::string> used;  // a command may make several engines
+namespace {
+
+// Whether there is one that plans on the device take: an op's C++ has the reference of its OpenCL kernels, too.
+bool serves(const std::vector<PluginKernel>& kernels, bool on_cpu) {
+  return std::ranges::any_of(kernels, [&](const PluginKernel& kernel) {
+    const bool is_opencl = kernel.opencl_file() != nullptr;
+    return is_opencl != on_cpu || (!on_cpu && !is_opencl && kernel.formula != nullptr && !kernel.formula->op.empty());
+  });
+}
+
+}  // namespace
+
+void use_kernel_files(const std::vector<std::string>& files, const std::string& device) {
+  // A command may make several engines.
+  static std::map<std::string, std::vector<PluginKernel>> used;
+  static std::set<std::pair<std::string, std::string>> warned;
+  const bool on_cpu = device == "cpu";
   for (const std::string& file : files) {
-    if (used.insert(file).second) (void)open_kernel_file(file, PluginPlace::first);
+    auto at = used.find(file);
+    if (at == used.end()) at = used.emplace(file, open_kernel_file(file, PluginPlace::first)).first;
+    if (serves(at->second, on_cpu) || !warned.emplace(file, device).second) continue;
+    std::fprintf(stderr, "weft: warning: kernel file '%s' is not used: its kernels are %s, and --device is %s\n",
+                 file.c_str(), on_cpu ? "for OpenCL devices" : "for the CPU", device.c_str());
   }
 }
 

@@ -17,8 +17,9 @@ const char* kernel_header();
 // The compiler's messages go to stderr. Throws Error where it fails, and as load_kernel_file and load_opencl_file do.
 std::vector<PluginKernel> open_kernel_file(const std::string& path, PluginPlace place);
 
-// --kernel-file, which may be repeated: these kernels come before the built-in ones wherever they can serve.
+// --kernel-file, which may be repeated: these kernels come before the built-in ones wherever they can serve. Of a file
+// that has none for the device, as --device names it, a warning is printed on stderr.
 void add_kernel_file_flag(CLI::App& app, std::vector<std::string>& files);
-void use_kernel_files(const std::vector<std::string>& files);
+void use_kernel_files(const std::vector<std::string>& files, const std::string& device);
 
 }  // namespace weft::tools

@@ -8,11 +8,13 @@
 #include <memory>
 #include <random>
 #include <ranges>
+#include <sstream>
 
 #include "core/comma_list.h"
 #include "core/error.h"
 #include "tools/built_file.h"
 #include "tools/output.h"
+#include "tools/temporary_path.h"
 
 namespace weft::tools {
 
@@ -79,9 +81,9 @@ extern "C" void weft_peer_sgemm(long m, long n, long k, const float* left, const
 )";
 
 Product eigen(const MatrixShape& shape, int threads) {
-  const BuildFolder folder;
+  const TemporaryPath folder = TemporaryPath::folder("weft-peer-");
   std::ofstream(folder.path() / "eigen.cc") << kEigenSource;
-  const std::string built = build_shared_object(folder, folder.path() / "eigen.cc", "--vs eigen",
+  const std::string built = build_shared_object(folder.path(), folder.path() / "eigen.cc", "--vs eigen",
                                                 {"-fopenmp", "-I/usr/include/eigen3", "-I/usr/local/include/eigen3"});
   const Library library({built});
   library.function<void(int)>("weft_peer_threads")(threads);
@@ -96,6 +98,12 @@ struct Peer {
   Product (*open)(const MatrixShape& shape, int threads);
 };
 constexpr Peer kPeers[] = {{"openblas", openblas}, {"onednn", onednn}, {"eigen", eigen}};
+
+const Peer& peer_named(const std::string& name) {
+  const auto peer = std::ranges::find(kPeers, name, &Peer::name);
+  if (peer == std::end(kPeers)) throw Error("no peer '" + name + "': there are " + op_peer_names());
+  return *peer;
+}
 
 struct Matrices {
   std::vector<float> left, right, out;
@@ -129,14 +137,15 @@ void check(const std::string& name, const MatrixShape& shape, const Matrices& ma
 
 std::string op_peer_names() { return comma_list(std::views::transform(kPeers, &Peer::name)); }
 
-bool is_op_peer(const std::string& name) {
-  return std::ranges::any_of(kPeers, [&](const Peer& peer) { return peer.name == name; });
+std::vector<std::string> op_peers_in(const std::string& list) {
+  std::vector<std::string> names;
+  std::istringstream in(list);
+  for (std::string name; std::getline(in, name, ',');) names.emplace_back(peer_named(name).name);
+  return names;
 }
 
 TimedRuns op_peer(const std::string& name, const MatrixShape& shape, int threads) {
-  const auto peer = std::ranges::find_if(kPeers, [&](const Peer& one) { return one.name == name; });
-  if (peer == std::end(kPeers)) throw Error("--vs: no peer '" + name + "'; there are " + op_peer_names());
-  const Product product = peer->open(shape, threads);
+  const Product product = peer_named(name).open(shape, threads);
   const auto matrices =
       std::make_shared<Matrices>(Matrices{random_floats(shape.rows * shape.k), random_floats(shape.outputs * shape.k),
                                           std::vector<float>(static_cast<size_t>(shape.rows * shape.outputs))});

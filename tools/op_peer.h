@@ -12,7 +12,8 @@ namespace weft::tools {
 
 // "openblas, onednn, eigen"
 std::string op_peer_names();
-bool is_op_peer(const std::string& name);
+// The names in a list, "openblas,eigen". Throws Error for one that is no peer.
+std::vector<std::string> op_peers_in(const std::string& list);
 
 // What runs the peer's product of random matrices so many times, with so many threads. Throws Error that says what was
 // looked for where the peer is not found, and where its result is not that of a plain product.

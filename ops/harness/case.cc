@@ -87,6 +87,21 @@ CaseBytes::CaseBytes(size_t size) : size_(size) {
                                      [](std::byte* bytes) { ::operator delete(bytes, kAlignment); });
 }
 
+void StepCase::add_pages(std::vector<int32_t> table, std::vector<int32_t> length, std::vector<int32_t> first,
+                         int32_t max_pages, int32_t page_size) {
+  const auto sequences = static_cast<int32_t>(length.size());
+  const auto kept = [&](std::vector<int32_t> numbers) {
+    page_storage.push_back(std::make_shared<std::vector<int32_t>>(std::move(numbers)));
+    return page_storage.back()->data();
+  };
+  pages.push_back({.pages = kept(std::move(table)),
+                   .length = kept(std::move(length)),
+                   .sequences = sequences,
+                   .max_pages = max_pages,
+                   .page_size = page_size,
+                   .first = kept(std::move(first))});
+}
+
 StepArgs StepCase::args() const { return {.extents = extents.data(), .data = data.data(), .pages = pages.data()}; }
 
 int64_t StepCase::element_count(ValueId value) const {
@@ -445,15 +460,7 @@ StepCase CaseBuilder::build() {
     const int32_t longest = pool.lengths.empty() ? 0 : *std::max_element(pool.lengths.begin(), pool.lengths.end());
     int64_t& key = result.max_extents[pool.spec.key];
     key = std::max<int64_t>(key, longest);
-    result.page_storage.push_back(std::make_shared<std::vector<int32_t>>(pool.table));
-    result.page_storage.push_back(std::make_shared<std::vector<int32_t>>(pool.lengths));
-    result.page_storage.push_back(std::make_shared<std::vector<int32_t>>(pool.first));
-    result.pages.push_back({.pages = result.page_storage[result.page_storage.size() - 3]->data(),
-                            .length = result.page_storage[result.page_storage.size() - 2]->data(),
-                            .sequences = static_cast<int32_t>(pool.lengths.size()),
-                            .max_pages = pool.max_pages,
-                            .page_size = pool.spec.page_size,
-                            .first = result.page_storage.back()->data()});
+    result.add_pages(pool.table, pool.lengths, pool.first, pool.max_pages, pool.spec.page_size);
   }
   for (ValueId v = 0; v < graph_.values.size(); ++v) {
     ValueRecord& record = result.graph.values[v];

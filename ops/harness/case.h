@@ -55,6 +55,11 @@ struct StepCase {
   std::vector<PageTable> pages;                 // by cache
   std::vector<std::shared_ptr<std::vector<int32_t>>> page_storage;
 
+  // The page table of the next cache, as PageTable has it: table[sequences][max_pages], length[sequences],
+  // first[sequences]. page_storage gets the three arrays in this order.
+  void add_pages(std::vector<int32_t> table, std::vector<int32_t> length, std::vector<int32_t> first, int32_t max_pages,
+                 int32_t page_size);
+
   const Step& step() const { return graph.steps.front(); }
   const std::string& name() const { return graph.steps.front().name; }
   StepArgs args() const;  // without scratch

@@ -48,6 +48,9 @@ const GgmlType* find_ggml_type(uint32_t id) {
 
 uint32_t ggml_type_id(Format format) {
   if (const auto id = info(format).gguf_type) return *id;
+  const std::string_view integer = format == Format::i32 ? "I32" : format == Format::bool8 ? "I8" : "";
+  const auto type = std::ranges::find(kTypes, integer, &Numbered::name);
+  if (type != std::end(kTypes)) return type->id;
   throw Error("GGUF files have no type for format " + std::string(name(format)));
 }
 

@@ -20,7 +20,8 @@ struct GgmlType {
 // Null for an id that ggml does not have (or has retired).
 const GgmlType* find_ggml_type(uint32_t id);
 
-// The id of a format that holds floats. Throws Error for one that GGUF files do not have.
+// The id of what a format is stored as: of i32 that of I32, of bool8 that of I8. Throws Error for a format that GGUF
+// files do not have.
 uint32_t ggml_type_id(Format format);
 
 }  // namespace weft

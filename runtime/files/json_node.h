@@ -1,12 +1,11 @@
 // A value in a JSON file together with its path, for messages. For use in .cc files.
 #pragma once
 
-#include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-#include "core/error.h"
 #include "core/utf8.h"
 #include "runtime/files/json.h"
 
@@ -21,28 +20,18 @@ class JsonNode {
   bool is_null() const { return value_->is_null(); }
 
   // "FILE: model.merges[3]: reason".
-  std::string message(const std::string& reason) const {
-    return *source_ + ": " + (path_.empty() ? "" : path_ + ": ") + reason;
-  }
-  [[noreturn]] void fail(const std::string& reason) const { throw Error(message(reason)); }
+  std::string message(const std::string& reason) const;
+  // Throws Error of that.
+  [[noreturn]] void fail(const std::string& reason) const;
 
   // A member, which may be absent: then the node is null.
-  JsonNode at(std::string_view key) const {
-    static const Json null;
-    if (!value_->is_object()) fail("is not an object");
-    const Json* member = find(*value_, key);
-    return JsonNode(member != nullptr ? *member : null, *source_,
-                    path_ + (path_.empty() ? "" : ".") + std::string(key));
-  }
+  JsonNode at(std::string_view key) const;
 
   // fun(JsonNode) for every element of an array; none for null.
   template <class Fun>
   void each(Fun fun) const {
-    if (is_null()) return;
-    if (!value_->is_array()) fail("is not an array");
-    for (size_t i = 0; i < value_->size(); ++i) {
-      fun(JsonNode((*value_)[i], *source_, path_ + "[" + std::to_string(i) + "]"));
-    }
+    const size_t count = array_size();
+    for (size_t i = 0; i < count; ++i) fun(element(i));
   }
 
   // fun(key, JsonNode) for every member of an object; none for null.
@@ -55,27 +44,19 @@ class JsonNode {
     }
   }
 
-  const std::string& text() const {
-    if (!value_->is_string()) fail(is_null() ? "is absent" : "is not a string");
-    return value_->get_ref<const std::string&>();
-  }
-  bool flag(bool fallback) const {
-    if (is_null()) return fallback;
-    if (!value_->is_boolean()) fail("is neither true nor false");
-    return value_->get<bool>();
-  }
+  const std::string& text() const;
+  bool flag(bool fallback) const;
+  // From `least` to `most`, written as an integer: neither 2.0 nor a string.
+  int64_t whole(int64_t least, int64_t most) const;
   // From 0 to 2^31 - 1; "2.0" counts as whole.
-  int32_t id() const {
-    if (!value_->is_number()) fail(is_null() ? "is absent" : "is not a whole number");
-    const auto number = value_->get<double>();  // exact in the range that is accepted
-    if (std::trunc(number) != number) fail("is " + value_->dump() + ", not a whole number");
-    if (number < 0 || number > INT32_MAX) fail("is " + value_->dump() + ", wanted 0 to 2^31 - 1");
-    return static_cast<int32_t>(number);
-  }
+  int32_t id() const;
 
  private:
   JsonNode(const Json& value, const std::string& source, std::string path)
       : value_(&value), source_(&source), path_(std::move(path)) {}
+
+  size_t array_size() const;  // 0 for null
+  JsonNode element(size_t index) const;
 
   const Json* value_;
   const std::string* source_;

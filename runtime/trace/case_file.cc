@@ -25,13 +25,6 @@ using nlohmann::ordered_json;
 constexpr const char* kKey = "weft.case";
 constexpr int64_t kVersion = 1;
 
-// ggml's ids of the integer types; formats of floats have theirs.
-uint32_t tensor_type(Format format) {
-  if (format == Format::i32) return 26;
-  if (format == Format::bool8) return 24;
-  return ggml_type_id(format);
-}
-
 // What a case reads; the rest is written by it.
 bool is_kept(const ValueRecord& value) { return value.kind != ValueKind::intermediate; }
 
@@ -53,19 +46,6 @@ void add_bytes(StepCase& step_case, std::vector<std::byte> initial) {
   if (!initial.empty()) std::memcpy(step_case.bytes.back().data(), initial.data(), initial.size());
   step_case.initial.push_back(std::move(initial));
   step_case.data.push_back(step_case.bytes.back().data());
-}
-
-void add_pages(StepCase& step_case, std::vector<int32_t> pages, std::vector<int32_t> length, std::vector<int32_t> first,
-               int32_t max_pages, int32_t page_size) {
-  const auto kept = [&](std::vector<int32_t> numbers) {
-    step_case.page_storage.push_back(std::make_shared<std::vector<int32_t>>(std::move(numbers)));
-    return step_case.page_storage.back()->data();
-  };
-  PageTable table;
-  table.sequences = static_cast<int32_t>(length.size());
-  table.pages = kept(std::move(pages)), table.length = kept(std::move(length)), table.first = kept(std::move(first));
-  table.max_pages = max_pages, table.page_size = page_size;
-  step_case.pages.push_back(table);
 }
 
 // A weight's elements are where the case has its bytes.
@@ -99,7 +79,7 @@ void write_case(const StepCase& step_case, const std::filesystem::path& path) {
     kept.push_back(id);
     tensors.push_back({std::to_string(id),
                        {static_cast<size_t>(step_case.element_count(id))},
-                       tensor_type(step_case.graph.values[i].format)});
+                       ggml_type_id(step_case.graph.values[i].format)});
   }
   GgufWriter writer(path, std::move(metadata), tensors);
   for (const ValueId id : kept) {
@@ -149,12 +129,7 @@ class CaseReader {
  private:
   std::vector<int64_t> extents(const JsonNode& json) const {
     std::vector<int64_t> list;
-    json.each([&](const JsonNode& one) {
-      if (!one.value().is_number_integer()) one.fail("is not a whole number");
-      const auto extent = one.value().get<int64_t>();
-      if (extent < -1 || extent > INT32_MAX) one.fail("is not an extent");
-      list.push_back(extent);
-    });
+    json.each([&](const JsonNode& one) { list.push_back(one.whole(-1, INT32_MAX)); });
     if (list.size() != case_.graph.axes.size()) json.fail("is not one extent for each axis");
     return list;
   }
@@ -162,10 +137,8 @@ class CaseReader {
   void read_pages(const JsonNode& json) {
     const auto list = [](const JsonNode& numbers) {
       std::vector<int32_t> all;
-      numbers.each([&](const JsonNode& one) {
-        if (one.value() == -1) all.push_back(-1);  // a page that is not there
-        else all.push_back(one.id());
-      });
+      // -1: a page that is not there.
+      numbers.each([&](const JsonNode& one) { all.push_back(static_cast<int32_t>(one.whole(-1, INT32_MAX))); });
       return all;
     };
     std::vector<int32_t> pages = list(json.at("pages")), length = list(json.at("length")),
@@ -174,7 +147,7 @@ class CaseReader {
     if (pages.size() != length.size() * static_cast<size_t>(max_pages) || first.size() != length.size()) {
       json.fail("has lists that do not agree in length");
     }
-    add_pages(case_, std::move(pages), std::move(length), std::move(first), max_pages, page_size);
+    case_.add_pages(std::move(pages), std::move(length), std::move(first), max_pages, page_size);
   }
 
   // So that extents of values may be looked up.
@@ -214,7 +187,7 @@ class CaseReader {
       const GgufTensor* tensor = file_.find_tensor(name);
       const std::string what = file_.path() + ": tensor '" + name + "' (" + value.name + "): ";
       if (tensor == nullptr) throw Error(what + "is absent");
-      if (tensor->type != tensor_type(value.format)) {
+      if (tensor->type != ggml_type_id(value.format)) {
         throw Error(what + "is " + std::string(tensor->type_name) + ", wanted " +
                     std::string(weft::name(value.format)));
       }
@@ -418,11 +391,11 @@ StepCase case_of_step(Engine& engine, const std::string& name, const std::vector
     if (step.cache >= 0) step.cache = 0;
     const PageTable table = tables.view();
     const auto list = [](const int32_t* from, int64_t count) { return std::vector<int32_t>(from, from + count); };
-    add_pages(step_case, list(table.pages, int64_t{table.sequences} * table.max_pages),
-              list(table.length, table.sequences),
-              table.first != nullptr ? list(table.first, table.sequences)
-                                     : std::vector<int32_t>(static_cast<size_t>(table.sequences), 0),
-              table.max_pages, table.page_size);
+    step_case.add_pages(list(table.pages, int64_t{table.sequences} * table.max_pages),
+                        list(table.length, table.sequences),
+                        table.first != nullptr ? list(table.first, table.sequences)
+                                               : std::vector<int32_t>(static_cast<size_t>(table.sequences), 0),
+                        table.max_pages, table.page_size);
     step_case.max_extents[record.key] = *std::ranges::max_element(*step_case.page_storage[1]);
   }
   if (const StateRecord* state = state_of_step(whole, step)) {

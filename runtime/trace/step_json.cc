@@ -74,16 +74,7 @@ Enum enumerator(const JsonNode& json) {
 
 template <class Int>
 Int whole(const JsonNode& json, int64_t least = std::numeric_limits<Int>::min()) {
-  if (!json.value().is_number_integer()) json.fail(json.is_null() ? "is absent" : "is not a whole number");
-  if (json.value().is_number_unsigned() && json.value().get<uint64_t>() > uint64_t{INT64_MAX})
-    json.fail("is too large");
-  const auto number = json.value().get<int64_t>();
-  const int64_t most =
-      sizeof(Int) < sizeof(int64_t) ? static_cast<int64_t>(std::numeric_limits<Int>::max()) : INT64_MAX;
-  if (number < least || number > most) {
-    json.fail("is " + std::to_string(number) + ", wanted " + std::to_string(least) + " to " + std::to_string(most));
-  }
-  return static_cast<Int>(number);
+  return static_cast<Int>(json.whole(least, std::numeric_limits<Int>::max()));
 }
 
 // Floats as their bits: JSON has no infinities, and decimal digits would be rounded.

@@ -228,6 +228,29 @@ TEST_F(OpenClKernelCommand, ModelsRunWithIt) {
   EXPECT_EQ(mine.out, run_weft(run).out);
 }
 
+// A new op's C++ is not warned of: it has the reference.
+TEST_F(OpenClKernelCommand, WarnsOfFilesForAnotherDevice) {
+  const auto files = files_of_the_guide();
+  const std::string on_opencl = written("norm.cl", files.at("norm.cl")),
+                    on_cpu = written("norm.cc", files.at("norm.cc")),
+                    op = written("soft_clip.cc", files.at("soft_clip.cc"));
+  const auto warnings = [](const std::string& file, const std::string& device) {
+    const CommandResult result = run_weft({"explain", "--kernel-file", file, "--device", device});
+    EXPECT_EQ(result.code, 0) << result.err;
+    return result.err;
+  };
+  EXPECT_EQ(warnings(on_opencl, "cpu"), "weft: warning: kernel file '" + on_opencl +
+                                            "' is not used: its kernels are for OpenCL devices, and --device is cpu\n");
+  EXPECT_EQ(warnings(on_cpu, "opencl"), "weft: warning: kernel file '" + on_cpu +
+                                            "' is not used: its kernels are for the CPU, and --device is opencl\n");
+  EXPECT_EQ(warnings(on_cpu, "cpu"), "");
+  EXPECT_EQ(warnings(on_opencl, "opencl"), "");
+  EXPECT_EQ(warnings(op, "opencl"), "");
+  const CommandResult attempt = run_weft({"kernel", "try", on_cpu, "--device", "opencl"});
+  EXPECT_EQ(attempt.code, 1);
+  EXPECT_TRUE(has(attempt.err, "--device: kernel file '" + on_cpu + "' has no kernel for opencl")) << attempt.err;
+}
+
 TEST_F(OpenClKernelCommand, SaysWhatIsWrongWithAFile) {
   const auto error_of = [](const std::vector<std::string>& arguments) {
     const CommandResult result = run_weft(arguments);

@@ -5,6 +5,8 @@
 #include <set>
 #include <utility>
 
+#include "core/error.h"
+#include "core/utf8.h"
 #include "runtime/files/json_node.h"
 #include "runtime/files/mapped_file.h"
 #include "runtime/text/tokenizer/text_hash.h"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/error.h"
 #include "core/utf8.h"
 #include "runtime/files/json_node.h"
 #include "runtime/text/tokenizer/unicode.h"
