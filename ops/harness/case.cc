@@ -321,7 +321,9 @@ void CaseBuilder::body(std::vector<AxisId> axes, ScalarProgram program, AxisId r
   region_.body = {std::move(axes), reduced, std::move(reductions), std::move(program)};
 }
 
-void CaseBuilder::attention(AxisId key, int value, bool statistics) { region_.attention = {key, value, statistics}; }
+void CaseBuilder::attention(AxisId key, int value, bool statistics, ScalarProgram sink) {
+  region_.attention = {key, value, statistics, std::move(sink)};
+}
 
 void CaseBuilder::scan(const Scan& scan) {
   const StateRecord& state = graph_.states[static_cast<size_t>(scan.state)];

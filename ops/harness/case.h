@@ -161,7 +161,7 @@ class CaseBuilder {
   int contraction(int lhs, int rhs, std::vector<AxisId> over);
   void body(std::vector<AxisId> axes, ScalarProgram program, AxisId reduced = kNoAxis,
             std::vector<Reduction> reductions = {});
-  void attention(AxisId key, int value, bool statistics = false);
+  void attention(AxisId key, int value, bool statistics = false, ScalarProgram sink = {});
   // Of region.axes = pos, the state's heads, its columns. The body is the recurrence's result where none is given.
   void scan(const Scan& scan);
   void rotation(Rotation rotation) { region_.rotation = std::move(rotation); }
