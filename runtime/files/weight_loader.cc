@@ -7,6 +7,7 @@
 
 #include "core/aligned_bytes.h"
 #include "core/error.h"
+#include "core/scattered_bytes.h"
 #include "core/utf8.h"
 
 namespace weft {
