@@ -3,8 +3,6 @@
 #pragma once
 
 #include "models/parts/decoder.h"
-#include "models/parts/feed_forward.h"
-#include "models/parts/norm_after.h"
 
 namespace weft::gemma2 {
 
@@ -52,6 +50,18 @@ inline void adapt_common(const ModelConfig& config, DecoderOptions& options, siz
   config.ignore({"hidden_act", "cache_implementation"});
 }
 
+// Norms before and after each half of a layer, by 1 + weight.
+inline DecoderTraits traits(int64_t window_period, void (*adapt)(const ModelConfig&, DecoderOptions&)) {
+  return {.names = {.attn_after = "post_attention_layernorm",
+                    .ffn_norm = "pre_feedforward_layernorm",
+                    .ffn_after = "post_feedforward_layernorm"},
+          .norm_offset = 1,
+          .activation = Activation::gelu_tanh,
+          .activation_key = "hidden_activation",
+          .windows = {.allowed = true, .period = window_period},
+          .adapt = adapt};
+}
+
 inline void adapt(const ModelConfig& config, DecoderOptions& options) {
   adapt_common(config, options, 46);
   const float cap = optional(config, "attn_logit_softcapping");
@@ -59,8 +69,7 @@ inline void adapt(const ModelConfig& config, DecoderOptions& options) {
 }
 
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
-  return load_decoder<NormAfter<Attention>, NormAfter<GatedFeedForward<GeluTanh>>>(
-      file, {.windows = {.allowed = true, .period = 2}, .norm_offset = 1, .adapt = adapt});
+  return load_decoder(ModelConfig(file), traits(2, adapt));
 }
 
 }  // namespace weft::gemma2

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "models/gemma2.h"
-#include "models/parts/head_norm_attention.h"
 
 namespace weft::gemma3 {
 
@@ -30,7 +29,7 @@ inline const ModelFamily family = {
 
 inline void adapt(const ModelConfig& config, DecoderOptions& options) {
   gemma2::adapt_common(config, options, 62);
-  RopeOptions local = options.layers.front().rope;
+  RopeOptions local = *options.layers.front().rope;
   local.base = config.number("rope.freq_base_swa", 10000.0f);
   local.frequencies = rope_frequencies(local.base, 2 * static_cast<int>(local.frequencies.size()));
   for (AttentionOptions& layer : options.layers) {
@@ -39,8 +38,9 @@ inline void adapt(const ModelConfig& config, DecoderOptions& options) {
 }
 
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
-  return load_decoder<NormAfter<HeadNormAttention>, NormAfter<GatedFeedForward<GeluTanh>>>(
-      file, {.windows = {.allowed = true, .period = 6}, .norm_offset = 1, .adapt = adapt});
+  DecoderTraits traits = gemma2::traits(6, adapt);
+  traits.head_norms = true;
+  return load_decoder(ModelConfig(file), traits);
 }
 
 }  // namespace weft::gemma3

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "models/parts/decoder.h"
-#include "models/parts/feed_forward.h"
 
 namespace weft::llama {
 
@@ -12,7 +11,7 @@ inline const ModelFamily family = {
 };
 
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
-  return load_decoder<Attention, GatedFeedForward<Silu>>(file, {.gguf_pairs = RopePairs::interleaved});
+  return load_decoder(ModelConfig(file), {.gguf_pairs = RopePairs::interleaved});
 }
 
 }  // namespace weft::llama

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "models/parts/decoder.h"
-#include "models/parts/feed_forward.h"
 
 namespace weft::mixtral {
 
@@ -11,30 +10,22 @@ struct Expert : axis<"expert"> {};
 struct Choice : axis<"choice"> {};  // an expert chosen for a token
 
 struct Experts {
-  Weight<Embed> norm;
   Weight<Expert, Embed> router;
   Weight<Expert, Hidden, Embed> gate, up;
   Weight<Expert, Embed, Hidden> down;
   int64_t chosen = 0;
-  float eps = 0;
-  static constexpr const char* kName = "ffn_";
 
-  static void extents(const ModelConfig& config, WeightLoader& loader) {
+  explicit Experts(const LayerFiles& files) {
+    const auto& [config, loader, in, layer, traits, decoder, norms] = files;
     loader.extents<Expert, Hidden>(config.count("expert_count"), config.count("feed_forward_length"));
-    check_activation<Silu>(config);
-  }
-
-  void load(WeightLoader& loader, const TensorNames& in, const ModelConfig& config, const PartOptions& options) {
-    eps = options.eps;
     chosen = config.count("expert_used_count");
     config.require(chosen <= config.count("expert_count"), "expert_used_count", "is more than there are experts");
-    const auto each = [&](const std::string& gguf, const std::string& hf) {
+    const auto each = [&in](const std::string& gguf, const std::string& hf) {
       return [=, &in](int64_t e) {
         const auto number = std::to_string(e);
         return in(gguf + "." + number + ".weight", "block_sparse_moe.experts." + number + "." + hf + ".weight");
       };
     };
-    loader.load(norm, in("ffn_norm.weight", "post_attention_layernorm.weight"));
     loader.load(router, loader.first_of({in("ffn_gate_inp.weight", "block_sparse_moe.gate.weight"),
                                          in("ffn_gate_inp.weight", "mlp.gate.weight")}));
     const auto gate_up = in("ffn_gate_up_exps.weight", "mlp.experts.gate_up_proj");
@@ -44,14 +35,12 @@ struct Experts {
     loader.load_stack(down, {in("ffn_down_exps.weight", "mlp.experts.down_proj"), each("ffn_down", "w2")});
   }
 
-  auto output(const std::string& at, const Stream& x) const {
-    auto f = materialize(rms_norm<Embed>(x, norm, eps), at + "ffn_norm");
-    auto [scores, ids] = materialize(top_k<Expert, Choice>(contract<Embed>(f, router), chosen), at + "router");
-    auto share = materialize(softmax<Choice>(scores), at + "share");
-    auto g = materialize(
-        silu(contract<Embed>(f, weft::at<Expert>(gate, ids))) * contract<Embed>(f, weft::at<Expert>(up, ids)),
-        at + "ffn_hidden");
-    return contract<Choice, Hidden>(share * g, weft::at<Expert>(down, ids));
+  Stream operator()(const LayerGraph& to, const Stream& f, const Residual& add) const {
+    auto [scores, ids] = materialize(top_k<Expert, Choice>(contract<Embed>(f, router), chosen), to.at + "router");
+    auto share = materialize(softmax<Choice>(scores), to.at + "share");
+    auto g = materialize(silu(contract<Embed>(f, at<Expert>(gate, ids))) * contract<Embed>(f, at<Expert>(up, ids)),
+                         to.at + "ffn_hidden");
+    return add(contract<Choice, Hidden>(share * g, at<Expert>(down, ids)));
   }
 };
 
@@ -62,7 +51,9 @@ inline const ModelFamily family = {
 };
 
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
-  return load_decoder<Attention, Experts>(file, {.gguf_pairs = RopePairs::interleaved, .windows = {.allowed = true}});
+  return load_decoder(ModelConfig(file), {.gguf_pairs = RopePairs::interleaved,
+                                          .windows = {.allowed = true},
+                                          .feed_forward = [](const LayerFiles& files) { return Experts(files); }});
 }
 
 }  // namespace weft::mixtral

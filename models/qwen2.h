@@ -3,7 +3,6 @@
 #pragma once
 
 #include "models/parts/decoder.h"
-#include "models/parts/feed_forward.h"
 
 namespace weft::qwen2 {
 
@@ -17,8 +16,7 @@ inline const ModelFamily family = {
 };
 
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
-  return load_decoder<Attention, GatedFeedForward<Silu>>(
-      file, {.qkv_biases = true, .windows = {.allowed = true, .switches = true}});
+  return load_decoder(ModelConfig(file), {.qkv_biases = true, .windows = {.allowed = true, .switches = true}});
 }
 
 }  // namespace weft::qwen2

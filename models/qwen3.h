@@ -2,8 +2,6 @@
 #pragma once
 
 #include "models/parts/decoder.h"
-#include "models/parts/feed_forward.h"
-#include "models/parts/head_norm_attention.h"
 
 namespace weft::qwen3 {
 
@@ -17,8 +15,7 @@ inline const ModelFamily family = {
 };
 
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
-  return load_decoder<HeadNormAttention, GatedFeedForward<Silu>>(file,
-                                                                 {.windows = {.allowed = true, .switches = true}});
+  return load_decoder(ModelConfig(file), {.head_norms = true, .windows = {.allowed = true, .switches = true}});
 }
 
 }  // namespace weft::qwen3

@@ -43,6 +43,10 @@ MODELS = {
         head_dim=16, query_pre_attn_scalar=16, sliding_window=8,
         rope_parameters={"full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0},
                          "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}, **COMMON),
+    # Learned positions, not many more than the tokens. (llama.cpp's converter reads n_ctx, and takes n_inner for 4 n_embd.)
+    "gpt2": transformers.GPT2Config(
+        n_embd=40, n_layer=3, n_head=5, n_positions=72, n_ctx=72, vocab_size=VOCABULARY, bos_token_id=1,
+        eos_token_id=2, pad_token_id=0),
 }
 
 
@@ -53,12 +57,14 @@ def randomize(model, scale):
         for name, weight in model.named_parameters():
             values = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
             if weight.dim() == 1:
-                neutral = 0.0 if model.config.model_type.startswith("gemma") else 1.0
-                values = neutral + values * (0.2 if name.endswith("norm.weight") else 0.1)
-            elif "embed_tokens" in name:
+                has_neutral_zero = model.config.model_type.startswith("gemma") or name.endswith("bias")
+                is_norm = "norm" in name or "ln_" in name
+                values = (0.0 if has_neutral_zero else 1.0) + values * (0.2 if is_norm else 0.1)
+            elif "embed_tokens" in name or "wte" in name or "wpe" in name:
                 values *= scale
             else:
-                values *= (2.0 if "_proj" in name else scale) / weight.shape[1] ** 0.5
+                inputs = weight.shape[0 if model.config.model_type == "gpt2" else 1]  # its Conv1D is [inputs, outputs]
+                values *= (2.0 if "_proj" in name or ".c_" in name else scale) / inputs ** 0.5
             weight.copy_(values.to(torch.bfloat16).to(weight.dtype))
 
 
@@ -125,7 +131,7 @@ def main():
     if getattr(config, "final_logit_softcapping", None) is None:
         randomize(model, 10 / spread)
     model.to(torch.bfloat16).save_pretrained(root / "hf")
-    write_tokenizer = write_byte_level_tokenizer if options.name == "qwen3" else write_sentencepiece
+    write_tokenizer = write_byte_level_tokenizer if options.name in ("qwen3", "gpt2") else write_sentencepiece
     write_tokenizer(root / "hf")
 
     model = transformers.AutoModelForCausalLM.from_pretrained(

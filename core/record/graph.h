@@ -16,10 +16,10 @@
 #include <utility>
 #include <vector>
 
+#include "core/deferred_bytes.h"
 #include "core/format/format.h"
 #include "core/record/scalar.h"
 #include "core/record/weight_source.h"
-#include "core/scattered_bytes.h"
 
 namespace weft {
 
@@ -45,10 +45,10 @@ struct Storage {
   std::string name;
   Format format = Format::f32;
   std::vector<int64_t> extents;
-  std::byte* data = nullptr;                     // null where `pieces` has the elements
-  std::shared_ptr<const ScatteredBytes> pieces;  // of a file that has them in several places; may be null
-  std::shared_ptr<const void> owner;             // keeps both alive (a buffer, a mapped file)
-  bool is_mapped = false;                        // of a file, read only: pages that leave the process can be read again
+  std::byte* data = nullptr;                    // null where `pieces` has the elements
+  std::shared_ptr<const DeferredBytes> pieces;  // of a file that has them elsewhere or otherwise; may be null
+  std::shared_ptr<const void> owner;            // keeps both alive (a buffer, a mapped file)
+  bool is_mapped = false;                       // of a file, read only: pages that leave the process can be read again
   // Whose weight of this name and these extents it is; null where it is of no file.
   std::shared_ptr<const WeightSource> source;
   std::shared_ptr<const Storage> scale;  // f32: one number, or one for each coordinate of the first axis; may be null

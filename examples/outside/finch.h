@@ -3,12 +3,12 @@
 #pragma once
 
 #include "models/parts/decoder.h"
-#include "models/parts/feed_forward.h"
 
 namespace weft::finch {
 
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
-  return load_decoder<Attention, GatedFeedForward<GeluTanh>>(file, {.gguf_pairs = RopePairs::interleaved});
+  return load_decoder(ModelConfig(file),
+                      {.gguf_pairs = RopePairs::interleaved, .activation = Activation::gelu_tanh});
 }
 
 }  // namespace weft::finch

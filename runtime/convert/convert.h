@@ -32,7 +32,7 @@ struct ConvertedTensor {
 };
 
 // `type`: F32, F16 or BF16 for matrices; by default the type in which each is stored (F32 where its parts differ).
-// Vectors and routers become F32. The model's checkpoint must have been opened for conversion.
+// Vectors, routers and learned positions become F32. The model's checkpoint must have been opened for conversion.
 std::vector<ConvertedTensor> convert_tensors(const LanguageModel& model,
                                              const std::shared_ptr<const Checkpoint>& checkpoint,
                                              std::optional<Format> type);

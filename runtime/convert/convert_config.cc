@@ -85,10 +85,20 @@ void set_rope(const ModelConfig& config, const std::string& prefix, int64_t dims
   metadata.set(prefix + "rope.dimension_count", static_cast<uint32_t>(dims));
 }
 
-// Integers are u32 and numbers f32, as llama.cpp reads them.
+// Integers are u32 (in lists i32) and numbers f32, as llama.cpp reads them.
 void set_value(GgufMetadata& metadata, const std::string& key, const ConfigValue& value) {
   if (const auto* integer = std::get_if<int64_t>(&value)) metadata.set(key, static_cast<uint32_t>(*integer));
   else if (const auto* number = std::get_if<double>(&value)) metadata.set(key, static_cast<float>(*number));
+  else if (const auto* flag = std::get_if<bool>(&value)) metadata.set(key, *flag);
+  else if (const auto* text = std::get_if<std::string>(&value)) metadata.set(key, std::string_view(*text));
+  const auto* list = std::get_if<std::vector<double>>(&value);
+  if (list == nullptr) return;
+  const auto is_integer = [](double number) { return std::trunc(number) == number && std::fabs(number) < 0x1p31; };
+  if (std::all_of(list->begin(), list->end(), is_integer)) {
+    metadata.set(key, std::span<const int32_t>(std::vector<int32_t>(list->begin(), list->end())));
+  } else {
+    metadata.set(key, std::span<const float>(std::vector<float>(list->begin(), list->end())));
+  }
 }
 
 // The keys of windows, or an error for layers that these cannot describe.
@@ -169,9 +179,12 @@ GgufMetadata convert_config(const LanguageModel& model, const std::shared_ptr<co
   for (const auto& [key, value] : declared.config) set_value(metadata, prefix + key, value);
   set_windows(config, declared, prefix, metadata);
   metadata.set(prefix + "vocab_size", static_cast<uint32_t>(tensors.front().shape.at(1)));
-  config.require(config.number("rope.partial", 1.0f) == 1.0f, "rope.partial", "below 1 is not converted");
-  config.require(head_dim % 2 == 0, "attention.key_length", "is odd");
-  set_rope(config, prefix, head_dim, metadata);
+  if (declared.rotated == 0) return metadata;
+  const bool reorders = std::any_of(declared.weights.begin(), declared.weights.end(),
+                                    [](const DeclaredWeight& weight) { return weight.rotated_rows != 0; });
+  config.require(declared.rotated == head_dim || !reorders, "rope.partial",
+                 "below 1 is not converted for a family whose GGUF files reorder rows");
+  set_rope(config, prefix, declared.rotated, metadata);
   return metadata;
 }
 

@@ -9,16 +9,49 @@
 namespace weft {
 namespace {
 
-// llama.cpp keeps the weights of routers plain, whatever the file's type.
-bool is_router(const std::string& name) { return name.ends_with("ffn_gate_inp.weight"); }
+// llama.cpp keeps the weights of routers, and learned positions, plain, whatever the file's type.
+bool is_kept_plain(const std::string& name) {
+  return name.ends_with("ffn_gate_inp.weight") || name == "position_embd.weight";
+}
 
 Format format_of(const DeclaredWeight& weight, std::optional<Format> type) {
-  if (weight.extents.size() == 1 || is_router(weight.name)) return Format::f32;
-  if (type) return *type;
-  const Format first = *weight.slices.front().tensor->format;
-  const bool same = std::all_of(weight.slices.begin(), weight.slices.end(),
-                                [&](const auto& slice) { return slice.tensor->format == first; });
-  return same && info(first).block_elements == 1 ? first : Format::f32;
+  if (info(weight.format).block_elements > 1) return weight.format;  // quantized already
+  if (weight.extents.size() == 1 || is_kept_plain(weight.name)) return Format::f32;
+  return type.value_or(weight.converted);
+}
+
+// Encodes `count` elements at `data`, whole heads where rows of heads change places.
+void write_elements(const ConvertedTensor& tensor, const std::string& what, Format from, const std::byte* data,
+                    size_t count, int threads, const std::function<void(std::span<const uint8_t>)>& sink) {
+  ReencodeJob job = whole_tensor(what, from, tensor.format, data, count);
+  if (tensor.source.rotated_rows != 0) {
+    const size_t row = tensor.shape.size() > 1 ? tensor.shape[0] : 1;
+    const auto head = static_cast<size_t>(tensor.source.rotated_rows), half = head / 2;
+    job.count = count / row;
+    job.piece = [=](size_t i) {
+      const size_t in_head = i % head;
+      const size_t source = i - in_head + in_head / 2 + in_head % 2 * half;
+      return Piece{data + row_bytes(from, source * row), row};
+    };
+  }
+  reencode(job, threads, sink);
+}
+
+// A few rows at a time: they are put together in memory.
+void write_arranged(const std::string& path, const ConvertedTensor& tensor, int threads,
+                    const std::function<void(std::span<const uint8_t>)>& sink) {
+  constexpr size_t kChunk = size_t{8} << 20;  // bytes
+  const DeferredBytes& source = *tensor.source.arranged;
+  const size_t row = tensor.shape.front(), rows = tensor.elements() / row, bytes = source.size() / rows;
+  const auto head = std::max<size_t>(static_cast<size_t>(tensor.source.rotated_rows), 1);
+  const size_t at_once = std::max<size_t>(kChunk / (bytes * head), 1) * head;
+  std::vector<std::byte> chunk(std::min(at_once, rows) * bytes);
+  for (size_t first = 0; first < rows; first += at_once) {
+    const size_t count = std::min(at_once, rows - first);
+    source.copy(first * bytes, count * bytes, chunk.data());
+    const std::string what = path + ": rows from " + std::to_string(first) + " on of tensor " + in_quotes(tensor.name);
+    write_elements(tensor, what, tensor.source.format, chunk.data(), count * row, threads, sink);
+  }
 }
 
 }  // namespace
@@ -55,8 +88,8 @@ void write_converted(const std::string& path, const ConvertedTensor& tensor, int
     encode_row(tensor.format, values.data(), values.size(), bytes.data());
     sink(bytes);
   };
+  if (tensor.source.arranged != nullptr) return write_arranged(path, tensor, threads, sink);
   if (tensor.source.slices.empty()) return write_values(tensor.values);
-  const size_t row = tensor.shape.size() > 1 ? tensor.shape[0] : 1;
   for (const DeclaredWeight::Slice& slice : tensor.source.slices) {
     const Format from = *slice.tensor->format;
     const std::string what = path + ": tensor " + in_quotes(slice.tensor->name);
@@ -69,17 +102,7 @@ void write_converted(const std::string& path, const ConvertedTensor& tensor, int
       write_values(values);
       continue;
     }
-    ReencodeJob job = whole_tensor(what, from, tensor.format, data, count);
-    if (tensor.source.rotated_rows != 0) {
-      const auto head = static_cast<size_t>(tensor.source.rotated_rows), half = head / 2;
-      job.count = count / row;
-      job.piece = [=](size_t i) {
-        const size_t in_head = i % head;
-        const size_t source = i - in_head + in_head / 2 + in_head % 2 * half;
-        return Piece{data + row_bytes(from, source * row), row};
-      };
-    }
-    reencode(job, threads, sink);
+    write_elements(tensor, what, from, data, count, threads, sink);
     const MappedFile& file = *slice.tensor->file;
     const auto offset = static_cast<size_t>(reinterpret_cast<const uint8_t*>(data) - file.data());
     file.drop(offset, row_bytes(from, count));

@@ -222,7 +222,10 @@ void Checkpoint::read_config() {
     const Json* object = weft::find(json, key);
     if (object == nullptr || !object->is_object()) continue;
     if (auto what = stated_quantization(key, *object)) {
-      if (!stated_) stated_ = {config_path_ + ": key " + in_quotes(key), std::move(*what)};
+      if (!stated_) {
+        const bool is_read = key == "quantization_config" && is_read_quantization(*object);
+        stated_ = {config_path_ + ": key " + in_quotes(key), std::move(*what), is_read};
+      }
     } else {
       json.erase(std::string(key));  // switched off
     }
@@ -322,7 +325,7 @@ std::optional<Checkpoint::Quantization> Checkpoint::stated_beside() const {
   for (const auto& [file, tool] : kQuantizationFiles) {
     if (!is_there(directory_ / file)) continue;
     const auto what = stated_quantization("", read_json(directory_ / file, kMaxConfig));
-    if (what) return Quantization{(directory_ / file).string(), Quantization{"", *what}.name(tool)};
+    if (what) return Quantization{(directory_ / file).string(), Quantization{"", *what, false}.name(tool), false};
   }
   return std::nullopt;
 }
@@ -349,12 +352,12 @@ void Checkpoint::find_quantization() {
     unsupported_ = stated_->where + ": says that the weights are quantized by " + stated_->name() +
                    ", but the tensors are plain floats; if they were dequantized, remove the key";
   } else if (stated_) {
-    unsupported_ = stated_->text();
+    if (!stated_->is_read) unsupported_ = stated_->text();
   } else if (held && (!held->method.empty() || held->tensor->name.ends_with("weight"))) {
     const auto beside = stated_beside();
     const std::string where = held->tensor->file->path() + ": tensor " + in_quotes(held->tensor->name) + " (" +
                               std::string(held->tensor->type_name) + ")";
-    unsupported_ = (beside ? *beside : Quantization{where, held->method}).text();
+    unsupported_ = (beside ? *beside : Quantization{where, held->method, false}).text();
   }
 }
 

@@ -98,8 +98,9 @@ class Checkpoint : public WeightSource {
   void sort_tensors();
   void find_quantization();
   struct Quantization {
-    std::string where;  // "config.json: key 'quantization'"
-    std::string what;   // in the form of stated_quantization()
+    std::string where;     // "config.json: key 'quantization'"
+    std::string what;      // in the form of stated_quantization()
+    bool is_read = false;  // by WeightLoader
     std::string name(const std::string& unknown = "another framework") const;
     std::string text() const;
   };

@@ -170,6 +170,21 @@ std::optional<std::string> stated_quantization(std::string_view key, const Json&
   return with_details(name, details);
 }
 
+bool is_read_quantization(const Json& object) {
+  const auto text = [&](std::string_view key, std::string_view otherwise) {
+    const Json* value = find(object, key);
+    return value == nullptr ? std::string(otherwise) : value->is_string() ? value->get<std::string>() : std::string();
+  };
+  const std::string method = text("quant_method", "");
+  if (method == "mxfp4") return true;
+  const Json* block = find(object, "weight_block_size");
+  if (method != "fp8" || text("fmt", "e4m3") != "e4m3" || block == nullptr || !block->is_array()) return false;
+  const auto is_extent = [](const Json& value) {
+    return value.is_number_unsigned() && value.get<uint64_t>() >= 1 && value.get<uint64_t>() <= 1 << 20;
+  };
+  return block->size() == 2 && std::all_of(block->begin(), block->end(), is_extent);
+}
+
 std::optional<QuantizedTensor> find_quantized_tensor(const Checkpoint& checkpoint) {
   std::optional<QuantizedTensor> unknown;
   for (const CheckpointTensor& tensor : checkpoint.tensors()) {

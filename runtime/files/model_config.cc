@@ -28,6 +28,7 @@ const KeyNames kKeys[] = {
     {"attention.head_count_kv", {"num_key_value_heads"}},
     {"attention.key_length", {"head_dim"}},
     {"attention.layer_norm_rms_epsilon", {"rms_norm_eps"}},
+    {"attention.layer_norm_epsilon", {"layer_norm_eps", "layer_norm_epsilon"}},
     {"attention.scale", {}},
     {"attention.value_length", {}},
     {"attention.sliding_window", {"sliding_window"}},
@@ -122,7 +123,9 @@ constexpr std::string_view kHarmless[] = {
     "unsloth_version",
     "unsloth_fixed",
 };
-constexpr std::string_view kHarmlessPrefixes[] = {"_", "id2label.", "label2id.", "task_specific_params.", "auto_map."};
+// (What `quantization_config` says, the checkpoint has looked at.)
+constexpr std::string_view kHarmlessPrefixes[] = {
+    "_", "id2label.", "label2id.", "task_specific_params.", "auto_map.", "quantization_config."};
 
 bool is_harmless(std::string_view key) {
   return std::find(std::begin(kHarmless), std::end(kHarmless), key) != std::end(kHarmless) ||
@@ -169,6 +172,8 @@ bool same(const ConfigValue& a, const ConfigValue& b) {
 ModelConfig::ModelConfig(std::shared_ptr<const Checkpoint> checkpoint)
     : checkpoint_(not_null(std::move(checkpoint))), family_(find_family(checkpoint_->architecture())) {
   if (!checkpoint_->unsupported().empty()) throw Error(checkpoint_->unsupported());
+  if (family_ == nullptr) return;
+  for (const std::string_view key : family_->ignored) used_.emplace(key);
 }
 
 // All names that a file of this convention may use for the key, the usual one first.
@@ -209,8 +214,11 @@ const ConfigValue* ModelConfig::find(std::string_view key) const {
     if (found == nullptr) found = &at->second;
   }
   if (found != nullptr) return found;
-  const auto assumed = checkpoint_->assumed().find(names.front());
-  return assumed == checkpoint_->assumed().end() ? nullptr : &assumed->second;
+  for (const std::string_view name : names) {
+    const auto assumed = checkpoint_->assumed().find(name);
+    if (assumed != checkpoint_->assumed().end()) return &assumed->second;
+  }
+  return nullptr;
 }
 
 // The key as the file has it, or would have it.
@@ -282,20 +290,20 @@ float ModelConfig::number(std::string_view key, std::optional<float> fallback) c
 
 bool ModelConfig::flag(std::string_view key, bool fallback) const {
   const auto value = common(key);
-  if (!value) return fallback;
-  if (const bool* flag = std::get_if<bool>(&*value)) return *flag;
+  if (!value) return took(key, fallback);
+  if (const bool* flag = std::get_if<bool>(&*value)) return took(key, *flag);
   // Lists have 1 for true.
   const bool is_list = std::holds_alternative<std::vector<double>>(*find(key));
   const double number = as_number(*value).value_or(-1);
   require(is_list && (number == 0 || number == 1), key, "is neither true nor false");
-  return number == 1;
+  return took(key, number == 1);
 }
 
 std::string ModelConfig::text(std::string_view key, std::string_view fallback) const {
   const ConfigValue* value = find(key);
   if (value == nullptr) return std::string(fallback);
   require(std::holds_alternative<std::string>(*value), key, "is " + shown(*value) + ", not a string");
-  return std::get<std::string>(*value);
+  return took(key, std::get<std::string>(*value));
 }
 
 std::vector<std::string> ModelConfig::texts(std::string_view key) const {
@@ -303,6 +311,35 @@ std::vector<std::string> ModelConfig::texts(std::string_view key) const {
   if (value == nullptr) return {};
   require(std::holds_alternative<std::vector<std::string>>(*value), key, "is not a list of strings");
   return std::get<std::vector<std::string>>(*value);
+}
+
+std::vector<double> ModelConfig::numbers(std::string_view key, std::optional<size_t> count) const {
+  const ConfigValue* value = find(key);
+  require(value != nullptr, key, "is missing");
+  const auto single = as_number(*value);
+  const auto* list = std::get_if<std::vector<double>>(value);
+  require(single || list != nullptr, key, "is " + shown(*value) + ", not a number or a list of numbers");
+  std::vector<double> numbers = single ? std::vector<double>(count.value_or(1), *single) : *list;
+  require(!count || numbers.size() == *count, key,
+          "has " + std::to_string(numbers.size()) + " values, expected " + std::to_string(count.value_or(0)));
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    require(std::isfinite(numbers[i]), key, "is " + shown(numbers[i]) + " at index " + std::to_string(i));
+  }
+  took(key, *value);
+  return numbers;
+}
+
+std::vector<int64_t> ModelConfig::counts(std::string_view key, std::optional<size_t> count) const {
+  std::vector<int64_t> counts;
+  for (const double number : numbers(key, count)) {
+    const bool fits =
+        std::trunc(number) == number && number >= 0 && number <= double{std::numeric_limits<int32_t>::max()};
+    require(fits, key,
+            "is " + shown(number) + " at index " + std::to_string(counts.size()) +
+                ", not an integer between 0 and 2147483647");
+    counts.push_back(static_cast<int64_t>(number));
+  }
+  return counts;
 }
 
 size_t ModelConfig::layers() const {
@@ -423,6 +460,7 @@ RopeOptions ModelConfig::rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoad
           "makes " + std::to_string(dims) + " rotated elements of a head of " + std::to_string(head_dim) +
               "; they must be even and no more than the head");
   scaling.dims = static_cast<int>(dims);
+  rotated_ = dims;
 
   const std::string type = rope_scaling_type();
   const auto positive = [this](std::string_view key, double fallback) {
@@ -508,6 +546,7 @@ std::shared_ptr<const ModelDeclaration> ModelConfig::declaration(const WeightLoa
   declared->weights = loader.declared();
   declared->windows = windows_;
   declared->has_window_pattern = has_window_pattern_;
+  declared->rotated = rotated_;
   for (const auto& [key, value] : took_) {
     const std::string_view name = key;
     const bool is_common =

@@ -1,6 +1,7 @@
 // Hyperparameters and options of a model. Keys are GGUF's, without the architecture prefix
-// ("attention.head_count"); those of config.json are looked up by their names there. Every option counts: one that
-// the model's code never reads and that may change the computation is an error.
+// ("attention.head_count"); those of config.json are looked up by their names there, to which a family may add
+// (ModelFamily::keys). Every option counts: one that the model's code never reads and that may change the computation
+// is an error.
 #pragma once
 
 #include <algorithm>
@@ -52,6 +53,7 @@ class ModelConfig {
   // Throws Error for weights that are quantized in a way that this build does not read.
   explicit ModelConfig(std::shared_ptr<const Checkpoint> checkpoint);
 
+  const std::shared_ptr<const Checkpoint>& checkpoint() const { return checkpoint_; }
   bool has(std::string_view key) const { return find(key) != nullptr; }
   // Numbers and flags may be lists with a value per layer, all equal. Throws Error, naming file, key and layer,
   // for a list of another length, or one whose layers differ.
@@ -64,6 +66,11 @@ class ModelConfig {
   bool flag(std::string_view key, bool fallback) const;
   std::string text(std::string_view key, std::string_view fallback) const;
   std::vector<std::string> texts(std::string_view key) const;  // empty if absent
+  // Lists of `count` numbers (as many as there are, without a count); a single number stands for that many equal ones.
+  // Throws Error, naming file and key, for a key that is absent, a list of another length, and an element, with its
+  // index, that is not a finite number; of `counts`, not an integer from 0 to 2^31 - 1.
+  std::vector<double> numbers(std::string_view key, std::optional<size_t> count = std::nullopt) const;
+  std::vector<int64_t> counts(std::string_view key, std::optional<size_t> count = std::nullopt) const;
   // block_count; at most the number of tensors, so that a wrong value costs nothing.
   size_t layers() const;
   // How far each layer's queries see back, themselves included; 0: everything. From attention.sliding_window (one
@@ -124,6 +131,7 @@ class ModelConfig {
   mutable std::map<std::string, ConfigValue, std::less<>> took_;
   mutable std::vector<int64_t> windows_;  // of each layer
   mutable bool has_window_pattern_ = false;
+  mutable int64_t rotated_ = 0;                      // elements of a head that `rope` said
   mutable std::optional<RopeScaling> dynamic_;       // what `rope` found, if it depends on the context
   mutable std::set<std::string, std::less<>> used_;  // keys as the checkpoint has them
 };

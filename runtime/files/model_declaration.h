@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "core/deferred_bytes.h"
 #include "runtime/files/checkpoint.h"
 
 namespace weft {
@@ -19,8 +21,12 @@ struct DeclaredWeight {
   std::string name;              // "blk.0.attn_q.weight"
   std::vector<int64_t> extents;  // of GGUF's tensor, from slow to fast
   std::vector<Slice> slices;     // stacked in this order
-  int64_t rotated_rows = 0;      // rows of a head, whose halves GGUF interleaves; 0: rows keep their order
-  float offset = 0;              // to add to each element
+  // Instead of slices, for elements that a file has in another order or form: their bytes in this format.
+  std::shared_ptr<const DeferredBytes> arranged = nullptr;
+  Format format = Format::f32;
+  Format converted = Format::f32;  // what a converter writes, unless it is told otherwise
+  int64_t rotated_rows = 0;        // rows of a head, whose halves GGUF interleaves; 0: rows keep their order
+  float offset = 0;                // to add to each element
 };
 
 struct ModelDeclaration {
@@ -30,6 +36,7 @@ struct ModelDeclaration {
   std::map<std::string, ConfigValue, std::less<>> config;
   std::vector<int64_t> windows;     // of each layer; empty: never read
   bool has_window_pattern = false;  // readers of this family expect that layers differ
+  int64_t rotated = 0;              // elements of a head that rotary positions turn; 0: the model has none
 };
 
 }  // namespace weft

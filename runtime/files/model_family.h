@@ -12,7 +12,8 @@
 
 namespace weft {
 
-// A hyperparameter's name in GGUF files, without the architecture prefix, and its names in config.json.
+// A hyperparameter's name in GGUF files, without the architecture prefix, and its names in config.json. For a key that
+// all families have, these names are taken besides the usual ones.
 struct ConfigKey {
   std::string_view gguf;
   std::vector<std::string_view> hugging_face;
@@ -24,7 +25,13 @@ struct ModelFamily {
   std::string_view gguf = {};                      // general.architecture in GGUF files; if empty, the name
   // Where families share an architecture's name in GGUF files: a key that is above 0 in the files of this one.
   std::string_view gguf_mark = {};
-  std::vector<ConfigKey> keys = {};  // besides those that all families have
+  std::vector<ConfigKey> keys = {};
+  // Keys of either convention that change nothing in models of this family.
+  std::vector<std::string_view> ignored = {};
+  // What Hugging Face's names of tensors begin with, heads apart: the first of these that the file has; if it has none
+  // of them, nothing. Then, for those of layer 3: the first of the others that the file has, and "3.".
+  std::vector<std::string_view> prefixes = {};
+  std::vector<std::string_view> layer_prefixes = {"model.layers."};
   // The defaults of Hugging Face transformers for keys that config.json lacks (or has as null).
   std::vector<std::pair<std::string_view, ConfigValue>> assumed = {};
   // The defaults of llama.cpp for keys that GGUF files lack.

@@ -10,9 +10,13 @@
 //   loader.finish();                                  // one Error with all that is missing, mis-shaped or left over
 //
 // A dimension of the file may hold several adjacent axes; their product must be its extent. A weight refers to the
-// mapped file where its elements are contiguous there; otherwise (an expert per tensor, data at odd addresses) it
-// refers to its pieces, which a device joins in memory, or packs from where they are. Where a GGUF file has X.scale
-// beside X.weight (of NVFP4), one number or one per expert, the weight's elements are multiplied by it.
+// mapped file where its elements are contiguous there; otherwise (an expert per tensor, data at odd addresses, another
+// order or form: runtime/files/arranged_bytes.h) it refers to what it is made of, which a device packs from where it
+// is, or puts together in memory for kernels that read weights as stored.
+//
+// Tensors that belong together are found by their names. Of GGUF files: X.scale beside X.weight (of NVFP4), one number
+// or one per expert, by which the weight's elements are multiplied. Of Hugging Face's: X_scale_inv beside an X of 8-bit
+// floats (F8_E4M3), a scale per block of the extents that config.json states; X_blocks and X_scales, MXFP4, for X.
 #pragma once
 
 #include <concepts>
@@ -20,6 +24,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -27,6 +32,7 @@
 #include <vector>
 
 #include "core/expr/value.h"
+#include "runtime/files/arranged_bytes.h"
 #include "runtime/files/checkpoint.h"
 #include "runtime/files/model_declaration.h"
 
@@ -70,13 +76,14 @@ class TensorNames {
 // How files of the two conventions hold the same weight, where more than the name differs.
 struct WeightOptions {
   float offset = 0;          // Hugging Face's files hold each element less this
+  bool transposed = false;   // Hugging Face's files hold a matrix [inputs, outputs]: its last two dimensions exchanged
   int64_t rotated_rows = 0;  // rows of a head: GGUF has rotary pairs side by side, Hugging Face half of this apart
 };
 
 // For one thread at a time; loaders of one checkpoint are independent.
 class WeightLoader {
  public:
-  explicit WeightLoader(std::shared_ptr<const Checkpoint> checkpoint) : checkpoint_(not_null(std::move(checkpoint))) {}
+  explicit WeightLoader(std::shared_ptr<const Checkpoint> checkpoint);
 
   // One extent per axis. Throws Error for an extent below 1, or one that the axis type contradicts.
   template <Axis... A>
@@ -85,11 +92,15 @@ class WeightLoader {
     (set_extent(&axis_info<A>, extents), ...);
   }
 
-  // The prefix "blk.3." for GGUF's names, "model.layers.3." for Hugging Face's.
+  // The prefix "blk.3." for GGUF's names, and for Hugging Face's "model.layers.3.", or what the family declares
+  // (ModelFamily::prefixes, layer_prefixes).
   TensorNames layer(size_t layer) const;
-  TensorNames names() const { return {checkpoint_->convention(), "", ""}; }
+  TensorNames names() const { return {checkpoint_->convention(), "", prefix_}; }
+  // Of what stands beside the model, which Hugging Face's files name without the family's prefix ("lm_head.weight").
+  TensorNames head_names() const { return {checkpoint_->convention(), "", ""}; }
 
-  bool has(std::string_view tensor) const { return checkpoint_->find(tensor) != nullptr; }
+  // As one tensor, or as blocks and scales.
+  bool has(std::string_view tensor) const;
   // Rows of a tensor of two dimensions: its slower extent. Throws Error if the tensor is missing or has no
   // elements.
   int64_t rows(std::string_view tensor) const;
@@ -105,11 +116,13 @@ class WeightLoader {
   }
   // Leaves the weight unloaded where the file has no such tensor, unless `wanted`.
   template <Axis... A>
-  void load_optional(Weight<A...>& weight, const TensorName& tensor, bool wanted = false) {
-    if (wanted || has(tensor)) load(weight, tensor);
+  void load_optional(Weight<A...>& weight, const TensorName& tensor, bool wanted = false,
+                     const WeightOptions& options = {}) {
+    if (wanted || has(tensor)) load(weight, tensor, options);
   }
 
-  // Weights that a file may hold in one tensor, stacked in this order, or in a tensor each.
+  // Weights that a file may hold in one tensor, stacked in this order, or in a tensor each. `fused_in_gguf`: which of
+  // these a converter writes.
   struct Part {
     AxisList axes;
     TensorName tensor;
@@ -121,15 +134,18 @@ class WeightLoader {
     return {axis_list<Axes<A...>>::get(), std::move(tensor), options,
             [&weight](std::shared_ptr<const Storage> storage) { weight = Weight<A...>(std::move(storage)); }};
   }
-  void load_parts(const TensorName& fused, const std::vector<Part>& parts);
+  void load_parts(const TensorName& fused, const std::vector<Part>& parts, bool fused_in_gguf = false);
 
-  // Where a weight with an element per expert may be: in one tensor; in a tensor per expert; or as one of `shares`
-  // equal parts, stacked, of every expert in a tensor that holds several weights (gate above up).
+  // Where a weight with an element per expert may be: in one tensor; in a tensor per expert, if `each` names them; or
+  // as one of `shares` equal parts of every expert in a tensor that holds several weights: stacked (gate above up), or,
+  // if `alternate`, row by row in turns.
   struct Stack {
     TensorName whole;
-    std::function<TensorName(int64_t)> each;
+    std::function<TensorName(int64_t)> each = {};
     TensorName fused = "";
     int share = 0, shares = 1;
+    bool alternate = false;
+    WeightOptions options = {};
   };
   template <Axis Expert, Axis... A>
   void load_stack(Weight<Expert, A...>& weight, const Stack& stack) {
@@ -150,21 +166,38 @@ class WeightLoader {
  private:
   using Slice = DeclaredWeight::Slice;
 
+  // A tensor as plans would read it: transposed ones with their extents exchanged.
+  struct Found {
+    StoredRows rows;  // all of them
+    std::vector<int64_t> extents;
+  };
+
   void set_extent(const AxisInfo* axis, int64_t extent);
   std::vector<int64_t> extents_of(const AxisList& axes, const std::string& name) const;
-  // The tensor, if it exists and has these extents, or adjacent ones merged; else null, and a problem is noted.
-  const CheckpointTensor* use(const std::string& tensor, const std::vector<int64_t>& extents, const AxisList& axes);
+  // The tensor, if it exists and has these extents, or adjacent ones merged; else nothing, and a problem is noted.
+  std::optional<Found> use(const std::string& tensor, const std::vector<int64_t>& extents, const AxisList& axes,
+                           const WeightOptions& options = {});
+  // The same, whatever its extents are. Nothing, and no problem, where it is not there.
+  std::optional<Found> find(const std::string& tensor, bool transposed);
+  void find_block_scales(const std::string& tensor, Found& found);
   std::shared_ptr<const Storage> fit(const TensorName& tensor, const AxisList& axes, const WeightOptions& options = {});
   std::shared_ptr<const Storage> fit_stack(const Stack& stack, const AxisList& axes);
   // Scales that a GGUF file has beside the tensors of a weight; null where it has none.
   std::shared_ptr<const Storage> scale_of(const std::string& weight, const std::vector<int64_t>& extents,
-                                          const std::vector<Slice>& slices);
-  // `extents` in the graph, `stored` in a GGUF file.
+                                          const std::vector<StoredRows>& parts);
+  // The format in which all parts are read; nothing, and a problem is noted, where there is none.
+  std::optional<Format> common_format(const TensorName& name, const std::vector<StoredRows>& parts);
+  // What a plan reads, with these extents.
   std::shared_ptr<const Storage> assemble(const TensorName& name, std::vector<int64_t> extents,
-                                          std::vector<int64_t> stored, std::vector<Slice> slices,
-                                          const WeightOptions& options = {});
+                                          const std::vector<StoredRows>& parts, const WeightOptions& options);
+  // What a converter writes, with these extents.
+  void declare(const TensorName& name, std::vector<int64_t> extents, const std::vector<StoredRows>& parts,
+               const WeightOptions& options);
+  // What a plan reads of consecutive elements of tensors.
+  void refer(Storage& storage, const std::vector<Slice>& slices, const WeightOptions& options);
 
   std::shared_ptr<const Checkpoint> checkpoint_;
+  std::string prefix_, layer_prefix_;  // of Hugging Face's names
   std::unordered_map<const AxisInfo*, int64_t> extents_;
   std::unordered_set<std::string_view> used_;
   std::vector<std::shared_ptr<const Storage>> fitted_;  // a tensor that is loaded twice (tied) has one storage
