@@ -119,6 +119,9 @@ class PagedKvCache {
   // Keeps the first `count` tokens: 0, or from shortest to length. Throws Error, changing nothing, for other counts.
   void trim(int32_t sequence, int32_t count);
   int32_t length(int32_t sequence) const;
+  // Tells a sequence from an earlier one of the same number: no two that are opened have the same. 0 where none is
+  // open.
+  uint64_t opening(int32_t sequence) const;
   // The smallest length above 0 that the sequence can be cut to; above 1 only where windows have passed pages.
   int32_t shortest(int32_t sequence) const;
 
@@ -145,7 +148,8 @@ class PagedKvCache {
   std::shared_ptr<CachePool> pool_;
   std::vector<int> group_of_cache_;
   std::vector<BlockTables> block_tables_;  // by group
-  std::vector<bool> taken_;
+  std::vector<uint64_t> openings_;         // by sequence; 0: not open
+  uint64_t opened_ = 0;                    // how often sequences were
   int32_t sequences_ = 0, max_length_ = 0;
 };
 
