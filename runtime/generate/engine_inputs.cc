@@ -139,6 +139,7 @@ void EngineInputs::check_extents(const Input& input, const GivenValues& values, 
 }
 
 void EngineInputs::give(std::string_view name, const GivenValues& values, int32_t sequence, const PagedKvCache& cache) {
+  cache.opening(sequence);  // throws after a move
   Input& input = find(name);
   check_axes(input, values);
   const bool of_sequence = input.per == Per::sequence;
