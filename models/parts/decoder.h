@@ -94,7 +94,9 @@ LanguageModel load_decoder(const std::shared_ptr<const Checkpoint>& file, const 
   }
   auto last = materialize(rms_norm<Embed>(at<Pos>(x, batch.last), norm, eps), "output_norm");
   auto logits = materialize(capped(contract<Embed>(last, output), options.logit_cap), "logits");
-  return config.model(graph, batch, logits, groups.windows(), &loader);
+  LanguageModel model = config.model(graph, batch, logits, groups.windows(), &loader);
+  model.result("hidden", last);
+  return model;
 }
 
 }  // namespace weft
