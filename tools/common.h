@@ -121,6 +121,7 @@ void add_bench_compare(CLI::App& bench);  // a command of weft bench
 void add_trace(CLI::App& app);
 void add_chat(CLI::App& app);
 void add_logits(CLI::App& app);
+void add_embed(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_kernel(CLI::App& app);
 void add_explain(CLI::App& app);

@@ -68,6 +68,7 @@ int main(int argc, char** argv) {
   weft::tools::add_run(app);
   weft::tools::add_chat(app);
   weft::tools::add_logits(app);
+  weft::tools::add_embed(app);
   weft::tools::add_inspect(app);
   weft::tools::add_explain(app);
   weft::tools::add_report(app);

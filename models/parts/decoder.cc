@@ -129,7 +129,9 @@ LanguageModel load_decoder(const ModelConfig& config, const DecoderTraits& trait
   auto sums = contract<Embed>(last, output);
   if (options.logit_scale != 1) sums = sums * options.logit_scale;
   auto logits = materialize(capped(sums, options.logit_cap), "logits");
-  return config.model(graph, batch, logits, groups.windows(), &loader);
+  LanguageModel model = config.model(graph, batch, logits, groups.windows(), &loader);
+  model.result("hidden", last);
+  return model;
 }
 
 }  // namespace weft

@@ -105,6 +105,16 @@ class ModelConfig {
     if (loader != nullptr) model.declaration = declaration(*loader);
     return model;
   }
+  // The same for a model without logits, an encoder say, whose results are then named: model.result("hidden", x). Ids
+  // of tokens are below the extent of `Vocab`, an axis of one of its weights.
+  template <Axis Vocab>
+  LanguageModel model(Graph& graph, const Batch& batch, std::vector<int32_t> windows = {},
+                      const WeightLoader* loader = nullptr) const {
+    LanguageModel model = describe(graph, batch, kNoValue, graph.axis<Seq>(), graph.axis<Vocab>());
+    model.windows = std::move(windows);
+    if (loader != nullptr) model.declaration = declaration(*loader);
+    return model;
+  }
 
  private:
   std::vector<std::string_view> names_of(std::string_view key) const;

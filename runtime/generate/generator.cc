@@ -17,7 +17,9 @@ Generator::Generator(Engine engine, const SamplerOptions& sampler, const Tokeniz
     : engine_(std::move(engine)),
       sampler_(sampler, static_cast<size_t>(engine_.model().vocab)),
       tokenizer_(tokenizer),
-      sequence_(engine_.cache().open()) {}
+      sequence_(engine_.cache().open()) {
+  if (!engine_.has_logits()) throw Error("the model has no logits, so it generates no text");
+}
 
 void Generator::check(std::span<const int32_t> ids) const {
   const int64_t vocab = engine_.model().vocab;

@@ -33,7 +33,8 @@ struct GenerationRequest {
 class Generator {
  public:
   // Opens a sequence of the engine. `tokenizer` must outlive the generator; without one there are only ids: no
-  // text, no stop strings, and no token that ends a reply. Throws Error for invalid options of the sampler.
+  // text, no stop strings, and no token that ends a reply. Throws Error for invalid options of the sampler,
+  // and for an engine without logits.
   Generator(Engine engine, const SamplerOptions& sampler, const Tokenizer* tokenizer = nullptr);
 
   const Engine& engine() const { return engine_; }

@@ -280,7 +280,7 @@ PagedKvCache::PagedKvCache(const Plan& plan, const KvCacheOptions& options)
     block_tables_.emplace_back(static_cast<int32_t>(slots[group] / options.page_size), options.page_size,
                                options.sequences, options.max_length, window_of(options, group));
   }
-  taken_.resize(static_cast<size_t>(options.sequences));
+  openings_.resize(static_cast<size_t>(options.sequences));
   moves_.resize(static_cast<size_t>(options.sequences));
   const int64_t snapshots = snapshots_of(plan.graph(), options);
   if (!plan.graph().states.empty()) {
@@ -310,17 +310,18 @@ const BlockTables& PagedKvCache::block_tables(int group) const {
 
 void PagedKvCache::check(int32_t sequence) const {
   check();
-  if (sequence < 0 || sequence >= sequences_ || !taken_[static_cast<size_t>(sequence)]) {
+  if (sequence < 0 || sequence >= sequences_ || openings_[static_cast<size_t>(sequence)] == 0) {
     throw Error("there is no sequence " + std::to_string(sequence));
   }
 }
 
 int32_t PagedKvCache::open() {
   check();
-  const auto free = std::find(taken_.begin(), taken_.end(), false);
-  if (free == taken_.end()) throw Error("all " + std::to_string(sequences_) + " sequences of the KV cache are taken");
-  *free = true;
-  return static_cast<int32_t>(free - taken_.begin());
+  const auto free = std::find(openings_.begin(), openings_.end(), 0);
+  if (free == openings_.end())
+    throw Error("all " + std::to_string(sequences_) + " sequences of the KV cache are taken");
+  *free = ++opened_;
+  return static_cast<int32_t>(free - openings_.begin());
 }
 
 int32_t PagedKvCache::fork(int32_t sequence, int32_t count) {
@@ -340,7 +341,12 @@ int32_t PagedKvCache::fork(int32_t sequence, int32_t count) {
 
 void PagedKvCache::close(int32_t sequence) {
   trim(sequence, 0);
-  taken_[static_cast<size_t>(sequence)] = false;
+  openings_[static_cast<size_t>(sequence)] = 0;
+}
+
+uint64_t PagedKvCache::opening(int32_t sequence) const {
+  check();
+  return sequence < 0 || sequence >= sequences_ ? 0 : openings_[static_cast<size_t>(sequence)];
 }
 
 int32_t PagedKvCache::trim(int32_t sequence, int32_t count) {
@@ -366,7 +372,7 @@ StateSlots::Move PagedKvCache::state_move(int32_t sequence) const {
 
 void PagedKvCache::take_back(int32_t sequence, int32_t count) {
   check(sequence);
-  const int32_t before = length(sequence) - count;
+  const int32_t before = std::max(0, length(sequence) - count);
   for (BlockTables& tables : block_tables_) tables.trim(sequence, before);
   if (states_) states_->take_back(sequence);
 }
@@ -384,7 +390,7 @@ int32_t PagedKvCache::shortest(int32_t sequence) const {
 
 void PagedKvCache::touch() {
   check();
-  if (std::find(taken_.begin(), taken_.end(), true) != taken_.end()) {
+  if (std::any_of(openings_.begin(), openings_.end(), [](uint64_t opening) { return opening != 0; })) {
     throw Error("the memory of a cache is touched before its sequences are opened");
   }
   for (int group = 0; group < groups(); ++group) {

@@ -125,6 +125,9 @@ class PagedKvCache {
   // `count`, or, where the graph has states, the tokens until the last one at or before it after which they are kept.
   int32_t known(int32_t sequence, int32_t count) const;
   int32_t length(int32_t sequence) const;
+  // Tells a sequence from an earlier one of the same number: no two that are opened have the same. 0 where none is
+  // open.
+  uint64_t opening(int32_t sequence) const;
   // The smallest length above 0 that the sequence can be cut to; above 1 only where windows have passed pages.
   int32_t shortest(int32_t sequence) const;
 
@@ -161,7 +164,8 @@ class PagedKvCache {
   std::vector<BlockTables> block_tables_;  // by group
   std::optional<StateSlots> states_;       // where the graph has some
   std::vector<StateSlots::Move> moves_;    // by sequence: of the last append
-  std::vector<bool> taken_;
+  std::vector<uint64_t> openings_;         // by sequence; 0: not open
+  uint64_t opened_ = 0;                    // how often sequences were
   int32_t sequences_ = 0, max_length_ = 0;
 };
 

@@ -51,6 +51,7 @@ void StateSlots::settle() {
 void StateSlots::take_back(int32_t id) {
   Sequence& sequence = of(id);
   const Snapshot before = std::exchange(sequence.before, {});
+  if (before.length < 0) return;
   if (before.slot != sequence.slot) {
     if (before.slot >= 0) hold(before.slot);
     release(std::exchange(sequence.slot, before.slot));
@@ -88,6 +89,7 @@ void StateSlots::share(int32_t from, int32_t to, int32_t count) {
 
 void StateSlots::trim(int32_t id, int32_t count) {
   Sequence& sequence = of(id);
+  sequence.before = {};
   if (count == sequence.length) return;
   int32_t slot = -1;
   for (const Snapshot& one : sequence.earlier) {

@@ -31,7 +31,7 @@ class StateSlots {
   Move advance(int32_t sequence, int32_t count);
   // The step of these moves has run: what it read may be written to.
   void settle();
-  // The sequence's last move was not made: the step did not run.
+  // The sequence's last move was not made: the step did not run. Does nothing where the sequence was cut since.
   void take_back(int32_t sequence);
 
   int32_t length(int32_t sequence) const { return of(sequence).length; }
@@ -44,12 +44,12 @@ class StateSlots {
 
  private:
   struct Snapshot {
-    int32_t length = 0, slot = -1;
+    int32_t length = -1, slot = -1;  // length < 0: none
   };
   struct Sequence {
     int32_t length = 0, slot = -1;  // slot < 0: zero
     int32_t last_count = 0;         // tokens of the last step
-    Snapshot before;                // the last step
+    Snapshot before;                // the last step, where that may be taken back
     std::vector<Snapshot> earlier;  // by rising length
   };
   const Sequence& of(int32_t sequence) const { return sequences_[static_cast<size_t>(sequence)]; }

@@ -328,6 +328,8 @@ TEST(Unmade, Engines) {
   expect_errors({{"add", [&] { engine.add(0, {&token, 1}, WantLogits::last); }},
                  {"run", [&] { engine.run(); }},
                  {"logits", [&] { engine.logits(0); }},
+                 {"input", [&] { engine.input("x", Tensor<f32, Pos>({1})); }},
+                 {"output", [&] { engine.output("logits"); }},
                  {"slots", [&] { engine.slots(0); }},
                  {"prefill", [&] { engine.prefill(0, {&token, 1}); }},
                  {"decode", [&] { engine.decode(0, token); }},
