@@ -35,8 +35,8 @@ class TensorView {
   }
 
   template <Axis B>
-    requires contains_axis<B, axes>
   int64_t extent() const {
+    static_assert(contains_axis<B, axes>, "this view does not have the axis whose extent is asked for");
     constexpr std::array<bool, sizeof...(A)> same{std::is_same_v<B, A>...};
     size_t at = 0;
     while (!same[at]) ++at;
@@ -56,8 +56,8 @@ class TensorView {
 
   // The same elements, whose axis From is now To.
   template <Axis From, Axis To>
-    requires contains_axis<From, axes>
   auto renamed() const {
+    static_assert(contains_axis<From, axes>, "this view does not have the axis that is renamed");
     return as<replace_axis<axes, From, To>>();
   }
 
@@ -83,12 +83,17 @@ struct of<T, Axes<A...>> {
 };
 }  // namespace view_detail
 
-// Of all elements of a Tensor (core/expr/value.h), which must outlive the view; of a view, the same.
+// A Tensor (core/expr/value.h) or a view, of f32, i32 or bool.
 template <class Owner>
-  requires requires(const Owner& owner) {
-    typename Owner::axes;
-    owner.values();
-  }
+inline constexpr bool is_viewable = requires(const Owner& owner) {
+  typename Owner::axes;
+  owner.values();
+  requires ComputeElement<typename Owner::element>;
+};
+
+// Of all elements of a Tensor, which must outlive the view; of a view, the same.
+template <class Owner>
+  requires is_viewable<Owner>
 auto as_view(const Owner& owner) {
   return view_detail::of<typename Owner::element, typename Owner::axes>::all(owner);
 }

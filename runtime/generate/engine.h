@@ -84,13 +84,15 @@ class Engine {
   // has, and for extents that disagree with the model, its limits, or what was given before.
   template <class Values>
   void input(std::string_view name, const Values& values) {
-    give(name, as_view(values), EngineInputs::kNoSequence);
+    static_assert(is_viewable<Values>, "Engine::input takes a Tensor or TensorView of f32, i32 or bool");
+    if constexpr (is_viewable<Values>) give(name, as_view(values), EngineInputs::kNoSequence);
   }
   // The same for an input that belongs to sequences; kept until others are given, or the sequence is closed. A fork is
   // given its own.
   template <class Values>
   void input(std::string_view name, int32_t sequence, const Values& values) {
-    give(name, as_view(values), sequence);
+    static_assert(is_viewable<Values>, "Engine::input takes a Tensor or TensorView of f32, i32 or bool");
+    if constexpr (is_viewable<Values>) give(name, as_view(values), sequence);
   }
 
   // Rows of the last run, in the order in which they were requested; valid until the next run.

@@ -311,6 +311,25 @@ TEST_F(KvCacheTest, MemoryIsTouchedBeforeSequencesAreOpened) {
   cache.touch();
 }
 
+TEST_F(KvCacheTest, ASequenceIsToldFromAnEarlierOneOfItsNumber) {
+  PagedKvCache cache(plan_, {2, 20, 24, 4});
+  EXPECT_EQ(cache.opening(0), 0u);
+  EXPECT_EQ(cache.opening(-1), 0u);
+  EXPECT_EQ(cache.opening(2), 0u);
+  const int32_t a = cache.open();
+  const uint64_t first = cache.opening(a);
+  const int32_t fork = cache.fork(a, 0);
+  EXPECT_NE(first, 0u);
+  EXPECT_NE(cache.opening(fork), 0u);
+  EXPECT_NE(cache.opening(fork), first);
+  cache.close(a);
+  EXPECT_EQ(cache.opening(a), 0u);
+  ASSERT_EQ(cache.open(), a);
+  EXPECT_NE(cache.opening(a), 0u);
+  EXPECT_NE(cache.opening(a), first);
+  EXPECT_NE(cache.opening(a), cache.opening(fork));
+}
+
 TEST_F(KvCacheTest, SequencesOpenForkAndClose) {
   PagedKvCache cache(plan_, {2, 20, 24, 4});
   std::vector<int32_t> slots(20);
