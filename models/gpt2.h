@@ -31,6 +31,9 @@ inline const ModelFamily family = {
 inline void adapt(const ModelConfig& config, DecoderOptions& options) {
   const bool is_scaled = config.flag("scale_attn_weights", true);
   const bool by_layer = config.flag("scale_attn_by_inverse_layer_idx", false);
+  const bool converts = config.checkpoint()->purpose() == Checkpoint::Purpose::convert;
+  config.require(!converts || is_scaled, "scale_attn_weights", "false: GGUF cannot express it");
+  config.require(!converts || !by_layer, "scale_attn_by_inverse_layer_idx", "true: GGUF cannot express it");
   for (size_t i = 0; i < options.layers.size(); ++i) {
     if (!is_scaled) options.layers[i].scale = 1;
     if (by_layer) options.layers[i].scale /= static_cast<float>(i + 1);

@@ -47,6 +47,13 @@ MODELS = {
     "gpt2": transformers.GPT2Config(
         n_embd=40, n_layer=3, n_head=5, n_positions=72, n_ctx=72, vocab_size=VOCABULARY, bos_token_id=1,
         eos_token_id=2, pad_token_id=0),
+    # A context stretched from 32 tokens, fewer than there are; a window; three quarters of a head rotated.
+    "phi3": transformers.Phi3Config(
+        hidden_size=64, intermediate_size=80, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        sliding_window=20, original_max_position_embeddings=32, partial_rotary_factor=0.75,
+        rope_parameters={"rope_type": "longrope", "rope_theta": 1e4, "partial_rotary_factor": 0.75,
+                         "original_max_position_embeddings": 32, "short_factor": [1.0, 1.1, 1.3, 1.6, 1.9, 2.0],
+                         "long_factor": [1.2, 1.7, 2.5, 4.0, 6.5, 8.0]}, **COMMON),
 }
 
 

@@ -7,8 +7,7 @@
 namespace weft::finch {
 
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
-  return load_decoder(ModelConfig(file),
-                      {.gguf_pairs = RopePairs::interleaved, .activation = Activation::gelu_tanh});
+  return load_decoder(ModelConfig(file), {.gguf_pairs = RopePairs::interleaved, .activation = Activation::gelu_tanh});
 }
 
 }  // namespace weft::finch

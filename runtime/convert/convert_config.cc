@@ -44,7 +44,9 @@ uint32_t file_type(const std::vector<ConvertedTensor>& tensors) {
   return most == Format::f16 ? 1 : most == Format::bf16 ? 32 : 0;
 }
 
-void set_rope(const ModelConfig& config, const std::string& prefix, int64_t dims, GgufMetadata& metadata) {
+void set_rope(const ModelConfig& config, const ModelDeclaration& declared, const std::string& prefix,
+              GgufMetadata& metadata) {
+  const int64_t dims = declared.rotated;
   const std::string type = config.rope_scaling_type(), scaling = prefix + "rope.scaling.";
   float base = config.number("rope.freq_base", 10000.0f);
   if (type == "ntk") {
@@ -58,6 +60,10 @@ void set_rope(const ModelConfig& config, const std::string& prefix, int64_t dims
     metadata.set(scaling + "factor", config.number("rope.scaling.factor"));
     const int64_t original = config.count("rope.scaling.original_context_length", config.count("context_length"));
     if (type == "yarn") metadata.set(scaling + "original_context_length", static_cast<uint32_t>(original));
+  } else if (type == "longrope") {  // its factors are tensors
+    metadata.set(scaling + "original_context_length",
+                 static_cast<uint32_t>(config.count("rope.scaling.original_context_length")));
+    metadata.set(scaling + "attn_factor", declared.rope_scale);
   } else if (type == "dynamic") {
     // It changes nothing within the context length of training, which the file states.
     config.ignore({"rope.scaling.factor", "rope.scaling.original_context_length"});
@@ -184,7 +190,7 @@ GgufMetadata convert_config(const LanguageModel& model, const std::shared_ptr<co
                                     [](const DeclaredWeight& weight) { return weight.rotated_rows != 0; });
   config.require(declared.rotated == head_dim || !reorders, "rope.partial",
                  "below 1 is not converted for a family whose GGUF files reorder rows");
-  set_rope(config, prefix, declared.rotated, metadata);
+  set_rope(config, declared, prefix, metadata);
   return metadata;
 }
 

@@ -5,6 +5,7 @@
 #include "core/utf8.h"
 #include "runtime/convert/convert.h"
 #include "runtime/convert/reencode.h"
+#include "runtime/files/model_config.h"
 
 namespace weft {
 namespace {
@@ -14,7 +15,7 @@ bool is_kept_plain(const std::string& name) {
   return name.ends_with("ffn_gate_inp.weight") || name == "position_embd.weight";
 }
 
-Format format_of(const DeclaredWeight& weight, std::optional<Format> type) {
+Format converted_format(const DeclaredWeight& weight, std::optional<Format> type) {
   if (info(weight.format).block_elements > 1) return weight.format;  // quantized already
   if (weight.extents.size() == 1 || is_kept_plain(weight.name)) return Format::f32;
   return type.value_or(weight.converted);
@@ -69,14 +70,26 @@ std::vector<ConvertedTensor> convert_tensors(const LanguageModel& model,
   }
   std::vector<ConvertedTensor> tensors;
   for (const DeclaredWeight& weight : model.declaration->weights) {
-    ConvertedTensor tensor{weight.name, {}, format_of(weight, type), weight};
+    ConvertedTensor tensor{weight.name, {}, converted_format(weight, type), weight};
     tensor.shape.assign(weight.extents.rbegin(), weight.extents.rend());
     tensors.push_back(std::move(tensor));
   }
+  const auto add_factors = [&](const char* name, std::vector<float> factors) {
+    ConvertedTensor tensor{name, {factors.size()}, Format::f32};
+    tensor.values = std::move(factors);
+    tensors.push_back(std::move(tensor));
+  };
   if (std::vector<float> factors = llama3_frequency_factors(checkpoint); !factors.empty()) {
-    ConvertedTensor stretched{"rope_freqs.weight", {factors.size()}, Format::f32};
-    stretched.values = std::move(factors);
-    tensors.push_back(std::move(stretched));
+    add_factors("rope_freqs.weight", std::move(factors));
+  }
+  const ModelConfig config(checkpoint);
+  if (model.declaration->rotated > 0 && config.rope_scaling_type() == "longrope") {
+    const auto pairs = static_cast<size_t>(model.declaration->rotated / 2);
+    for (const std::string kind : {"long", "short"}) {
+      const std::vector<double> factors = config.numbers("rope.scaling." + kind + "_factor", pairs);
+      add_factors(kind == "long" ? "rope_factors_long.weight" : "rope_factors_short.weight",
+                  {factors.begin(), factors.end()});
+    }
   }
   return tensors;
 }

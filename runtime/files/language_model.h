@@ -68,8 +68,9 @@ struct LanguageModel {
   AxisId rows_axis = kNoAxis;  // rows of logits
   int64_t vocab = 0;           // ids of tokens are below this
   int64_t context_length = 0;  // tokens per sequence that the model was trained for
-  // Rotary frequencies for a longer context, where they depend on its length ("dynamic" scaling); empty if they do
-  // not. An engine uses those for its context, so that cached keys never have to be rotated again.
+  // Rotary frequencies for a context, where they depend on its length ("dynamic" and "longrope" scaling); empty if they
+  // do not. None are returned where those of the graph are right. An engine uses those for its context, so that cached
+  // keys never have to be rotated again.
   std::function<std::vector<float>(int64_t context)> frequencies;
 
   std::shared_ptr<const ModelDeclaration> declaration;  // null for a model that cannot be converted

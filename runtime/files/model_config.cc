@@ -42,7 +42,10 @@ const KeyNames kKeys[] = {
      {"rope_scaling.rope_type", "rope_scaling.type", "rope_parameters.rope_type", "rope_parameters.type"}},
     {"rope.scaling.factor", {"rope_scaling.factor", "rope_parameters.factor"}, "rope.scale_linear"},
     {"rope.scaling.original_context_length",
-     {"rope_scaling.original_max_position_embeddings", "rope_parameters.original_max_position_embeddings"}},
+     {"rope_scaling.original_max_position_embeddings", "rope_parameters.original_max_position_embeddings",
+      "original_max_position_embeddings"}},
+    {"rope.scaling.long_factor", {"rope_scaling.long_factor", "rope_parameters.long_factor"}},
+    {"rope.scaling.short_factor", {"rope_scaling.short_factor", "rope_parameters.short_factor"}},
     {"rope.scaling.attn_factor", {"rope_scaling.attention_factor", "rope_parameters.attention_factor"}},
     {"rope.scaling.mscale", {"rope_scaling.mscale", "rope_parameters.mscale"}},
     {"rope.scaling.mscale_all_dim", {"rope_scaling.mscale_all_dim", "rope_parameters.mscale_all_dim"}},
@@ -429,6 +432,8 @@ double ModelConfig::rope_factor() const {
 
 std::string ModelConfig::rope_scaling_type() const {
   constexpr std::string_view kType = "rope.scaling.type", kFactor = "rope.scaling.factor";
+  // llama.cpp's files have its factors, and no type.
+  if (!has(kType) && checkpoint_->find("rope_factors_long.weight") != nullptr) return "longrope";
   if (!has(kType) && has(kFactor)) {
     // Without a type, the scaling is linear in GGUF files, as in llama.cpp. With config.json, transformers would
     // ignore the factor, which can hardly be intended.
@@ -440,11 +445,52 @@ std::string ModelConfig::rope_scaling_type() const {
   }
   const std::string type = text(kType, "none");
   if (type == "default") return "none";
-  constexpr std::string_view kTypes[] = {"none", "linear", "ntk", "dynamic", "yarn", "llama3"};
+  if (type == "su") return "longrope";  // its name of 2024
+  constexpr std::string_view kTypes[] = {"none", "linear", "ntk", "dynamic", "yarn", "llama3", "longrope"};
   require(std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes), kType,
           in_quotes(type) +
-              " is a scaling that this build does not support; it supports linear, ntk, dynamic, yarn and llama3");
+              " is a scaling that this build does not support; it supports linear, ntk, dynamic, yarn, llama3 and "
+              "longrope");
   return type;
+}
+
+// A divisor for each frequency, of contexts up to that of training and of longer ones; formula of the magnitude: Ding
+// et al. 2024, arXiv:2402.13753, as Hugging Face transformers has it.
+void ModelConfig::set_longrope(RopeOptions& options, int64_t dims, WeightLoader& loader) const {
+  const bool gguf = checkpoint_->convention() == Convention::gguf;
+  const int64_t trained = count("rope.scaling.original_context_length");
+  const auto divided = [&](const char* key, const std::string& tensor) {
+    std::vector<float> frequencies = options.frequencies;
+    std::vector<double> by;
+    if (gguf) {
+      const std::vector<float> factors = loader.vector(tensor, dims / 2);
+      if (factors.empty()) throw Error(checkpoint_->path() + ": tensor '" + tensor + "' is missing or does not fit");
+      by.assign(factors.begin(), factors.end());
+    } else {
+      by = numbers(key, frequencies.size());
+    }
+    for (size_t i = 0; i < frequencies.size(); ++i) {
+      const std::string where = gguf ? "in tensor '" + tensor + "'" : "at index " + std::to_string(i);
+      require(by[i] > 0, key, "has a factor " + where + " that is not above 0");
+      frequencies[i] = static_cast<float>(static_cast<double>(frequencies[i]) / by[i]);
+    }
+    return frequencies;
+  };
+  auto longer = divided("rope.scaling.long_factor", "rope_factors_long.weight");
+  options.frequencies = divided("rope.scaling.short_factor", "rope_factors_short.weight");
+  frequencies_ = [trained, longer = std::move(longer)](int64_t context) {
+    return context > trained ? longer : std::vector<float>();
+  };
+  // config.json may state the factor by which the context grew, or the magnitude that follows; GGUF states the latter.
+  if (has("rope.scaling.attn_factor") || gguf) {
+    options.scale = number("rope.scaling.attn_factor", 1.0f);
+    ignore({"rope.scaling.factor"});
+    return;
+  }
+  const double grown = static_cast<double>(count("context_length")) / static_cast<double>(trained);
+  const double factor = static_cast<double>(number("rope.scaling.factor", static_cast<float>(grown)));
+  if (factor > 1)
+    options.scale = static_cast<float>(std::sqrt(1 + std::log(factor) / std::log(static_cast<double>(trained))));
 }
 
 RopeOptions ModelConfig::rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoader& loader) const {
@@ -468,7 +514,7 @@ RopeOptions ModelConfig::rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoad
   };
   if (type == "none") {
     ignore({"rope.scaling.factor", "rope.scaling.original_context_length"});
-  } else if (type != "dynamic") {
+  } else if (type != "dynamic" && type != "longrope") {
     scaling.factor = rope_factor();
     scaling.original_context =
         static_cast<double>(count("rope.scaling.original_context_length", count("context_length")));
@@ -502,9 +548,13 @@ RopeOptions ModelConfig::rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoad
     // Within the context length of training nothing changes.
     ignore({"rope.scaling.original_context_length"});
     scaling.factor = number("rope.scaling.factor");
-    dynamic_ = scaling;
+    frequencies_ = [scaling, trained = count("context_length")](int64_t context) -> std::vector<float> {
+      if (context <= trained) return {};
+      return dynamic_frequencies(scaling, static_cast<double>(context) / static_cast<double>(trained));
+    };
   }
   options.frequencies = scaled_frequencies(scaling);
+  if (type == "longrope") set_longrope(options, dims, loader);
   const std::string stretched = "rope_freqs.weight";  // the divisor of each frequency
   const std::vector<float> factors = loader.vector(stretched, dims / 2);
   for (size_t i = 0; i < factors.size(); ++i) {
@@ -516,6 +566,7 @@ RopeOptions ModelConfig::rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoad
       std::isfinite(options.scale) && std::all_of(options.frequencies.begin(), options.frequencies.end(),
                                                   [](float frequency) { return std::isfinite(frequency); });
   require(finite, "rope.freq_base", "and the scaling of the context give rotary frequencies that are not finite");
+  rope_scale_ = options.scale;
   return options;
 }
 
@@ -547,6 +598,7 @@ std::shared_ptr<const ModelDeclaration> ModelConfig::declaration(const WeightLoa
   declared->windows = windows_;
   declared->has_window_pattern = has_window_pattern_;
   declared->rotated = rotated_;
+  declared->rope_scale = rope_scale_;
   for (const auto& [key, value] : took_) {
     const std::string_view name = key;
     const bool is_common =
@@ -572,12 +624,7 @@ LanguageModel ModelConfig::describe(Graph& graph, const Batch& batch, ValueId lo
   model.rows_axis = rows;
   model.vocab = weight_extent(*model.graph, vocab);
   model.context_length = count("context_length");
-  if (dynamic_) {
-    model.frequencies = [scaling = *dynamic_, trained = model.context_length](int64_t context) {
-      return dynamic_frequencies(scaling,
-                                 static_cast<double>(std::max(context, trained)) / static_cast<double>(trained));
-    };
-  }
+  model.frequencies = frequencies_;
   refuse_unknown();
   return model;
 }

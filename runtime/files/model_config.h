@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -78,10 +79,10 @@ class ModelConfig {
   // N: every Nth layer sees everything), and what else the rule allows.
   std::vector<int64_t> windows(const WindowRule& rule) const;
   // Rotary embedding for heads of `head_dim`: base, partial rotation, and scaled contexts (linear, ntk, dynamic, yarn,
-  // llama3; or the file's tensor rope_freqs.weight). GGUF files have the rows of Q and K in the order of
+  // llama3, longrope; or the file's tensor rope_freqs.weight). GGUF files have the rows of Q and K in the order of
   // `gguf_pairs`; config.json's models are half_split. Sources of the formulas are at rope_scaling.h.
   RopeOptions rope(int64_t head_dim, RopePairs gguf_pairs, WeightLoader& loader) const;
-  // "none", "linear", "ntk", "dynamic", "yarn" or "llama3". Throws Error for others, and for a factor in
+  // "none", "linear", "ntk", "dynamic", "yarn", "llama3" or "longrope". Throws Error for others, and for a factor in
   // config.json whose type is missing.
   std::string rope_scaling_type() const;
 
@@ -124,6 +125,7 @@ class ModelConfig {
   int64_t integer(std::string_view key, const ConfigValue& value, int64_t least) const;
   std::vector<bool> sliding_layers(const WindowRule& rule) const;
   double rope_factor() const;
+  void set_longrope(RopeOptions& options, int64_t dims, WeightLoader& loader) const;
   std::string_view given_name(std::string_view key) const;
   [[noreturn]] void fail(std::string_view key, std::string_view reason) const;
   const ConfigKey* key_of_family(std::string_view key) const;  // null if it declares none
@@ -141,8 +143,10 @@ class ModelConfig {
   mutable std::map<std::string, ConfigValue, std::less<>> took_;
   mutable std::vector<int64_t> windows_;  // of each layer
   mutable bool has_window_pattern_ = false;
-  mutable int64_t rotated_ = 0;                      // elements of a head that `rope` said
-  mutable std::optional<RopeScaling> dynamic_;       // what `rope` found, if it depends on the context
+  mutable int64_t rotated_ = 0;  // elements of a head that `rope` said
+  mutable float rope_scale_ = 1;
+  // What `rope` found, if it depends on the context: see LanguageModel::frequencies.
+  mutable std::function<std::vector<float>(int64_t)> frequencies_;
   mutable std::set<std::string, std::less<>> used_;  // keys as the checkpoint has them
 };
 

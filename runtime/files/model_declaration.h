@@ -37,6 +37,7 @@ struct ModelDeclaration {
   std::vector<int64_t> windows;     // of each layer; empty: never read
   bool has_window_pattern = false;  // readers of this family expect that layers differ
   int64_t rotated = 0;              // elements of a head that rotary positions turn; 0: the model has none
+  float rope_scale = 1;             // RopeOptions::scale
 };
 
 }  // namespace weft

@@ -188,8 +188,15 @@ void WeightLoader::find_block_scales(const std::string& name, Found& found) {
   if (scales == nullptr || found.rows.tensor->type_name != "F8_E4M3" || found.rows.form != Form::plain) return;
   used_.insert(scales->name);
   const auto stated = checkpoint_->config().find("quantization_config.weight_block_size");
-  std::vector<double> block = {128, 128};
-  if (stated != checkpoint_->config().end()) block = std::get<std::vector<double>>(stated->second);  // was checked
+  const auto* list =
+      stated == checkpoint_->config().end() ? nullptr : std::get_if<std::vector<double>>(&stated->second);
+  const std::vector<double> block = list == nullptr ? std::vector<double>() : *list;
+  if (block.size() != 2 || !(block[0] >= 1 && block[1] >= 1 && block[0] <= 1 << 20 && block[1] <= 1 << 20)) {
+    problems_.push_back(
+        "tensor '" + std::string(scales->name) +
+        "' has scales of blocks, but quantization_config.weight_block_size does not say how large they are");
+    return;
+  }
   found.rows.block_rows = static_cast<int64_t>(block[0]), found.rows.block_columns = static_cast<int64_t>(block[1]);
   std::vector<int64_t> expected = found.extents;
   for (size_t i = expected.size() < 2 ? expected.size() : expected.size() - 2, k = 0; i < expected.size(); ++i, ++k) {

@@ -75,8 +75,9 @@ void check_input_limits(const GraphRecord& graph, const Limits& limits) {
 
 // The graph with rotary frequencies for that context.
 std::shared_ptr<const GraphRecord> stretched(const LanguageModel& model, int64_t context) {
-  if (!model.frequencies || context <= model.context_length) return model.graph;
+  if (!model.frequencies) return model.graph;
   const auto frequencies = std::make_shared<const std::vector<float>>(model.frequencies(context));
+  if (frequencies->empty()) return model.graph;
   auto graph = std::make_shared<GraphRecord>(*model.graph);
   for (Step& step : graph->steps) {
     for (Region& region : step.regions) {

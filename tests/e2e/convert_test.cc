@@ -75,7 +75,8 @@ TEST_P(ConvertGolden, GivesTheSameLogitsAndIds) {
 INSTANTIATE_TEST_SUITE_P(Golden, ConvertGolden,
                          testing::Values("llama2-mha/hf", "llama3-gqa/hf", "llama-linear/hf", "llama-yarn/hf",
                                          "llama-fused/hf", "llama-fused/hf-fused", "mistral/hf", "mistral-window/hf",
-                                         "mixtral/hf", "qwen2/hf", "qwen3/hf", "gemma2/hf", "gemma3/hf"),
+                                         "mixtral/hf", "qwen2/hf", "qwen3/hf", "gemma2/hf", "gemma3/hf", "gpt2/hf",
+                                         "phi3/hf"),
                          [](const auto& directory) {
                            std::string name = directory.param;
                            std::erase_if(name, [](char c) { return c == '-' || c == '/'; });
@@ -87,7 +88,7 @@ INSTANTIATE_TEST_SUITE_P(Golden, ConvertGolden,
 TEST(Convert, WritesWhatLlamaCppWrites) {
   for (const std::string name :
        {"llama2-mha/F16", "llama3-gqa/BF16", "llama3-gqa/F16", "llama-linear/BF16", "llama-yarn/BF16", "mistral/BF16",
-        "qwen2/BF16", "qwen3/BF16", "gemma2/BF16", "gemma3/BF16"}) {
+        "qwen2/BF16", "qwen3/BF16", "gemma2/BF16", "gemma3/BF16", "gpt2/BF16", "phi3/BF16"}) {
     SCOPED_TRACE(name);
     const std::string model = name.substr(0, name.find('/')), type = name.substr(name.find('/') + 1);
     WEFT_SHARED_OR_SKIP(reference, "data/golden/" + model + "/" + model + "-" + type + ".gguf");
@@ -106,7 +107,8 @@ TEST(Convert, WritesWhatLlamaCppWrites) {
     for (const GgufEntry& entry : theirs.metadata()) {
       if (entry.key == "general.name" || entry.key == "tokenizer.ggml.add_sep_token") continue;
       // The tokenizers of these are not theirs.
-      if (entry.key.starts_with("tokenizer.") && (model == "qwen3" || model.starts_with("gemma"))) continue;
+      const bool is_made = model == "qwen3" || model == "gpt2" || model == "phi3" || model.starts_with("gemma");
+      if (entry.key.starts_with("tokenizer.") && is_made) continue;
       const GgufValue* found = ours.find(entry.key);
       ASSERT_NE(found, nullptr) << entry.key;
       weft::GgufMetadata a, b;
@@ -297,7 +299,7 @@ TEST_F(ConvertSmall, ConfigsThatGgufHasNoWordFor) {
   EXPECT_CONTAINS(error_with("model_type", "gemma"), "gemma");
   EXPECT_CONTAINS(error_with("hidden_act", "gelu"), "hidden_act");
   EXPECT_CONTAINS(error_with("brand_new_option", 3), "brand_new_option");
-  EXPECT_CONTAINS(error_with("rope_scaling", {{"rope_type", "longrope"}, {"factor", 2.0}}), "longrope");
+  EXPECT_CONTAINS(error_with("rope_scaling", {{"rope_type", "spiral"}, {"factor", 2.0}}), "spiral");
   EXPECT_CONTAINS(error_with("partial_rotary_factor", 0.5), "partial_rotary_factor");
   EXPECT_CONTAINS(error_with("num_hidden_layers", 3), "'model.layers.2.input_layernorm.weight' is missing");
   HfModel model = HfModel::random("mixtral");
@@ -458,6 +460,50 @@ TEST_F(ConvertSmall, ChatTemplates) {
   EXPECT_EQ(file().get_string_array("tokenizer.chat_templates"), std::vector<std::string_view>{"tool_use"});
   more_["chat_template.jinja"] = "four";
   EXPECT_EQ(file().get_string("tokenizer.chat_template"), "four");
+}
+
+// Eight-bit floats with scales of blocks become BF16, rows of Q and K in their new order among them. Where scales are
+// powers of two that is exact.
+TEST_F(ConvertSmall, EightBitFloats) {
+  HfModel model = HfModel::random("llama");
+  model.config["quantization_config"] = {{"quant_method", "fp8"}, {"weight_block_size", {16, 8}}};
+  json header = json::object();
+  std::string data;
+  const auto add = [&](const std::string& name, const char* type, const std::vector<int64_t>& shape,
+                       const std::string& bytes) {
+    header[name] = {{"dtype", type}, {"shape", shape}, {"data_offsets", {data.size(), data.size() + bytes.size()}}};
+    data += bytes;
+  };
+  uint32_t seed = 1;
+  for (const auto& [name, tensor] : model.tensors) {
+    if (tensor.shape.size() == 1 || !name.starts_with("model.layers.")) {
+      add(name, "F32", tensor.shape, float_bytes(tensor.values));
+      continue;
+    }
+    std::string bytes(tensor.values.size(), '\0');
+    for (char& byte : bytes) {  // of moderate size
+      seed = seed * 1664525 + 1013904223;
+      byte = static_cast<char>(40 + seed / 0x8000000 + (seed >> 20 & 1) * 128);
+    }
+    add(name, "F8_E4M3", tensor.shape, bytes);
+    const int64_t down = (tensor.shape[0] + 15) / 16, across = (tensor.shape[1] + 7) / 8;
+    std::vector<float> scales(static_cast<size_t>(down * across));
+    for (size_t i = 0; i < scales.size(); ++i) scales[i] = i % 2 == 0 ? 0.25f : 0.125f;
+    add(name + "_scale_inv", "F32", {down, across}, float_bytes(scales));
+  }
+  const TempDirectory directory;
+  directory.write("config.json", model.config.dump());
+  directory.write("model.safetensors", safetensors_bytes(header.dump(), data));
+  directory.write("tokenizer.json", tokenizer_.dump());
+  const CommandResult run = convert(directory.path(), folder_ / "out.gguf");
+  ASSERT_EQ(run.code, 0) << run.err;
+  const GgufFile file = GgufFile::open(folder_ / "out.gguf");
+  EXPECT_EQ(file.find_tensor("blk.0.attn_q.weight")->type_name, "BF16");
+  EXPECT_EQ(file.find_tensor("blk.1.ffn_down.weight")->type_name, "BF16");
+  const Ids tokens = {1, 5, 9, 2, 30, 17, 4, 8};
+  const auto want = exact_logits(directory.path(), tokens);
+  EXPECT_GT(std::abs(want[0]), 1e-3f);
+  EXPECT_LE(relative_error(exact_logits(folder_ / "out.gguf", tokens), want), 1e-5);
 }
 
 // The value that F16 does not reach is found when most of the file is written.

@@ -2,10 +2,12 @@
 // option counts, and converting keeps it.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "runtime/files/safetensors.h"
 #include "tests/command.h"
 #include "tests/errors.h"
 #include "tests/hf_model.h"
@@ -142,6 +144,103 @@ TEST(FamilyOptions, WhatIsNotSupportedIsNamed) {
   EXPECT_CONTAINS(error("gemma3", {{"use_bidirectional_attention", true}}), "'use_bidirectional_attention'");
   EXPECT_CONTAINS(error("gemma2", {{"layer_types", {"sliding_attention"}}}), "'layer_types'");
   EXPECT_CONTAINS(error("qwen3", {{"hidden_act", "gelu"}}), "key 'hidden_act': is not silu");
+}
+
+// The golden tensors, in f32.
+HfTensors tensors_of(const std::string& family) {
+  HfTensors tensors;
+  const auto file = SafetensorsFile::open(golden(family) / "hf/model.safetensors");
+  for (const SafetensorsTensor& tensor : file.tensors()) {
+    HfTensor& copy = tensors[tensor.name] = {tensor.extents, {}};
+    copy.values.resize(tensor.bytes / row_bytes(*tensor.format, 1));
+    decode_row(*tensor.format, tensor.data, copy.values.size(), copy.values.data());
+  }
+  return tensors;
+}
+
+std::vector<float> logits_of(const std::string& family, const HfTensors& tensors) {
+  const TempDirectory directory;
+  directory.write("config.json", json::parse(std::ifstream(golden(family) / "hf/config.json")).dump());
+  directory.write("model.safetensors", safetensors_bytes(tensors));
+  return exact_logits(directory.path(), tokens_of(family));
+}
+
+// Of GPT-2: as if the queries were smaller or larger.
+TEST(FamilyOptions, ScoresScaledByLayerOrNotAtAll) {
+  for (const bool by_layer : {true, false}) {
+    const std::string key = by_layer ? "scale_attn_by_inverse_layer_idx" : "scale_attn_weights";
+    const Changed changed("gpt2", [&](json& config) { config[key] = by_layer; });
+    HfTensors tensors = tensors_of("gpt2");
+    for (int layer = 0; layer < 3; ++layer) {
+      const std::string at = "transformer.h." + std::to_string(layer) + ".attn.c_attn.";
+      const float factor = by_layer ? 1 / static_cast<float>(layer + 1) : std::sqrt(8.0f);
+      for (const char* name : {"weight", "bias"}) {
+        HfTensor& tensor = tensors.at(at + name);  // the columns of Q come first
+        for (size_t i = 0; i < tensor.values.size(); ++i) {
+          if (i % 120 < 40) tensor.values[i] *= factor;
+        }
+      }
+    }
+    EXPECT_LE(relative_error(changed.logits(), logits_of("gpt2", tensors)), 1e-5) << key;
+    EXPECT_GT(relative_error(changed.logits(), golden_logits("gpt2")), 1e-3) << key;
+    const TemporaryFolder folder;
+    const CommandResult run = run_weft({"convert", changed.path().string(), (folder / "model.gguf").string()});
+    EXPECT_CONTAINS(run.err, "key '" + key + "': " + (by_layer ? "true" : "false") + ": GGUF cannot express it");
+  }
+}
+
+// Files of a bare model have no prefix; old ones have masks.
+TEST(FamilyOptions, TensorsWithoutTheirPrefix) {
+  HfTensors bare;
+  for (auto& [name, tensor] : tensors_of("gpt2")) bare[name.substr(std::string("transformer.").size())] = tensor;
+  bare["h.0.attn.bias"] = {{1, 1, 72, 72}, std::vector<float>(72 * 72, 1)};
+  bare["h.0.attn.masked_bias"] = {{1}, {-1e4f}};
+  EXPECT_LE(relative_error(logits_of("gpt2", bare), golden_logits("gpt2")), 1e-6);
+  bare["h.0.attn.mask"] = {{1}, {1}};
+  EXPECT_CONTAINS(error_of([&] { logits_of("gpt2", bare); }),
+                  "tensor 'h.0.attn.mask' is not part of this architecture");
+}
+
+TEST(FamilyOptions, WidthsOfGpt2sNetwork) {
+  EXPECT_EQ(Changed("gpt2", [](json& config) { config["n_inner"] = 160; }).logits(), golden_logits("gpt2"));
+  EXPECT_CONTAINS(error_of([] { Changed("gpt2", [](json& config) { config["n_inner"] = 100; }).logits(); }),
+                  "tensor 'transformer.h.0.mlp.c_fc.weight' is [40, 160], expected hidden 100 x embed 40, transposed");
+  EXPECT_CONTAINS(
+      error_of([] { Changed("gpt2", [](json& config) { config["activation_function"] = "gelu"; }).logits(); }),
+      "key 'activation_function': is not gelu_pytorch_tanh");
+  EXPECT_CONTAINS(
+      error_of([] { Changed("gpt2", [](json& config) { config["add_cross_attention"] = true; }).logits(); }),
+      "add_cross_attention");
+}
+
+// Longer contexts than that of training take the longer factors; the engine's has 64 tokens.
+TEST(FamilyOptions, LongropeHasFactorsForTwoLengths) {
+  const auto of = [](const std::function<void(json&, json&)>& change) {
+    return Changed("phi3", [&](json& config) { change(config, config["rope_parameters"]); });
+  };
+  const auto want = golden_logits("phi3");
+  EXPECT_EQ(of([](json&, json& rope) { rope["rope_type"] = "su"; }).logits(), want);
+  EXPECT_EQ(of([](json&, json& rope) { rope["factor"] = 8; }).logits(), want);
+  const auto trained_to = [](int tokens) {
+    return [tokens](json& config, json& rope) {
+      config["original_max_position_embeddings"] = rope["original_max_position_embeddings"] = tokens;
+      rope["attention_factor"] = 1.2;
+    };
+  };
+  const auto shorter = of(trained_to(64));
+  const auto with_equal_factors = of([&](json& config, json& rope) {
+    trained_to(63)(config, rope);
+    rope["long_factor"] = rope["short_factor"];
+  });
+  EXPECT_EQ(shorter.logits(), with_equal_factors.logits());
+  EXPECT_GT(relative_error(shorter.logits(), of(trained_to(63)).logits()), 1e-3);
+  for (const Changed* model : {&shorter, &with_equal_factors}) {
+    EXPECT_LE(relative_error(model->converted_logits(), model->logits()), 1e-5);
+  }
+  EXPECT_CONTAINS(error_of([&] { of([](json&, json& rope) { rope["long_factor"] = {1, 2, 3}; }).logits(); }),
+                  "key 'rope_parameters.long_factor': has 3 values, expected 6");
+  EXPECT_CONTAINS(error_of([&] { of([](json&, json& rope) { rope["short_factor"][2] = 0; }).logits(); }),
+                  "has a factor at index 2 that is not above 0");
 }
 
 }  // namespace

@@ -27,8 +27,30 @@ void require(bool condition) {
   if (!condition) std::abort();
 }
 
+// Two layers: 8 wide, 2 heads, 6 hidden, 5 tokens, 16 positions; matrices transposed.
+Tensors gpt2_tensors() {
+  const Format f32 = Format::f32;
+  Tensors tensors = {{"transformer.wte.weight", f32, {5, 8}},
+                     {"transformer.wpe.weight", f32, {16, 8}},
+                     {"transformer.ln_f.weight", f32, {8}},
+                     {"transformer.ln_f.bias", f32, {8}}};
+  for (const char* layer : {"0", "1"}) {
+    const std::string at = "transformer.h." + std::string(layer) + ".";
+    for (const char* norm : {"ln_1.weight", "ln_1.bias", "ln_2.weight", "ln_2.bias"}) {
+      tensors.push_back({at + norm, f32, {8}});
+    }
+    tensors.push_back({at + "attn.c_attn.weight", f32, {8, 24}}),
+        tensors.push_back({at + "attn.c_attn.bias", f32, {24}});
+    tensors.push_back({at + "attn.c_proj.weight", f32, {8, 8}}), tensors.push_back({at + "attn.c_proj.bias", f32, {8}});
+    tensors.push_back({at + "mlp.c_fc.weight", f32, {8, 6}}), tensors.push_back({at + "mlp.c_fc.bias", f32, {6}});
+    tensors.push_back({at + "mlp.c_proj.weight", f32, {6, 8}}), tensors.push_back({at + "mlp.c_proj.bias", f32, {8}});
+  }
+  return tensors;
+}
+
 // Two layers: 8 wide, 2 heads and 1 for keys and values, 6 hidden, 5 tokens.
 Tensors tensors_of(std::string_view architecture) {
+  if (architecture == "gpt2") return gpt2_tensors();
   const Format f32 = Format::f32;
   Tensors tensors = {
       {"model.embed_tokens.weight", f32, {5, 8}}, {"model.norm.weight", f32, {8}}, {"lm_head.weight", f32, {5, 8}}};
@@ -74,7 +96,7 @@ void write(const fs::path& path, const Tensors& tensors) {
 class Directories {
  public:
   Directories() : root_(fs::temp_directory_path() / ("weft-checkpoint-fuzz-" + std::to_string(::getpid()))) {
-    for (const char* architecture : {"llama", "qwen2", "mixtral"}) {
+    for (const char* architecture : {"llama", "qwen2", "mixtral", "gpt2"}) {
       const Tensors all = tensors_of(architecture);
       fs::create_directories(path(architecture, false)), fs::create_directories(path(architecture, true));
       write(path(architecture, false) / "model.safetensors", all);
@@ -107,6 +129,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto mentions = [&](std::string_view name) { return config.find(name) != config.npos; };
   const fs::path directory = directories.path(mentions("mixtral") ? "mixtral"
                                               : mentions("qwen2") ? "qwen2"
+                                              : mentions("gpt2")  ? "gpt2"
                                                                   : "llama",
                                               !index.empty());
   std::ofstream(directory / "config.json", std::ios::binary) << config;

@@ -299,8 +299,8 @@ TEST(Architectures, RotaryFactorsWithoutAType) {
   EXPECT_CONTAINS(gguf_error(model, with("", {{"scaling.factor", NAN}})),
                   "key 'llama.rope.scaling.factor': is nan, not a finite");
   EXPECT_CONTAINS(gguf_error(model, with("linear", {})), "key 'llama.rope.scaling.factor': is missing");
-  EXPECT_CONTAINS(gguf_error(model, with("longrope", {{"scaling.factor", 4}})),
-                  "'longrope' is a scaling that this build does not support");
+  EXPECT_CONTAINS(gguf_error(model, with("spiral", {{"scaling.factor", 4}})),
+                  "'spiral' is a scaling that this build does not support");
 
   // Transformers takes no notice of such a factor; whoever wrote it hardly meant that.
   const auto unscaled = logits_of(directory = model);
@@ -317,8 +317,9 @@ TEST(Architectures, RotaryFactorsWithoutAType) {
   directory = model;
   directory.config["rope_scaling"] = {{"type", "linear"}, {"factor", "4.0"}};
   EXPECT_CONTAINS(error_of(directory), "key 'rope_scaling.factor': is the string '4.0', not a number");
-  directory.config["rope_scaling"] = {{"type", "su"}, {"factor", 4.0}};
-  EXPECT_CONTAINS(error_of(directory), "key 'rope_scaling.type': 'su' is a scaling that this build does not support");
+  directory.config["rope_scaling"] = {{"type", "spiral"}, {"factor", 4.0}};
+  EXPECT_CONTAINS(error_of(directory),
+                  "key 'rope_scaling.type': 'spiral' is a scaling that this build does not support");
   // The same number twice, once as an integer.
   directory.config["rope_scaling"] = {{"type", "linear"}, {"factor", 4.0}};
   directory.config["rope_parameters"] = {{"type", "linear"}, {"factor", 4}, {"rope_theta", 10000}};

@@ -348,6 +348,20 @@ TEST_F(ArrangedWeight, WhatDoesNotFitIsNamed) {
                   "tensor 'shape' is [4, 6], expected hidden 4 x embed 6, transposed");
 }
 
+TEST_F(ArrangedWeight, BlocksWithoutAnExtentAreRefused) {
+  add_bytes("w", "F8_E4M3", {6, 4});
+  add("w_scale_inv", "F32", {1, 1}, test::float_bytes({1}));
+  for (const json& size : {json("x"), json({0, 1}), json({1}), json({1e300, 1}), json({-1, 4}), json({"a", "b"})}) {
+    WeightLoader& loader = this->loader({{"quant_method", "mxfp4"}, {"weight_block_size", size}});
+    loader.extents<Hidden, Embed>(6, 4);
+    Weight<Hidden, Embed> weight;
+    loader.load(weight, "w");
+    EXPECT_CONTAINS(
+        error_of([&] { loader.finish(); }),
+        "tensor 'w_scale_inv' has scales of blocks, but quantization_config.weight_block_size does not say");
+  }
+}
+
 // Both devices read it like any other weight. The CPU's kernels for plain formats read it as stored, so it is put
 // together for them, in its own format.
 TEST_F(ArrangedWeight, IsContractedOnBothDevices) {
