@@ -88,8 +88,10 @@ NodePtr reduce_node(ReduceOp op, const AxisInfo* axis, NodePtr x) {
   return node;
 }
 
-NodePtr softmax_node(const AxisInfo* axis, NodePtr x) {
-  auto node = make(NodeKind::softmax, Element::f32, {std::move(x)});
+NodePtr softmax_node(const AxisInfo* axis, NodePtr x, NodePtr sink) {
+  std::vector<NodePtr> args = {std::move(x)};
+  if (sink) args.push_back(std::move(sink));
+  auto node = make(NodeKind::softmax, Element::f32, std::move(args));
   node->axis = axis;
   return node;
 }
@@ -224,7 +226,9 @@ NodePtr layer_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& w
 
 NodePtr expand_softmax(const Node& softmax) {
   const NodePtr& x = softmax.args[0];
-  const NodePtr largest = reduce_node(ReduceOp::max, softmax.axis, x);
+  const NodePtr sink = softmax.args.size() > 1 ? softmax.args[1] : nullptr;
+  NodePtr largest = reduce_node(ReduceOp::max, softmax.axis, x);
+  if (sink) largest = f32(ScalarOp::max, {sink, largest});  // the second wins against a NaN
   const NodePtr none = constant_node(-std::numeric_limits<float>::infinity());
   const NodePtr zero = constant_node(0.0f);
   // Where nothing is visible, the shift is 0 and every term is exp(-inf) = 0, so the row is 0 too.
@@ -232,8 +236,10 @@ NodePtr expand_softmax(const Node& softmax) {
       f32(ScalarOp::select, {scalar_node(ScalarOp::eq, Element::bool8, {largest, none}), zero, largest});
   const NodePtr terms = f32(ScalarOp::exp, {f32(ScalarOp::sub, {x, shift})});
   const NodePtr sum = reduce_node(ReduceOp::sum, softmax.axis, terms);
+  NodePtr all = sum;
+  if (sink) all = f32(ScalarOp::add, {sum, f32(ScalarOp::exp, {f32(ScalarOp::sub, {sink, shift})})});
   return f32(ScalarOp::select,
-             {scalar_node(ScalarOp::eq, Element::bool8, {sum, zero}), zero, f32(ScalarOp::div, {terms, sum})});
+             {scalar_node(ScalarOp::eq, Element::bool8, {sum, zero}), zero, f32(ScalarOp::div, {terms, all})});
 }
 
 }  // namespace weft

@@ -72,7 +72,7 @@ NodePtr constant_node(int32_t value, Element type);
 NodePtr index_node(const AxisInfo* axis);
 NodePtr scalar_node(ScalarOp op, Element type, std::vector<NodePtr> args);
 NodePtr reduce_node(ReduceOp op, const AxisInfo* axis, NodePtr x);
-NodePtr softmax_node(const AxisInfo* axis, NodePtr x);
+NodePtr softmax_node(const AxisInfo* axis, NodePtr x, NodePtr sink = nullptr);
 NodePtr contract_node(AxisList over, AxisList left_axes, NodePtr left, NodePtr right);
 NodePtr rope_node(const AxisInfo* axis, NodePtr x, NodePtr position, RopeOptions options);
 
@@ -97,7 +97,8 @@ NodePtr rms_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& wei
 // layer_norm: (x - mean) / sqrt(variance + eps) * weight + bias, the variance being that of the population
 // (Ba et al. 2016, arXiv:1607.06450). weight and bias may be null.
 NodePtr layer_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& weight, const NodePtr& bias, float eps);
-// softmax as the reductions that it is made of: exp(x - max) / sum. A row that is all -inf gives 0.
+// softmax as the reductions that it is made of: exp(x - max) / sum, with a sink as KeyAttention says. A row that is all
+// -inf gives 0.
 NodePtr expand_softmax(const Node& softmax);
 
 }  // namespace weft

@@ -134,6 +134,9 @@ class RegionBuilder {
     build_source(region_.body, softmax.args[0], std::move(score_axes));
     if (scale_of(*top.args[1])) throw Error("attention reads no values with scales beside them");
     region_.attention = KeyAttention{key, operand(*top.args[1])};
+    if (softmax.args.size() == 1) return;
+    EmitContext context{nullptr, nullptr, {}};
+    add(region_.attention->sink, context, softmax.args[1]);
   }
 
   // What the elements of a leaf are to be multiplied by, as a leaf; null: nothing.

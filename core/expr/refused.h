@@ -133,6 +133,8 @@ struct operand_is_a_softmax_of_a_contraction;
 struct operand_is_an_attention;
 struct operand_is_not_an_attention;
 struct softmax_of_a_contraction_goes_into_contract_over;
+template <class A>
+struct a_sink_does_not_vary_along;
 struct cached_values_are_read_by_attention_only;
 struct both_operands_are_norms;
 struct both_operands_are_rotated;

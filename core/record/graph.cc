@@ -149,6 +149,7 @@ std::string to_string(const GraphRecord& graph, const Step& step) {
       text += "    softmax over " + graph.axes[region.attention->key].name + ", contracted with operand " +
               std::to_string(region.attention->value) + (region.attention->statistics ? ", with statistics" : "") +
               "\n";
+      if (!region.attention->sink.empty()) text += "    sink\n" + indented(to_string(region.attention->sink));
     }
     if (region.rotation) {
       text += "    rotate " + graph.axes[region.rotation->axis].name + " by operand " +

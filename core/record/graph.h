@@ -167,10 +167,15 @@ struct Selection {
 
 // softmax along `key` of the region's body (the score), then the contraction with operand `value` over `key`.
 // A row whose scores are all -inf gives 0.
+//
+// A sink is one more score of each row, of no key and without a value: it takes part in the softmax's maximum and adds
+// exp(sink) to its denominator, once, and nothing to the result (Xiao et al. 2023, arXiv:2309.17453, section 3.3). A
+// row that sees no key is 0 all the same.
 struct KeyAttention {
   AxisId key = kNoAxis;
   int value = 0;            // index into the region's operands, which has `key`
   bool statistics = false;  // more outputs after the result: kStatistics
+  ScalarProgram sink = {};  // f32 over the query axes; empty: none
 };
 
 // Of each row's softmax, f32 over the query axes: see ops/attention/statistics.h.
@@ -189,7 +194,8 @@ struct CustomOp {
 //   lhs[i]         prologues of the contractions
 //   contractions   read by `body` as ScalarOp::contraction
 //   body           over axes `body.axes`
-//   attention      attention only: body.axes = query axes then `key`; `axes` = query axes then the value's own
+//   attention      attention only: body.axes = query axes then `key`; `axes` = query axes then the value's own;
+//                  its sink is over the query axes
 //   rotation       then `post` (reads ScalarOp::rotated) if it is not empty
 //   selection      last
 struct Region {

@@ -276,6 +276,12 @@ class RegionChecker {
     }
     if (score.program.type() != Element::f32)
       fail("the score is " + std::string(name(score.program.type())) + ", not f32");
+    if (!attention.sink.empty()) {
+      verify_program({graph_, region_, query_axes(region_), {}, {}, false, false}, attention.sink,
+                     [this](const std::string& text) { fail("sink: " + text); });
+      const Element type = attention.sink.type();
+      if (type != Element::f32) fail("the sink is " + std::string(name(type)) + ", not f32");
+    }
     if (!has_operand(attention.value)) fail("unknown operand " + std::to_string(attention.value) + " as value");
     const std::string what = operand_name(attention.value);
     if (!info(value(attention.value).format).is_float) fail(what + " holds no floats");

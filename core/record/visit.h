@@ -6,7 +6,7 @@
 //   source    what is evaluated from operands: each prologue (Region::lhs) in its order, then the body, which is the
 //             score of an attention.
 //   program   what is computed for one element. Of each source: those of its reductions, in their order, then its
-//             own; after all sources `post`, unless it is empty.
+//             own; after all sources an attention's sink and `post`, unless they are empty.
 //
 // Each takes a region, or a step, whose regions are visited one after the other; where that is not const, the parts
 // may be changed.
@@ -44,6 +44,7 @@ void for_each_program(S& source, const Visit& visit) {
 template <visit_detail::Is<Region> R, class Visit>
 void for_each_program(R& region, const Visit& visit) {
   for_each_source(region, [&](auto& source) { for_each_program(source, visit); });
+  if (region.attention && !region.attention->sink.empty()) visit(region.attention->sink);
   if (!region.post.empty()) visit(region.post);
 }
 

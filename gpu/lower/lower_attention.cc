@@ -99,6 +99,16 @@ void RegionLowering::lower_attention(const Target& target, std::span<const Targe
   const std::string element = "weft_load_" + format_suffix(value.format) + "(" + builder.memory(value.memory) +
                               ", row_offset + " + builder.partial_offset(width, value, own, false) + ")";
   builder.store(output, target, "result");
+  std::string sink_code;
+  if (!attention.sink.empty()) {
+    CodeScope of_row = scope.inner(2);
+    const std::string sink = builder.program(of_row, attention.sink);
+    sink_code = expand_opencl(
+        "attention", "sink",
+        {{"code", of_row.code},
+         {"sink", sink},
+         {"statistics", statistics.empty() ? std::string_view() : opencl_section("attention", "sink_statistics")}});
+  }
   std::string_view logs, add_logs;
   std::string statistics_code;
   if (!statistics.empty()) {
@@ -119,6 +129,7 @@ void RegionLowering::lower_attention(const Target& target, std::span<const Targe
        {"result_code", output.code},
        {"logs", logs},
        {"add_logs", add_logs},
+       {"sink", sink_code},
        {"statistics", statistics_code}});
 }
 

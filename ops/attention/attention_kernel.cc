@@ -127,6 +127,9 @@ void AttentionKernel::find_sources(const KernelContext& context) {
     program.code.resize(*open + size_t{1});
     open_body_ = SourceEvaluator(context.graph, *region_, program, loops, 1, provided);
   }
+  if (const ScalarProgram& sink = region_->attention->sink; !sink.empty()) {
+    sink_ = SourceEvaluator(context.graph, *region_, sink, loops, 1);
+  }
 
   for (const ScalarInstr& instr : mask_.sources()) {
     IntSource& source = mask_sources_.emplace_back();
@@ -240,6 +243,7 @@ void AttentionKernel::lay_out() {
   kept_at_ = own(rows * body_.row_bytes());
   open_body_at_ = own(open_body_.workspace_bytes());
   open_kept_at_ = own(rows * open_body_.row_bytes());
+  sink_at_ = own(sink_.workspace_bytes());
   state_at_ = own(sizeof(SoftmaxState));
   if (statistics()) {
     logs_at_ = own(rows * sizeof(float));
@@ -274,6 +278,7 @@ std::string AttentionKernel::describe() const {
   std::string text(weft::name(value_.front().format()));
   if (cache_ >= 0) text += " paged";
   text += causal_ ? causal_->masked ? " causal" : " scaled" : " score program";
+  if (!region_->attention->sink.empty()) text += " with a sink";
   if (statistics()) text += " with statistics";
   return text;
 }

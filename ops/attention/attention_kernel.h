@@ -101,8 +101,10 @@ class AttentionKernel final : public CpuKernel {
   void add_values(const Tile& tile, int64_t begin, int64_t count, bool careful, Thread& thread) const;
   int64_t batch_step(const Tile& tile, const KeyRows& rows, const KeyRowsRun& run, bool in_bf16,
                      const Thread& thread) const;
-  void store_row(const int64_t* coordinates, const float* sums, float total, const Thread& thread, float* out) const;
-  void store_statistics(const int64_t* coordinates, float largest, float total, float logs, const StepArgs& args) const;
+  void finish_row(const int64_t* coordinates, const float* sums, RowSoftmax row, const Thread& thread,
+                  const StepArgs& args, float* out) const;
+  void store_row(const int64_t* coordinates, const float* sums, float factor, const Thread& thread, float* out) const;
+  void store_statistics(const int64_t* coordinates, const RowSoftmax& row, const StepArgs& args) const;
   void merge(Tiles& tiles, const StepArgs& args, const Team& team, int64_t parts, Thread& thread, float* out) const;
 
   // Bytes from a head's packed queries to those of the next one.
@@ -132,6 +134,7 @@ class AttentionKernel final : public CpuKernel {
   std::vector<KeyRows> value_;      // one
   std::vector<AxisId> value_axes_;  // the value's own
   SourceEvaluator body_;
+  SourceEvaluator sink_;       // empty: none
   SourceEvaluator open_body_;  // of blocks that the mask lets see everything; empty: the mask is not of that form
   MaskAnalysis mask_;
   std::vector<IntSource> mask_sources_;
@@ -145,6 +148,7 @@ class AttentionKernel final : public CpuKernel {
       body_at_ = 0, kept_at_ = 0, open_body_at_ = 0, open_kept_at_ = 0, state_at_ = 0, sums_at_ = 0, panel_at_ = 0,
          values_at_ = 0, keys_at_ = 0, coordinates_at_ = 0;
   size_t logs_at_ = 0, totals_before_at_ = 0;  // of statistics
+  size_t sink_at_ = 0;
   size_t pointers_at_ = 0, index_at_ = 0, totals_at_ = 0, weights_at_ = 0, bf16_values_at_ = 0, thread_bytes_ = 0;
   size_t finish_at_ = 0, parts_at_ = 0, part_floats_ = 0, threads_at_ = 0, scratch_bytes_ = 0;
 };

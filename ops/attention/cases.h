@@ -24,6 +24,15 @@ enum ScoreChange : unsigned {
   kSlopes = 64,  // as kAlibi, with a slope for every query head of a group too
 };
 
+// A softmax's sink.
+enum class CaseSink {
+  none,
+  number,      // 0: exp(0) in the denominator (Miller 2023, "Attention is off by one")
+  by_head,     // a learned weight per query head, as gpt-oss has it
+  by_query,    // computed, of a value of each row and head
+  not_finite,  // by head: a number, NaN, inf, -inf in turn
+};
+
 struct AttentionShape {
   std::vector<CaseSequence> sequences;  // one only where dense: length keys, `rows` queries at the end
   int64_t heads = 2, group = 2;
@@ -40,6 +49,8 @@ struct AttentionShape {
   int32_t page_size = 4;
   Fill fill = {};
   bool statistics = false;
+  CaseSink sink = CaseSink::none;
+  double largest_sink = 2;
 };
 
 namespace attention_cases {
@@ -86,7 +97,34 @@ inline std::string label(const AttentionShape& shape) {
   if (shape.group_first) text += " group first";
   if (shape.shuffled) text += " shuffled";
   if (shape.statistics) text += " with statistics";
+  const char* sinks[] = {"", " sink 0", " sink by head", " sink by query", " sink not finite"};
+  text += sinks[static_cast<size_t>(shape.sink)];
+  if (shape.sink != CaseSink::none && shape.largest_sink != 2) text += " large";
   return text;
+}
+
+// `query` is made of `head`, `group` and `pos`.
+inline ScalarProgram sink_program(CaseBuilder& c, const AttentionShape& shape, const std::vector<AxisId>& query,
+                                  AxisId pos, AxisId head, AxisId group) {
+  ScalarBuilder s;
+  const Fill fill{.low = -shape.largest_sink, .high = shape.largest_sink};
+  switch (shape.sink) {
+    case CaseSink::none: return {};
+    case CaseSink::number: return s.finish(s.constant(0.0f));
+    case CaseSink::by_head: return s.finish(s.load(c.operand(c.weight("sink", {head, group}, Format::f32, fill))));
+    case CaseSink::by_query: {
+      const Scalar x = s.load(c.operand(c.input("sink", query, Format::f32, fill)));
+      return s.finish(x + cast(s.index(pos) % 3 - s.index(group) % 2, Element::f32) * 0.5f);
+    }
+    case CaseSink::not_finite: break;
+  }
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  constexpr float kKinds[] = {0.5f, std::numeric_limits<float>::quiet_NaN(), kInf, -kInf};
+  std::vector<float> elements(static_cast<size_t>(shape.heads * shape.group));
+  for (size_t i = 0; i < elements.size(); ++i) elements[i] = kKinds[i % 4];
+  const ValueId sink = c.weight("sink", {head, group});
+  c.set(sink, std::move(elements));
+  return s.finish(s.load(c.operand(sink)));
 }
 
 }  // namespace attention_cases
@@ -161,7 +199,7 @@ inline StepCase attention_case(const AttentionShape& shape, uint64_t seed = 1) {
   c.body(with(query, key), s.finish(changed(s, score, at, key_at, s.index(head), s.index(group), shape.score)));
   const int value = shape.latent ? c.operand(values[0], {whole(key), sliced(e, d, shape.head_dim - shape.value_dim)})
                                  : c.operand(values[shape.contracts ? 1 : 0]);
-  c.attention(key, value, shape.statistics);
+  c.attention(key, value, shape.statistics, sink_program(c, shape, query, pos, head, group));
   return c.build();
 }
 
@@ -243,6 +281,95 @@ inline std::vector<StepCase> statistics_cases() {
     add({.sequences = {{70, 20}}, .paged = false, .fill = {.nonfinite = 0.002}}, seed);
     add({.sequences = {{1500, 1}}, .heads = 1, .page_size = 16, .fill = {.nonfinite = 0.0002}}, seed);
     add({.sequences = {{30, 9}}, .score = kWindow, .fill = {.nonfinite = 0.01}}, seed);
+  }
+  return cases;
+}
+
+// Sinks: each way to read keys, scores that rule keys out, rows that see nothing, keys split between threads and in
+// blocks, sinks that outweigh all keys and that weigh nothing.
+inline std::vector<StepCase> sink_cases() {
+  std::vector<StepCase> cases;
+  const auto add = [&cases](AttentionShape shape, uint64_t seed = 1) { cases.push_back(attention_case(shape, seed)); };
+  constexpr CaseSink kSinks[] = {CaseSink::number, CaseSink::by_head, CaseSink::by_query};
+  for (const bool paged : {false, true}) {
+    for (const CaseSink sink : kSinks) {
+      for (const unsigned score : {unsigned{kScaled}, unsigned{kCausal}, unsigned{kWindow}, kCausal | kSoftCap,
+                                   unsigned{kBlind}, kCausal | kAlibi}) {
+        add({.sequences = {{70, 9}}, .score = score, .paged = paged, .sink = sink});
+      }
+      add({.sequences = {{70, 9}}, .score = kWindow | kBlind, .paged = paged, .statistics = true, .sink = sink});
+      add({.sequences = {{130, 70}}, .score = kCausal | kSlopes, .paged = paged, .contracts = false, .sink = sink});
+    }
+    for (const bool statistics : {false, true}) {
+      const CaseSink sink = CaseSink::by_head;
+      for (const int32_t keys : {1, 63, 64, 65})
+        add({.sequences = {{keys, keys}}, .group = 1, .paged = paged, .statistics = statistics, .sink = sink});
+      for (const int64_t group : {1, 7, 8}) {
+        add({.sequences = {{70, 1}},
+             .heads = 5,
+             .group = group,
+             .head_dim = 32,
+             .value_dim = 32,
+             .paged = paged,
+             .statistics = statistics,
+             .sink = sink});
+        add({.sequences = {{20, 7}}, .group = group, .paged = paged, .statistics = statistics, .sink = sink});
+      }
+      for (const double largest : {30.0, 300.0}) {  // beyond what exp() can hold
+        add({.sequences = {{70, 9}},
+             .paged = paged,
+             .statistics = statistics,
+             .sink = CaseSink::by_query,
+             .largest_sink = largest});
+      }
+      add({.sequences = {{70, 9}},
+           .score = kBlind,
+           .paged = paged,
+           .statistics = statistics,
+           .sink = CaseSink::not_finite});
+      // Few tiles, many keys: split between threads.
+      add({.sequences = {{1500, 1}},
+           .heads = 1,
+           .paged = paged,
+           .page_size = 16,
+           .statistics = statistics,
+           .sink = sink});
+      add({.sequences = {{1100, 1}},
+           .heads = 1,
+           .score = kWindow,
+           .paged = paged,
+           .statistics = statistics,
+           .sink = sink});
+      add({.sequences = {{900, 3}},
+           .heads = 1,
+           .score = kBlind | kAlibi,
+           .paged = paged,
+           .statistics = statistics,
+           .sink = CaseSink::number});
+    }
+  }
+  const std::vector<CaseSequence> ragged = {{71, 7, 0, 3}, {64, 64}, {1, 1}, {66, 1, 5, 3}};
+  for (const CaseSink sink : kSinks) {
+    add({.sequences = ragged, .score = kWindow, .shuffled = true, .sink = sink});
+    add({.sequences = ragged,
+         .head_dim = 32,
+         .value_dim = 32,
+         .value = Format::q8_0,
+         .keys = Format::f16,
+         .sink = sink});
+    add({.sequences = {{40, 5}, {9, 1}}, .latent = true, .two_scores = true, .group_first = true, .sink = sink});
+  }
+  // Results of several slices, and of none; no key, no row.
+  const CaseSink sink = CaseSink::by_head;
+  add({.sequences = {{20, 2}}, .value_dim = 1100, .statistics = true, .sink = sink});
+  add({.sequences = {{20, 2}}, .value_dim = 0, .statistics = true, .sink = sink});
+  add({.sequences = {{0, 3}}, .paged = false, .statistics = true, .sink = sink});
+  add({.sequences = {{5, 2}}, .heads = 0, .sink = sink});
+  add({.sequences = {{3, 2}, {0, 0}, {5, 5}}, .sink = sink});
+  for (const uint64_t seed : {1, 2, 3}) {
+    add({.sequences = {{70, 20}}, .paged = false, .fill = {.nonfinite = 0.002}, .sink = sink}, seed);
+    add({.sequences = {{30, 9}}, .score = kWindow, .fill = {.nonfinite = 0.01}, .statistics = true, .sink = sink},
+        seed);
   }
   return cases;
 }
@@ -397,6 +524,7 @@ inline std::vector<StepCase> attention_case_table() {
   cases.push_back(biased_attention(1, 70));
   cases.push_back(biased_attention(30, 70));
   for (StepCase& step_case : statistics_cases()) cases.push_back(std::move(step_case));
+  for (StepCase& step_case : sink_cases()) cases.push_back(std::move(step_case));
   return cases;
 }
 

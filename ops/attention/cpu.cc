@@ -37,6 +37,7 @@ AttentionKernel::Thread AttentionKernel::bind(const StepArgs& args, const Team& 
       if (!thread.open_body->can_run_rows()) thread.open_body = nullptr;
     }
   }
+  if (!sink_.program().empty()) thread.sink = sink_.bind(args, thread.base + sink_at_);
   for (size_t i = 0; i < std::min(mask_sources_.size(), kMaxMaskSources); ++i) {
     const IntSource& source = mask_sources_[i];
     if (!source.load.program().empty()) thread.mask[i] = source.load.bind(args, thread.base + source.workspace_at);
@@ -401,10 +402,24 @@ void AttentionKernel::process(const Tile& tile, int64_t first, int64_t last, boo
   if (!careful && !all_finite(thread.sums, rows * stride_)) process(tile, first, last, true, thread);
 }
 
-void AttentionKernel::store_row(const int64_t* coordinates, const float* sums, float total, const Thread& thread,
+// A row that has met all of its keys, however these were split: so this is where its sink comes in.
+void AttentionKernel::finish_row(const int64_t* coordinates, const float* sums, RowSoftmax row, const Thread& thread,
+                                 const StepArgs& args, float* out) const {
+  float total = row.total;
+  if (thread.sink != nullptr && total != 0) {
+    float sink;
+    thread.sink->set_row(coordinates);
+    thread.sink->evaluate(0, 1, nullptr, &sink);
+    total += std::exp(sink - row.largest);  // inf where keys weigh nothing beside it
+    if (statistics()) row = with_sink(row, sink);
+  }
+  store_row(coordinates, sums, total == 0 ? 0.0f : 1.0f / total, thread, out);
+  if (statistics()) store_statistics(coordinates, row, args);
+}
+
+void AttentionKernel::store_row(const int64_t* coordinates, const float* sums, float factor, const Thread& thread,
                                 float* out) const {
   for (size_t q = 0; q < query_.size(); ++q) out += coordinates[q] * thread.out_stride[q];
-  const float factor = total == 0 ? 0.0f : 1.0f / total;
   const int64_t width = thread.value.width();
   if (thread.out_contiguous) {
     scale_row(sums, width, factor, out);
@@ -418,17 +433,16 @@ void AttentionKernel::store_row(const int64_t* coordinates, const float* sums, f
   }
 }
 
-// Of a row: `logs` as add_weighted_logs left it. With weights w that sum up to `total`, the entropy of p = w / total is
-// -sum p log p = log(total) - sum w log w / total, of which no part is a difference of large scores.
-void AttentionKernel::store_statistics(const int64_t* coordinates, float largest, float total, float logs,
-                                       const StepArgs& args) const {
-  int64_t row = 0;
-  for (size_t q = 0; q < query_.size(); ++q) row = row * args.extents[query_[q]] + coordinates[q];
-  const float log_total = std::log(total);
-  const auto store = [&](size_t output, float value) { static_cast<float*>(args.data[outputs_[output]])[row] = value; };
-  store(1, largest + log_total);
-  store(2, largest);
-  store(3, total == 0 ? 0.0f : log_total - logs / total);
+// With weights w that sum up to `total`, the entropy of p = w / total is -sum p log p = log(total) - sum w log w /
+// total, of which no part is a difference of large scores.
+void AttentionKernel::store_statistics(const int64_t* coordinates, const RowSoftmax& row, const StepArgs& args) const {
+  int64_t at = 0;
+  for (size_t q = 0; q < query_.size(); ++q) at = at * args.extents[query_[q]] + coordinates[q];
+  const float log_total = std::log(row.total);
+  const auto store = [&](size_t output, float value) { static_cast<float*>(args.data[outputs_[output]])[at] = value; };
+  store(1, row.largest + log_total);
+  store(2, row.largest);
+  store(3, row.total == 0 ? 0.0f : log_total - row.logs / row.total);
 }
 
 void AttentionKernel::run(const StepArgs& args, const Team& team) const {
@@ -466,10 +480,9 @@ void AttentionKernel::run(const StepArgs& args, const Team& team) const {
     process(tile, first, last, false, thread);
     if (parts == 1) {
       for (int64_t r = 0; r < tile.rows(); ++r) {
-        store_row(thread.row(r), thread.sums + r * stride_, thread.state->total[r], thread, out);
-        if (!statistics()) continue;
-        store_statistics(thread.row(r), thread.state->largest[r], thread.state->total[r],
-                         at<float>(thread.base, logs_at_)[r], args);
+        const float logs = statistics() ? at<float>(thread.base, logs_at_)[r] : 0.0f;
+        finish_row(thread.row(r), thread.sums + r * stride_, {thread.state->largest[r], thread.state->total[r], logs},
+                   thread, args, out);
       }
       return;
     }
@@ -519,8 +532,7 @@ void AttentionKernel::merge(Tiles& tiles, const StepArgs& args, const Team& team
         const float* sums = part_at(part) + r * stride_;
         for (int64_t i = 0; i < stride_; ++i) thread.sums[i] += sums[i] * factor;
       }
-      store_row(thread.row(r), thread.sums, total, thread, out);
-      if (statistics()) store_statistics(thread.row(r), largest, total, logs, args);
+      finish_row(thread.row(r), thread.sums, {largest, total, logs}, thread, args, out);
     }
   }
 }

@@ -209,6 +209,13 @@ void reset(SoftmaxState& state, int64_t rows) {
   std::fill(state.total, state.total + rows, 0.0f);
 }
 
+RowSoftmax with_sink(const RowSoftmax& row, float sink) {
+  const float largest = sink > row.largest ? sink : row.largest;  // a NaN never is the largest
+  const float keep = std::exp(row.largest - largest), weight = std::exp(sink - largest);
+  const float logs = keep == 0 ? 0.0f : keep * (row.logs + (row.largest - largest) * row.total);
+  return {largest, row.total * keep + weight, logs + (weight == 0 ? 0.0f : weight * (sink - largest))};
+}
+
 void softmax_block(float* scores, int64_t first, int64_t last, int64_t keys, SoftmaxState& state) {
   HWY_DYNAMIC_DISPATCH(soften_scores)(scores, first, last, keys, state);
 }

@@ -23,6 +23,15 @@ struct SoftmaxState {
 };
 void reset(SoftmaxState& state, int64_t rows);
 
+// What is known of a row that has met all of its keys.
+struct RowSoftmax {
+  float largest;  // score; -inf: none
+  float total;    // of the weights exp(score - largest); 0: the row sees no key
+  float logs;     // of statistics: the sum of weight * log(weight)
+};
+// The same with one more score, of no key. The row has seen a key before.
+RowSoftmax with_sink(const RowSoftmax& row, float sink);
+
 // Of the rows [first, last) of a tile, scores[r * kBlockKeys + j], j < keys, become exp(score - largest); the rest of
 // each row becomes 0. Keys of score -inf have weight 0. `scores` is 64-byte aligned.
 void softmax_block(float* scores, int64_t first, int64_t last, int64_t keys, SoftmaxState& state);

@@ -53,8 +53,10 @@ ${width_code}
     }
     WEFT_BARRIER;
   }
+  float denominator = total;
+${sink}
   for (int d = weft_lane; d < count; d += WEFT_LANES) {
-    const float result = total == 0.0f ? 0.0f : acc[d] / total;
+    const float result = denominator == 0.0f ? 0.0f : acc[d] / denominator;
 ${result_code}
   }
 ${statistics}
@@ -66,6 +68,21 @@ ${statistics}
     for (int i = 0; i < block_keys; ++i) block_logs += weight[i] == 0.0f ? 0.0f : weight[i] * log(weight[i]);
     // The weights w so far become keep * w.
     logs = (keep == 0.0f ? 0.0f : keep * (logs + log(keep) * total)) + block_logs;
+// @section sink
+  // One more score, of no key, once all keys have been met. A row that sees none stays 0.
+  if (total != 0.0f) {
+${code}
+    const float sink = ${sink};
+    denominator += exp(sink - largest);  // inf where keys weigh nothing beside it
+${statistics}
+  }
+// @section sink_statistics
+    const float next = sink > largest ? sink : largest;  // a NaN never is the largest
+    const float keep = exp(largest - next), sink_weight = exp(sink - next);
+    logs = (keep == 0.0f ? 0.0f : keep * (logs + (largest - next) * total)) +
+           (sink_weight == 0.0f ? 0.0f : sink_weight * (sink - next));
+    total = total * keep + sink_weight;
+    largest = next;
 // @section statistics
   if (first == 0 && weft_lane == 0) {
     const float log_total = total == 0.0f ? -INFINITY : log(total);

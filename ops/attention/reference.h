@@ -14,9 +14,10 @@ struct SoftmaxStatistics {
 };
 
 // `scores` over query axes and key; they become the weights. A key with a score of -inf takes no part, whatever its
-// value holds.
-inline Table<double> attend(StepScope& scope, Table<double>& scores, const KeyAttention& attention,
-                            const std::vector<AxisId>& axes, SoftmaxStatistics& statistics) {
+// value holds. `sink`: over the query axes; null: none.
+inline Table<double> attend(StepScope& scope, Table<double>& scores, const Table<double>* sink,
+                            const KeyAttention& attention, const std::vector<AxisId>& axes,
+                            SoftmaxStatistics& statistics) {
   constexpr double kNever = -std::numeric_limits<double>::infinity();
   const AxisId key = attention.key;
   const std::vector<AxisId> query = without(scores.axes, key);
@@ -26,15 +27,24 @@ inline Table<double> attend(StepScope& scope, Table<double>& scores, const KeyAt
   for_each(scope, query, [&] {
     const int64_t first = scope.begin(key), keys = scope.extent(key);
     int64_t& j = scope.coordinate[key];
-    double largest = kNever;
-    for (j = first; j < keys; ++j) largest = std::fmax(largest, scores.at(scope));
-    double sum = 0;
+    double largest = kNever, of_sink = kNever;
+    bool sees_any = false;
+    for (j = first; j < keys; ++j) {
+      const double score = scores.at(scope);
+      largest = std::fmax(largest, score);
+      sees_any = sees_any || score != kNever;
+    }
+    j = 0;
+    if (sink != nullptr && sees_any) of_sink = sink->at(scope);
+    largest = std::fmax(largest, of_sink);
+    const double sink_weight = of_sink == kNever ? 0 : std::exp(of_sink - largest);
+    double sum = sink_weight;
     for (j = first; j < keys; ++j) {
       double& score = scores.at(scope);
       score = score == kNever ? 0 : std::exp(score - largest);
       sum += score;
     }
-    double entropy = 0;
+    double entropy = sink_weight == 0 ? 0 : -(sink_weight / sum) * std::log(sink_weight / sum);
     for (j = first; j < keys; ++j) {
       double& weight = scores.at(scope);
       if (weight == 0) continue;

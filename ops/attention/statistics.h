@@ -10,10 +10,11 @@
 //   entropy       -sum_i p_i log p_i = log_sum_exp - sum_i p_i s_i, in nats: 0 where one key has all weight,
 //                 log n where n keys share it evenly
 //
-// A row that sees nothing has -inf, -inf and 0. A score that is NaN or inf makes the first and the last NaN; `largest`
-// ignores NaN. The first two are what the online softmax keeps anyway (Milakov & Gimelshein 2018, arXiv:1805.02867);
-// the entropy is made of a third sum, which is rescaled as they are when a larger score comes. The products of such a
-// step are never those of bf16, whatever the plan's precision; an attention without statistics runs as ever.
+// A sink is one more s_i, of no key: all three count it. A row that sees nothing has -inf, -inf and 0, with a sink too.
+// A score that is NaN or inf makes the first and the last NaN; `largest` ignores NaN. The first two are what the online
+// softmax keeps anyway (Milakov & Gimelshein 2018, arXiv:1805.02867); the entropy is made of a third sum, which is
+// rescaled as they are when a larger score comes. The products of such a step are never those of bf16, whatever the
+// plan's precision; an attention without statistics runs as ever.
 #pragma once
 
 #include <string>

@@ -26,6 +26,7 @@ struct AttentionKernel::Thread {
   bool all_see_all;  // what is known of the block: the mask lets all rows see all of it
   SourceRun* body;
   SourceRun* open_body;  // null: not where all is seen either
+  SourceRun* sink;       // null: none
   bool rows_at_once;     // what the body evaluates
   std::array<SourceRun*, kMaxMaskSources> mask;
   AxisSpace batch_space, rest_space;

@@ -4,6 +4,7 @@
 //                                                         -> Pos x KvHead x Group x HeadDim
 //   contract<Key>(softmax<Key>(score), v)               the fused attention step: of a score that contracts queries
 //                                                         with keys, or of coordinates alone over cached values
+//   contract<Key>(softmax<Key>(score, sink), v)         the same with a sink: a map over axes of the queries
 //
 // Other axes that both sides share are batch axes; the rest form the outer product. The result has the left side's
 // remaining axes in their order, then the right side's. Left: a map or a norm; right: a stored value, a view of one,

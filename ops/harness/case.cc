@@ -279,7 +279,9 @@ void CaseBuilder::body(std::vector<AxisId> axes, ScalarProgram program, AxisId r
   region_.body = {std::move(axes), reduced, std::move(reductions), std::move(program)};
 }
 
-void CaseBuilder::attention(AxisId key, int value, bool statistics) { region_.attention = {key, value, statistics}; }
+void CaseBuilder::attention(AxisId key, int value, bool statistics, ScalarProgram sink) {
+  region_.attention = {key, value, statistics, std::move(sink)};
+}
 
 void CaseBuilder::append_to(const CaseCache& cache) {
   step_.cache = cache.cache;

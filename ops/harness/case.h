@@ -137,7 +137,7 @@ class CaseBuilder {
   int contraction(int lhs, int rhs, std::vector<AxisId> over);
   void body(std::vector<AxisId> axes, ScalarProgram program, AxisId reduced = kNoAxis,
             std::vector<Reduction> reductions = {});
-  void attention(AxisId key, int value, bool statistics = false);
+  void attention(AxisId key, int value, bool statistics = false, ScalarProgram sink = {});
   void rotation(Rotation rotation) { region_.rotation = std::move(rotation); }
   void post(ScalarProgram program) { region_.post = std::move(program); }
   void selection(AxisId axis, AxisId choice, bool values = true) { region_.selection = {axis, choice, values}; }

@@ -217,9 +217,12 @@ void CaseWriter::body(const std::vector<AxisId>& axes, const ScalarProgram& prog
   builder_.body(axes, program, reduced, reductions);
 }
 
-void CaseWriter::attention(AxisId key, int value, bool statistics) {
-  line("c.attention(" + axis_text(key) + ", " + std::to_string(value) + (statistics ? ", true" : "") + ")");
-  builder_.attention(key, value, statistics);
+void CaseWriter::attention(AxisId key, int value, bool statistics, const ScalarProgram& sink) {
+  std::string more;
+  if (statistics || !sink.empty()) more = std::string(", ") + bool_text(statistics);
+  if (!sink.empty()) more += ", " + program_code(sink);
+  line("c.attention(" + axis_text(key) + ", " + std::to_string(value) + more + ")");
+  builder_.attention(key, value, statistics, sink);
 }
 
 void CaseWriter::rotation(const Rotation& rotation) {

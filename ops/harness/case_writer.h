@@ -29,7 +29,7 @@ class CaseWriter {
   int contraction(int lhs, int rhs, const std::vector<AxisId>& over);
   void body(const std::vector<AxisId>& axes, const ScalarProgram& program, AxisId reduced = kNoAxis,
             const std::vector<Reduction>& reductions = {});
-  void attention(AxisId key, int value, bool statistics);
+  void attention(AxisId key, int value, bool statistics, const ScalarProgram& sink);
   void rotation(const Rotation& rotation);
   void post(const ScalarProgram& program);
   void selection(AxisId axis, AxisId choice, bool values);

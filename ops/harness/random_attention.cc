@@ -125,7 +125,14 @@ void AttentionParts::attention() {
   }
   c_.body(score_axes, s.finish(body));
   const bool statistics = random_.chance(0.1);
-  c_.attention(key, values, statistics);
+  ScalarProgram sink;
+  if (random_.chance(0.2)) {
+    ScalarBuilder of_sink;
+    const int leaf = c_.operand(value(subset(query), Format::f32, fill(random_.chance(0.2) ? 20 : 2)));
+    const Scalar read = of_sink.load(leaf);
+    sink = of_sink.finish(random_.chance(0.3) ? read * 0.5f - 1.0f : read);
+  }
+  c_.attention(key, values, statistics, sink);
   // Weights change by a factor of exp(2 * error) at most, and exp is good to 1e-6; values are at most 1.
   error_ = 4 * score.error + 4e-6 + sum_rounding(longest);
   if (lhs_rounding_ > 0) error_ += lhs_rounding_;

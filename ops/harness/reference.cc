@@ -116,7 +116,14 @@ Table<ScalarValue> evaluate_region(StepScope& scope, SoftmaxStatistics& statisti
   }
   if (region.attention) {
     Table<double> weights = floats(result);
-    const Table<double> weighted = attend(scope, weights, *region.attention, region.axes, statistics);
+    Table<double> sink;
+    const ScalarProgram& program = region.attention->sink;
+    if (!program.empty()) {
+      sink = floats(map(scope, query_axes(region), program, results));
+      if (program.code.size() > 1) parts("sink", sink);
+    }
+    const Table<double> weighted =
+        attend(scope, weights, program.empty() ? nullptr : &sink, *region.attention, region.axes, statistics);
     parts("softmax", weights);
     if (region.rotation) parts("weighted", weighted);
     result = scalars(weighted);

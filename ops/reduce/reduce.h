@@ -1,7 +1,7 @@
 // Reductions along one axis, and the norms made of them.
 //
 //   sum<A>(x) mean<A>(x) max<A>(x) argmax<A>(x)     the axis A goes
-//   softmax<A>(x) rms_norm<A>(x, w, eps) layer_norm<A>(x, w, b, eps)     the axis A stays
+//   softmax<A>(x) softmax<A>(x, sink) rms_norm<A>(x, w, eps) layer_norm<A>(x, w, b, eps)     the axis A stays
 //
 // One step reduces along one axis, as often as it likes: softmax<A>(x - mean<A>(x)) is one step.
 // Empty axes: sum 0, mean NaN, max -inf, argmax 0. max and argmax pass over NaN; argmax takes the lowest index.
@@ -73,6 +73,44 @@ consteval auto why_no_softmax() {
   }
 }
 
+// A softmax's sink: a map whose axes the softmax has, but for the one along which it runs.
+template <class A, class X, class S>
+consteval auto why_no_sink() {
+  if constexpr (is_refused<X> || is_refused<S>) {
+    return refused_before;
+  } else if constexpr (!std::same_as<typename S::element, f32>) {
+    // scores are of f32, and so is a sink
+    return because_of<refused<op::softmax, wanted<f32>, found<typename S::element>, use_cast>>;
+  } else if constexpr (S::is_paged) {
+    // a cache is read by scores and values only
+    return because_of<
+        refused<op::softmax, cached_values_are_read_by_attention_only, because<right_has, typename S::axes>>>;
+  } else if constexpr (!is_mapped<S>) {
+    // what a sink is computed from is stored
+    return because_of<
+        refused<op::softmax, put_materialize_around_the_right_operand, because<right_has, typename S::axes>>>;
+  } else if constexpr (contains_axis<A, typename S::axes>) {
+    // there is one sink for all that the softmax runs over
+    return because_of<refused<op::softmax, a_sink_does_not_vary_along<A>, because<right_has, typename S::axes>>>;
+  } else if constexpr (!is_subset<typename S::axes, typename X::axes>) {
+    // the sink has an axis that the scores lack
+    return because_of<
+        refused<op::softmax, because<left_operand_lacks, subtract_axes<typename S::axes, typename X::axes>>,
+                because<left_has, typename X::axes>, because<right_has, typename S::axes>>>;
+  } else {
+    return allowed;
+  }
+}
+
+template <class A, class E>
+auto softmax_of(NodePtr node) {
+  if constexpr (E::stage == Stage::contraction || E::is_paged) {
+    return Expr<f32, typename E::axes, Stage::weights, A, E::flags & kPaged>{std::move(node)};
+  } else {
+    return Expr<f32, typename E::axes, Stage::norm, A, kSoftmax>{std::move(node)};
+  }
+}
+
 // A norm's weight or bias: a map whose axes the normalized value has.
 template <class X, class W>
 consteval auto why_no_parameter() {
@@ -124,12 +162,24 @@ auto softmax(const X& x) {
   if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
-    NodePtr node = softmax_node(&axis_info<A>, as_expr(x).node);
-    if constexpr (E::stage == Stage::contraction || E::is_paged) {
-      return Expr<f32, typename E::axes, Stage::weights, A, E::flags & kPaged>{std::move(node)};
-    } else {
-      return Expr<f32, typename E::axes, Stage::norm, A, kSoftmax>{std::move(node)};
-    }
+    return reduce_detail::softmax_of<A, E>(softmax_node(&axis_info<A>, as_expr(x).node));
+  }
+}
+
+// The same with a sink, one more score of each row, of nothing: it adds exp(sink) to the sum, once, and has no place in
+// the result, whose rows then add up to less than 1 (Xiao et al. 2023, arXiv:2309.17453, section 3.3). f32, a number or
+// a map over axes of x but for A, such as a learned weight per head. A row of -inf alone still gives 0; so does a sink
+// of inf.
+template <Axis A, Symbolic X, Operable S>
+auto softmax(const X& x, const S& sink) {
+  using E = expr_of<X>;
+  using Why = why_of<decltype(first_refusal(reduce_detail::why_no_softmax<A, E>(),
+                                            reduce_detail::why_no_sink<A, E, expr_of<S>>()))>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
+    return Refused{};
+  } else {
+    return reduce_detail::softmax_of<A, E>(softmax_node(&axis_info<A>, as_expr(x).node, as_expr(sink).node));
   }
 }
 

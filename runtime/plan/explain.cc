@@ -61,7 +61,10 @@ double region_flops(const Region& region, const Extents& extents) {
   for_each_source(region, [&](const Source& source) { flops += source_flops(source, extents); });
   // Softmax: subtract, exp, sum, and its share of the maximum.
   // Statistics: a logarithm, and its weighted sum.
-  if (region.attention) flops += (region.attention->statistics ? 7 : 4) * count(region.body.axes, extents);
+  if (const auto& attention = region.attention) {
+    flops += (attention->statistics ? 7 : 4) * count(region.body.axes, extents);
+    if (!attention->sink.empty()) flops += (operations(attention->sink) + 3) * count(query_axes(region), extents);
+  }
   if (region.rotation) flops += 3 * count(region.axes, extents);
   flops += operations(region.post) * count(region.axes, extents);
   if (region.selection) flops += count(region.axes, extents);

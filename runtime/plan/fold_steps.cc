@@ -86,6 +86,7 @@ class Signature {
     add(region.attention.has_value());
     if (region.attention) {
       axis(region.attention->key), add(region.attention->value), add(region.attention->statistics);
+      add(region.attention->sink.empty());
     }
     add(region.rotation.has_value());
     if (region.rotation) axis(region.rotation->axis), add(region.rotation->pairs), add(region.rotation->position);

@@ -191,7 +191,8 @@ ordered_json region_json(const Region& region) {
   if (region.attention) {
     json["attention"] = {{"key", id_number(region.attention->key)},
                          {"value", region.attention->value},
-                         {"statistics", region.attention->statistics}};
+                         {"statistics", region.attention->statistics},
+                         {"sink", program_json(region.attention->sink)}};
   }
   if (const std::optional<Rotation>& rotation = region.rotation) {
     json["rotation"] = {{"axis", id_number(rotation->axis)},
@@ -232,6 +233,8 @@ Region region_of(const JsonNode& json) {
   region.body = source_of(json.at("body"));
   if (const JsonNode one = json.at("attention"); !one.is_null()) {
     region.attention = {axis(one.at("key")), whole<int32_t>(one.at("value"), 0), one.at("statistics").flag(false)};
+    // Traces of before there were sinks have none.
+    if (const JsonNode sink = one.at("sink"); !sink.is_null()) region.attention->sink = program_of(sink);
   }
   if (const JsonNode one = json.at("rotation"); !one.is_null()) {
     Rotation& rotation = region.rotation.emplace();

@@ -183,6 +183,10 @@ TEST(TypedEval, NormsAndReductions) {
   check("layer_norm", layer_norm<Embed>(x, w, w * 2.0f, 1e-5f));
   check("softmax", softmax<Embed>(x * 4.0f));
   check("softmax of another axis", softmax<Pos>(x) + x);
+  check("softmax with a sink", softmax<Embed>(x * 4.0f, random<f32, Pos>({3}, 9)) * 2.0f);
+  check("softmax with a sink, contracted",
+        contract<Embed>(softmax<Embed>(x, 1.0f), random<f32, Hidden, Embed>({5, 33}, 10)));
+  check("masked softmax with a sink", softmax<Embed>(where(index<Embed>() < pos, x, -inf), 0.5f));
   check("masked softmax", softmax<Embed>(where(index<Embed>() < pos, x, -inf)));
   check("sums", sum<Embed>(x) * mean<Embed>(x * x) - max<Embed>(x));
   check("argmax", cast<f32>(argmax<KvHead>(x)) + max<KvHead>(x));
@@ -324,6 +328,14 @@ TEST(TypedEval, Attention) {
   check_attention("rows that see nothing", attend(where(distance >= 3, score, -inf)));
   check("with statistics", with_statistics(attend(where(window, score, -inf))));
   check("with statistics, rows that see nothing", with_statistics(attend(where(distance >= 3, score, -inf))));
+  const auto attend_beside = [&](const auto& s, const auto& sink) { return contract<Key>(softmax<Key>(s, sink), v); };
+  const auto sinks = random<f32, KvHead, Group>({2, 3}, 8);
+  check_attention("sink", attend_beside(where(causal, score, -inf), sinks));
+  check_attention("sink of a number", attend_beside(score, 0.0f));
+  check_attention("sink of each row",
+                  attend_beside(where(window, score, -inf), sinks * 2.0f + cast<f32>(index<Pos>())));
+  check_attention("sink, rows that see nothing", attend_beside(where(distance >= 3, score, -inf), sinks));
+  check("sink with statistics", with_statistics(attend_beside(where(window, score, -inf), sinks)));
   check_attention("two contractions", attend(score + contract<Part>(random<f32, Pos, KvHead, Group, Part>({7, 2, 3, 5}),
                                                                     random<f32, Key, Part>({7, 5}))));
   check_attention("length 1",

@@ -403,6 +403,37 @@ TEST(Verify, Attention) {
             start + "operand 1 ('kv.field0') lies in a cache; only attention reads it");
 }
 
+TEST(Verify, SinkOfAttention) {
+  const AttentionCase t;
+  const std::string start = "step 'attended': ";
+  const auto with = [&](int operand, Element element = Element::f32) {
+    return refused_region(t.built, [&](Region& r) {
+      ScalarBuilder s;
+      r.attention->sink = s.finish(s.load(operand, element));
+    });
+  };
+  EXPECT_EQ(with(4), "(no error)");
+  EXPECT_EQ(with(3), start +
+                         "sink: instruction 0 (load): operand 3 ('plain') varies over axis 'wide', which the program "
+                         "does not run over");
+  EXPECT_EQ(with(1), start +
+                         "sink: instruction 0 (load): operand 1 ('kv.field0') varies over axis 'key', which the "
+                         "program does not run over");
+  EXPECT_EQ(with(9), start + "sink: instruction 0 (load): reads operand 9 of 5");
+  EXPECT_EQ(refused_region(t.built,
+                           [&](Region& r) {
+                             ScalarBuilder s;
+                             r.attention->sink = s.finish(s.contraction());
+                           }),
+            start + "sink: instruction 0 (contraction): reads contraction 0 of 0");
+  EXPECT_EQ(refused_region(t.built,
+                           [&](Region& r) {
+                             ScalarBuilder s;
+                             r.attention->sink = s.finish(s.index(t.head));
+                           }),
+            start + "the sink is i32, not f32");
+}
+
 TEST(Verify, StatisticsOfAttention) {
   const AttentionCase t(true);
   const std::string start = "step 'attended': ";

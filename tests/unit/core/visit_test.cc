@@ -76,6 +76,14 @@ TEST(Visit, ProgramsOfSourcesThenPost) {
   EXPECT_EQ(programs(step_of_two()), (std::vector<int>{0, 1, 2, 3, 4, 5, 6, 10, 11, 12, 13, 14, 15}));
 }
 
+TEST(Visit, ASinkBetweenTheScoreAndPost) {
+  Region region = region_from(0);
+  region.attention.emplace();
+  EXPECT_EQ(programs(region), (std::vector<int>{0, 1, 2, 3, 4, 5, 6}));
+  region.attention->sink = numbered(40);
+  EXPECT_EQ(programs(region), (std::vector<int>{0, 1, 2, 3, 4, 5, 40, 6}));
+}
+
 TEST(Visit, PartsOfAStepCanBeChanged) {
   Step step = step_of_two();
   for_each_program(step, [](ScalarProgram& program) { ++program.code.front().imm; });

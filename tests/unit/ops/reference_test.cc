@@ -292,6 +292,36 @@ TEST(Reference, StatisticsOfKnownScores) {
   expect_near(values, {2, 2 + log4, 2, 2 + log3, 0, log4 - 0.75f * log3});
 }
 
+// The same scores with a sink of 2 + log 4 in each row, which is half of the last row's softmax.
+TEST(Reference, SinkOfKnownScores) {
+  CaseBuilder c(StepKind::attention);
+  const AxisId pos = c.axis("pos", 3), key = c.axis("key", 2), dim = c.axis("dim", 1);
+  const ValueId q = c.input("q", {pos, dim}), k = c.input("k", {key, dim}), v = c.input("v", {key, dim}),
+                sink = c.input("sink", {});
+  const float log3 = std::log(3.0f), log4 = std::log(4.0f), log5 = std::log(5.0f), log8 = std::log(8.0f);
+  c.set(q, std::vector<float>{1, 1, 1});
+  c.set(k, std::vector<float>{2, 2 + log3});
+  c.set(v, std::vector<float>{8, 16});
+  c.set(sink, std::vector<float>{2 + log4});
+  const int lhs = c.lhs(c.operand(q));
+  c.contraction(lhs, c.operand(k), {dim});
+  ScalarBuilder s, of_sink;
+  c.body({pos, key}, s.finish(where(s.index(key) < s.index(pos), s.contraction(), s.constant(-kInf))));
+  c.region().axes = {pos, dim};
+  c.attention(key, c.operand(v), true, of_sink.finish(of_sink.load(c.operand(sink))));
+  const Outputs outputs = run_reference(c.build());
+  std::vector<float> values;
+  for (const std::vector<std::byte>& output : outputs) {
+    for (const float x : elements<float>(output)) values.push_back(x);
+  }
+  expect_near({values.begin(), values.begin() + 3}, {0, 8.0f / 5, 1 + 6});
+  EXPECT_EQ(values[3], -kInf);
+  EXPECT_EQ(values[6], -kInf);
+  EXPECT_EQ(values[9], 0.0f);
+  expect_near({values[4], values[5], values[7], values[8], values[10], values[11]},
+              {2 + log5, 2 + log8, 2 + log4, 2 + log4, log5 - 0.8f * log4, log8 - 0.375f * log3 - 0.5f * log4});
+}
+
 TEST(Reference, AppendWritesRowsAndPositions) {
   CaseBuilder c(StepKind::append);
   const AxisId pos = c.axis("pos", 3), key = c.key_axis(), dim = c.axis("dim", 2);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "ops/attention/cases.h"
 #include "ops/harness/run_cpu.h"
 #include "runtime/plan/run_trace.h"
 #include "tests/command.h"
@@ -72,6 +73,17 @@ TEST(CaseFile, HoldsEveryStepOfAModel) {
       EXPECT_EQ(again[i], std::vector<std::byte>(bytes, bytes + again[i].size()));
     }
   }
+}
+
+TEST(CaseFile, HoldsASink) {
+  const TemporaryFolder folder;
+  const StepCase made = attention_case(
+      {.sequences = {{9, 4}}, .paged = false, .statistics = true, .sink = CaseSink::by_query, .largest_sink = 9});
+  write_case(made, folder / "case.gguf");
+  const StepCase read = read_case(folder / "case.gguf");
+  EXPECT_EQ(to_string(read.graph, read.step()), to_string(made.graph, made.step()));
+  EXPECT_NE(to_string(read.graph, read.step()).find("    sink\n"), std::string::npos);
+  EXPECT_EQ(run_cpu(read), run_cpu(made));
 }
 
 TEST(CaseFile, OfNoStepIsAnError) {
