@@ -53,7 +53,10 @@ consteval auto step_conflict_of() {
   } else if constexpr (a == Stage::norm && b == Stage::norm) {
     if constexpr (std::is_same_v<typename A::along, typename B::along>) return std::type_identity<void>{};
     else return std::type_identity<both_operands_are_norms>{};
-  } else if constexpr (a == Stage::contraction && b == Stage::contraction) {
+  } else if constexpr (a == Stage::normalized && b == Stage::normalized) {
+    if constexpr (std::is_same_v<typename A::along, typename B::along>) return std::type_identity<void>{};
+    else return std::type_identity<both_operands_are_norms>{};
+  } else if constexpr (is_contracted<A> && is_contracted<B>) {
     return std::type_identity<void>{};
   } else if constexpr (a == Stage::rotated && b == Stage::rotated) {
     return std::type_identity<both_operands_are_rotated>{};
@@ -80,9 +83,10 @@ using completion = typename decltype(completion_of<E>())::type;
 // The elementwise result of two operands that combine, as an expression type of element T.
 template <class T, class A, class B>
 struct combined {
-  static constexpr bool a_is_mapped = is_mapped<A>;
-  static constexpr Stage stage = is_mapped<A> && is_mapped<B> ? Stage::map : a_is_mapped ? B::stage : A::stage;
-  using along = std::conditional_t<a_is_mapped, typename B::along, typename A::along>;
+  // The side that has come further in the grammar.
+  using Further = std::conditional_t<is_mapped<A> || B::stage == Stage::normalized, B, A>;
+  static constexpr Stage stage = is_mapped<A> && is_mapped<B> ? Stage::map : Further::stage;
+  using along = typename Further::along;
   static constexpr unsigned flags = (A::flags & B::flags & kCoordinate) | ((A::flags | B::flags) & kPaged);
   using type = Expr<T, combined_axes<A, B>, stage, along, flags>;
 };

@@ -21,6 +21,7 @@ enum class Stage : uint8_t {
   norm,         // a map over reductions along one axis (Along)
   rotated,      // a map over one rope
   contraction,  // a map over contractions
+  normalized,   // a map over norms, along one axis (Along), of contractions, and over contractions
   weights,      // softmax along Along over contractions: the first half of attention
   attention,    // complete; Along: Axes of the queries
 };
@@ -96,6 +97,8 @@ using because = typename reason_of<Reason, List>::type;
 
 template <class E>
 inline constexpr bool is_stored_view = E::stage == Stage::leaf;
+template <class E>
+inline constexpr bool is_contracted = E::stage == Stage::contraction || E::stage == Stage::normalized;
 template <class E>
 inline constexpr bool is_mapped = E::stage == Stage::leaf || E::stage == Stage::gathered || E::stage == Stage::map;
 

@@ -118,8 +118,8 @@ struct Reduction {
   bool operator==(const Reduction&) const = default;
 };
 
-// A map, or a norm: reductions along one axis, then a map over their results. softmax, rms_norm and layer_norm are
-// recorded as what they are made of.
+// A map, or a norm: reductions along one axis, then a map over their results; softmax and the norms are recorded so.
+// All programs of a body may read contractions, also those of reductions, whose axis is then one of the result's.
 struct Source {
   std::vector<AxisId> axes;  // of the result, in its memory order; may or may not contain `reduced`
   AxisId reduced = kNoAxis;

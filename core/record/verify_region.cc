@@ -245,10 +245,15 @@ class RegionChecker {
     if (region_.attention.has_value() != (kind == StepKind::attention)) {
       fail(kind == StepKind::attention ? steps + " have a softmax" : steps + " have no softmax of scores");
     }
-    const bool may_reduce = region_.contractions.empty() && (kind == StepKind::reduce || kind == StepKind::append);
+    const bool may_reduce = kind == StepKind::reduce || kind == StepKind::contract || kind == StepKind::append;
     if (!may_reduce && !region_.body.reductions.empty()) {
-      fail("body: " + std::string(region_.contractions.empty() ? steps : "regions with a contraction") +
-           " have no reductions; put them into a separate step");
+      fail("body: " + steps + " have no reductions; put them into a separate step");
+    }
+    // A norm may be the epilogue of contractions; what takes an axis from their result takes a step of its own.
+    if (!region_.contractions.empty() && !region_.body.reductions.empty() &&
+        !contains(region_.body.axes, region_.body.reduced)) {
+      fail("body: the result lacks " + quoted(region_.body.reduced) +
+           ", along which contractions are reduced; put the reduction into a separate step");
     }
     if (region_.rotation && (kind == StepKind::map || kind == StepKind::attention)) fail(steps + " have no rotation");
     if (region_.selection && kind != StepKind::reduce && kind != StepKind::contract) {

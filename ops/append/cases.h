@@ -79,6 +79,28 @@ inline StepCase projected(const AppendShape& shape) {
   return c.build();
 }
 
+// Keys that are normalized head by head before they are rotated, and values that are normalized alone.
+inline StepCase normalized_projection(const AppendShape& shape) {
+  CaseBuilder c(StepKind::append, label("normalized", shape));
+  const AxisId pos = c.axis("pos", rows_of(shape)), key = c.key_axis(), head = c.axis("kv_head", shape.heads),
+               d = c.axis("head_dim", shape.head_dim), e = c.axis("value_dim", shape.value_dim),
+               embed = c.axis("embed", shape.embed);
+  const CaseCache cache = c.cache(spec(shape, key, pos, {{head, d}, {head, e}}));
+  c.append_to(cache);
+  const ValueId x = c.input("x", {pos, embed});
+  const ValueId wk = c.weight(
+      "wk", shape.permuted ? std::vector<AxisId>{d, head, embed} : std::vector<AxisId>{head, d, embed}, shape.format);
+  const ValueId wv = c.weight("wv", {head, e, embed}, shape.format), gain = c.weight("gain", {d});
+  const auto sum = [](ScalarBuilder& s) { return s.contraction(0); };
+  c.contraction(c.lhs(c.operand(x)), c.operand(wk), {embed});
+  norm_epilogues::normalized(c, {pos, head, d}, d, CaseNorm::rms, sum, c.operand(gain), -1);
+  c.rotation(rotation(d, c.operand(cache.pos_values)));
+  c.next_region();
+  c.contraction(c.lhs(c.operand(x)), c.operand(wv), {embed});
+  norm_epilogues::normalized(c, {pos, head, e}, e, CaseNorm::layer, sum, -1, -1);
+  return c.build();
+}
+
 // A map, a norm with a rotation, and a plain copy.
 inline StepCase computed(const AppendShape& shape) {
   CaseBuilder c(StepKind::append, label("computed", shape));
@@ -148,6 +170,15 @@ inline std::vector<StepCase> append_case_table() {
       cases.push_back(computed({.sequences = sequences, .skip_every = skip}));
       cases.push_back(across_rows({.sequences = sequences, .skip_every = skip}));
     }
+    for (const Format stored : {Format::f32, Format::f16, Format::q8_0}) {
+      cases.push_back(normalized_projection(
+          {.sequences = sequences, .head_dim = 64, .value_dim = 32, .skip_every = 3, .stored = stored}));
+      cases.push_back(normalized_projection(
+          {.sequences = sequences, .head_dim = 640, .value_dim = 544, .format = Format::q8_0, .stored = stored}));
+      cases.push_back(normalized_projection(
+          {.sequences = sequences, .head_dim = 32, .value_dim = 32, .permuted = true, .stored = stored}));
+    }
+    cases.push_back(normalized_projection({.sequences = sequences, .heads = 7, .head_dim = 2, .value_dim = 33}));
     cases.push_back(projected({.sequences = sequences, .permuted = true}));
     cases.push_back(computed({.sequences = sequences, .permuted = true}));
     cases.push_back(

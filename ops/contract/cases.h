@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "ops/contract/norm_cases.h"
 #include "ops/harness/case.h"
 
 namespace weft {
@@ -334,6 +336,7 @@ inline std::vector<StepCase> contract_case_table() {
   for (const Format format : kBlockFormats) {
     for (const int64_t rows : {1, 30}) cases.push_back(linear_case(rows, 9, 512, format, 4, {}, {.nonfinite = 0.1}));
   }
+  for (StepCase& step_case : norm_epilogue_cases()) cases.push_back(std::move(step_case));
   return cases;
 }
 

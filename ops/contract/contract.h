@@ -8,7 +8,8 @@
 //
 // Other axes that both sides share are batch axes; the rest form the outer product. The result has the left side's
 // remaining axes in their order, then the right side's. Left: a map or a norm; right: a stored value, a view of one,
-// a cached field, or at<A>(weight, ids), a weight selected per row. What surrounds it (the epilogue) is fused.
+// a cached field, or at<A>(weight, ids), a weight selected per row. What surrounds it (the epilogue) is fused: maps,
+// norms along an axis of the result, a rope, and a choice.
 #pragma once
 
 #include "core/expr/combine.h"
@@ -33,7 +34,7 @@ consteval auto why_not_both() {
     // contractions are of f32
     return because_of<
         refused<op::contract, element_types_differ<typename L::element, typename R::element>, wanted<f32>, use_cast>>;
-  } else if constexpr (L::stage == Stage::contraction) {
+  } else if constexpr (is_contracted<L>) {
     // this needs two steps
     return because_of<refused<op::contract, operand_is_a_contraction, put_materialize_around_the_left_operand,
                               because<left_has, LA>, because<right_has, RA>>>;

@@ -15,6 +15,8 @@ namespace {
 
 constexpr int64_t kColumnUnit = 16;       // a cache line of results
 constexpr int64_t kBlockElements = 4096;  // of results that are finished at a time
+constexpr const char* kNormOfTiles = "norm/tiles";
+constexpr const char* kNormOfStored = "norm/stored";
 
 size_t element_bytes(Element element) { return element == Element::bool8 ? 1 : 4; }
 
@@ -26,9 +28,7 @@ ContractRegion::ContractRegion(const KernelContext& context, const Region& regio
       threads_(context.threads),
       epilogue_(context, region, outputs) {
   if (context.step.kind == StepKind::append) row_format_ = context.graph.values[outputs.front()].format;
-  if (!region.body.reductions.empty()) {
-    throw Error("step '" + context.step.name + "': a reduction of contractions takes a step of its own");
-  }
+  if (!region.body.reductions.empty()) norm_.emplace(context, region);
   // Contractions by the axes of their results.
   std::vector<ContractionAxes> axes;
   std::vector<std::vector<int>> groups;
@@ -48,19 +48,24 @@ ContractRegion::ContractRegion(const KernelContext& context, const Region& regio
   };
   fused_ = groups.size() == 1 && result_axes(groups.front()) == region.axes;
   column_axes_ = axes[static_cast<size_t>(groups.front().front())].columns.size();
+  if (norm_) {  // a tile holds whole lines only if these run along its rows, and are short
+    fused_ = fused_ && column_axes_ > 0 && region.axes.back() == region.body.reduced &&
+             context.max_extents[region.body.reduced] <= ContractPass::kMaxColumns;
+  }
 
   const auto block = static_cast<int64_t>(info(row_format_).block_elements);
   column_unit_ = std::max(kColumnUnit, block);
   tiles_hold_blocks_ = block == 1 || (column_axes_ > 0 && context.max_extents[region.axes.back()] % block == 0);
   int64_t unit = column_unit_;
+  if (fused_ && norm_) unit_axes_ = 1;
   const size_t line_axes = region.axes.size() - epilogue_.row_axis();
   if (fused_ && epilogue_.by_rows() && line_axes <= column_axes_) {
     const int64_t whole = element_count(std::span(region.axes).last(line_axes), context.max_extents);
     finish_tiles_ = whole <= ContractPass::kMaxColumns;
-    if (finish_tiles_) {
-      unit_axes_ = line_axes;
-      unit = std::max(unit, whole);
-    }
+    if (finish_tiles_) unit_axes_ = line_axes;  // a norm's lines are parts of it
+  }
+  if (unit_axes_ > 0) {
+    unit = std::max(unit, element_count(std::span(region.axes).last(unit_axes_), context.max_extents));
   }
   const auto take = [this](size_t bytes) { return std::exchange(scratch_bytes_, scratch_bytes_ + align_up(bytes)); };
   finish_at_ = take(epilogue_.scratch_bytes());
@@ -88,9 +93,11 @@ ContractRegion::ContractRegion(const KernelContext& context, const Region& regio
   const size_t inner = fused_ ? column_axes_ : std::min<size_t>(region.axes.size(), 1);
   const std::vector<ScalarInstr>& code = region.body.program.code;
   body_is_sum_ = fused_ && code.size() == 1 && code.front().op == ScalarOp::contraction;
-  body_ = SourceEvaluator(context.graph, region, region.body.program, region.axes, static_cast<int>(inner), provided);
+  if (!norm_) {
+    body_ = SourceEvaluator(context.graph, region, region.body.program, region.axes, static_cast<int>(inner), provided);
+  }
   body_at_ = thread_bytes_;
-  thread_bytes_ += align_up(body_.workspace_bytes());
+  thread_bytes_ += align_up(norm_ ? norm_->workspace_bytes() : body_.workspace_bytes());
   threads_at_ = take(thread_bytes_ * static_cast<size_t>(threads_));
 }
 
@@ -106,13 +113,20 @@ class ContractRegion::Sink final : public TileSink {
     unit_ = element_count(axes.last(owner.unit_axes_), args.extents);
     out_ = static_cast<std::byte*>(owner.epilogue_.needed() ? owner.epilogue_.body(args, scratch + owner.finish_at_)
                                                             : args.data[owner.outputs_.front()]);
-    bytes_ = element_bytes(owner.body_.type());
+    bytes_ = element_bytes(owner.region_->body.program.type());
     if (slots != nullptr) {
       rows_out_ = rows_out;
       rows_per_slot_ = 1;
       for (int i = 1; i < rows_.rank; ++i) rows_per_slot_ *= rows_.extent[static_cast<size_t>(i)];
     }
-    run_ = owner.body_is_sum_ ? nullptr : owner.body_.bind(args, own + owner.body_at_);
+    if (owner.norm_) {
+      norm_ = owner.norm_->bind(args, own + owner.body_at_);
+      lines_ = AxisSpace(axes.first(axes.size() - 1), args.extents);
+      line_ = args.extents[axes.back()];
+      thread_ = team.thread;
+    } else if (!owner.body_is_sum_) {
+      run_ = owner.body_.bind(args, own + owner.body_at_);
+    }
     if (owner.finish_tiles_) finish_ = owner.epilogue_.bind(args, team, scratch + owner.finish_at_);
   }
 
@@ -181,6 +195,10 @@ class ContractRegion::Sink final : public TileSink {
   void evaluate(int64_t first, int64_t last, int64_t column, int64_t count, const float* const* sums,
                 const int64_t* stride, std::byte* out) {
     const int64_t step = columns_ * static_cast<int64_t>(bytes_);
+    if (owner_.norm_) {
+      normalize(first, last, column, count, sums, stride, out);
+      return;
+    }
     if (run_ == nullptr) {
       const float* from = sums[0];
       for (int64_t r = first; r < last; ++r, from += stride[0], out += step) {
@@ -199,10 +217,32 @@ class ContractRegion::Sink final : public TileSink {
     run_->evaluate_box(at.data(), last - first, column, count, provided, provided_step, out, step);
   }
 
+  // The same of a body with reductions: the tile's lines, one after the other.
+  void normalize(int64_t first, int64_t last, int64_t column, int64_t count, const float* const* sums,
+                 const int64_t* stride, std::byte* out) {
+    if (!std::exchange(said_, true)) args_.ran(thread_, kNormOfTiles);
+    LineNormRun::Sums from[ContractPass::kMaxContractions];
+    std::array<int64_t, AxisSpace::kMax> at{};
+    for (int64_t r = first; r < last; ++r, out += columns_ * static_cast<int64_t>(bytes_)) {
+      lines_.split((r * columns_ + column) / line_, at.data());
+      for (int64_t c = 0; c < count; c += line_, lines_.advance(at.data())) {
+        for (size_t i = 0; i < owner_.region_->contractions.size(); ++i) {
+          from[i] = {sums[i] + (r - first) * stride[i] + c, 1};
+        }
+        norm_.line(at.data(), from, out + static_cast<size_t>(c) * bytes_, 1);
+      }
+    }
+  }
+
   const ContractRegion& owner_;
   const StepArgs& args_;
   const int32_t* slots_;
   AxisSpace rows_;
+  AxisSpace lines_;   // of a norm
+  int64_t line_ = 1;  // elements of one
+  LineNormRun norm_;
+  int thread_ = 0;
+  bool said_ = false;  // that it runs
   int64_t columns_ = 1, unit_ = 1, rows_per_slot_ = 1;
   std::byte* out_ = nullptr;
   std::byte* rows_out_ = nullptr;
@@ -242,7 +282,7 @@ void ContractRegion::run(const StepArgs& args, const Team& team, std::byte* scra
   if (fused_) {
     const bool stores_tiles = finished && tiles_hold_blocks_;
     Sink sink(*this, args, team, scratch, own, stores_tiles ? slots : nullptr, rows_out);
-    const int64_t unit = finish_tiles_ ? sink.unit() : column_unit_;
+    const int64_t unit = unit_axes_ > 0 ? sink.unit() : column_unit_;
     stages_.front().pass.run(args, team, scratch + shared_at_, own, unit, sink);
     if (finished && (stores_tiles || slots == nullptr)) return;
   } else {
@@ -261,8 +301,8 @@ void ContractRegion::run(const StepArgs& args, const Team& team, std::byte* scra
 // All contractions are stored first; then the body is evaluated as a map that reads them.
 void ContractRegion::run_stages(const StepArgs& args, const Team& team, std::byte* scratch) const {
   std::byte* own = scratch + threads_at_ + static_cast<size_t>(team.thread) * thread_bytes_;
-  std::array<const float*, ContractPass::kMaxContractions> stored{};
-  std::array<std::array<int64_t, AxisSpace::kMax>, ContractPass::kMaxContractions> stride{};
+  StoredSums sums;
+  auto& [stored, stride] = sums;
   for (const Stage& stage : stages_) {
     std::array<float*, ContractPass::kMaxContractions> out{};
     for (size_t i = 0; i < stage.contractions.size(); ++i) {
@@ -284,6 +324,10 @@ void ContractRegion::run_stages(const StepArgs& args, const Team& team, std::byt
   }
   auto* body = static_cast<std::byte*>(epilogue_.needed() ? epilogue_.body(args, scratch + finish_at_)
                                                           : args.data[outputs_.front()]);
+  if (norm_) {
+    normalize_stored(args, team, own + body_at_, sums, body);
+    return;
+  }
   const size_t bytes = element_bytes(body_.type());
   const size_t outer_rank = region_->axes.empty() ? 0 : region_->axes.size() - 1;
   const AxisSpace outer({region_->axes.data(), outer_rank}, args.extents);
@@ -317,6 +361,37 @@ void ContractRegion::run_stages(const StepArgs& args, const Team& team, std::byt
   }
 }
 
+// The second phase of a norm whose lines no tile holds: each thread takes whole lines.
+void ContractRegion::normalize_stored(const StepArgs& args, const Team& team, std::byte* own, const StoredSums& sums,
+                                      std::byte* body) const {
+  const std::vector<AxisId>& axes = region_->axes;
+  const size_t along = find_axis(axes, region_->body.reduced);
+  const AxisSpace lines(without(axes, region_->body.reduced), args.extents);
+  const Range range = share(lines.count(), 1, team);
+  if (range.first >= range.last || args.extents[region_->body.reduced] == 0) return;
+  args.ran(team.thread, kNormOfStored);
+  const size_t bytes = element_bytes(region_->body.program.type());
+  std::array<int64_t, AxisSpace::kMax> out_stride{}, at{};
+  int64_t elements = 1;
+  for (size_t i = axes.size(); i-- > 0; elements *= args.extents[axes[i]]) out_stride[i] = elements;
+  LineNormRun run = norm_->bind(args, own);
+  lines.split(range.first, at.data());
+  for (int64_t line = range.first; line < range.last; ++line, lines.advance(at.data())) {
+    const auto offset = [&](const std::array<int64_t, AxisSpace::kMax>& stride) {
+      int64_t sum = 0;
+      for (size_t i = 0, l = 0; i < axes.size(); ++i) {
+        if (i != along) sum += at[l++] * stride[i];
+      }
+      return sum;
+    };
+    LineNormRun::Sums from[ContractPass::kMaxContractions];
+    for (size_t c = 0; c < region_->contractions.size(); ++c) {
+      from[c] = {sums.at[c] + offset(sums.stride[c]), sums.stride[c][along]};
+    }
+    run.line(at.data(), from, body + static_cast<size_t>(offset(out_stride)) * bytes, out_stride[along]);
+  }
+}
+
 void ContractRegion::store_rows(const StepArgs& args, const Team& team, const int32_t* slots,
                                 std::byte* rows_out) const {
   const int64_t rows = args.extents[region_->axes.front()];
@@ -330,6 +405,7 @@ void ContractRegion::store_rows(const StepArgs& args, const Team& team, const in
 
 void ContractRegion::add_kernels(std::vector<KernelRange>& all) const {
   for (const Stage& stage : stages_) stage.pass.add_kernels(all);
+  if (norm_) add_kernel(all, {.name = fused_ ? kNormOfTiles : kNormOfStored});
 }
 
 }  // namespace weft

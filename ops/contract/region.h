@@ -1,6 +1,7 @@
 // The kernel of one region with contractions; a contract step is one such, an append has one per field.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -8,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "ops/contract/coordinates.h"
+#include "ops/contract/line_norm.h"
 #include "ops/contract/pass.h"
 #include "ops/cpu/epilogue.h"
 #include "ops/cpu/kernel.h"
@@ -39,7 +42,14 @@ class ContractRegion {
     size_t column_axes;             // the last of them
     std::vector<size_t> stored_at;  // by contraction, in scratch
   };
+  // Contractions in scratch: where each begins, and how far apart elements are along each of region.axes.
+  struct StoredSums {
+    std::array<const float*, ContractPass::kMaxContractions> at{};
+    std::array<std::array<int64_t, AxisSpace::kMax>, ContractPass::kMaxContractions> stride{};
+  };
   void run_stages(const StepArgs& args, const Team& team, std::byte* scratch) const;
+  void normalize_stored(const StepArgs& args, const Team& team, std::byte* own, const StoredSums& sums,
+                        std::byte* body) const;
   void store_rows(const StepArgs& args, const Team& team, const int32_t* slots, std::byte* rows_out) const;
 
   const Region* region_;
@@ -52,9 +62,10 @@ class ContractRegion {
   size_t column_axes_ = 0;           // last axes, along which a tile's rows run
   size_t unit_axes_ = 0;             // last axes that a tile must hold whole
   std::vector<Stage> stages_;        // one if fused
-  SourceEvaluator body_;
-  int64_t column_unit_;       // of columns that a tile holds
-  bool body_is_sum_ = false;  // the body is contraction 0 itself
+  SourceEvaluator body_;             // where it has no reductions
+  std::optional<LineNorm> norm_;     // and where it has; if fused, each tile holds whole lines of it
+  int64_t column_unit_;              // of columns that a tile holds
+  bool body_is_sum_ = false;         // the body is contraction 0 itself
   Epilogue epilogue_;
   size_t finish_at_ = 0, shared_at_ = 0, threads_at_ = 0, thread_bytes_ = 0, body_at_ = 0, scratch_bytes_ = 0;
 };

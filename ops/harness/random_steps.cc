@@ -190,7 +190,8 @@ class Generator : public AttentionParts {
   void contract_body(const Product& product, const AxisList& columns, bool finishes) {
     AxisList axes = joined(joined(product.rows, product.shared), columns);
     if (finishes && random_.chance(0.25)) random_.shuffle(axes);
-    ScalarBuilder s;
+    SourceText source;
+    ScalarBuilder& s = source.builder;
     auto [lhs, prologue_result] = prologue(lhs_axes(product), product.over.back());
     c_.contraction(lhs, rhs_operand(product, columns), product.over);
     Number result = contracted(prologue_result, product.over, 0, s);
@@ -204,10 +205,18 @@ class Generator : public AttentionParts {
       const Number other = contracted(prologue_result, product.over, 1, s);
       result = random_.chance(0.5) ? add(result, other) : mul(result, smooth(ScalarOp::sigmoid, other, 0.25, 1));
     }
+    if (!axes.empty() && random_.chance(0.2)) {  // a norm of it
+      source.reduced = random_.chance(0.7) ? axes.back() : random_.pick(axes);
+      const Number small = scaled(result, 1 / static_cast<float>(result.bound + 1));
+      switch (random_.below(3)) {
+        case 0: result = rms_norm(source, small); break;
+        case 1: result = layer_norm(source, small); break;
+        default: result = add(small, reduction(source, random_.chance(0.5) ? ReduceOp::mean : ReduceOp::max, small));
+      }
+    }
     result = epilogue(s, axes, result);
-    error_ = std::max(error_, result.error);
+    finish(source, axes, result);
     bound_ = result.bound;
-    c_.body(axes, s.finish(result.scalar));
     if (finishes) rotate_or_select(axes, 0.2, 0.15);
   }
 

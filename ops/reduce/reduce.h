@@ -3,8 +3,9 @@
 //   sum<A>(x) mean<A>(x) max<A>(x) argmax<A>(x)     the axis A goes
 //   softmax<A>(x) softmax<A>(x, sink) rms_norm<A>(x, w, eps) layer_norm<A>(x, w, b, eps)     the axis A stays
 //
-// One step reduces along one axis, as often as it likes: softmax<A>(x - mean<A>(x)) is one step.
-// Empty axes: sum 0, mean NaN, max -inf, argmax 0. max and argmax pass over NaN; argmax takes the lowest index.
+// One step reduces along one axis, as often as it likes: softmax<A>(x - mean<A>(x)) is one step. rms_norm and
+// layer_norm of a contraction are its epilogue, in the same step: rms_norm<HeadDim>(contract<Embed>(x, wq), w). Empty
+// axes: sum 0, mean NaN, max -inf, argmax 0. max and argmax pass over NaN; argmax takes the lowest index.
 #pragma once
 
 #include "ops/map/map.h"
@@ -32,7 +33,7 @@ template <class Op, class A, class E>
 consteval auto why_not_reducible() {
   if constexpr (constexpr auto why = why_not<Op, A, E>(); !is_allowed<why_of<decltype(why)>>) {
     return why;
-  } else if constexpr (E::stage == Stage::contraction) {
+  } else if constexpr (is_contracted<E>) {
     // reducing a contraction takes a second step
     return because_of<
         refused<Op, operand_is_a_contraction, put_materialize_around_the_operand, because<it_has, typename E::axes>>>;
@@ -60,6 +61,25 @@ auto reduce(const E& x) {
   using T = std::conditional_t<Op == ReduceOp::argmax, i32, f32>;
   return Expr<T, remove_axes<typename E::axes, A>, Stage::norm, A>{reduce_node(Op, &axis_info<A>, x.node)};
 }
+
+// A norm keeps its axis, so it may be of a contraction too.
+template <class A, class E>
+consteval auto why_no_norm() {
+  if constexpr (!is_refused<E>) {
+    if constexpr (!is_contracted<E> || E::is_paged) return why_not_reducible<op::norm, A, E>();
+    else if constexpr (E::stage == Stage::contraction || std::same_as<typename E::along, A>)
+      return why_not<op::norm, A, E>();
+    // one step reduces along one axis
+    else
+      return because_of<refused<op::norm, reduced_along<A>, operand_is_a_norm, reduced_along<typename E::along>,
+                                put_materialize_around_the_operand>>;
+  } else {
+    return refused_before;
+  }
+}
+
+template <class A, class E>
+using norm_of = Expr<f32, typename E::axes, is_contracted<E> ? Stage::normalized : Stage::norm, A>;
 
 // Over a contraction, or over what reads a cache, softmax is the first half of attention.
 template <class A, class E>
@@ -187,25 +207,24 @@ auto softmax(const X& x, const S& sink) {
 template <Axis A, Symbolic X, Symbolic W>
 auto rms_norm(const X& x, const W& weight, float eps) {
   using E = expr_of<X>;
-  using Why = why_of<decltype(first_refusal(reduce_detail::why_not_reducible<op::norm, A, E>(),
+  using Why = why_of<decltype(first_refusal(reduce_detail::why_no_norm<A, E>(),
                                             reduce_detail::why_no_parameter<E, expr_of<W>>()))>;
   static_assert(Why::value, "refused: see this error's types");
   if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
-    return Expr<f32, typename E::axes, Stage::norm, A>{
-        rms_norm_node(&axis_info<A>, as_expr(x).node, as_expr(weight).node, eps)};
+    return reduce_detail::norm_of<A, E>{rms_norm_node(&axis_info<A>, as_expr(x).node, as_expr(weight).node, eps)};
   }
 }
 template <Axis A, Symbolic X>
 auto rms_norm(const X& x, float eps) {
   using E = expr_of<X>;
-  using Why = why_of<decltype(reduce_detail::why_not_reducible<op::norm, A, E>())>;
+  using Why = why_of<decltype(reduce_detail::why_no_norm<A, E>())>;
   static_assert(Why::value, "refused: see this error's types");
   if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
-    return Expr<f32, typename E::axes, Stage::norm, A>{rms_norm_node(&axis_info<A>, as_expr(x).node, nullptr, eps)};
+    return reduce_detail::norm_of<A, E>{rms_norm_node(&axis_info<A>, as_expr(x).node, nullptr, eps)};
   }
 }
 
@@ -213,27 +232,26 @@ auto rms_norm(const X& x, float eps) {
 template <Axis A, Symbolic X, Symbolic W, Symbolic B>
 auto layer_norm(const X& x, const W& weight, const B& bias, float eps) {
   using E = expr_of<X>;
-  using Why = why_of<decltype(first_refusal(reduce_detail::why_not_reducible<op::norm, A, E>(),
+  using Why = why_of<decltype(first_refusal(reduce_detail::why_no_norm<A, E>(),
                                             reduce_detail::why_no_parameter<E, expr_of<W>>(),
                                             reduce_detail::why_no_parameter<E, expr_of<B>>()))>;
   static_assert(Why::value, "refused: see this error's types");
   if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
-    return Expr<f32, typename E::axes, Stage::norm, A>{
+    return reduce_detail::norm_of<A, E>{
         layer_norm_node(&axis_info<A>, as_expr(x).node, as_expr(weight).node, as_expr(bias).node, eps)};
   }
 }
 template <Axis A, Symbolic X>
 auto layer_norm(const X& x, float eps) {
   using E = expr_of<X>;
-  using Why = why_of<decltype(reduce_detail::why_not_reducible<op::norm, A, E>())>;
+  using Why = why_of<decltype(reduce_detail::why_no_norm<A, E>())>;
   static_assert(Why::value, "refused: see this error's types");
   if constexpr (!is_allowed<Why>) {
     return Refused{};
   } else {
-    return Expr<f32, typename E::axes, Stage::norm, A>{
-        layer_norm_node(&axis_info<A>, as_expr(x).node, nullptr, nullptr, eps)};
+    return reduce_detail::norm_of<A, E>{layer_norm_node(&axis_info<A>, as_expr(x).node, nullptr, nullptr, eps)};
   }
 }
 

@@ -1,11 +1,12 @@
-// An expression that needs two steps: a norm of a contraction.
-// expect: norm | operand_is_a_contraction | put_materialize_around_the_operand | Pos, Hidden
+// One step normalizes along one axis.
+// expect: norm | reduced_along<KvHead> | operand_is_a_norm | reduced_along<HeadDim> | put_materialize_around_the_operand
 #include "common.h"
 
-auto wrong_or_right(Value<f32, Pos, Embed> x, Weight<Hidden, Embed> up, Weight<Hidden> scale) {
+auto wrong_or_right(Value<f32, Pos, Embed> x, Weight<KvHead, HeadDim, Embed> w, Weight<HeadDim> scale) {
+  const auto heads = rms_norm<HeadDim>(contract<Embed>(x, w), scale, 1e-5f);
 #ifdef WRONG
-  return materialize(rms_norm<Hidden>(contract<Embed>(x, up), scale, 1e-5f));
+  return materialize(rms_norm<KvHead>(heads, 1e-5f));
 #else
-  return materialize(rms_norm<Hidden>(materialize(contract<Embed>(x, up)), scale, 1e-5f));
+  return materialize(rms_norm<KvHead>(materialize(heads), 1e-5f));
 #endif
 }

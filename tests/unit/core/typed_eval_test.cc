@@ -215,6 +215,18 @@ TEST(TypedEval, Contractions) {
     check(label + " rope", rope<HeadDim>(contract<Embed>(x, heads), pos), fast);
     check(label + " argmax", argmax<Hidden>(contract<Embed>(x, w)), 100.0);
   }
+  const auto gain = random<f32, HeadDim>({8}, 6);
+  const auto heads = random<f32, KvHead, HeadDim, Embed>({2, 8, 64}, 7);
+  const auto wide = random<f32, Hidden, Embed>({700, 64}, 8);
+  check("norm of each head", rms_norm<HeadDim>(contract<Embed>(x, heads), gain, 1e-2f));
+  check("norm of each head, turned",
+        rope<HeadDim>(rms_norm<HeadDim>(contract<Embed>(x, heads) + gain, gain, 1e-2f), pos) * 0.5f);
+  check("norm of other axes", layer_norm<KvHead>(contract<Embed>(x, heads), 1e-1f));
+  check("norm of wide rows", random<f32, Pos, Hidden>({5, 700}) + rms_norm<Hidden>(contract<Embed>(x, wide), 1e-2f));
+  check("norm of a norm", layer_norm<Hidden>(rms_norm<Hidden>(contract<Embed>(x, wide), 1e-2f) + 1.0f, 1e-1f));
+  check("norm beside what it is of",
+        contract<Embed>(x, wide) * 0.1f + rms_norm<Hidden>(contract<Embed>(x, wide), 1e-2f));
+  check("choice of a norm", top_k<Hidden, Choice>(rms_norm<Hidden>(contract<Embed>(x, wide), 1e-2f), 3));
   // Blocks that span axes: rows of 288 are nine blocks, heads of 48 are one and a half.
   for (const Format format : {Format::q8_0, Format::q4_0}) {
     const std::string label = std::string(name(format)) + " heads of 48";

@@ -336,8 +336,13 @@ TEST(Verify, Contractions) {
               r.body.reduced = t.n;
               r.body.reductions = {{ReduceOp::sum, r.body.program}};
             }),
-            "step 'contracted': body: regions with a contraction have no reductions; put them into a separate "
-            "step");
+            "(no error)");
+  EXPECT_EQ(change([&](Region& r) {
+              r.body.reduced = t.j;
+              r.body.reductions = {{ReduceOp::sum, r.body.program}};
+            }),
+            "step 'contracted': body: the result lacks axis 'j', along which contractions are reduced; put the "
+            "reduction into a separate step");
   EXPECT_EQ(change([](Region& r) { r.lhs[0].program = r.body.program; }),
             "step 'contracted': lhs 0: instruction 0 (contraction): reads contraction 0 of 0");
   EXPECT_EQ(refused(t.built, [](GraphRecord&, Step& s) { s.kind = StepKind::reduce; }),

@@ -11,6 +11,7 @@
 
 #include "ops/contract/cases.h"
 #include "ops/contract/kernels.h"
+#include "ops/contract/pass.h"
 #include "ops/cpu/decode_tile.h"
 #include "ops/harness/fast_reference.h"
 #include "ops/harness/random_blocks.h"
@@ -68,6 +69,31 @@ TEST(Contract, FastAgreesWithRoundedReference) {
     check(2);
   }
   EXPECT_GT(rounded, 100u);
+}
+
+// Lines that a tile holds are normalized there, others in a second phase; which one is announced is which one runs.
+TEST(Contract, SaysWhereANormIsComputed) {
+  const auto where = [](const NormEpilogueShape& shape) {
+    const StepCase step_case = norm_epilogue_case(shape);
+    std::set<std::string> announced, ran;
+    for (const KernelRange& kernel : cpu_kernels(step_case, Precision::exact)) {
+      if (kernel.name.starts_with("norm/")) announced.insert(kernel.name);
+    }
+    run_cpu(step_case, Precision::exact, 2, nullptr, &ran);
+    std::erase_if(ran, [](const std::string& name) { return !name.starts_with("norm/"); });
+    EXPECT_EQ(ran, announced) << step_case.name();
+    return announced;
+  };
+  using Names = std::set<std::string>;
+  const int64_t widest = ContractPass::kMaxColumns;
+  EXPECT_EQ(where({.rows = 3, .dim = 64}), Names{"norm/tiles"});
+  EXPECT_EQ(where({.rows = 3, .dim = widest, .format = Format::q8_0}), Names{"norm/tiles"});
+  EXPECT_EQ(where({.rows = 3, .dim = widest + 32, .format = Format::q8_0}), Names{"norm/stored"});
+  EXPECT_EQ(where({.rows = 3, .along = 1}), Names{"norm/stored"});
+  EXPECT_EQ(where({.rows = 3, .along = 0}), Names{"norm/stored"});
+  EXPECT_EQ(where({.rows = 3, .scaled_rows = true}), Names{"norm/stored"});
+  // A rotation of wider lines than a tile's follows a norm in tiles.
+  EXPECT_EQ(where({.rows = 3, .heads = 4, .dim = 200, .rotated = 1}), Names{"norm/tiles"});
 }
 
 // The kernels for blocks quantize the activations of a few rows, and round something of any number.

@@ -141,7 +141,7 @@ TEST(RandomSteps, ReachEveryOpFormatAndShape) {
   std::set<int64_t> extents;
   std::set<ReduceOp> reductions;
   int nonfinite = 0, empty = 0, rotated = 0, selected = 0, argmax = 0, gathered_weights = 0, paged = 0, two = 0,
-      statistics = 0;
+      statistics = 0, sinks = 0, normalized = 0;
   for (uint64_t seed = 1; seed <= 1000; ++seed) {
     const RandomStep step = random_step(seed);
     const GraphRecord& graph = step.step_case.graph;
@@ -165,6 +165,8 @@ TEST(RandomSteps, ReachEveryOpFormatAndShape) {
             std::any_of(rhs.view.begin(), rhs.view.end(), [](const ViewAxis& a) { return a.gather >= 0; });
       }
       statistics += region.attention && region.attention->statistics;
+      sinks += region.attention && !region.attention->sink.empty();
+      normalized += !region.contractions.empty() && !region.body.reductions.empty();
       rotated += region.rotation.has_value();
       selected += region.selection.has_value();
       argmax += region.selection && region.selection->choice == kNoAxis;
@@ -181,7 +183,8 @@ TEST(RandomSteps, ReachEveryOpFormatAndShape) {
     EXPECT_TRUE(extents.count(extent)) << extent;
   }
   EXPECT_EQ(reductions.size(), 4u);
-  for (const int count : {nonfinite, empty, rotated, selected, argmax, gathered_weights, paged, two, statistics})
+  for (const int count :
+       {nonfinite, empty, rotated, selected, argmax, gathered_weights, paged, two, statistics, sinks, normalized})
     EXPECT_GE(count, 10);
 }
 
