@@ -18,10 +18,10 @@ struct HeadNormAttention : Attention {
   auto output(const std::string& at, const Stream& x, const AttentionOptions& o, const Batch& batch,
               KvCache cache) const {
     auto h = materialize(rms_norm<Embed>(x, norm, part.eps), at + "attn_norm");
-    auto q_raw = materialize(biased(contract<Embed>(h, wq), bq), at + "q_raw");
-    auto k_raw = materialize(biased(contract<Embed>(h, wk), bk), at + "k_raw");
-    auto q = materialize(rope<HeadDim>(rms_norm<HeadDim>(q_raw, q_norm, part.eps), batch.pos, o.rope), at + "q");
-    auto k = rope<HeadDim>(rms_norm<HeadDim>(k_raw, k_norm, part.eps), batch.pos, o.rope);
+    auto q_heads = rms_norm<HeadDim>(biased(contract<Embed>(h, wq), bq), q_norm, part.eps);
+    auto k_heads = rms_norm<HeadDim>(biased(contract<Embed>(h, wk), bk), k_norm, part.eps);
+    auto q = materialize(rope<HeadDim>(q_heads, batch.pos, o.rope), at + "q");
+    auto k = rope<HeadDim>(k_heads, batch.pos, o.rope);
     auto [K, V] = materialize(append(cache, k, biased(contract<Embed>(h, wv), bv)), at + "kv");
     auto a = materialize(attend(q, K, V, o, batch), at + "attn");
     return biased(contract<KvHead, Group, HeadDim>(a, wo), bo);

@@ -17,8 +17,7 @@ struct NormAfter : Part {
 
   template <class... Inputs>
   auto output(const std::string& at, const Stream& x, const Inputs&... inputs) const {
-    auto raw = materialize(Part::output(at, x, inputs...), at + Part::kName + "raw");
-    return rms_norm<Embed>(raw, after, this->part.eps);
+    return rms_norm<Embed>(Part::output(at, x, inputs...), after, this->part.eps);
   }
 };
 
