@@ -7,14 +7,14 @@
 namespace weft {
 namespace {
 
-// x W + b, with a norm of each head and rotated where there is one: what `use` makes of the last of these steps, which
-// it gets as an expression.
+// x W + b, with a norm of each head where there is one, and rotated where queries and keys are: what `use` makes of
+// this expression.
 template <class Weight, class Bias>
 auto project(const Stream& h, const Weight& w, const Bias& b, const Norm<HeadDim>& norm, const AttentionOptions& o,
-             const Batch& batch, const std::string& raw, const auto& use) {
+             const Batch& batch, const auto& use) {
   const auto rotated = [&](const auto& x) { return o.rope ? use(rope<HeadDim>(x, batch.pos, *o.rope)) : use(x); };
   const auto sum = biased(contract<Embed>(h, w), b);
-  return norm.is_loaded() ? rotated(norm(materialize(sum, raw))) : rotated(sum);
+  return norm.is_loaded() ? rotated(norm(sum)) : rotated(sum);
 }
 
 }  // namespace
@@ -67,15 +67,15 @@ void Attention::load(const LayerFiles& files) {
 
 Stream Attention::record(const LayerGraph& in, const Stream& h, const Residual& add,
                          std::map<size_t, Cached>& caches) const {
-  const Queries q = project(h, wq, bq, q_norm, options, in.batch, in.at + "q_raw",
-                            [&](const auto& x) { return materialize(x, in.at + "q"); });
+  const Queries q =
+      project(h, wq, bq, q_norm, options, in.batch, [&](const auto& x) { return materialize(x, in.at + "q"); });
   if (!options.cache_of) {
     const KvCache cache(in.graph, in.batch, in.at + "kv", in.groups.of(options.window));
     cache.name_fields({in.at + "k", in.at + "v"});
     const auto write = [&](const auto& k) {
       return materialize(append(cache, k, biased(contract<Embed>(h, wv), bv)), in.at + "kv");
     };
-    caches.insert_or_assign(in.layer, project(h, wk, bk, k_norm, options, in.batch, in.at + "k_raw", write));
+    caches.insert_or_assign(in.layer, project(h, wk, bk, k_norm, options, in.batch, write));
   }
   const auto& [keys, values] = caches.at(options.cache_of.value_or(in.layer));
   const Queries a = attend(q, keys, values, options, in.batch, in.at + "attn");

@@ -23,7 +23,7 @@ class Residual {
   template <class X>
   Stream operator()(const X& term) const {
     if (after_ == nullptr) return sum(term);
-    return sum((*after_)(materialize(term, part_ + "raw")));
+    return sum((*after_)(term));
   }
 
  private:

@@ -93,11 +93,11 @@ inline StepCase normalized_projection(const AppendShape& shape) {
   const ValueId wv = c.weight("wv", {head, e, embed}, shape.format), gain = c.weight("gain", {d});
   const auto sum = [](ScalarBuilder& s) { return s.contraction(0); };
   c.contraction(c.lhs(c.operand(x)), c.operand(wk), {embed});
-  norm_cases::normalized(c, {pos, head, d}, d, CaseNorm::rms, sum, c.operand(gain), -1);
+  norm_epilogues::normalized(c, {pos, head, d}, d, CaseNorm::rms, sum, c.operand(gain), -1);
   c.rotation(rotation(d, c.operand(cache.pos_values)));
   c.next_region();
   c.contraction(c.lhs(c.operand(x)), c.operand(wv), {embed});
-  norm_cases::normalized(c, {pos, head, e}, e, CaseNorm::layer, sum, -1, -1);
+  norm_epilogues::normalized(c, {pos, head, e}, e, CaseNorm::layer, sum, -1, -1);
   return c.build();
 }
 

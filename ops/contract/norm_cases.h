@@ -27,7 +27,7 @@ struct NormEpilogueShape {
   Fill fill = {};
 };
 
-namespace norm_cases {
+namespace norm_epilogues {
 
 inline std::string label(const NormEpilogueShape& shape) {
   const char* norms[] = {"rms", "layer", "l2"};
@@ -77,10 +77,10 @@ void normalized(CaseBuilder& c, const std::vector<AxisId>& axes, AxisId along, C
   c.body(axes, s.finish(positive ? x > 0.25f : x), along, std::move(reductions));
 }
 
-}  // namespace norm_cases
+}  // namespace norm_epilogues
 
 inline StepCase norm_epilogue_case(const NormEpilogueShape& shape) {
-  using namespace norm_cases;
+  using namespace norm_epilogues;
   CaseBuilder c(StepKind::contract, label(shape));
   const AxisId pos = c.axis("pos", shape.rows), head = c.axis("head", shape.heads), d = c.axis("dim", shape.dim),
                in = c.axis("in", shape.k);
@@ -108,7 +108,7 @@ inline StepCase norm_epilogue_case(const NormEpilogueShape& shape) {
   if (shape.rotated >= 0) {
     Rotation rotation;
     rotation.axis = of[shape.rotated];
-    rotation.position = c.operand(c.ids("position", {pos}, 0, 500));
+    rotation.position = c.operand(c.ids("position", {rotation.axis == pos ? head : pos}, 0, 500));
     c.rotation(rotation);
   }
   if (shape.post) {

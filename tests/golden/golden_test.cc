@@ -11,6 +11,7 @@
 
 #include "models/registry.h"
 #include "runtime/generate/engine.h"
+#include "runtime/plan/fold_steps.h"
 #include "tests/gpu_device.h"
 #include "tests/logits_error.h"
 #include "tests/test_data.h"
@@ -116,6 +117,20 @@ class Architectures : public testing::TestWithParam<Golden> {
 
 // The clone alone has a model of every family, and the formats that matter.
 TEST(Golden, ModelsAreThere) { EXPECT_GE(all_golden().size(), 17u); }
+
+// Norms of each head's queries and keys, and of what a part adds to the residual stream, are epilogues.
+TEST(Golden, LayersWithMoreNormsHaveNoMoreSteps) {
+  const std::vector<Golden> all = all_golden();
+  const auto steps = [&all](const std::string& folder) {
+    const auto first = std::ranges::find(all, folder, &Golden::folder);
+    if (first == all.end()) return size_t{0};
+    const auto path = test::shared_data("data/golden/" + folder).value() / first->file;
+    return steps_per_layer(*load_model(Checkpoint::open(path)).graph);
+  };
+  const size_t least = steps("qwen2");
+  EXPECT_EQ(least, 8u);
+  for (const char* folder : {"qwen3", "gemma2", "gemma3"}) EXPECT_EQ(steps(folder), least) << folder;
+}
 
 TEST_P(Architectures, AgreeOnTheCpu) { agrees(Device::cpu(2)); }
 

@@ -77,8 +77,8 @@ TEST(CaseFile, HoldsEveryStepOfAModel) {
 
 TEST(CaseFile, HoldsASink) {
   const TemporaryFolder folder;
-  const StepCase made =
-      attention_case({.sequences = {{9, 4}}, .statistics = true, .sink = CaseSink::by_query, .largest_sink = 9});
+  const StepCase made = attention_case(
+      {.sequences = {{9, 4}}, .paged = false, .statistics = true, .sink = CaseSink::by_query, .largest_sink = 9});
   write_case(made, folder / "case.gguf");
   const StepCase read = read_case(folder / "case.gguf");
   EXPECT_EQ(to_string(read.graph, read.step()), to_string(made.graph, made.step()));
