@@ -37,7 +37,7 @@ void attention(benchmark::State& state, Score kind, Format format, int64_t rows,
   const auto q = graph.input<f32, Pos, KvHead, Group, HeadDim>("q");
   const auto k = graph.input<f32, Pos, KvHead, HeadDim>("k");
   const auto v = graph.input<f32, Pos, KvHead, HeadDim>("v");
-  const Cache<Field<Key, KvHead, HeadDim>, Field<Key, KvHead, HeadDim>> cache(graph, batch, "kv");
+  const Cache<ScoreField<Key, KvHead, HeadDim>, ValueField<Key, KvHead, HeadDim>> cache(graph, batch, "kv");
   cache.store_fields({format, format});
   const auto [K, V] = materialize(append(cache, k, v), "append");
   const auto visible = K.pos() <= batch.pos;

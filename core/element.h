@@ -31,6 +31,13 @@ concept ComputeElement = std::same_as<T, f32> || std::same_as<T, i32> || std::sa
 template <class T>
 concept StoredElement = ComputeElement<T> || std::same_as<T, bf16> || std::same_as<T, f16>;
 
+// What sequences and cache slots are counted in: an i32 that is neither a position nor an id. cast<i32> makes it a
+// number.
+struct sequence_number;
+struct slot_number;
+template <class T>
+concept SurfaceElement = ComputeElement<T> || std::same_as<T, sequence_number> || std::same_as<T, slot_number>;
+
 namespace element_detail {
 template <class T>
 struct traits;
@@ -66,9 +73,9 @@ template <StoredElement T>
 using read_element = typename element_detail::traits<T>::read;
 template <StoredElement T>
 inline constexpr Format format_of = element_detail::traits<T>::format;
-template <ComputeElement T>
-inline constexpr Element element_of = std::same_as<T, f32>   ? Element::f32
-                                      : std::same_as<T, i32> ? Element::i32
-                                                             : Element::bool8;
+template <SurfaceElement T>
+inline constexpr Element element_of = std::same_as<T, f32>    ? Element::f32
+                                      : std::same_as<T, bool> ? Element::bool8
+                                                              : Element::i32;
 
 }  // namespace weft

@@ -25,7 +25,7 @@ int main() {
 
   Graph graph;
   const Batch batch(graph);
-  Cache<Field<Key, KvHead, HeadDim>, Field<Key, KvHead, HeadDim>> cache(graph, batch, "kv");
+  Cache<ScoreField<Key, KvHead, HeadDim>, ValueField<Key, KvHead, HeadDim>> cache(graph, batch, "kv");
   const auto x = graph.input<f32, Pos, Embed>("x");
   const auto h = materialize(rms_norm<Embed>(x, norm, 1e-5f), "h");
   const auto q = materialize(rope<HeadDim>(contract<Embed>(h, wq), batch.pos), "q");

@@ -23,7 +23,7 @@ struct Layer {
   Weight<Hidden, Embed> up;
   Weight<Embed, Hidden> down;
 };
-using KvCache = Cache<Field<Key, KvHead, HeadDim>, Field<Key, KvHead, HeadDim>>;
+using KvCache = Cache<ScoreField<Key, KvHead, HeadDim>, ValueField<Key, KvHead, HeadDim>>;
 
 inline LanguageModel load(const std::shared_ptr<const Checkpoint>& file) {
   // Hyperparameters: keys are "toy.block_count", "toy.embedding_length" and so on.

@@ -47,6 +47,7 @@ static inline int weft_to_i32(float x) {
   return x >= 2147483648.0f ? 0x7fffffff : (int)x;
 }
 static inline float weft_sigmoid(float x) { return 1.0f / (1.0f + exp(-x)); }
+static inline float weft_softplus(float x) { return (x < 0.0f ? 0.0f : x) + log1p(exp(-fabs(x))); }
 
 #ifdef FP_FAST_FMAF
 #define weft_fma(a, b, c) fma(a, b, c)

@@ -11,6 +11,7 @@
 #include "ops/contract/contract.h"
 #include "ops/custom/custom.h"
 #include "ops/gather/at.h"
+#include "ops/gather/concat.h"
 #include "ops/map/map.h"
 #include "ops/reduce/reduce.h"
 #include "ops/rope/rope.h"

@@ -49,7 +49,8 @@ WeightLayouts choose_weight_layouts(const GraphRecord& graph, const int64_t* ext
       }
       for_each_program(region, [&](const ScalarProgram& program) {
         for (const ScalarInstr& instr : program.code) {
-          if (instr.op == ScalarOp::load) as_matrix[static_cast<size_t>(instr.imm)] = false;
+          if (instr.op == ScalarOp::load || instr.op == ScalarOp::lookup)
+            as_matrix[static_cast<size_t>(instr.imm)] = false;
         }
       });
       for (size_t i = 0; i < region.operands.size(); ++i) {

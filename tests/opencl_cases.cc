@@ -18,8 +18,8 @@ StepCase all_f32_ops(int64_t n) {
   ScalarBuilder s;
   const Scalar x = s.load(c.operand(c.input("x", {a, b}))), y = s.load(c.operand(c.input("y", {b})));
   const Scalar positive = abs(x) + 0.25f;
-  const Scalar sums =
-      exp(x) + log(positive) + sqrt(positive) + rsqrt(positive) + tanh(y) + sigmoid(x) + sin(x) + cos(y);
+  const Scalar sums = exp(x) + log(positive) + log1p(x + 1.0f) + sqrt(positive) + rsqrt(positive) + tanh(y) +
+                      sigmoid(x) + softplus(x * 8.0f) + erf(x * 3.0f) + sin(x) + cos(y);
   const Scalar rest = floor(x * 3.0f) - x / (positive + 1.0f) + pow(positive, y) + minimum(x, y) * maximum(x, y) + -y;
   c.body({b, a}, s.finish(where(x < y && !(x == y), sums, rest) + (cast(s.index(a), Element::f32) % 3.0f)));
   return c.build();

@@ -14,19 +14,19 @@ struct Seq : axis<"seq"> {};  // row whose logits are asked for
 struct Batch {
   Value<i32, Pos> tokens;  // ids
   Positions<Pos> pos;      // position in the sequence
-  Value<i32, Pos> seq;     // which sequence: row of the page table
-  Value<i32, Pos> slots;   // physical cache slot to write, in caches of group 0; < 0: not written
+  Sequences<Pos> seq;      // which sequence: row of the page table
+  Slots<Pos> slots;        // physical cache slot to write, in caches of group 0; < 0: not written
   Value<i32, Seq> last;    // rows of Pos that need logits
 
   explicit Batch(Graph& graph)
-      : tokens(graph.input<i32, Pos>("tokens")),
+      : tokens(graph.ids<Pos>("tokens")),
         pos(graph.positions<Pos>("pos")),
-        seq(graph.input<i32, Pos>("seq")),
-        slots(graph.input<i32, Pos>("slots")),
+        seq(Sequences<Pos>(graph.input<i32, Pos>("seq"))),
+        slots(Slots<Pos>(graph.input<i32, Pos>("slots"))),
         last(graph.input<i32, Seq>("last")) {}
 
   // The slots of another group of caches: an input "slots.GROUP", made for the group's first cache.
-  Value<i32, Pos> slots_of(Graph& graph, int group) const;
+  Slots<Pos> slots_of(Graph& graph, int group) const;
 };
 
 }  // namespace weft

@@ -4,19 +4,20 @@
 
 namespace weft {
 
-Value<i32, Pos> Batch::slots_of(Graph& graph, int group) const {
+Slots<Pos> Batch::slots_of(Graph& graph, int group) const {
   if (group < 0) throw Error("cache group " + std::to_string(group) + " is negative");
   if (group == 0) return slots;
   for (const CacheRecord& cache : graph.record()->caches) {
-    if (cache.group == group) return {graph.recorder(), cache.slots};
+    if (cache.group == group) return Slots<Pos>({graph.recorder(), cache.slots});
   }
-  return graph.input<i32, Pos>("slots." + std::to_string(group));
+  return Slots<Pos>(graph.input<i32, Pos>("slots." + std::to_string(group)));
 }
 
 namespace {
 
 // The ID of one of the batch's inputs, which must belong to the cache's graph.
-ValueId input_of(const Graph& graph, const Value<i32, Pos>& value, const std::string& cache, const char* what) {
+template <class Input>
+ValueId input_of(const Graph& graph, const Input& value, const std::string& cache, const char* what) {
   if (value.recorder() == nullptr || value.id() == kNoValue) {
     throw Error("cache '" + cache + "': the batch's " + what + " have no value");
   }

@@ -1,6 +1,6 @@
 // Paged caches, as the typed surface sees them: a list of fields, each with the key axis first.
 //
-//   using KvCache = Cache<Field<Key, KvHead, HeadDim>, Field<Key, KvHead, HeadDim>>;
+//   using KvCache = Cache<ScoreField<Key, KvHead, HeadDim>, ValueField<Key, KvHead, HeadDim>>;
 //   KvCache cache(graph, batch, "blk.0.kv");
 //   auto [K, V] = materialize(append(cache, k, v));
 //
@@ -20,11 +20,49 @@
 
 namespace weft {
 
+// What attention may read a field as: keys, in scores; or values, which the softmax of the scores weighs.
+enum class FieldRole : uint8_t { both, score, value };
+
+namespace cache_detail {
+
+// Why the axes of a field are none.
+template <class... A>
+consteval auto why_no_field() {
+  if constexpr ((Axis<A> && ...)) return allowed;
+  else return because_of<refused<op::cache_field, found<A...>, wanted_axes, store_fields_says_what_it_is_stored_in>>;
+}
+
+// The axes of a field; those of a refused one do no further harm.
+template <class K, class... A>
+struct field_axes {
+  using key = Key;
+  using row = Axes<>;
+  using axes = Axes<Key>;
+};
 template <Axis K, Axis... A>
-struct Field {
+struct field_axes<K, A...> {
   using key = K;
   using row = Axes<A...>;
   using axes = Axes<K, A...>;
+};
+
+}  // namespace cache_detail
+
+// A latent that is both key and value, or a field whose role the model leaves open.
+template <class K, class... A>
+struct Field : cache_detail::field_axes<K, A...> {
+  using why = decltype(cache_detail::why_no_field<K, A...>());
+  static constexpr FieldRole role = FieldRole::both;
+};
+// Keys only: contract<Key>(softmax<Key>(score), K) does not compile.
+template <class K, class... A>
+struct ScoreField : Field<K, A...> {
+  static constexpr FieldRole role = FieldRole::score;
+};
+// Values only: contract<HeadDim>(q, V) does not compile.
+template <class K, class... A>
+struct ValueField : Field<K, A...> {
+  static constexpr FieldRole role = FieldRole::value;
 };
 
 // A cached field after an append: for each query, the tokens of the query's sequence. Only attention
@@ -54,7 +92,8 @@ class Paged {
 
 template <class F>
 auto as_expr(const Paged<F>& paged) {
-  return Expr<f32, typename F::axes, Stage::leaf, void, kPaged>{
+  constexpr unsigned kRole = F::role == FieldRole::score ? kForScores : F::role == FieldRole::value ? kForValues : 0;
+  return Expr<f32, typename F::axes, Stage::leaf, void, kPaged | kRole>{
       paged_node(paged.recorder(), paged.id(), Element::f32, axis_list<typename F::axes>::get())};
 }
 
@@ -86,6 +125,8 @@ template <class First, class... Rest>
 class Cache : public CacheHandle {
  public:
   using key = typename First::key;
+  using Why = why_of<decltype(first_refusal(typename First::why{}, typename Rest::why{}...))>;
+  static_assert(Why::value, "refused: see this error's types");
   static_assert((std::is_same_v<key, typename Rest::key> && ...), "the fields of a cache share their key axis");
 
   Cache() = default;

@@ -85,6 +85,12 @@ consteval auto completion_of() {
 template <class E>
 using completion = typename decltype(completion_of<E>())::type;
 
+// Where materialize goes, if anywhere, so that E may be an operand; Around: of which one.
+template <class E, class Around = put_materialize_around_the_operand>
+using way_out = std::conditional_t<
+    E::is_paged, only_contract_over_a_softmax_reduces_cached_scores,
+    std::conditional_t<E::stage == Stage::weights, put_materialize_around_what_softmax_takes, Around>>;
+
 // The elementwise result of two operands that combine, as an expression type of element T.
 template <class T, class A, class B>
 struct combined {
@@ -114,8 +120,11 @@ consteval auto why_not_combined() {
                               because<right_operand_lacks, subtract_axes<typename A::axes, typename B::axes>>>>;
   } else if constexpr (!std::is_void_v<step_conflict<A, B>>) {
     // this needs two steps
-    return because_of<refused<Op, step_conflict<A, B>, put_materialize_around_one_of_the_operands,
-                              because<left_has, typename A::axes>, because<right_has, typename B::axes>>>;
+    using Worse = std::conditional_t<A::stage == Stage::weights, A, B>;
+    return because_of<refused<
+        Op, step_conflict<A, B>,
+        std::conditional_t<Worse::stage == Stage::weights, way_out<Worse>, put_materialize_around_one_of_the_operands>,
+        because<left_has, typename A::axes>, because<right_has, typename B::axes>>>;
   } else {
     return allowed;
   }

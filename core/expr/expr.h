@@ -31,6 +31,8 @@ enum class Stage : uint8_t {
 inline constexpr unsigned kCoordinate = 1;  // made of index<A>(), positions and scalars: broadcasts freely
 inline constexpr unsigned kPaged = 2;       // reads a cache, so it must end in attention
 inline constexpr unsigned kSoftmax = 4;     // of a norm: a softmax along Along, and nothing after it
+inline constexpr unsigned kForScores = 8;   // a field of a cache, or a view of it, that only scores read ...
+inline constexpr unsigned kForValues = 16;  // ... or that only the softmax of scores weighs
 
 template <class T, class A, Stage S, class Along = void, unsigned Flags = 0>
 struct Expr {
@@ -52,15 +54,18 @@ const Expr<T, A, S, Along, Flags>& as_expr(const Expr<T, A, S, Along, Flags>& ex
 }
 inline Refused as_expr(Refused) { return {}; }
 
+// Other integers than int are refused by every operation that they meet: which of 32 bits and a float is meant?
 template <class T>
-  requires std::floating_point<T> || std::same_as<T, int> || std::same_as<T, bool>
+  requires std::is_arithmetic_v<T>
 auto as_expr(T number) {
   if constexpr (std::floating_point<T>) {
     return Expr<f32, Axes<>, Stage::map, void, kCoordinate>{constant_node(static_cast<float>(number))};
   } else if constexpr (std::same_as<T, bool>) {
     return Expr<bool, Axes<>, Stage::map, void, kCoordinate>{constant_node(int32_t{number}, Element::bool8)};
   } else {
-    return Expr<i32, Axes<>, Stage::map, void, kCoordinate>{constant_node(int32_t{number}, Element::i32)};
+    using Number = std::conditional_t<std::same_as<T, int>, i32, T>;
+    return Expr<Number, Axes<>, Stage::map, void, kCoordinate>{
+        constant_node(static_cast<int32_t>(number), Element::i32)};
   }
 }
 
@@ -70,7 +75,7 @@ using expr_of = std::remove_cvref_t<decltype(as_expr(std::declval<const X&>()))>
 template <class X>
 concept Operable = requires(const X& x) { as_expr(x); };
 template <class X>
-concept Number = std::floating_point<X> || std::same_as<X, int> || std::same_as<X, bool>;
+concept Number = std::is_arithmetic_v<X>;
 // What selects this library's operators: at least one operand that is not a plain number.
 template <class X>
 concept Symbolic = Operable<X> && !Number<X>;

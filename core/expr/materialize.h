@@ -3,8 +3,10 @@
 // show it.
 #pragma once
 
+#include <array>
 #include <string>
 
+#include "core/expr/combine.h"
 #include "core/expr/value.h"
 
 namespace weft {
@@ -17,13 +19,13 @@ consteval auto why_not() {
     return refused_before;
   } else if constexpr (E::stage == Stage::weights) {
     // put materialize around the contraction inside softmax, or contract the softmax with values
-    return because_of<refused<op::materialize, operand_is_a_softmax_of_a_contraction,
-                              softmax_of_a_contraction_goes_into_contract_over, reduced_along<typename E::along>,
-                              put_materialize_around_the_operand>>;
+    return because_of<
+        refused<op::materialize, operand_is_a_softmax_of_a_contraction,
+                softmax_of_a_contraction_goes_into_contract_over, reduced_along<typename E::along>, way_out<E>>>;
   } else if constexpr (E::is_paged) {
     // cached tokens differ by sequence: only contract<Key>(softmax<Key>(score), v) reads them
-    return because_of<
-        refused<op::materialize, cached_values_are_read_by_attention_only, because<value_has, typename E::axes>>>;
+    return because_of<refused<op::materialize, cached_values_are_read_by_attention_only, way_out<E>,
+                              because<value_has, typename E::axes>>>;
   } else {
     return allowed;
   }
@@ -89,5 +91,9 @@ auto materialize(const X& x, std::string name = {}) {
 }
 
 inline Refused materialize(Refused, std::string = {}) { return {}; }
+template <size_t N>
+std::array<Refused, N> materialize(const RefusedResults<N>&, std::string = {}) {
+  return {};
+}
 
 }  // namespace weft

@@ -75,6 +75,12 @@ NodePtr index_node(const AxisInfo* axis) {
   return node;
 }
 
+NodePtr extent_node(const AxisInfo* axis) {
+  auto node = make(NodeKind::extent, Element::i32, {});
+  node->axis = axis;
+  return node;
+}
+
 NodePtr scalar_node(ScalarOp op, Element type, std::vector<NodePtr> args) {
   auto node = make(NodeKind::scalar, type, std::move(args));
   node->op = op;
@@ -103,8 +109,18 @@ NodePtr contract_node(AxisList over, AxisList left_axes, NodePtr left, NodePtr r
   return node;
 }
 
-NodePtr rope_node(const AxisInfo* axis, NodePtr x, NodePtr position, RopeOptions options) {
-  auto node = make(NodeKind::rope, Element::f32, {std::move(x), std::move(position)});
+NodePtr rope_node(const AxisInfo* axis, NodePtr x, std::vector<NodePtr> positions, RopeOptions options) {
+  const size_t sections = options.sections.size();
+  if (sections != positions.size() && !(sections == 0 && positions.size() == 1)) {
+    throw Error("rope along axis " + quoted(axis) + ": " + std::to_string(positions.size()) + " positions and " +
+                std::to_string(sections) + " sections; `sections` says how many pairs each position turns");
+  }
+  for (const int64_t pairs : options.sections) {
+    if (pairs < 0)
+      throw Error("rope along axis " + quoted(axis) + ": a section of " + std::to_string(pairs) + " pairs");
+  }
+  positions.insert(positions.begin(), std::move(x));
+  auto node = make(NodeKind::rope, Element::f32, std::move(positions));
   node->axis = axis;
   node->rope = std::move(options);
   return node;
@@ -216,11 +232,41 @@ NodePtr gathered_view(const NodePtr& leaf, const AxisInfo* axis, NodePtr ids) {
   return node;
 }
 
+NodePtr lookup_node(const NodePtr& leaf, const AxisInfo* axis, NodePtr at) {
+  auto table = copy_of(leaf);
+  NodeViewAxis& looked_up = table->view[find_axis(*leaf, axis)];
+  refuse_sliced(looked_up, "at");
+  looked_up.axis = nullptr;
+  const Element type = table->type;
+  return make(NodeKind::lookup, type, {std::move(at), std::move(table)});
+}
+
+NodePtr concat_node(const NodePtr& first, const AxisInfo* first_axis, const NodePtr& second,
+                    const AxisInfo* second_axis, const AxisInfo* whole) {
+  const NodePtr at = index_node(whole), count = extent_node(first_axis);
+  auto tail =
+      std::make_shared<Node>(*lookup_node(second, second_axis, scalar_node(ScalarOp::sub, Element::i32, {at, count})));
+  auto table = copy_of(tail->args[1]);
+  table->rules.push_back({ExtentRule::Kind::sum, whole, first_axis, second_axis, 0, 0,
+                          "concat<" + std::string(first_axis->name) + ", " + std::string(second_axis->name) + ", " +
+                              std::string(whole->name) + ">"});
+  const Element type = tail->type;
+  tail->args[1] = std::move(table);
+  return scalar_node(
+      ScalarOp::select, type,
+      {scalar_node(ScalarOp::lt, Element::bool8, {at, count}), lookup_node(first, first_axis, at), std::move(tail)});
+}
+
 NodePtr rms_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& weight, float eps) {
   const NodePtr square = reduce_node(ReduceOp::mean, axis, f32(ScalarOp::mul, {x, x}));
   const NodePtr scale = f32(ScalarOp::rsqrt, {f32(ScalarOp::add, {square, constant_node(eps)})});
   const NodePtr normal = f32(ScalarOp::mul, {x, scale});
   return weight ? f32(ScalarOp::mul, {normal, weight}) : normal;
+}
+
+NodePtr l2_norm_node(const AxisInfo* axis, const NodePtr& x, float eps) {
+  const NodePtr square = reduce_node(ReduceOp::sum, axis, f32(ScalarOp::mul, {x, x}));
+  return f32(ScalarOp::mul, {x, f32(ScalarOp::rsqrt, {f32(ScalarOp::add, {square, constant_node(eps)})})});
 }
 
 NodePtr layer_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& weight, const NodePtr& bias, float eps) {

@@ -24,13 +24,16 @@ struct RopeOptions {
   float base = 10000.0f;
   std::vector<float> frequencies = {};
   float scale = 1.0f;
+  // Where a token has several positions: how many pairs each of them turns, in their order. Together all pairs that are
+  // turned.
+  std::vector<int64_t> sections = {};
 };
 
-enum class NodeKind : uint8_t { constant, index, leaf, scalar, reduce, softmax, contract, rope, scan };
+enum class NodeKind : uint8_t { constant, index, extent, leaf, lookup, scalar, reduce, softmax, contract, rope, scan };
 
 // One storage axis of a leaf, as ViewAxis is for records.
 struct NodeViewAxis {
-  const AxisInfo* axis = nullptr;  // nullptr where gathered
+  const AxisInfo* axis = nullptr;  // nullptr where gathered or looked up
   const AxisInfo* stored = nullptr;
   int64_t begin = 0;
   NodePtr ids;  // i32 leaf, where gathered
@@ -53,7 +56,7 @@ struct Node {
   ScalarOp op = ScalarOp::constant;  // scalar
   float number = 0;                  // constant of type f32
   int32_t integer = 0;               // constant of type i32 or bool
-  const AxisInfo* axis = nullptr;    // index, reduce, softmax, rope
+  const AxisInfo* axis = nullptr;    // index, extent, reduce, softmax, rope
   ReduceOp reduce = ReduceOp::sum;
   AxisList over;  // contract: in the right operand's order
   AxisList axes;  // contract: the left operand's axes in their order
@@ -73,13 +76,15 @@ struct Node {
 NodePtr constant_node(float value);
 NodePtr constant_node(int32_t value, Element type);
 NodePtr index_node(const AxisInfo* axis);
+NodePtr extent_node(const AxisInfo* axis);
 NodePtr scalar_node(ScalarOp op, Element type, std::vector<NodePtr> args);
 NodePtr reduce_node(ReduceOp op, const AxisInfo* axis, NodePtr x);
 NodePtr softmax_node(const AxisInfo* axis, NodePtr x, NodePtr sink = nullptr);
 NodePtr contract_node(AxisList over, AxisList left_axes, NodePtr left, NodePtr right);
 NodePtr scan_node(std::shared_ptr<Recorder> recorder, Scan scan, std::vector<NodePtr> args,
                   std::vector<AxisList> role_axes);
-NodePtr rope_node(const AxisInfo* axis, NodePtr x, NodePtr position, RopeOptions options);
+// Throws Error where there are not as many sections as positions, unless there is one position and no section.
+NodePtr rope_node(const AxisInfo* axis, NodePtr x, std::vector<NodePtr> positions, RopeOptions options);
 
 // Leaves. `axes` in memory order. Throw Error for a handle without a value, naming its axes.
 NodePtr value_node(std::shared_ptr<Recorder> recorder, ValueId value, Element type, const AxisList& axes);
@@ -96,12 +101,19 @@ NodePtr split_view(const NodePtr& leaf, const AxisInfo* whole, const AxisInfo* o
 NodePtr merged_view(const NodePtr& leaf, const AxisInfo* outer, const AxisInfo* inner, const AxisInfo* whole);
 NodePtr sliced_view(const NodePtr& leaf, const AxisInfo* from, const AxisInfo* to, int64_t begin, int64_t count);
 NodePtr gathered_view(const NodePtr& leaf, const AxisInfo* axis, NodePtr ids);
+// The element of a leaf at a computed coordinate on `axis`; 0 where that is outside of it.
+NodePtr lookup_node(const NodePtr& leaf, const AxisInfo* axis, NodePtr at);
+// Two leaves one after the other, along axes that both are parts of `whole`.
+NodePtr concat_node(const NodePtr& first, const AxisInfo* first_axis, const NodePtr& second,
+                    const AxisInfo* second_axis, const AxisInfo* whole);
 
 // rms_norm: x / sqrt(mean(x^2) + eps) * weight (Zhang & Sennrich 2019, arXiv:1910.07467).
 NodePtr rms_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& weight, float eps);
 // layer_norm: (x - mean) / sqrt(variance + eps) * weight + bias, the variance being that of the population
 // (Ba et al. 2016, arXiv:1607.06450). weight and bias may be null.
 NodePtr layer_norm_node(const AxisInfo* axis, const NodePtr& x, const NodePtr& weight, const NodePtr& bias, float eps);
+// l2_norm: x / sqrt(sum(x^2) + eps).
+NodePtr l2_norm_node(const AxisInfo* axis, const NodePtr& x, float eps);
 // softmax as the reductions that it is made of: exp(x - max) / sum, with a sink as KeyAttention says. A row that is all
 // -inf gives 0.
 NodePtr expand_softmax(const Node& softmax);

@@ -120,6 +120,11 @@ class RegionBuilder {
     rotation.axis = scope_.axis(rope.axis);
     rotation.pairs = rope.rope.pairs;
     rotation.position = operand(*rope.args[1]);
+    int64_t first = 0;
+    for (size_t i = 2; i < rope.args.size(); ++i) {
+      first += rope.rope.sections[i - 2];
+      rotation.sections.push_back({first, operand(*rope.args[i])});
+    }
     if (!rope.rope.frequencies.empty()) {
       rotation.frequencies = std::make_shared<const std::vector<float>>(rope.rope.frequencies);
     }
@@ -186,7 +191,7 @@ class RegionBuilder {
       entry.begin = axis.begin;
       if (axis.ids) {
         entry.gather = operand(*axis.ids);
-      } else {
+      } else if (axis.axis != nullptr) {
         entry.axis = scope_.stored(leaf, axis.axis);
       }
       result.view.push_back(entry);
@@ -273,6 +278,16 @@ class RegionBuilder {
       case NodeKind::index:
         instr.op = ScalarOp::index;
         instr.imm = scope_.axis(node.axis);
+        break;
+      case NodeKind::extent:
+        instr.op = ScalarOp::extent;
+        instr.imm = scope_.axis(node.axis);
+        break;
+      case NodeKind::lookup:
+        if (scale_of(*node.args[1])) throw Error("at by computed ids reads no values with scales beside them");
+        instr.op = ScalarOp::lookup;
+        instr.a = add(program, context, node.args[0]);
+        instr.imm = operand(*node.args[1]);
         break;
       case NodeKind::leaf:
         instr.op = ScalarOp::load;

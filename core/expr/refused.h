@@ -8,6 +8,7 @@
 // returns `Refused`, which every other operation swallows, so that one mistake gives one error.
 #pragma once
 
+#include <cstddef>
 #include <type_traits>
 
 namespace weft {
@@ -34,6 +35,10 @@ struct Refused {
   template <class T>
   operator T() const;
 };
+
+// Where materialize gives N results: each of them was refused.
+template <size_t N>
+struct RefusedResults : Refused {};
 
 // What `why` functions return.
 template <class Why>
@@ -73,6 +78,9 @@ struct top_k;
 struct append;
 struct scan;
 struct causal_conv;
+struct concat;
+struct cache_field;
+struct model;  // ModelConfig::model
 struct custom;
 struct materialize;
 struct with_statistics;
@@ -114,8 +122,15 @@ struct element_types_differ;
 struct use_cast;
 template <class T>
 struct wanted;
-template <class T>
+template <class... T>
 struct found;
+struct numbers_are_float_int_or_bool;           // not int64_t, size_t, ...
+struct elements_are_f32_i32_or_bool;            // bf16 and f16 are ways to store an f32 ...
+struct store_fields_says_what_it_is_stored_in;  // ... in a cache
+struct wanted_axes;
+struct wanted_rows_and_vocabulary;
+struct cache_field_is_for_scores;
+struct cache_field_is_for_values;
 struct extents_disagree;
 struct order_has_other_axes_than_the_value;
 struct wrong_number_of_fields;
@@ -141,6 +156,8 @@ struct put_materialize_around_the_left_operand;
 struct put_materialize_around_the_right_operand;
 struct put_materialize_around_one_of_the_operands;
 struct put_materialize_around_the_result;
+struct put_materialize_around_what_softmax_takes;
+struct only_contract_over_a_softmax_reduces_cached_scores;
 struct axes_are_not_the_last_ones;
 struct operand_is_a_contraction;
 struct operand_is_a_norm;

@@ -52,12 +52,13 @@ void Graph::add_result(const std::shared_ptr<Recorder>& of, ValueId value, const
   recorder_->record()->results.push_back(value);
 }
 
-ValueId Graph::add_input(const std::string& name, Format format, const AxisList& axes) {
+ValueId Graph::add_input(const std::string& name, Format format, const AxisList& axes, bool ids_within) {
   ValueRecord value;
   value.name = name;
   value.kind = ValueKind::input;
   value.format = format;
   value.axes = recorder_->axes(axes);
+  value.ids_within = ids_within;
   return recorder_->add_value(std::move(value));
 }
 

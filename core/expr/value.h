@@ -56,6 +56,25 @@ class Positions : public Value<i32, A> {
   using Value<i32, A>::Value;
 };
 
+// Which sequence a token belongs to, and the slot of a cache that it is written to: caches take these, and nothing else
+// takes one for the other, or for a position. Number: sequence_number, slot_number.
+template <class Number, Axis A>
+class Numbers {
+ public:
+  Numbers() = default;
+  explicit Numbers(Value<i32, A> value) : value_(std::move(value)) {}
+
+  ValueId id() const { return value_.id(); }
+  const std::shared_ptr<Recorder>& recorder() const { return value_.recorder(); }
+
+ private:
+  Value<i32, A> value_;
+};
+template <Axis A>
+using Sequences = Numbers<sequence_number, A>;
+template <Axis A>
+using Slots = Numbers<slot_number, A>;
+
 // Owns storage (shared between copies): a constant of every graph that uses it, an input or result of `eval`. T:
 // f32, i32, bool, bf16, f16. Extents are in the order of the axes; an axis with a fixed extent must have that
 // extent. A default-constructed one may be assigned to; everything else throws Error before that. Threads may
@@ -144,9 +163,15 @@ class Graph {
   Value<T, A...> input(const std::string& name) {
     return {recorder_, add_input(name, format_of<T>, axis_list<Axes<A...>>::get())};
   }
+  // Positions, and ids of tokens. Where at<B>(table, ...) takes them as they are, each run checks that they lie within
+  // B, and throws Error that names the value, the id and the extent; other ids outside of an axis read as zero.
   template <Axis A>
   Positions<A> positions(const std::string& name) {
-    return {recorder_, add_input(name, Format::i32, {&axis_info<A>})};
+    return {recorder_, add_input(name, Format::i32, {&axis_info<A>}, true)};
+  }
+  template <Axis... A>
+  Value<i32, A...> ids(const std::string& name) {
+    return {recorder_, add_input(name, Format::i32, axis_list<Axes<A...>>::get(), true)};
   }
   // Keeps a value readable after a run. Throws Error for a value of another graph, or a handle without a value.
   template <ComputeElement T, Axis... A>
@@ -162,7 +187,7 @@ class Graph {
   std::shared_ptr<const GraphRecord> record() const { return recorder_->record(); }
 
  private:
-  ValueId add_input(const std::string& name, Format format, const AxisList& axes);
+  ValueId add_input(const std::string& name, Format format, const AxisList& axes, bool ids_within = false);
   void add_result(const std::shared_ptr<Recorder>& of, ValueId value, const AxisList& axes);
 
   std::shared_ptr<Recorder> recorder_ = std::make_shared<Recorder>();
@@ -176,6 +201,11 @@ auto as_expr(const Value<T, A...>& value) {
 template <class A>
 auto as_expr(const Positions<A>& value) {
   return Expr<i32, Axes<A>, Stage::leaf, void, kCoordinate>{
+      value_node(value.recorder(), value.id(), Element::i32, axis_list<Axes<A>>::get())};
+}
+template <class Number, class A>
+auto as_expr(const Numbers<Number, A>& value) {
+  return Expr<Number, Axes<A>, Stage::leaf>{
       value_node(value.recorder(), value.id(), Element::i32, axis_list<Axes<A>>::get())};
 }
 template <class T, class... A>

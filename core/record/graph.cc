@@ -46,9 +46,14 @@ std::string_view name(StepKind kind) {
   return kNames[static_cast<size_t>(kind)];
 }
 
+bool Operand::is_looked_up() const {
+  return std::any_of(view.begin(), view.end(), [](const ViewAxis& axis) { return axis.is_looked_up(); });
+}
+
 std::vector<AxisId> loop_axes(const Region& region, const Operand& operand) {
   AxisList axes;
   for (const ViewAxis& axis : operand.view) {
+    if (axis.is_looked_up()) continue;
     if (axis.gather < 0) add_axis(axes, axis.axis);
     else add_axes(axes, loop_axes(region, region.operands[static_cast<size_t>(axis.gather)]));
   }
@@ -116,6 +121,8 @@ std::string to_string(const GraphRecord& graph, const Operand& operand) {
     if (i != 0) text += ", ";
     if (axis.gather >= 0) {
       text += graph.axes[axis.stored].name + " at operand " + std::to_string(axis.gather);
+    } else if (axis.is_looked_up()) {
+      text += graph.axes[axis.stored].name + " looked up";
     } else {
       text += graph.axes[axis.axis].name;
       if (axis.stored != axis.axis) text += " in " + graph.axes[axis.stored].name;
@@ -182,7 +189,11 @@ std::string to_string(const GraphRecord& graph, const Step& step) {
     }
     if (region.rotation) {
       text += "    rotate " + graph.axes[region.rotation->axis].name + " by operand " +
-              std::to_string(region.rotation->position) + "\n";
+              std::to_string(region.rotation->position);
+      for (const RotationSection& section : region.rotation->sections) {
+        text += ", from pair " + std::to_string(section.first) + " by operand " + std::to_string(section.position);
+      }
+      text += "\n";
       if (!region.post.empty()) text += "    post\n" + indented(to_string(region.post));
     }
     if (region.custom) {

@@ -85,19 +85,22 @@ struct ValueRecord {
   std::vector<AxisId> axes;
   std::shared_ptr<const Storage> storage;  // weight only
   int cache = -1;                          // cache_field, cache_position
+  bool ids_within = false;  // of an i32 input: those that gather a view are within its axis, or the run is refused
   Element element() const { return read_as(format); }
   bool is_cached() const { return kind == ValueKind::cache_field || kind == ValueKind::cache_position; }
   bool has_slots() const { return is_cached() || kind == ValueKind::state; }  // of a pool, each with its elements
 };
 
 // One axis of an operand's view, from slow to fast. The storage extent is that of axis `stored`; the coordinate in
-// storage is begin + (coordinate on `axis`), or begin + ids where `gather` names the i32 operand that holds them.
-// An id outside [0, extent(stored)) reads as zero.
+// storage is begin + (coordinate on `axis`), or begin + ids where `gather` names the i32 operand that holds them, or,
+// of one axis at most, the argument of the ScalarOp::lookup that reads the operand. An id or argument outside [0,
+// extent(stored)) reads as zero.
 struct ViewAxis {
-  AxisId axis = kNoAxis;    // loop axis; kNoAxis where gathered
+  AxisId axis = kNoAxis;    // loop axis; kNoAxis where gathered or looked up
   AxisId stored = kNoAxis;  // axis whose extent the storage has here (== axis unless sliced or gathered)
   int64_t begin = 0;
   int gather = -1;  // index into the region's operands
+  bool is_looked_up() const { return axis == kNoAxis && gather < 0; }
   bool operator==(const ViewAxis&) const = default;
 };
 
@@ -106,6 +109,8 @@ struct ViewAxis {
 struct Operand {
   ValueId value = kNoValue;
   std::vector<ViewAxis> view;
+  // Whether only ScalarOp::lookup can read it.
+  bool is_looked_up() const;
   bool operator==(const Operand&) const = default;
 };
 
@@ -149,6 +154,14 @@ struct ContractionRef {
 
 enum class RopePairs : uint8_t { half_split, interleaved };  // (i, i + d/2) or (2i, 2i + 1)
 
+// Pairs from `first` on, up to those of the next section, are turned by another position.
+struct RotationSection {
+  int64_t first = 0;
+  int position = 0;  // as Rotation::position
+  bool operator==(const RotationSection&) const = default;
+};
+inline constexpr size_t kMaxRotationSections = 3;  // beside the first pairs
+
 // Rotary embedding along `axis` (Su et al. 2021, arXiv:2104.09864): pair i of the first 2*frequencies.size() elements
 // is turned by angle position * frequencies[i] (f32 product) and scaled by `scale`; the rest passes unchanged.
 // Where `frequencies` is empty, they are base^(-2i/d) for d = extent(axis).
@@ -159,6 +172,9 @@ struct Rotation {
   std::shared_ptr<const std::vector<float>> frequencies;
   float base = 10000.0f;
   float scale = 1.0f;
+  // Where a token has several positions (time, row and column): the later ones, ascending by their first pair (M-RoPE:
+  // Wang et al. 2024, arXiv:2409.12191, section 2.1).
+  std::vector<RotationSection> sections = {};
 };
 
 // Row-wise choice of the k largest along `axis` of the region's result: values descending, ties to the lower index,
@@ -287,10 +303,11 @@ struct StateRecord {
 inline constexpr int32_t kZeroState = -1, kSameRun = -2;
 
 // Extents that must hold besides equality by axis: extent(whole) == extent(outer) * extent(inner), for split and
-// merge; extent(whole) == extent(outer) where inner is kNoAxis, for rename; extent(whole) == count where outer is
-// kNoAxis, for slice; slice also needs begin + count <= extent(outer), which is checked when extents are known.
+// merge; extent(whole) == extent(outer) + extent(inner), for concat; extent(whole) == extent(outer) where inner is
+// kNoAxis, for rename; extent(whole) == count where outer is kNoAxis, for slice; slice also needs begin + count <=
+// extent(outer), which is checked when extents are known.
 struct ExtentRule {
-  enum class Kind : uint8_t { product, equal, slice } kind = Kind::equal;
+  enum class Kind : uint8_t { product, equal, slice, sum } kind = Kind::equal;
   AxisId whole = kNoAxis, outer = kNoAxis, inner = kNoAxis;
   int64_t begin = 0, count = 0;
   std::string what;  // "split<embed, kv_head, head_dim>": for the error

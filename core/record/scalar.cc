@@ -15,12 +15,13 @@ struct OpInfo {
 };
 
 constexpr OpInfo kOps[kScalarOpCount] = {
-    {"constant", 0}, {"load", 0},    {"index", 0}, {"reduction", 0}, {"contraction", 0}, {"rotated", 0},
-    {"neg", 1},      {"abs", 1},     {"exp", 1},   {"log", 1},       {"sqrt", 1},        {"rsqrt", 1},
-    {"tanh", 1},     {"sigmoid", 1}, {"sin", 1},   {"cos", 1},       {"floor", 1},       {"not", 1},
-    {"cast", 1},     {"add", 2},     {"sub", 2},   {"mul", 2},       {"div", 2},         {"mod", 2},
-    {"min", 2},      {"max", 2},     {"pow", 2},   {"eq", 2},        {"ne", 2},          {"lt", 2},
-    {"le", 2},       {"gt", 2},      {"ge", 2},    {"and", 2},       {"or", 2},          {"select", 3},
+    {"constant", 0}, {"load", 0},  {"index", 0}, {"extent", 0},  {"reduction", 0}, {"contraction", 0},
+    {"rotated", 0},  {"neg", 1},   {"abs", 1},   {"exp", 1},     {"log", 1},       {"log1p", 1},
+    {"sqrt", 1},     {"rsqrt", 1}, {"tanh", 1},  {"sigmoid", 1}, {"softplus", 1},  {"erf", 1},
+    {"sin", 1},      {"cos", 1},   {"floor", 1}, {"not", 1},     {"cast", 1},      {"add", 2},
+    {"sub", 2},      {"mul", 2},   {"div", 2},   {"mod", 2},     {"min", 2},       {"max", 2},
+    {"pow", 2},      {"eq", 2},    {"ne", 2},    {"lt", 2},      {"le", 2},        {"gt", 2},
+    {"ge", 2},       {"and", 2},   {"or", 2},    {"select", 3},  {"lookup", 1},
 };
 
 int32_t wrapped(int64_t value) { return static_cast<int32_t>(static_cast<uint32_t>(value)); }
@@ -44,10 +45,13 @@ double unary(ScalarOp op, double x) {
     case ScalarOp::abs: return std::fabs(x);
     case ScalarOp::exp: return std::exp(x);
     case ScalarOp::log: return std::log(x);
+    case ScalarOp::log1p: return std::log1p(x);
     case ScalarOp::sqrt: return std::sqrt(x);
     case ScalarOp::rsqrt: return 1.0 / std::sqrt(x);
     case ScalarOp::tanh: return std::tanh(x);
     case ScalarOp::sigmoid: return 1.0 / (1.0 + std::exp(-x));
+    case ScalarOp::softplus: return (x < 0 ? 0.0 : x) + std::log1p(std::exp(-std::fabs(x)));
+    case ScalarOp::erf: return std::erf(x);
     case ScalarOp::sin: return std::sin(x);
     case ScalarOp::cos: return std::cos(x);
     default: return std::floor(x);
@@ -112,7 +116,8 @@ uint16_t ScalarProgram::add(ScalarInstr instr) {
   return result();
 }
 
-ScalarValue evaluate(const ScalarProgram& program, const std::function<ScalarValue(const ScalarInstr&)>& source) {
+ScalarValue evaluate(const ScalarProgram& program, const std::function<ScalarValue(const ScalarInstr&)>& source,
+                     const std::function<ScalarValue(const ScalarInstr&, int32_t)>& table) {
   std::vector<ScalarValue> values;
   values.reserve(program.code.size());
   for (const ScalarInstr& instr : program.code) {
@@ -129,7 +134,9 @@ ScalarValue evaluate(const ScalarProgram& program, const std::function<ScalarVal
     const ScalarValue b = arguments > 1 ? values[instr.b] : ScalarValue{};
     const Element type = program.code[instr.a].type;
     ScalarValue result;
-    if (instr.op == ScalarOp::cast) {
+    if (instr.op == ScalarOp::lookup) {
+      result = table(instr, a.i);
+    } else if (instr.op == ScalarOp::cast) {
       result = cast(a, type, instr.type);
     } else if (instr.op == ScalarOp::select) {
       result = a.i != 0 ? b : values[instr.c];
@@ -163,7 +170,7 @@ std::string to_string(const ScalarProgram& program) {
       char number[32];
       std::snprintf(number, sizeof number, " %.9g", static_cast<double>(instr.imm_f));
       text += number;
-    } else if (count == 0 && instr.op != ScalarOp::rotated) {
+    } else if ((count == 0 && instr.op != ScalarOp::rotated) || instr.op == ScalarOp::lookup) {
       text += " " + std::to_string(instr.imm);
     }
     text += "\n";

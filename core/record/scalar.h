@@ -18,6 +18,7 @@ std::string_view name(Element element);
 
 // Semantics that are easy to get wrong are pinned here, and hold on every backend:
 //  - f32 arithmetic is IEEE; exp, log, tanh ... within 4 ulp or 1e-6 absolute, whichever is larger.
+//  - log1p is log(1 + x), softplus log(1 + e^x) without overflow: x for large x, e^x for small ones.
 //  - min(a, b) is a < b ? a : b, max(a, b) is a > b ? a : b (so the second argument wins against a NaN).
 //  - i32 add, sub, mul, neg wrap. i32 div truncates, mod has the sign of the dividend; by zero both give 0.
 //  - f32 -> i32 truncates and saturates, NaN gives 0. To bool: x != 0. bool -> f32 or i32: 0 or 1.
@@ -27,6 +28,7 @@ enum class ScalarOp : uint8_t {
   constant,     // f32: imm_f; i32, bool8: imm
   load,         // element of operand `imm` at the current coordinates
   index,        // i32: the current coordinate on axis `imm` (an AxisId)
+  extent,       // i32: the extent of axis `imm` in this run
   reduction,    // result of reduction `imm` of the same source
   contraction,  // result of contraction `imm` of the same region
   rotated,      // post programs only: the value after the rotation
@@ -35,10 +37,13 @@ enum class ScalarOp : uint8_t {
   abs,
   exp,
   log,
+  log1p,
   sqrt,
   rsqrt,
   tanh,
   sigmoid,
+  softplus,
+  erf,
   sin,
   cos,
   floor,
@@ -63,8 +68,11 @@ enum class ScalarOp : uint8_t {
   logical_or,
   // Three: a (bool8) ? b : c.
   select,
+  // One, an i32: element of operand `imm`, whose view looks up one axis (ViewAxis): the one at coordinate a there, 0
+  // where a is outside its extent.
+  lookup,
 };
-inline constexpr int kScalarOpCount = static_cast<int>(ScalarOp::select) + 1;
+inline constexpr int kScalarOpCount = static_cast<int>(ScalarOp::lookup) + 1;
 std::string_view name(ScalarOp op);
 int argument_count(ScalarOp op);
 
@@ -97,8 +105,10 @@ struct ScalarValue {
   int32_t i = 0;
 };
 
-// The plain definition of a program. `source` supplies the value of a source instruction (all except `constant`).
-ScalarValue evaluate(const ScalarProgram& program, const std::function<ScalarValue(const ScalarInstr&)>& source);
+// The plain definition of a program. `source` supplies the value of a source instruction (all except `constant`),
+// `table` that of a lookup, given its argument.
+ScalarValue evaluate(const ScalarProgram& program, const std::function<ScalarValue(const ScalarInstr&)>& source,
+                     const std::function<ScalarValue(const ScalarInstr&, int32_t)>& table = nullptr);
 
 // One line per instruction, as plans and failing tests print it: "%2 = add f32 %0 %1".
 std::string to_string(const ScalarProgram& program);

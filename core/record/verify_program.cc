@@ -17,10 +17,13 @@ Element result_type(const ScalarInstr& instr, Element a, Element b, Element c, s
     case ScalarOp::abs: wants(is_number(a), "wants f32 or i32"); return a;
     case ScalarOp::exp:
     case ScalarOp::log:
+    case ScalarOp::log1p:
     case ScalarOp::sqrt:
     case ScalarOp::rsqrt:
     case ScalarOp::tanh:
     case ScalarOp::sigmoid:
+    case ScalarOp::softplus:
+    case ScalarOp::erf:
     case ScalarOp::sin:
     case ScalarOp::cos:
     case ScalarOp::floor: wants(a == Element::f32, "wants f32"); return Element::f32;
@@ -45,6 +48,7 @@ Element result_type(const ScalarInstr& instr, Element a, Element b, Element c, s
       wants(a == Element::bool8 && b == Element::bool8, "wants two bools");
       return Element::bool8;
     case ScalarOp::select: wants(a == Element::bool8 && b == c, "wants a bool and two arguments of one type"); return b;
+    case ScalarOp::lookup: wants(a == Element::i32, "wants i32"); return instr.type;
     default: return instr.type;
   }
 }
@@ -66,6 +70,7 @@ class ProgramChecker {
     const auto type = [&](int j) { return j < count ? program_.code[arguments[j]].type : Element::f32; };
     const Element result = result_type(instr, type(0), type(1), type(2), error);
     if (!error.empty()) return error + given(type, count);
+    if (instr.op == ScalarOp::lookup) return check_operand(instr);
     return check_type(instr, result);
   }
 
@@ -95,29 +100,45 @@ class ProgramChecker {
     return "reads " + std::string(what) + " " + std::to_string(index) + " of " + std::to_string(count);
   }
 
+  // Of what a load or a lookup reads.
+  std::string check_operand(const ScalarInstr& instr) const {
+    const auto index = static_cast<size_t>(instr.imm);
+    const std::vector<Operand>& operands = scope_.region.operands;
+    if (instr.imm < 0 || index >= operands.size()) return out_of_range("operand", instr.imm, operands.size());
+    const Operand& operand = operands[index];
+    const ValueRecord& value = scope_.graph.values[operand.value];
+    const std::string what = "operand " + std::to_string(index) + " ('" + value.name + "') ";
+    const std::string error = check_axes(loop_axes(scope_.region, operand));
+    if (!error.empty()) return what + error;
+    if (operand.is_looked_up() != (instr.op == ScalarOp::lookup)) {
+      return what + (operand.is_looked_up() ? "has an axis that is looked up" : "has no axis that is looked up");
+    }
+    if (operand.is_looked_up() && value.element() == Element::bool8) return what + "is looked up, and holds bools";
+    if (value.cache >= 0 && (!scope_.cached || operand.is_looked_up())) {
+      return what + "lies in a cache; only the score of an attention reads it";
+    }
+    return check_type(instr, value.element());
+  }
+
   std::string check_source(const ScalarInstr& instr) const {
     const auto index = static_cast<size_t>(instr.imm);
     const auto in = [&](size_t count) { return instr.imm >= 0 && index < count; };
     switch (instr.op) {
-      case ScalarOp::load: {
-        if (!in(scope_.region.operands.size())) {
-          return out_of_range("operand", instr.imm, scope_.region.operands.size());
-        }
-        const Operand& operand = scope_.region.operands[index];
-        const ValueRecord& value = scope_.graph.values[operand.value];
-        const std::string error = check_axes(loop_axes(scope_.region, operand));
-        if (!error.empty()) return "operand " + std::to_string(index) + " ('" + value.name + "') " + error;
-        if (value.cache >= 0 && !scope_.cached) {
-          return "operand " + std::to_string(index) + " ('" + value.name +
-                 "') lies in a cache; only the score of an attention reads it";
-        }
-        return check_type(instr, value.element());
-      }
+      case ScalarOp::load: return check_operand(instr);
       case ScalarOp::index:
         if (!in(scope_.graph.axes.size())) return out_of_range("axis", instr.imm, scope_.graph.axes.size());
         if (!contains(scope_.axes, static_cast<AxisId>(index))) {
           return "reads the coordinate on axis '" + scope_.graph.axes[index].name +
                  "', which the program does not run over";
+        }
+        return check_type(instr, Element::i32);
+      case ScalarOp::extent:
+        if (!in(scope_.graph.axes.size())) return out_of_range("axis", instr.imm, scope_.graph.axes.size());
+        for (const CacheRecord& cache : scope_.graph.caches) {
+          if (cache.key == index) {
+            return "reads the extent of axis '" + scope_.graph.axes[index].name + "', which each sequence of cache '" +
+                   cache.name + "' has its own of";
+          }
         }
         return check_type(instr, Element::i32);
       case ScalarOp::reduction:

@@ -96,13 +96,18 @@ class RegionChecker {
     const std::string what = operand_name(static_cast<int>(index));
     if (graph_.values[leaf.value].kind == ValueKind::state) fail(what + " is a state; only its scan reads it");
     if (leaf.view.size() > kMaxRank) fail(what + ": a view of more than " + std::to_string(kMaxRank) + " axes");
-    int gathers = 0;
+    int gathers = 0, looked_up = 0;
     for (size_t i = 0; i < leaf.view.size(); ++i) {
       const ViewAxis& axis = leaf.view[i];
       if (axis.stored >= graph_.axes.size()) fail(what + ": unknown stored " + quoted(axis.stored));
       if (axis.gather >= 0) {
         ++gathers;
         check_gather(what, axis, index);
+        continue;
+      }
+      if (axis.is_looked_up()) {
+        ++looked_up;
+        if (axis.begin != 0) fail(what + ": " + quoted(axis.stored) + ", which is looked up, is also sliced");
         continue;
       }
       if (axis.axis >= graph_.axes.size()) fail(what + ": unknown " + quoted(axis.axis));
@@ -112,6 +117,9 @@ class RegionChecker {
         }
       }
       check_slice(what, axis);
+    }
+    if (looked_up > 1 || (looked_up > 0 && gathers > 0)) {
+      fail(what + ": of the axes of its view, one may be looked up, and no other gathered");
     }
     if (gathers > kMaxGathers) fail(what + ": more than " + std::to_string(kMaxGathers) + " gathered axes");
     if (loops(static_cast<int>(index)).size() > kMaxRank) {
@@ -130,6 +138,12 @@ class RegionChecker {
       fail(what + ": ids of gathered " + quoted(axis.stored) + " are " + operand_name(axis.gather) + ", which is " +
            std::string(name(value(axis.gather).element())) + ", not i32");
     }
+    refuse_looked_up(what + ": ids of gathered " + quoted(axis.stored) + ": ", axis.gather);
+  }
+
+  // What is read otherwise than by a program has all its axes.
+  void refuse_looked_up(const std::string& what, int index) const {
+    if (operand(index).is_looked_up()) fail(what + operand_name(index) + " has an axis that is looked up");
   }
 
   void check_slice(const std::string& what, const ViewAxis& axis) const {
@@ -213,6 +227,7 @@ class RegionChecker {
     if (lhs.program.type() != Element::f32)
       fail(what + "lhs is " + std::string(name(lhs.program.type())) + ", not f32");
     if (!info(value(contraction.rhs).format).is_float) fail(what + rhs_name + " holds no floats");
+    refuse_looked_up(what, contraction.rhs);
     if (contraction.over.empty()) fail(what + "over no axis");
     check_axes("contraction " + std::to_string(index), contraction.over);
     const std::vector<AxisId> rhs = loops(contraction.rhs);
@@ -277,6 +292,7 @@ class RegionChecker {
       for (const int operand : region_.custom->operands) {
         if (!has_operand(operand))
           fail("op '" + region_.custom->name + "': unknown operand " + std::to_string(operand));
+        refuse_looked_up("op '" + region_.custom->name + "': ", operand);
       }
     }
   }
@@ -297,6 +313,7 @@ class RegionChecker {
     }
     if (!has_operand(attention.value)) fail("unknown operand " + std::to_string(attention.value) + " as value");
     const std::string what = operand_name(attention.value);
+    refuse_looked_up("", attention.value);
     if (!info(value(attention.value).format).is_float) fail(what + " holds no floats");
     const std::vector<AxisId> its_axes = loops(attention.value);
     if (!contains(its_axes, attention.key)) fail(what + " lacks the key, " + quoted(attention.key));
@@ -372,18 +389,32 @@ class RegionChecker {
     const Rotation& rotation = *region_.rotation;
     if (!contains(region_.axes, rotation.axis)) fail("rotation: the result lacks " + quoted(rotation.axis));
     if (region_.body.program.type() != Element::f32) fail("rotation: the body is not f32");
-    if (!has_operand(rotation.position)) fail("rotation: unknown operand " + std::to_string(rotation.position));
-    const std::string what = "rotation: " + operand_name(rotation.position);
-    if (value(rotation.position).format != Format::i32) fail(what + " is not i32");
-    for (const AxisId axis : loops(rotation.position)) {
-      if (axis == rotation.axis) fail(what + " varies along the rotated " + quoted(axis));
-      if (!contains(region_.axes, axis)) fail(what + " varies over " + quoted(axis) + ", which the result lacks");
+    check_position(rotation.position);
+    if (rotation.sections.size() > kMaxRotationSections) {
+      fail("rotation: more than " + std::to_string(kMaxRotationSections + 1) + " sections");
+    }
+    int64_t first = 0;
+    for (const RotationSection& section : rotation.sections) {
+      if (section.first < first) fail("rotation: sections do not ascend");
+      first = section.first;
+      check_position(section.position);
     }
     const int64_t extent = graph_.axes[rotation.axis].fixed_extent;
     const size_t given = rotation.frequencies ? rotation.frequencies->size() : 0;
     if (extent >= 0 && static_cast<int64_t>(2 * given) > extent) {
       fail("rotation: " + std::to_string(given) + " pairs in the " + std::to_string(extent) + " elements of " +
            quoted(rotation.axis));
+    }
+  }
+
+  void check_position(int position) const {
+    if (!has_operand(position)) fail("rotation: unknown operand " + std::to_string(position));
+    const std::string what = "rotation: " + operand_name(position);
+    if (value(position).format != Format::i32) fail(what + " is not i32");
+    refuse_looked_up("rotation: ", position);
+    for (const AxisId axis : loops(position)) {
+      if (axis == region_.rotation->axis) fail(what + " varies along the rotated " + quoted(axis));
+      if (!contains(region_.axes, axis)) fail(what + " varies over " + quoted(axis) + ", which the result lacks");
     }
   }
 

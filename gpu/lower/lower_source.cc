@@ -134,7 +134,11 @@ void RegionLowering::lower_rotation(const Leaf& from, const Target& target) {
     CodeScope other = scope.inner(2);
     other.coordinate[rotation.axis] = "other_at";
     const std::string other_value = builder.load(other, from);
-    const std::string position = builder.load(other, leaf_of(rotation.position));
+    std::string position = builder.load(other, leaf_of(rotation.position));
+    for (const RotationSection& section : rotation.sections) {
+      position = "(pair >= " + std::to_string(section.first) + " ? " + builder.load(other, leaf_of(section.position)) +
+                 " : " + position + ")";
+    }
     char scale[40];
     std::snprintf(scale, sizeof scale, " * %af", static_cast<double>(rotation.scale));
     rotate = expand_opencl("rope", "rotate",

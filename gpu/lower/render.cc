@@ -146,14 +146,14 @@ std::string KernelBuilder::base(const Leaf& leaf) {
   });
 }
 
-KernelBuilder::Place KernelBuilder::place(CodeScope& scope, const Leaf& leaf) {
+KernelBuilder::Place KernelBuilder::place(CodeScope& scope, const Leaf& leaf, const std::string& looked_up) {
   std::string offset = base(leaf);
   Place result{"", "true"};
   for (size_t i = 0; i < leaf.view.size(); ++i) {
     const ViewAxis& axis = leaf.view[i];
     std::string coordinate;
-    if (axis.gather >= 0) {
-      coordinate = load(scope, operand_leaf(graph_, *region_, axis.gather, layouts_));
+    if (axis.gather >= 0 || axis.is_looked_up()) {
+      coordinate = axis.gather >= 0 ? load(scope, operand_leaf(graph_, *region_, axis.gather, layouts_)) : looked_up;
       const std::string limit = param(leaf_name(leaf) + "_limit" + std::to_string(i),
                                       [stored = axis.stored](const GpuArgs& args) { return args.extents[stored]; });
       const std::string valid = temporary("ok");
@@ -194,8 +194,8 @@ std::string KernelBuilder::matrix_k(const Leaf& leaf) {
   return "(int)" + param(leaf_name(leaf) + "_k", [k = leaf.packed->shape.k](const GpuArgs&) { return k; });
 }
 
-std::string KernelBuilder::load(CodeScope& scope, const Leaf& leaf) {
-  const Place at = place(scope, leaf);
+std::string KernelBuilder::load(CodeScope& scope, const Leaf& leaf, const std::string& looked_up) {
+  const Place at = place(scope, leaf, looked_up);
   const std::string name = temporary("v");
   const std::string shape = leaf.packed == nullptr ? "" : ", " + matrix_k(leaf) + ", " + matrix_rows(leaf);
   const std::string read =
@@ -220,6 +220,7 @@ std::string KernelBuilder::instruction(CodeScope& scope, const ScalarProgram& pr
     case ScalarOp::constant: return instr.type == Element::f32 ? float_literal(instr.imm_f) : int_literal(instr.imm);
     case ScalarOp::load: return load(scope, operand_leaf(graph_, *region_, instr.imm, layouts_));
     case ScalarOp::index: return scope.coordinate.at(static_cast<AxisId>(instr.imm));
+    case ScalarOp::extent: return extent(static_cast<AxisId>(instr.imm));
     case ScalarOp::reduction: return scope.reduction.at(instr.imm);
     case ScalarOp::contraction: return scope.contraction.at(instr.imm);
     case ScalarOp::rotated: return scope.rotated;
@@ -227,10 +228,13 @@ std::string KernelBuilder::instruction(CodeScope& scope, const ScalarProgram& pr
     case ScalarOp::abs: return is_float ? call("fabs") : "(" + a + " < 0 ? (int)(0u - (uint)" + a + ") : " + a + ")";
     case ScalarOp::exp: return call("exp");
     case ScalarOp::log: return call("log");
+    case ScalarOp::log1p: return call("log1p");
     case ScalarOp::sqrt: return call("sqrt");
     case ScalarOp::rsqrt: return "1.0f / sqrt(" + a + ")";
     case ScalarOp::tanh: return call("tanh");
     case ScalarOp::sigmoid: return call("weft_sigmoid");
+    case ScalarOp::softplus: return call("weft_softplus");
+    case ScalarOp::erf: return call("erf");
     case ScalarOp::sin: return call("sin");
     case ScalarOp::cos: return call("cos");
     case ScalarOp::floor: return call("floor");
@@ -256,6 +260,7 @@ std::string KernelBuilder::instruction(CodeScope& scope, const ScalarProgram& pr
     case ScalarOp::logical_and: return a + " && " + b;
     case ScalarOp::logical_or: return a + " || " + b;
     case ScalarOp::select: return a + " ? " + b + " : " + names[instr.c];
+    case ScalarOp::lookup: return load(scope, operand_leaf(graph_, *region_, instr.imm, layouts_), a);
   }
   throw Error("OpenCL: no rendering of scalar operation " + std::string(name(instr.op)));
 }
@@ -264,7 +269,9 @@ std::string KernelBuilder::program(CodeScope& scope, const ScalarProgram& progra
   std::vector<std::string> names;
   for (const ScalarInstr& instr : program.code) {
     const std::string value = instruction(scope, program, names, instr);
-    if (argument_count(instr.op) == 0 && instr.op != ScalarOp::constant) {
+    const bool is_read = argument_count(instr.op) == 0 ? instr.op != ScalarOp::constant && instr.op != ScalarOp::extent
+                                                       : instr.op == ScalarOp::lookup;
+    if (is_read) {
       names.push_back(value);  // a name already
       continue;
     }

@@ -97,15 +97,16 @@ class KernelBuilder {
     std::string offset;  // long: elements from the leaf's first byte
     std::string valid;   // "true", or false where an id is out of range
   };
-  // Where the leaf's element at the scope's coordinates lies. View axes without a coordinate in scope count as 0.
-  Place place(CodeScope& scope, const Leaf& leaf);
+  // Where the leaf's element at the scope's coordinates lies; on an axis that is looked up, at `looked_up` (int). View
+  // axes without a coordinate in scope count as 0.
+  Place place(CodeScope& scope, const Leaf& leaf, const std::string& looked_up = {});
   // The part of the offset that `axes` contribute (leaves without gathers only); with the base offset or without.
   std::string partial_offset(CodeScope& scope, const Leaf& leaf, const std::vector<AxisId>& axes, bool base);
   // Expressions for the extents of a packed leaf's matrices.
   std::string matrix_rows(const Leaf& leaf);
   std::string matrix_k(const Leaf& leaf);
   // Declares the leaf's element (float or int), and returns its name.
-  std::string load(CodeScope& scope, const Leaf& leaf);
+  std::string load(CodeScope& scope, const Leaf& leaf, const std::string& looked_up = {});
 
   // Declares the results of all instructions; returns the last one's name.
   std::string program(CodeScope& scope, const ScalarProgram& program);

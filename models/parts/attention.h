@@ -12,7 +12,7 @@
 namespace weft {
 
 using Queries = Value<f32, Pos, KvHead, Group, HeadDim>;
-using KvCache = Cache<Field<Key, KvHead, HeadDim>, Field<Key, KvHead, HeadDim>>;
+using KvCache = Cache<ScoreField<Key, KvHead, HeadDim>, ValueField<Key, KvHead, HeadDim>>;
 using Cached =
     decltype(materialize(append(std::declval<const KvCache&>(), std::declval<Value<f32, Pos, KvHead, HeadDim>>(),
                                 std::declval<Value<f32, Pos, KvHead, HeadDim>>())));

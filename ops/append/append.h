@@ -36,7 +36,7 @@ consteval auto why_no_field() {
     return because_of<refused<op::append, wanted<f32>, found<typename E::element>, use_cast>>;
   } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::stage == Stage::scanned || E::is_paged) {
     // this needs two steps
-    return because_of<refused<op::append, completion<E>, put_materialize_around_the_operand>>;
+    return because_of<refused<op::append, completion<E>, way_out<E>>>;
   } else {
     return allowed;
   }
@@ -63,7 +63,7 @@ auto append(const Cache<F...>& cache, const X&... x) {
   using Why = why_of<decltype(append_detail::fields<Cache<F...>, X...>::why_not())>;
   static_assert(Why::value, "refused: see this error's types");
   if constexpr (!is_allowed<Why>) {
-    return Refused{};
+    return RefusedResults<sizeof...(F)>{};
   } else {
     return Append<Cache<F...>>{cache,
                                {{as_expr(x).node, axis_list<concat_axes<Axes<Pos>, typename F::row>>::get()}...}};

@@ -232,6 +232,41 @@ inline StepCase biased_attention(int64_t rows, int64_t keys) {
   return c.build();
 }
 
+// A bias by the distance of key and query, from a table of buckets (T5: Raffel et al. 2020, arXiv:1910.10683, section
+// 2.1): near ones have a bucket each, others share them. Over a cache's pages, or over keys that lie together.
+inline StepCase bucketed_attention(const std::vector<CaseSequence>& sequences, int64_t group, int64_t buckets,
+                                   Format format, bool paged) {
+  int64_t rows = 0;
+  for (const CaseSequence& sequence : sequences) rows += sequence.rows;
+  CaseBuilder c(StepKind::attention, std::string("bucketed ") + (paged ? "paged " : "") + std::string(name(format)) +
+                                         " rows " + std::to_string(rows) + " keys " +
+                                         std::to_string(sequences.front().length) + " group " + std::to_string(group) +
+                                         " buckets " + std::to_string(buckets));
+  const AxisId pos = c.axis("pos", rows), head = c.axis("head", 2), g = c.axis("group", group), d = c.axis("d", 16);
+  const AxisId bucket = c.axis("bucket", buckets);
+  const AxisId key = paged ? c.key_axis() : c.axis("key", sequences.front().length);
+  int keys, values, at_key = -1, at_query = -1;
+  if (paged) {
+    const CaseCache cache =
+        c.cache({.key = key, .pos = pos, .page_size = 8, .sequences = sequences, .fields = {{head, d}, {head, d}}});
+    keys = c.operand(cache.fields[0]), values = c.operand(cache.fields[1]);
+    at_key = c.operand(cache.positions), at_query = c.operand(cache.pos_values);
+  } else {
+    keys = c.operand(c.input("k", {key, head, d})), values = c.operand(c.input("v", {key, head, d}));
+  }
+  c.contraction(c.lhs(c.operand(c.input("q", {pos, head, g, d}))), keys, {d});
+  const int table = c.operand(c.weight("bias", {bucket, head, g}, format), {looked_up(bucket), whole(head), whole(g)});
+  ScalarBuilder s;
+  const Scalar key_at = paged ? s.load(at_key, Element::i32) : s.index(key);
+  const Scalar query_at = paged ? s.load(at_query, Element::i32) : s.index(pos);
+  const Scalar distance = query_at - key_at;
+  const Scalar place = where(distance < 4, distance, minimum(distance / 4 + 3, 12));
+  c.body({pos, head, g, key}, s.finish(where(key_at <= query_at, s.contraction() * 0.25f + s.lookup(table, place),
+                                             s.constant(attention_cases::kNever))));
+  c.attention(key, values);
+  return c.build();
+}
+
 // Each position has separate keys (a batch axis that is not a head).
 inline StepCase own_keys(int64_t rows, int64_t keys) {
   CaseBuilder c(StepKind::attention, "own keys " + std::to_string(rows) + "/" + std::to_string(keys));
@@ -521,6 +556,17 @@ inline std::vector<StepCase> attention_case_table() {
   cases.push_back(strided_attention(3, 70));
   cases.push_back(strided_attention(20, 5));
   cases.push_back(own_keys(5, 70));
+  for (const bool paged : {true, false}) {
+    for (const int64_t group : {1, 7, 8}) {
+      for (const int32_t rows : {1, 9}) {
+        cases.push_back(bucketed_attention({{70, rows}}, group, 13, Format::f32, paged));
+        cases.push_back(bucketed_attention({{70, rows}}, group, 6, Format::bf16, paged));  // the last ones lie outside
+      }
+    }
+    cases.push_back(bucketed_attention({{65, 65}}, 3, 13, Format::f32, paged));
+    cases.push_back(bucketed_attention({{900, 1}}, 1, 13, Format::f32, paged));
+  }
+  cases.push_back(bucketed_attention({{71, 7}, {64, 64}, {1, 1}, {66, 1}}, 2, 13, Format::f32, true));
   cases.push_back(biased_attention(1, 70));
   cases.push_back(biased_attention(30, 70));
   for (StepCase& step_case : statistics_cases()) cases.push_back(std::move(step_case));

@@ -130,7 +130,7 @@ void follow(std::span<const ScalarInstr> code, std::span<const int> source_of, s
     } else if (source_of[i] >= 0) {
       const IntRange& range = ranges[static_cast<size_t>(source_of[i])];
       known[i] = {range.low, range.high};
-    } else if (argument_count(instr.op) == 0) {
+    } else if (argument_count(instr.op) == 0 || instr.op == ScalarOp::lookup) {
       known[i] = instr.type == Element::bool8 ? kUndecided : kUnknown;
     } else if (instr.op == ScalarOp::cast) {
       known[i] = converted(a, argument, instr.type);

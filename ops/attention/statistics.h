@@ -55,7 +55,7 @@ auto with_statistics(const X& x) {
   using Why = why_of<decltype(attention_detail::why_no_statistics<E>())>;
   static_assert(Why::value, "refused: see this error's types");
   if constexpr (!is_allowed<Why>) {
-    return Refused{};
+    return RefusedResults<1 + std::size(kStatistics)>{};
   } else {
     return WithStatistics<typename E::axes, typename E::along>{{as_expr(x).node, axis_list<typename E::axes>::get()}};
   }

@@ -18,6 +18,11 @@ namespace weft {
 
 namespace contract_detail {
 
+// A score over index<Key>() reads no cache; the values that it weighs do.
+template <class Over, class L, class R>
+inline constexpr bool is_attention = L::stage == Stage::weights || (R::is_paged && (L::flags & kSoftmax) != 0 &&
+                                                                    std::same_as<Over, Axes<typename L::along>>);
+
 template <class Over, class L, class R>
 consteval auto why_not_both() {
   using LA = typename L::axes;
@@ -34,6 +39,10 @@ consteval auto why_not_both() {
     // contractions are of f32
     return because_of<
         refused<op::contract, element_types_differ<typename L::element, typename R::element>, wanted<f32>, use_cast>>;
+  } else if constexpr (L::stage != Stage::weights && L::is_paged) {
+    // what reads a cache must go through softmax into contract
+    return because_of<refused<op::contract, cached_values_are_read_by_attention_only, way_out<L>, because<left_has, LA>,
+                              because<right_has, RA>>>;
   } else if constexpr (is_contracted<L>) {
     // this needs two steps
     return because_of<refused<op::contract, operand_is_a_contraction, put_materialize_around_the_left_operand,
@@ -58,19 +67,16 @@ consteval auto why_not_both() {
     // attention contracts the axis that softmax ran over
     return because_of<refused<op::contract, softmax_of_a_contraction_goes_into_contract_over,
                               reduced_along<typename L::along>, because<contracted_over, Over>>>;
-  } else if constexpr (L::stage != Stage::weights && L::is_paged) {
-    // what reads a cache must go through softmax into contract
-    return because_of<
-        refused<op::contract, cached_values_are_read_by_attention_only, because<left_has, LA>, because<right_has, RA>>>;
+  } else if constexpr (is_attention<Over, L, R> && (R::flags & kForScores) != 0) {
+    // keys are not what the softmax weighs
+    return because_of<refused<op::contract, cache_field_is_for_scores, because<left_has, LA>, because<right_has, RA>>>;
+  } else if constexpr (!is_attention<Over, L, R> && (R::flags & kForValues) != 0) {
+    // values are no part of scores
+    return because_of<refused<op::contract, cache_field_is_for_values, because<left_has, LA>, because<right_has, RA>>>;
   } else {
     return allowed;
   }
 }
-
-// A score over index<Key>() reads no cache; the values that it weighs do.
-template <class Over, class L, class R>
-inline constexpr bool is_attention = L::stage == Stage::weights || (R::is_paged && (L::flags & kSoftmax) != 0 &&
-                                                                    std::same_as<Over, Axes<typename L::along>>);
 
 template <class Over, class L, class R>
 consteval auto why_not() {

@@ -38,19 +38,24 @@ Epilogue::Epilogue(const KernelContext& context, const Region& region, std::span
     }
     std::vector<AxisId> loops = axes_;
     loops.erase(loops.begin() + static_cast<ptrdiff_t>(row_axis_));
-    const Operand& position = region.operands[static_cast<size_t>(rotation_->position)];
-    for (const AxisId axis : loop_axes(region, position)) {
-      position_axes_ = std::max(position_axes_, find_axis(axes_, axis) + 1);
+    std::vector<int> positions = {rotation_->position};
+    for (const RotationSection& section : rotation_->sections) positions.push_back(section.position);
+    for (const int position : positions) {
+      for (const AxisId axis : loop_axes(region, region.operands[static_cast<size_t>(position)])) {
+        position_axes_ = std::max(position_axes_, find_axis(axes_, axis) + 1);
+      }
     }
     position_varies_inside_ = position_axes_ > row_axis_ + 1;
     if (!position_varies_inside_) loops.resize(position_axes_);
-    ScalarProgram load;
-    load.add({.op = ScalarOp::load, .type = Element::i32, .imm = rotation_->position});
-    position_ = SourceEvaluator(context.graph, region, load, loops, static_cast<int>(loops.size()));
+    for (const int position : positions) {
+      ScalarProgram load;
+      load.add({.op = ScalarOp::load, .type = Element::i32, .imm = position});
+      positions_.emplace_back(context.graph, region, load, loops, static_cast<int>(loops.size()));
+      reserve(position_run_at_[positions_.size() - 1], positions_.back().workspace_bytes());
+    }
     // Twice: cosines and sines; a third part for frequencies, in case they must be computed for another extent.
     reserve(table_at_, 3 * align_up(frequencies_.size() * sizeof(float)));
-    reserve(positions_at_, kPositions * sizeof(int32_t));
-    reserve(position_run_at_, position_.workspace_bytes());
+    reserve(positions_at_, positions.size() * kPositions * sizeof(int32_t));
   }
   if (!region.post.empty()) {
     const ProvidedSource rotated{.op = ScalarOp::rotated};
@@ -126,7 +131,9 @@ EpilogueRun Epilogue::bind(const StepArgs& args, const Team& team, std::byte* sc
     run.frequencies_ = computed;
   }
   run.positions_ = reinterpret_cast<int32_t*>(thread + positions_at_);
-  run.lookup_ = position_.bind(args, thread + position_run_at_);
+  for (size_t s = 0; s < positions_.size(); ++s) {
+    run.lookup_[s] = positions_[s].bind(args, thread + position_run_at_[s]);
+  }
   if (!position_varies_inside_) {
     const std::span<const AxisId> all = axes_;
     run.rows_per_position_ = element_count(all.subspan(position_axes_, row_axis_ - position_axes_), args.extents);
@@ -149,11 +156,28 @@ void EpilogueRun::finish(int64_t first, int64_t last, int64_t count, int64_t ste
   }
 }
 
-void EpilogueRun::set_table(int32_t position) {
-  if (have_table_ && position == table_position_) return;
+// For the positions that were looked up as number `at`. Sections that keep their position keep their part of the table.
+void EpilogueRun::set_table(int64_t at) {
+  const std::vector<RotationSection>& later = owner_->rotation_->sections;
+  size_t first = 0;
+  for (size_t s = 0; s <= later.size(); ++s) {
+    const size_t end = s < later.size() ? std::min(pairs_, static_cast<size_t>(later[s].first)) : pairs_;
+    const int32_t position = positions_[static_cast<int64_t>(s) * kPositions + at];
+    if (!have_table_ || position != table_position_[s]) {
+      table_position_[s] = position;
+      rotation_table(position, frequencies_ + first, end - first, owner_->rotation_->scale, cosines_ + first,
+                     sines_ + first);
+    }
+    first = end;
+  }
   have_table_ = true;
-  table_position_ = position;
-  rotation_table(position, frequencies_, pairs_, owner_->rotation_->scale, cosines_, sines_);
+}
+
+// `count` <= kPositions of each section.
+void EpilogueRun::look_up(int64_t first, int64_t count) {
+  for (size_t s = 0; s < owner_->positions_.size(); ++s) {
+    lookup_[s]->evaluate(first, count, nullptr, positions_ + static_cast<int64_t>(s) * kPositions);
+  }
 }
 
 // Each row has one position, which it may share with those that follow it. Positions are looked up ahead, no further
@@ -165,9 +189,9 @@ void EpilogueRun::rotate_rows(int64_t first, int64_t last, int64_t end) {
     if (at < first_position_ || at >= last_position_) {
       first_position_ = at;
       last_position_ = std::min(at + kPositions, (end - 1) / rows_per_position_ + 1);
-      lookup_->evaluate(first_position_, last_position_ - first_position_, nullptr, positions_);
+      look_up(first_position_, last_position_ - first_position_);
     }
-    set_table(positions_[at - first_position_]);
+    set_table(at - first_position_);
     const int64_t rows = std::min(last, (at + 1) * rows_per_position_) - first;
     rotate_lines(body_ + first * size, inner_, inner_, pairs_, owner_->rotation_->pairs, cosines_, sines_, rows, size);
     first += rows;
@@ -178,9 +202,9 @@ void EpilogueRun::rotate_rows(int64_t first, int64_t last, int64_t end) {
 void EpilogueRun::rotate_lines_apart(int64_t first, int64_t last) {
   for (int64_t begin = first * inner_; begin < last * inner_; begin += kPositions) {
     const int64_t count = std::min(kPositions, last * inner_ - begin);
-    lookup_->evaluate(begin, count, nullptr, positions_);
+    look_up(begin, count);
     for (int64_t i = 0; i < count; ++i) {
-      set_table(positions_[i]);
+      set_table(i);
       const int64_t row = (begin + i) / inner_, line = (begin + i) % inner_;
       rotate_lines(body_ + row * extent_ * inner_ + line, inner_, 1, pairs_, owner_->rotation_->pairs, cosines_, sines_,
                    1, 0);

@@ -2,6 +2,7 @@
 // reduce and contract kernels, and by append, which wraps them.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -23,7 +24,8 @@ class EpilogueRun {
 
  private:
   friend class Epilogue;
-  void set_table(int32_t position);
+  void set_table(int64_t at);
+  void look_up(int64_t first, int64_t count);
   void rotate_rows(int64_t first, int64_t last, int64_t end);
   void rotate_lines_apart(int64_t first, int64_t last);
 
@@ -36,10 +38,11 @@ class EpilogueRun {
   float* cosines_ = nullptr;  // of table_position_
   float* sines_ = nullptr;
   bool have_table_ = false;
-  int32_t table_position_ = 0;
-  SourceRun* lookup_ = nullptr;
+  // By section of the rotation, the one of its first pairs before the others:
+  std::array<int32_t, kMaxRotationSections + 1> table_position_{};
+  std::array<SourceRun*, kMaxRotationSections + 1> lookup_{};
   SourceRun* post_ = nullptr;
-  int32_t* positions_ = nullptr;  // those from first_position_ to last_position_
+  int32_t* positions_ = nullptr;  // those from first_position_ to last_position_; kPositions for each section
   int64_t first_position_ = 0, last_position_ = 0;
   int64_t rows_per_position_ = 1;
 };
@@ -86,8 +89,9 @@ class Epilogue {
   std::optional<Rotation> rotation_;
   std::optional<Selection> selection_;
   SourceEvaluator post_;
-  SourceEvaluator position_;  // i32: over the first position_axes_, or, where it varies inside rows, over all but one
-  size_t position_axes_ = 0;  // first axes, with which it may vary
+  std::vector<SourceEvaluator>
+      positions_;  // i32, by section: over the first position_axes_, or, where it varies inside rows, over all but one
+  size_t position_axes_ = 0;             // first axes, with which it may vary
   bool position_varies_inside_ = false;  // with an axis after the rotated one
   std::vector<float> frequencies_;
   int64_t frequencies_extent_ = 0;  // of the rotated axis, for which frequencies_ are; 0: any
@@ -95,8 +99,8 @@ class Epilogue {
   size_t row_axis_ = 0;
   int64_t max_choices_ = 1;
   // Scratch: the body, then a part per thread, then the candidates of each thread.
-  size_t table_at_ = 0, positions_at_ = 0, position_run_at_ = 0, post_at_ = 0,
-         order_at_ = 0;  // in a thread's part
+  size_t table_at_ = 0, positions_at_ = 0, post_at_ = 0, order_at_ = 0;  // in a thread's part
+  std::array<size_t, kMaxRotationSections + 1> position_run_at_{};
   size_t threads_at_ = 0, thread_bytes_ = 0, candidates_at_ = 0, scratch_bytes_ = 0;
 };
 

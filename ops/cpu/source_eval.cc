@@ -39,8 +39,11 @@ SourceEvaluator::SourceEvaluator(const GraphRecord& graph, const Region& region,
     if (sources[s].op == ScalarOp::index) {
       const size_t loop = find_axis(loops_, static_cast<AxisId>(sources[s].imm));
       indices_.push_back({static_cast<int>(s), static_cast<int>(loop), 0});
+    } else if (sources[s].op == ScalarOp::extent) {
+      extents_.push_back({static_cast<int>(s), static_cast<AxisId>(sources[s].imm)});
     } else {
-      add_load(graph, region, sources[s].imm, static_cast<int>(s));
+      const int load = add_load(graph, region, sources[s].imm, static_cast<int>(s));
+      loads_[static_cast<size_t>(load)].is_table = sources[s].op == ScalarOp::lookup;
     }
   }
   size_t at = align_up(sizeof(SourceRun));
@@ -82,12 +85,24 @@ SourceRun* SourceEvaluator::bind(const StepArgs& args, std::byte* workspace) con
     load->view = resolve(loads_[i].operand, loops_, args.extents);
     load->row_offset = load->view.offset;
     load->element_bytes = loads_[i].format == Format::bool8 ? 1 : 4;
+    if (loads_[i].is_table) {
+      int64_t stride = 1;
+      const std::vector<ViewAxis>& view = loads_[i].operand.view;
+      size_t axis = view.size() - 1;
+      for (; !view[axis].is_looked_up(); --axis) stride *= args.extents[view[axis].stored];
+      run->frame_->set_table(static_cast<size_t>(loads_[i].source),
+                             {.data = load->data,
+                              .format = loads_[i].format,
+                              .extent = static_cast<int32_t>(args.extents[view[axis].stored]),
+                              .stride = static_cast<int32_t>(stride)});
+    }
   }
   for (size_t i = 0; i < indices_.size(); ++i) {
     SourceRun::Index* index = new (&run->indices_[i]) SourceRun::Index;
     index->info = &indices_[i];
     index->staging = reinterpret_cast<int32_t*>(workspace + indices_[i].staging_at);
   }
+  run->extents_ = args.extents;
   for (size_t l = 0; l + inner_ < loops_.size(); ++l) run->outer_extent_[l] = args.extents[loops_[l]];
   run->collapse(args.extents);
   run->classify();
@@ -168,7 +183,8 @@ void SourceRun::classify() {
     }
     if (load.varies_to < uniform_below) {
       load.kind = Load::Kind::uniform;
-    } else if (compact && is_plain(load.info->format) && !load.gathered_inside && load.view.gather_count == 0) {
+    } else if (!load.info->is_table && compact && is_plain(load.info->format) && !load.gathered_inside &&
+               load.view.gather_count == 0) {
       load.kind = Load::Kind::in_place;
     } else {
       load.kind = Load::Kind::staged;
@@ -185,6 +201,9 @@ void SourceRun::classify() {
       index.shape = across_ ? TileShape::contiguous : TileShape::iota;
     }
     frame_->set_shape(static_cast<size_t>(index.info->source), index.shape);
+  }
+  for (const SourceEvaluator::ExtentInfo& extent : e.extents_) {
+    frame_->set_shape(static_cast<size_t>(extent.source), TileShape::uniform);
   }
   for (const SourceEvaluator::ProvidedInfo& p : e.provided_) {
     if (p.source < 0) continue;
@@ -217,8 +236,12 @@ void SourceRun::set_uniforms(const Coordinates& at, const void* const* provided)
     int64_t offset;
     float zero = 0, value;
     const void* element = &zero;
+    int32_t table_offset;
     if (locate(load, at.data(), offset)) {
-      if (is_plain(load.info->format)) {
+      if (load.info->is_table) {
+        table_offset = static_cast<int32_t>(offset);
+        element = &table_offset;
+      } else if (is_plain(load.info->format)) {
         element = load.data + offset * load.element_bytes;
       } else {
         value = decode_element(load.info->format, load.data, static_cast<size_t>(offset));
@@ -233,6 +256,10 @@ void SourceRun::set_uniforms(const Coordinates& at, const void* const* provided)
     const int32_t value =
         index.inner < 0 ? index.row_value : static_cast<int32_t>(at[static_cast<size_t>(index.inner)]);
     frame_->set_uniform(static_cast<size_t>(index.info->source), &value);
+  }
+  for (const SourceEvaluator::ExtentInfo& extent : e.extents_) {
+    const auto value = static_cast<int32_t>(extents_[extent.axis]);
+    frame_->set_uniform(static_cast<size_t>(extent.source), &value);
   }
   for (size_t i = 0; i < e.provided_.size(); ++i) {
     const SourceEvaluator::ProvidedInfo& p = e.provided_[i];
@@ -337,7 +364,10 @@ bool SourceRun::can_step(size_t loop, bool is_inner) const {
   for (size_t i = 0; i < evaluator_->loads_.size(); ++i) {
     const Load& load = loads_[i];
     if (load.info->source < 0 || !varies_over(load, loop, is_inner)) continue;
-    if (load.kind == Load::Kind::staged || load.view.gather_count > 0 || !is_plain(load.info->format)) return false;
+    if (load.kind == Load::Kind::staged || load.info->is_table || load.view.gather_count > 0 ||
+        !is_plain(load.info->format)) {
+      return false;
+    }
   }
   return true;
 }
@@ -420,7 +450,7 @@ bool SourceRun::can_run_rows() {
   for (size_t i = 0; i < e.loads_.size(); ++i) {
     const Load& load = loads_[i];
     if (load.info->source < 0 || load.kind == Load::Kind::uniform) continue;
-    if (load.view.gather_count > 0) return false;
+    if (load.view.gather_count > 0 || load.info->is_table) return false;
     for (size_t l = 0; l < outer; ++l) {
       if (load.view.stride[l] != 0) return false;
     }

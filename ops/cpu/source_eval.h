@@ -93,11 +93,13 @@ class SourceRun {
   template <class T>
   void stage_runs(const Load& load, Coordinates at, int64_t offset, int64_t count) const;
   void stage_piece(const Load& load, const Coordinates& at, int64_t count, std::byte* out) const;
+  void stage_offsets(const Load& load, Coordinates at, int64_t count) const;
   void stage_index(const Index& index, Coordinates at, int64_t count) const;
   void advance(Coordinates& at, int64_t count) const;
 
   const SourceEvaluator* evaluator_ = nullptr;
   TileFrame* frame_ = nullptr;
+  const int64_t* extents_ = nullptr;  // of the run, by axis
   Load* loads_ = nullptr;
   Index* indices_ = nullptr;
   Coordinates outer_extent_{};
@@ -134,13 +136,19 @@ class SourceEvaluator {
     Operand operand;
     Format format = Format::f32;
     std::array<int, ResolvedView::kMaxGathers> ids{-1, -1};  // positions in loads_, by gather
-    int source = -1;                                         // position in the program's sources; -1: ids only
+    // Of a lookup: its source gets the elements' offsets, not the elements.
+    bool is_table = false;
+    int source = -1;  // position in the program's sources; -1: ids only
     size_t staging_at = 0;
   };
   struct IndexInfo {
     int source = -1;
     int loop = 0;
     size_t staging_at = 0;
+  };
+  struct ExtentInfo {
+    int source = -1;
+    AxisId axis = kNoAxis;
   };
   struct ProvidedInfo {
     int source = -1;  // -1: the program does not read it
@@ -155,6 +163,7 @@ class SourceEvaluator {
   size_t inner_ = 0;
   std::vector<LoadInfo> loads_;
   std::vector<IndexInfo> indices_;
+  std::vector<ExtentInfo> extents_;
   std::vector<ProvidedInfo> provided_;
   bool uniform_provided_ = false;
   size_t loads_at_ = 0, indices_at_ = 0, frame_at_ = 0;

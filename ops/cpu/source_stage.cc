@@ -97,6 +97,7 @@ void SourceRun::stage_piece(const Load& load, const Coordinates& at, int64_t cou
 // `count` elements that may span several runs, to the load's staging. Where no ids are involved, the offset is
 // carried along from run to run.
 void SourceRun::stage(const Load& load, Coordinates at, int64_t count) const {
+  if (load.info->is_table) return stage_offsets(load, at, count);
   const auto innermost = static_cast<size_t>(std::max(inner_rank_ - 1, 0));
   const bool carried = load.view.gather_count == 0 && is_plain(load.info->format) && across_;
   if (!carried) {
@@ -135,6 +136,23 @@ void SourceRun::stage_runs(const Load& load, Coordinates at, int64_t offset, int
       ++at[l - 1];
       offset += load.stride[l - 1] - load.stride[l] * inner_extent_[l];
     }
+  }
+}
+
+// Where the elements lie in a table, but for the axis that is looked up. (The verifier refuses one that is gathered,
+// too.)
+void SourceRun::stage_offsets(const Load& load, Coordinates at, int64_t count) const {
+  const auto innermost = static_cast<size_t>(inner_rank_ - 1);
+  auto* offsets = reinterpret_cast<int32_t*>(load.staging);
+  for (int64_t i = 0; i < count;) {
+    const int64_t piece = std::min(count - i, run_ - at[innermost]);
+    int64_t offset = 0;
+    locate(load, at.data(), offset);
+    for (int64_t j = 0; j < piece; ++j, offset += load.stride[innermost]) {
+      offsets[i + j] = static_cast<int32_t>(offset);
+    }
+    i += piece;
+    advance(at, piece);
   }
 }
 

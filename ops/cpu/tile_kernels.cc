@@ -5,6 +5,8 @@
 #include <limits>
 #include <utility>
 
+#include "core/format/format.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/tile_kernels.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
@@ -122,10 +124,13 @@ HWY_INLINE VF Unary(VF a) {
   else if constexpr (kOp == ScalarOp::abs) return hn::Abs(a);
   else if constexpr (kOp == ScalarOp::exp) return VectorExp(df, a);
   else if constexpr (kOp == ScalarOp::log) return VectorLog(df, a);
+  else if constexpr (kOp == ScalarOp::log1p) return VectorLog1p(df, a);
   else if constexpr (kOp == ScalarOp::sqrt) return hn::Sqrt(a);
   else if constexpr (kOp == ScalarOp::rsqrt) return hn::Div(hn::Set(df, 1.0f), hn::Sqrt(a));
   else if constexpr (kOp == ScalarOp::tanh) return VectorTanh(df, a);
   else if constexpr (kOp == ScalarOp::sigmoid) return VectorSigmoid(df, a);
+  else if constexpr (kOp == ScalarOp::softplus) return VectorSoftplus(df, a);
+  else if constexpr (kOp == ScalarOp::erf) return VectorErf(df, a);
   else if constexpr (kOp == ScalarOp::floor) return hn::Floor(a);
   else {
     VF sin, cos;
@@ -182,6 +187,25 @@ HWY_INLINE VF Binary(VF a, VF b) {
   else if constexpr (kCompares) return BinaryI32<kOp>(b, a);
   else if constexpr (kOp == ScalarOp::min || kOp == ScalarOp::logical_and) return hn::And(a, b);
   else return hn::Or(a, b);
+}
+
+// Elements of a table: at ids times its stride, plus offsets. What is outside of it is not read, and 0.
+HWY_INLINE VF LookUp(const TileTable& table, VF ids, VF offsets) {
+  const DI di;
+  const auto inside = hn::AndNot(hn::Lt(ints(ids), hn::Zero(di)), hn::Lt(ints(ids), hn::Set(di, table.extent)));
+  const VI at = hn::Add(hn::Mul(ints(ids), hn::Set(di, table.stride)), ints(offsets));
+  if ((table.format == Format::f32 || table.format == Format::i32) && table.extent > 0) {
+    const auto* elements = reinterpret_cast<const int32_t*>(table.data);
+    return bits(hn::IfThenElseZero(inside, hn::GatherIndex(di, elements, hn::IfThenElseZero(inside, at))));
+  }
+  HWY_ALIGN int32_t where[kLanesEach], is_inside[kLanesEach];
+  HWY_ALIGN float result[kLanesEach];
+  hn::Store(at, di, where);
+  hn::Store(hn::VecFromMask(di, inside), di, is_inside);
+  for (size_t i = 0; i < kLanesEach; ++i) {
+    result[i] = is_inside[i] == 0 ? 0.0f : decode_element(table.format, table.data, static_cast<size_t>(where[i]));
+  }
+  return hn::Load(DF(), result);
 }
 
 // A chain of steps, which hand on vectors V in registers; at most as many as the calling convention has room for.
@@ -303,6 +327,26 @@ struct ChainOf {
     return next(f, step, at, uniforms, v...);
   }
 
+  // kReversed: what is held is the offset.
+  template <bool kUniform, bool kReversed>
+  static void LookupStep(const TileStep* step, size_t at, const std::byte* uniforms, V... v) {
+    const InMemory<kUniform> other(step->a, at, uniforms);
+    const TileTable& table = *step->table;
+    const auto f = [other, &table](VF lanes, size_t k)
+                       HWY_ATTR { return kReversed ? LookUp(table, other(k), lanes) : LookUp(table, lanes, other(k)); };
+    return next(f, step, at, uniforms, v...);
+  }
+
+  // Both arguments in memory.
+  template <bool kUniformA, bool kUniformB>
+  static void LookupOfStep(const TileStep* step, size_t at, const std::byte* uniforms, V... v) {
+    const InMemory<kUniformA> ids(step->a, at, uniforms);
+    const InMemory<kUniformB> offsets(step->b, at, uniforms);
+    const TileTable& table = *step->table;
+    const auto f = [ids, offsets, &table](VF, size_t k) HWY_ATTR { return LookUp(table, ids(k), offsets(k)); };
+    return next(f, step, at, uniforms, v...);
+  }
+
   // kHolds: which argument is held; the others in memory, in their order.
   template <int kHolds, bool kUniformA, bool kUniformB>
   static void SelectStep(const TileStep* step, size_t at, const std::byte* uniforms, V... v) {
@@ -351,6 +395,15 @@ struct ChainOf {
     return kind.uniform_b ? erased(SelectStep<kHolds, false, true>) : erased(SelectStep<kHolds, false, false>);
   }
 
+  static Code lookup_code(const TileStepKind& kind) {
+    if (kind.holds == TileStepKind::kNone) {
+      if (kind.uniform_a) return erased(LookupOfStep<true, false>);
+      return kind.uniform_b ? erased(LookupOfStep<false, true>) : erased(LookupOfStep<false, false>);
+    }
+    if (kind.holds == 1) return kind.uniform_a ? erased(LookupStep<true, true>) : erased(LookupStep<false, true>);
+    return kind.uniform_a ? erased(LookupStep<true, false>) : erased(LookupStep<false, false>);
+  }
+
   template <Element kFrom>
   static Code cast_code(Element to) {
     switch (to) {
@@ -384,10 +437,13 @@ struct ChainOf {
       WEFT_UNARY(abs);
       WEFT_UNARY(exp);
       WEFT_UNARY(log);
+      WEFT_UNARY(log1p);
       WEFT_UNARY(sqrt);
       WEFT_UNARY(rsqrt);
       WEFT_UNARY(tanh);
       WEFT_UNARY(sigmoid);
+      WEFT_UNARY(softplus);
+      WEFT_UNARY(erf);
       WEFT_UNARY(sin);
       WEFT_UNARY(cos);
       WEFT_UNARY(floor);
@@ -445,6 +501,7 @@ struct ChainOf {
     if (kind.op == ScalarOp::select) {
       return kind.holds == 0 ? select_code<0>(kind) : kind.holds == 1 ? select_code<1>(kind) : select_code<2>(kind);
     }
+    if (kind.op == ScalarOp::lookup) return lookup_code(kind);
     if (kind.op == ScalarOp::cast) {
       return kind.argument == Element::f32   ? cast_code<Element::f32>(kind.type)
              : kind.argument == Element::i32 ? cast_code<Element::i32>(kind.type)

@@ -42,6 +42,7 @@ struct TileStep {
   TileStepCode code;            // of the target that it was made for
   const TileSlot* a = nullptr;  // operands in memory, in their order; what a store or finish writes to
   const TileSlot* b = nullptr;
+  const TileTable* table = nullptr;  // of a lookup
 };
 
 struct TileStepKind {

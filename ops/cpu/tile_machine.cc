@@ -17,7 +17,9 @@ constexpr size_t kRegisterBytes = kTileRegister * 4;
 constexpr size_t kSteps = 3;  // of one operation at most: a load, what it does, a store
 constexpr uint64_t kAll = ~uint64_t{0};
 
-bool reads(ScalarOp op, int argument) { return argument < argument_count(op); }
+// Of an operation of the machine.
+int machine_arguments(ScalarOp op) { return op == ScalarOp::lookup ? 2 : argument_count(op); }
+bool reads(ScalarOp op, int argument) { return argument < machine_arguments(op); }
 
 }  // namespace
 
@@ -68,13 +70,20 @@ void TileProgram::add_operations(const ScalarProgram& program) {
   for (size_t i = code.size(); i-- > 0;) {
     if (!needed[i]) continue;
     const uint16_t arguments[] = {code[i].a, code[i].b, code[i].c};
-    for (int j = 0; reads(code[i].op, j); ++j) needed[arguments[j]] = true;
+    for (int j = 0; j < argument_count(code[i].op); ++j) needed[arguments[j]] = true;
   }
 
   std::vector<uint16_t> value_of(code.size(), 0);
   for (size_t i = 0; i < code.size(); ++i) {
     if (!needed[i]) continue;
     const ScalarInstr& instr = code[i];
+    if (argument_count(instr.op) == 0 && instr.op != ScalarOp::constant) {
+      value_of[i] = add_source(instr);
+      continue;
+    }
+    const uint16_t offsets = instr.op == ScalarOp::lookup
+                                 ? add_source({.op = ScalarOp::lookup, .type = Element::i32, .imm = instr.imm})
+                                 : uint16_t{0};
     const auto value = static_cast<uint16_t>(values_.size());
     value_of[i] = value;
     ValueInfo info{.type = instr.type};
@@ -83,22 +92,9 @@ void TileProgram::add_operations(const ScalarProgram& program) {
       info.bits = instr.type == Element::f32   ? std::bit_cast<int32_t>(instr.imm_f)
                   : instr.type == Element::i32 ? instr.imm
                                                : -static_cast<int32_t>(instr.imm != 0);
-    } else if (argument_count(instr.op) == 0) {
-      const auto same = std::find(sources_.begin(), sources_.end(), instr);
-      if (same != sources_.end()) {
-        value_of[i] = source_values_[static_cast<size_t>(same - sources_.begin())];
-        continue;
-      }
-      info.source = static_cast<int>(sources_.size());
-      sources_.push_back(instr);
-      source_values_.push_back(value);
-      if (instr.type != Element::f32) {
-        const Op op = instr.type == Element::i32 ? Op::iota : Op::load_bool;
-        operations_.push_back({op, instr.op, instr.type, instr.type, value, value, value, value});
-      }
     } else {
       Operation operation{Op::scalar, instr.op, code[instr.a].type, instr.type, value, value_of[instr.a], 0, 0};
-      operation.b = reads(instr.op, 1) ? value_of[instr.b] : operation.a;
+      operation.b = instr.op == ScalarOp::lookup ? offsets : reads(instr.op, 1) ? value_of[instr.b] : operation.a;
       operation.c = reads(instr.op, 2) ? value_of[instr.c] : operation.a;
       operations_.push_back(operation);
       const uint16_t arguments[] = {operation.a, operation.b, operation.c};
@@ -107,6 +103,21 @@ void TileProgram::add_operations(const ScalarProgram& program) {
     values_.push_back(info);
   }
   result_ = value_of.back();
+}
+
+// The value of a source.
+uint16_t TileProgram::add_source(const ScalarInstr& instr) {
+  const auto same = std::find(sources_.begin(), sources_.end(), instr);
+  if (same != sources_.end()) return source_values_[static_cast<size_t>(same - sources_.begin())];
+  const auto value = static_cast<uint16_t>(values_.size());
+  values_.push_back({.type = instr.type, .source = static_cast<int>(sources_.size())});
+  sources_.push_back(instr);
+  source_values_.push_back(value);
+  if (instr.type != Element::f32) {
+    const Op op = instr.type == Element::i32 ? Op::iota : Op::load_bool;
+    operations_.push_back({op, instr.op, instr.type, instr.type, value, value, value, value});
+  }
+  return value;
 }
 
 void TileProgram::allocate_registers() {
@@ -143,6 +154,7 @@ void TileProgram::lay_out() {
     at += align_up(bytes);
   };
   reserve(shapes_at_, sources_.size() * sizeof(TileShape));
+  reserve(tables_at_, sources_.size() * sizeof(TileTable));
   reserve(source_data_at_, sources_.size() * sizeof(void*));
   reserve(slots_at_, values_.size() * sizeof(TileSlot));
   reserve(order_at_, 2 * operations_.size() * sizeof(uint16_t));
@@ -159,6 +171,7 @@ TileFrame* TileProgram::make_frame(std::byte* memory) const {
   TileFrame* frame = new (memory) TileFrame;
   frame->program_ = this;
   frame->shapes_ = reinterpret_cast<TileShape*>(memory + shapes_at_);
+  frame->tables_ = reinterpret_cast<TileTable*>(memory + tables_at_);
   frame->source_data_ = reinterpret_cast<const std::byte**>(memory + source_data_at_);
   frame->slots_ = reinterpret_cast<TileSlot*>(memory + slots_at_);
   frame->order_ = reinterpret_cast<uint16_t*>(memory + order_at_);
@@ -223,10 +236,11 @@ TileStep* TileFrame::add_steps(const uint16_t* order, size_t count, bool uniform
   using Op = TileProgram::Op;
   if (count == 0) return step;
   const TileProgram& program = *program_;
-  const auto add = [&step](TileStepKind kind, const TileSlot* a, const TileSlot* b = nullptr) {
+  const auto add = [&step](TileStepKind kind, const TileSlot* a, const TileSlot* b = nullptr,
+                           const TileTable* table = nullptr) {
     kind.uniform_a = a != nullptr && a->is_uniform();
     kind.uniform_b = b != nullptr && b->is_uniform();
-    *step++ = {code_of_step(kind), a, b};
+    *step++ = {code_of_step(kind), a, b, table};
   };
   int held = -1;
   for (size_t i = 0; i < count; ++i) {
@@ -234,7 +248,7 @@ TileStep* TileFrame::add_steps(const uint16_t* order, size_t count, bool uniform
     const TileSlot* out = &slots_[op.out];
     if (op.op == Op::scalar) {
       const uint16_t arguments[] = {op.a, op.b, op.c};
-      const int most = argument_count(op.scalar);
+      const int most = machine_arguments(op.scalar);
       TileStepKind kind{.op = op.scalar, .argument = op.argument, .type = op.type, .is_only = count == 1 && !uniform};
       while (kind.holds < most && arguments[kind.holds] != held) ++kind.holds;
       if (kind.holds == most) {
@@ -246,7 +260,8 @@ TileStep* TileFrame::add_steps(const uint16_t* order, size_t count, bool uniform
       for (int j = 0, other = 0; j < most; ++j) {
         if (j != kind.holds) others[other++] = &slots_[arguments[j]];
       }
-      add(kind, others[0], others[1]);
+      const bool looks_up = op.scalar == ScalarOp::lookup;
+      add(kind, others[0], others[1], looks_up ? &tables_[program.values_[op.b].source] : nullptr);
     } else {
       add({.does = op.op == Op::iota ? Does::iota : Does::load_bool}, out);
     }

@@ -50,6 +50,15 @@ struct TileReduction {
   uint32_t result() const;
 };
 
+// What a ScalarOp::lookup reads: elements of a float format or i32. Its second argument, which the machine adds, is a
+// source of the same op: the element's offset at coordinate 0 of the axis that is looked up, an i32.
+struct TileTable {
+  const std::byte* data = nullptr;
+  Format format = Format::f32;
+  int32_t extent = 0;  // of that axis
+  int32_t stride = 1;  // elements from one coordinate on it to the next
+};
+
 struct TileMove;
 struct TileSlot;
 struct TileStep;
@@ -68,6 +77,9 @@ class TileFrame {
   void set_uniform(size_t source, const void* value);
   // Computes all that depends on uniform sources only, for the runs that follow. Needed at least once.
   void run_uniform();
+
+  // The table of a lookup, by the source that holds its offsets. Needed before the first run.
+  void set_table(size_t source, const TileTable& table) { tables_[source] = table; }
 
   // A block of all uniform values, constants included, as they are now: TileProgram::uniform_bytes() bytes.
   void copy_uniforms(std::byte* to) const;
@@ -108,6 +120,7 @@ class TileFrame {
 
   const TileProgram* program_ = nullptr;
   TileShape* shapes_ = nullptr;
+  TileTable* tables_ = nullptr;                  // by source
   const std::byte** source_data_ = nullptr;      // by source
   TileSlot* slots_ = nullptr;                    // by value: where it lies now
   uint16_t* order_ = nullptr;                    // indices of operations: of those that run once, then of the others
@@ -132,7 +145,7 @@ class TileProgram {
 
   bool empty() const { return values_.empty(); }
   Element type() const { return type_; }  // of the result
-  // The source instructions that the result needs, each once (all but constants).
+  // The source instructions that the result needs, each once (all but constants). A lookup stands for its offsets.
   std::span<const ScalarInstr> sources() const { return sources_; }
 
   size_t frame_bytes() const { return frame_bytes_; }
@@ -167,6 +180,7 @@ class TileProgram {
     int uses = 0;  // as an argument
   };
   void add_operations(const ScalarProgram& program);
+  uint16_t add_source(const ScalarInstr& instr);
   void allocate_registers();
   void lay_out();
 
@@ -177,7 +191,8 @@ class TileProgram {
   uint16_t result_ = 0;
   Element type_ = Element::f32;
   int register_count_ = 0;
-  size_t shapes_at_ = 0, source_data_at_ = 0, slots_at_ = 0, order_at_ = 0, steps_at_ = 0, moves_at_ = 0;
+  size_t shapes_at_ = 0, tables_at_ = 0, source_data_at_ = 0, slots_at_ = 0, order_at_ = 0, steps_at_ = 0,
+         moves_at_ = 0;
   size_t uniforms_at_ = 0, registers_at_ = 0, edges_at_ = 0, result_at_ = 0, frame_bytes_ = 0;
 };
 

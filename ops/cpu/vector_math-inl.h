@@ -125,6 +125,54 @@ HWY_INLINE V VectorLog(DF df, V x) {
   return hn::IfThenElse(hn::Ge(x, zero), result, nan);
 }
 
+// log(1 + x): x for the smallest, -inf for -1, NaN below that and for NaN, inf for inf.
+template <class DF, class V>
+HWY_INLINE V VectorLog1p(DF df, V x) {
+  const V infinity = hn::Set(df, std::numeric_limits<float>::infinity());
+  const V minus_one = hn::Set(df, -1.0f);
+  V result = hn::Log1p(df, x);
+  result = hn::IfThenElse(hn::Eq(x, minus_one), hn::Neg(infinity), result);
+  result = hn::IfThenElse(hn::Eq(x, infinity), infinity, result);
+  return hn::IfThenElse(hn::Ge(x, minus_one), result, hn::Set(df, std::numeric_limits<float>::quiet_NaN()));
+}
+
+// log(1 + e^x) as max(x, 0) + log1p(e^-|x|), which never overflows; below -87.3, where e^x is no normal number, 0.
+template <class DF, class V>
+HWY_INLINE V VectorSoftplus(DF df, V x) {
+  const V zero = hn::Zero(df);
+  const V z = VectorExpOfNegative(df, hn::Neg(hn::Abs(x)));
+  return hn::Add(hn::IfThenElse(hn::Lt(x, zero), zero, x), hn::Log1p(df, z));
+}
+
+// The error function: x times a polynomial of x^2 up to 1; 1 - e^-g(|x|) beyond, where g is a polynomial near
+// -log(erfc). Within 2 ulp.
+template <class DF, class V>
+HWY_INLINE V VectorErf(DF df, V x) {
+  const V s = hn::Mul(x, x);
+  V p = hn::MulAdd(hn::Set(df, 7.875875050e-05f), s, hn::Set(df, -8.016864283e-04f));
+  p = hn::MulAdd(p, s, hn::Set(df, 5.189087423e-03f));
+  p = hn::MulAdd(p, s, hn::Set(df, -2.685421201e-02f));
+  p = hn::MulAdd(p, s, hn::Set(df, 1.128359472e-01f));
+  p = hn::MulAdd(p, s, hn::Set(df, -3.761262667e-01f));
+  p = hn::MulAdd(p, s, hn::Set(df, 1.283791658e-01f));
+  const V near = hn::MulAdd(p, x, x);
+
+  // From 4 on the result is 1. A NaN fails every comparison and so becomes the near one.
+  const V size = hn::Abs(x);
+  const V t = hn::IfThenElse(hn::Gt(size, hn::Set(df, 4.0f)), hn::Set(df, 4.0f), size);
+  V g = hn::MulAdd(hn::Set(df, -1.637151416e-06f), t, hn::Set(df, 4.605804272e-05f));
+  g = hn::MulAdd(g, t, hn::Set(df, -5.968056259e-04f));
+  g = hn::MulAdd(g, t, hn::Set(df, 4.759596294e-03f));
+  g = hn::MulAdd(g, t, hn::Set(df, -2.642113601e-02f));
+  g = hn::MulAdd(g, t, hn::Set(df, 1.100800830e-01f));
+  g = hn::MulAdd(g, t, hn::Set(df, 6.318260516e-01f));
+  g = hn::MulAdd(g, t, hn::Set(df, 1.130233435e+00f));
+  g = hn::MulAdd(g, t, hn::Set(df, -3.201380503e-04f));
+  const V one = hn::Set(df, 1.0f);
+  const V far = hn::CopySign(hn::Sub(one, VectorExpOfNegative(df, hn::Neg(g))), x);
+  return hn::IfThenElse(hn::Gt(size, one), far, near);
+}
+
 // Angles up to this magnitude are reduced in vectors of f64; beyond it, std::sin and std::cos of the double.
 inline constexpr float kMaxVectorAngle = 1e6f;
 

@@ -27,11 +27,11 @@ inline void write_element(Format format, void* data, int64_t index, const Scalar
   else static_cast<uint8_t*>(data)[index] = value.i != 0;
 }
 
-inline ScalarValue read_operand(const StepScope& scope, int index);
+inline ScalarValue read_operand(const StepScope& scope, int index, int64_t looked_up = 0);
 
-// Where the operand's element at the scope's coordinates lies, in elements from the value's first; none where an id is
-// out of range.
-inline std::optional<int64_t> offset_of(const StepScope& scope, int index) {
+// Where the operand's element at the scope's coordinates lies, and at `looked_up` on the axis that is looked up, in
+// elements from the value's first; none where an id is out of range.
+inline std::optional<int64_t> offset_of(const StepScope& scope, int index, int64_t looked_up = 0) {
   const Operand& operand = scope.region.operands[static_cast<size_t>(index)];
   const ValueRecord& value = scope.graph.values[operand.value];
   int64_t offset = 0;
@@ -45,8 +45,8 @@ inline std::optional<int64_t> offset_of(const StepScope& scope, int index) {
       continue;
     }
     int64_t at = 0;
-    if (axis.gather >= 0) {
-      at = read_operand(scope, axis.gather).i;
+    if (axis.gather >= 0 || axis.is_looked_up()) {
+      at = axis.gather >= 0 ? read_operand(scope, axis.gather).i : looked_up;
       if (at < 0 || at >= scope.args.extents[axis.stored]) return std::nullopt;
     } else {
       at = scope.coordinate[axis.axis];
@@ -57,8 +57,8 @@ inline std::optional<int64_t> offset_of(const StepScope& scope, int index) {
 }
 
 // The operand's element at the scope's coordinates; 0 where an id is out of range.
-inline ScalarValue read_operand(const StepScope& scope, int index) {
-  const std::optional<int64_t> offset = offset_of(scope, index);
+inline ScalarValue read_operand(const StepScope& scope, int index, int64_t looked_up) {
+  const std::optional<int64_t> offset = offset_of(scope, index, looked_up);
   if (!offset) return {};
   const ValueId value = scope.region.operands[static_cast<size_t>(index)].value;
   return read_element(scope.graph.values[value].format, scope.args.data[value], *offset);

@@ -130,6 +130,7 @@ struct StateSpec {
 // Axes of a view. A renamed, split or merged view is one whose `whole` axes differ from the value's own.
 inline ViewAxis whole(AxisId axis) { return {axis, axis, 0, -1}; }
 inline ViewAxis sliced(AxisId axis, AxisId stored, int64_t begin) { return {axis, stored, begin, -1}; }
+inline ViewAxis looked_up(AxisId stored) { return {kNoAxis, stored, 0, -1}; }
 inline ViewAxis gathered(AxisId stored, int ids_operand) { return {kNoAxis, stored, 0, ids_operand}; }
 
 // Builds a record in the order in which it is written down; build() fills the values by the seed.

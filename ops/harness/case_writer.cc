@@ -72,6 +72,10 @@ std::string program_code(const ScalarProgram& program) {
         break;
       case ScalarOp::load: text += "s.load(" + imm + ", " + element_text(instr.type) + ")"; break;
       case ScalarOp::index: text += "s.index(" + imm + ")"; break;
+      case ScalarOp::extent: text += "s.extent(" + imm + ")"; break;
+      case ScalarOp::lookup:
+        text += "s.lookup(" + imm + ", " + v(instr.a) + ", " + element_text(instr.type) + ")";
+        break;
       case ScalarOp::reduction: text += "s.reduction(" + imm + ", " + element_text(instr.type) + ")"; break;
       case ScalarOp::contraction: text += "s.contraction(" + imm + ")"; break;
       case ScalarOp::rotated: text += "s.rotated()"; break;
@@ -175,6 +179,8 @@ int CaseWriter::operand(ValueId value, const std::vector<ViewAxis>& view) {
     if (!text.empty()) text += ", ";
     if (axis.gather >= 0) {
       text += "gathered(" + axis_text(axis.stored) + ", " + std::to_string(axis.gather) + ")";
+    } else if (axis.is_looked_up()) {
+      text += "looked_up(" + axis_text(axis.stored) + ")";
     } else if (axis.stored == axis.axis) {
       text += "whole(" + axis_text(axis.axis) + ")";
     } else {
@@ -232,10 +238,16 @@ void CaseWriter::rotation(const Rotation& rotation) {
     for (const float f : *rotation.frequencies) frequencies += (frequencies.empty() ? "" : ", ") + float_literal(f);
     frequencies = "std::make_shared<const std::vector<float>>(std::vector<float>{" + frequencies + "})";
   }
+  std::string sections;
+  for (const RotationSection& section : rotation.sections) {
+    sections += (sections.empty() ? "{" : ", {") + std::to_string(section.first) + ", " +
+                std::to_string(section.position) + "}";
+  }
   line("c.rotation({.axis = " + axis_text(rotation.axis) +
        ", .pairs = RopePairs::" + (rotation.pairs == RopePairs::half_split ? "half_split" : "interleaved") +
        ", .position = " + std::to_string(rotation.position) + ", .frequencies = " + frequencies +
-       ", .base = " + float_literal(rotation.base) + ", .scale = " + float_literal(rotation.scale) + "})");
+       ", .base = " + float_literal(rotation.base) + ", .scale = " + float_literal(rotation.scale) + ", .sections = {" +
+       sections + "}})");
   builder_.rotation(rotation);
 }
 

@@ -108,6 +108,14 @@ void AttentionParts::attention() {
     score = add(score, {s.load(c_.operand(value(by, Format::f32, fill()))), 1, 0});
     if (random_.chance(0.5)) score = add(score, scaled({cast(s.index(key) % 3, Element::f32), 3, 0}, 0.5f));
   }
+  if (random_.chance(0.2)) {  // a bias by distance, from a table of fewer of them
+    const AxisId bucket = c_.axis("bucket", 1 + random_.below(40));
+    const AxisList by = heads && random_.chance(0.7) ? AxisList{bucket, head} : AxisList{bucket};
+    std::vector<ViewAxis> view = {looked_up(bucket)};
+    if (by.size() > 1) view.push_back(whole(head));
+    const int table = c_.operand(value(by, random_.chance(0.3) ? Format::bf16 : Format::f32, fill()), view);
+    score = add(score, {s.lookup(table, minimum(at_query - at_key, 30)), 1, 0});
+  }
   std::optional<Scalar> seen;
   const auto also = [&](const Scalar& condition) { seen = seen ? *seen && condition : condition; };
   if (random_.chance(0.6)) also(at_key <= at_query);

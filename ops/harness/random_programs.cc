@@ -60,7 +60,7 @@ Number stepped(Random& random, ScalarBuilder& s, const Leaves& leaves) {
 }
 
 Number unary(Random& random, const Number& x) {
-  switch (random.below(12)) {
+  switch (random.below(15)) {
     case 0: return {-x.scalar, x.bound, x.error};
     case 1: return {abs(x.scalar), x.bound, x.error};
     case 2: return exp(x.bound <= 4 ? x : smooth(ScalarOp::tanh, x, 1, 1));
@@ -73,7 +73,11 @@ Number unary(Random& random, const Number& x) {
     case 7: return smooth(ScalarOp::sigmoid, x, 0.25, 1);
     case 8: return smooth(ScalarOp::sin, x, 1, 1);
     case 9: return smooth(ScalarOp::cos, x, 1, 1);
-    case 10: return scaled(x, static_cast<float>(random.uniform(-2, 2)));
+    case 10: return smooth(ScalarOp::erf, x, 1.13, 1);
+    case 11: return smooth(ScalarOp::softplus, x, 1, x.bound + 1);
+    case 12:
+      return smooth(ScalarOp::log1p, shifted({abs(x.scalar), x.bound, x.error}, -0.5f), 2, std::log(x.bound + 2) + 1);
+    case 13: return scaled(x, static_cast<float>(random.uniform(-2, 2)));
     default: return shifted(x, static_cast<float>(random.uniform(-2, 2)));
   }
 }
@@ -163,7 +167,10 @@ Scalar random_integer(Random& random, ScalarBuilder& s, const Leaves& leaves, in
   if (depth == 0 || random.chance(0.15)) {
     switch (random.below(4)) {
       case 0:
-        if (!leaves.axes.empty()) return s.index(random.pick(leaves.axes));
+        if (!leaves.axes.empty()) {
+          const AxisId axis = random.pick(leaves.axes);
+          return random.chance(0.2) ? s.extent(axis) : s.index(axis);
+        }
         break;
       case 1: {
         constexpr int32_t kConstants[] = {

@@ -33,6 +33,10 @@ Scalar ScalarBuilder::constant(bool value) {
   return append(program_, {.op = ScalarOp::constant, .type = Element::bool8, .imm = value ? 1 : 0});
 }
 
+Scalar ScalarBuilder::lookup(int operand, const Scalar& at, Element type) {
+  return append(at.program, {.op = ScalarOp::lookup, .type = type, .a = at.at, .imm = operand});
+}
+
 ScalarProgram ScalarBuilder::finish(const Scalar& result) const {
   if (result.program != program_) throw Error("ScalarBuilder::finish: the scalar belongs to another builder");
   const std::vector<ScalarInstr>& code = program_->code;

@@ -25,6 +25,8 @@ class ScalarBuilder {
  public:
   Scalar load(int operand, Element type = Element::f32) { return source(ScalarOp::load, type, operand); }
   Scalar index(AxisId axis) { return source(ScalarOp::index, Element::i32, axis); }
+  Scalar extent(AxisId axis) { return source(ScalarOp::extent, Element::i32, axis); }
+  Scalar lookup(int operand, const Scalar& at, Element type = Element::f32);
   Scalar reduction(int reduction, Element type = Element::f32) { return source(ScalarOp::reduction, type, reduction); }
   Scalar contraction(int contraction = 0) { return source(ScalarOp::contraction, Element::f32, contraction); }
   Scalar rotated() { return source(ScalarOp::rotated, Element::f32, 0); }
@@ -54,10 +56,13 @@ inline Scalar operator!(const Scalar& a) { return apply(ScalarOp::logical_not, a
 inline Scalar abs(const Scalar& a) { return apply(ScalarOp::abs, a); }
 inline Scalar exp(const Scalar& a) { return apply(ScalarOp::exp, a); }
 inline Scalar log(const Scalar& a) { return apply(ScalarOp::log, a); }
+inline Scalar log1p(const Scalar& a) { return apply(ScalarOp::log1p, a); }
 inline Scalar sqrt(const Scalar& a) { return apply(ScalarOp::sqrt, a); }
 inline Scalar rsqrt(const Scalar& a) { return apply(ScalarOp::rsqrt, a); }
 inline Scalar tanh(const Scalar& a) { return apply(ScalarOp::tanh, a); }
 inline Scalar sigmoid(const Scalar& a) { return apply(ScalarOp::sigmoid, a); }
+inline Scalar softplus(const Scalar& a) { return apply(ScalarOp::softplus, a); }
+inline Scalar erf(const Scalar& a) { return apply(ScalarOp::erf, a); }
 inline Scalar sin(const Scalar& a) { return apply(ScalarOp::sin, a); }
 inline Scalar cos(const Scalar& a) { return apply(ScalarOp::cos, a); }
 inline Scalar floor(const Scalar& a) { return apply(ScalarOp::floor, a); }

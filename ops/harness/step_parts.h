@@ -159,6 +159,20 @@ class StepParts {
     return c_.operand(value(stored, its_format, fill(magnitude)), view);
   }
 
+  // An element of a table over some of `axes` and one more, of whose ids some lie outside.
+  Number looked_up_element(ScalarBuilder& s, const AxisList& axes, const Scalar& integer) {
+    AxisList stored = subset(axes, 0.4);
+    const AxisId table = c_.axis("table", random_.below(8));
+    const auto at = static_cast<ptrdiff_t>(random_.below(static_cast<int64_t>(stored.size()) + 1));
+    std::vector<ViewAxis> view;
+    for (const AxisId a : stored) view.push_back(whole(a));
+    stored.insert(stored.begin() + at, table);
+    view.insert(view.begin() + at, looked_up(table));
+    const Format format = random_.chance(0.3) ? Format::f16 : Format::f32;
+    const int operand = c_.operand(value(stored, format, fill(1.5)), view);
+    return {s.lookup(operand, integer % 9 - 1), 1.6, 0};
+  }
+
   // `axes` are those that the program runs over. Operands are reused now and then.
   Leaves leaves(const AxisList& axes, std::vector<Number> given = {}) {
     Leaves result;
@@ -171,8 +185,14 @@ class StepParts {
     };
     auto floats = std::make_shared<std::vector<int>>(), ints = std::make_shared<std::vector<int>>(),
          bools = std::make_shared<std::vector<int>>();
-    result.f32 = [=](ScalarBuilder& s) -> Number { return {s.load(operand(*floats, std::nullopt, 1.5)), 1.6, 0}; };
     result.i32 = [=](ScalarBuilder& s) { return s.load(operand(*ints, Format::i32, 1), Element::i32); };
+    result.f32 = [=, this, i32 = result.i32](ScalarBuilder& s) -> Number {
+      if (random_.chance(0.06)) {
+        const bool of_coordinate = !axes.empty() && random_.chance(0.6);
+        return looked_up_element(s, axes, of_coordinate ? s.index(random_.pick(axes)) : i32(s));
+      }
+      return {s.load(operand(*floats, std::nullopt, 1.5)), 1.6, 0};
+    };
     result.bool8 = [=](ScalarBuilder& s) { return s.load(operand(*bools, Format::bool8, 1), Element::bool8); };
     return result;
   }
@@ -286,6 +306,11 @@ class StepParts {
       const int64_t pairs = 1 + random_.below(c_.extent(along) / 2);
       for (int64_t i = 0; i < pairs; ++i) frequencies.push_back(static_cast<float>(random_.uniform(0.01, 1)));
       rotation.frequencies = std::make_shared<const std::vector<float>>(std::move(frequencies));
+    }
+    if (random_.chance(0.3)) {
+      for (int64_t first = random_.below(3); rotation.sections.size() < 2; first += random_.below(4)) {
+        rotation.sections.push_back({first, c_.operand(c_.ids("position", others, 0, 50))});
+      }
     }
     c_.rotation(rotation);
     // Sines to 1e-6, and a frequency to one ulp: 50 * 2^-23 in the angle.

@@ -95,6 +95,45 @@ inline StepCase gathered_case(int64_t rows, int64_t columns, Format format, bool
   return c.build();
 }
 
+// Elements of a table by computed ids, some out of range: `leading`, the axis that is looked up is the table's first,
+// else its last; `by_row`, ids are the same along rows.
+inline StepCase lookup_case(int64_t rows, int64_t columns, int64_t entries, Format format, bool leading, bool by_row) {
+  CaseBuilder c(StepKind::map, std::string("lookup ") + (leading ? "" : "inner ") + (by_row ? "by row " : "") +
+                                   std::string(name(format)) + " " + std::to_string(rows) + "x" +
+                                   std::to_string(columns) + " of " + std::to_string(entries));
+  const AxisId pos = c.axis("pos", rows), embed = c.axis("embed", columns), entry = c.axis("entry", entries);
+  const int shift = c.operand(c.ids("shift", {pos}, -2, 3));
+  const AxisId kept = by_row ? embed : pos;  // what else the table varies with
+  const ValueId values = format == Format::i32
+                             ? c.ids("table", leading ? std::vector{entry, kept} : std::vector{kept, entry}, -9, 9)
+                             : c.weight("table", leading ? std::vector{entry, kept} : std::vector{kept, entry}, format);
+  const int table = c.operand(
+      values, leading ? std::vector{looked_up(entry), whole(kept)} : std::vector{whole(kept), looked_up(entry)});
+  ScalarBuilder s;
+  const Scalar at = s.load(shift, Element::i32) + (by_row ? s.index(pos) : s.index(embed) / 2);
+  const Scalar found = s.lookup(table, at, read_as(format));
+  c.body({pos, embed}, s.finish(format == Format::i32 ? found + s.extent(entry) : found * 2.0f));
+  return c.build();
+}
+
+// Two values one after the other along their last axis, or along their first one.
+inline StepCase concat_case(int64_t rows, int64_t first, int64_t second, bool inner) {
+  CaseBuilder c(StepKind::map, std::string("concat ") + (inner ? "columns " : "rows ") + std::to_string(rows) + ": " +
+                                   std::to_string(first) + " and " + std::to_string(second));
+  const AxisId row = c.axis("row", rows), a = c.axis("a", first), b = c.axis("b", second),
+               whole_axis = c.axis("whole", first + second);
+  const auto ordered = [inner](auto other, auto part) {
+    return inner ? std::vector{other, part} : std::vector{part, other};
+  };
+  const int x = c.operand(c.input("x", ordered(row, a)), ordered(whole(row), looked_up(a)));
+  const int y =
+      c.operand(c.input("y", ordered(row, b), Format::f32, {.nonfinite = 0.1}), ordered(whole(row), looked_up(b)));
+  ScalarBuilder s;
+  const Scalar at = s.index(whole_axis);
+  c.body(ordered(row, whole_axis), s.finish(where(at < s.extent(a), s.lookup(x, at), s.lookup(y, at - s.extent(a)))));
+  return c.build();
+}
+
 // i32 and bool8 results, and a table of ids that is gathered itself.
 inline StepCase typed_case(int64_t rows, int64_t columns, Element type) {
   CaseBuilder c(StepKind::map,
@@ -182,6 +221,25 @@ inline std::vector<StepCase> map_cases() {
       cases.push_back(nested_case(1, 2, groups, dim));
       cases.push_back(nested_case(3, 5, groups, dim));
     }
+  }
+  for (const int64_t columns : {0, 1, 3, 16, 17, 63, 65, 257, 600}) {
+    for (const bool leading : {true, false}) {
+      for (const bool by_row : {true, false}) {
+        cases.push_back(lookup_case(3, columns, 4, Format::f32, leading, by_row));
+        cases.push_back(lookup_case(2, columns, 100, Format::f16, leading, by_row));
+        cases.push_back(lookup_case(5, columns, 7, Format::i32, leading, by_row));
+      }
+    }
+    cases.push_back(concat_case(3, columns, 5, true));
+    cases.push_back(concat_case(4, 70, columns, true));
+    cases.push_back(concat_case(columns, 2, 3, false));
+  }
+  cases.push_back(lookup_case(1, 1, 1, Format::f32, true, false));
+  cases.push_back(lookup_case(3, 40, 0, Format::f32, true, false));
+  cases.push_back(lookup_case(0, 40, 5, Format::f32, true, false));
+  for (const Format format : kBlockFormats) {
+    const int64_t block = info(format).block_elements;
+    cases.push_back(lookup_case(3, block, 2, format, true, true));
   }
   cases.push_back(nested_case(2, 0, 3, 4));
   cases.push_back(swiglu_case(1, 4864));

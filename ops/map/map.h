@@ -1,6 +1,6 @@
 // Elementwise operations: arithmetic, comparisons, where, cast, index, and map with a function of yours.
 //
-//   auto y = silu(gate) * up;
+//   auto y = silu(gate) * up;              // also gelu, softplus, exp, log1p, rsqrt, ...
 //   auto m = where(index<Key>() <= pos, score, -inf);
 //   auto z = map([](auto a, auto b) { return a * exp(-b); }, x, y);   // called once, with symbolic scalars
 //
@@ -55,7 +55,9 @@ enum class Kind {
 };
 
 template <Kind K, class T>
-inline constexpr bool takes = K == Kind::equality || (K == Kind::logic) == std::same_as<T, bool>;
+inline constexpr bool takes = K == Kind::equality ? true
+                              : K == Kind::logic  ? std::same_as<T, bool>
+                                                  : std::same_as<T, f32> || std::same_as<T, i32>;
 template <Kind K, class T>
 using gives = std::conditional_t<K == Kind::arithmetic, T, bool>;
 
@@ -63,6 +65,10 @@ template <class Op, class A, class B>
 consteval auto why_other_elements() {
   if constexpr (is_refused<A> || is_refused<B>) {
     return refused_before;
+  } else if constexpr (!SurfaceElement<typename A::element>) {
+    return because_of<refused<Op, found<typename A::element>, numbers_are_float_int_or_bool>>;
+  } else if constexpr (!SurfaceElement<typename B::element>) {
+    return because_of<refused<Op, found<typename B::element>, numbers_are_float_int_or_bool>>;
   } else if constexpr (!std::same_as<typename A::element, typename B::element>) {
     // float, int and bool do not mix; cast<T>(x) converts
     return because_of<refused<Op, element_types_differ<typename A::element, typename B::element>, use_cast>>;
@@ -90,8 +96,7 @@ consteval auto why_not_unary() {
     return refused_before;
   } else if constexpr (A::stage == Stage::attention || A::stage == Stage::weights) {
     // this needs two steps
-    return because_of<
-        refused<Op, completion<A>, put_materialize_around_the_operand, because<it_has, typename A::axes>>>;
+    return because_of<refused<Op, completion<A>, way_out<A>, because<it_has, typename A::axes>>>;
   } else if constexpr (!(std::same_as<typename A::element, f32> ||
                          (OfIntsToo && std::same_as<typename A::element, i32>))) {
     // this function is of f32; cast<f32>(x) converts
@@ -108,11 +113,18 @@ consteval auto why_not_logical() {
   else return because_of<refused<op::logical, wanted<bool>, found<typename A::element>>>;
 }
 
-template <class A>
+template <class T, class A>
 consteval auto why_no_cast() {
-  if constexpr (is_refused<A>) return refused_before;
-  else if constexpr (A::stage != Stage::attention && A::stage != Stage::weights) return allowed;
-  else return because_of<refused<op::cast, completion<A>, put_materialize_around_the_operand>>;
+  if constexpr (is_refused<A>) {
+    return refused_before;
+  } else if constexpr (!ComputeElement<T>) {
+    // bf16 and f16 are ways to store an f32, in weights, tensors and caches
+    return because_of<refused<op::cast, found<T>, elements_are_f32_i32_or_bool>>;
+  } else if constexpr (A::stage == Stage::attention || A::stage == Stage::weights) {
+    return because_of<refused<op::cast, completion<A>, way_out<A>>>;
+  } else {
+    return allowed;
+  }
 }
 
 template <class A, class B, class C>
@@ -334,12 +346,20 @@ auto log(const X& x) {
   static_assert(Why::value, "refused: see this error's types");
   return map_detail::unary<Why, ScalarOp::log>(x);
 }
+// log(1 + x), exact for small x too.
+template <Symbolic X>
+auto log1p(const X& x) {
+  using Why = map_detail::why_no_function<X, false>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::unary<Why, ScalarOp::log1p>(x);
+}
 template <Symbolic X>
 auto sqrt(const X& x) {
   using Why = map_detail::why_no_function<X, false>;
   static_assert(Why::value, "refused: see this error's types");
   return map_detail::unary<Why, ScalarOp::sqrt>(x);
 }
+// 1 / sqrt(x)
 template <Symbolic X>
 auto rsqrt(const X& x) {
   using Why = map_detail::why_no_function<X, false>;
@@ -357,6 +377,20 @@ auto sigmoid(const X& x) {
   using Why = map_detail::why_no_function<X, false>;
   static_assert(Why::value, "refused: see this error's types");
   return map_detail::unary<Why, ScalarOp::sigmoid>(x);
+}
+// log(1 + e^x), a smooth max(x, 0) (Dugas et al. 2001).
+template <Symbolic X>
+auto softplus(const X& x) {
+  using Why = map_detail::why_no_function<X, false>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::unary<Why, ScalarOp::softplus>(x);
+}
+// 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x.
+template <Symbolic X>
+auto erf(const X& x) {
+  using Why = map_detail::why_no_function<X, false>;
+  static_assert(Why::value, "refused: see this error's types");
+  return map_detail::unary<Why, ScalarOp::erf>(x);
 }
 template <Symbolic X>
 auto sin(const X& x) {
@@ -395,6 +429,13 @@ auto silu(const X& x) {
   return x * sigmoid(x);
 }
 
+// x times the distribution function of the normal distribution: x/2 * (1 + erf(x / sqrt(2))) (Hendrycks & Gimpel 2016,
+// arXiv:1606.08415).
+template <Symbolic X>
+auto gelu(const X& x) {
+  return 0.5f * x * (1.0f + erf(x * 0.7071067811865476f));
+}
+
 // The tanh form of GELU: x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) (Hendrycks & Gimpel 2016, arXiv:1606.08415).
 template <Symbolic X>
 auto gelu_tanh(const X& x) {
@@ -407,11 +448,18 @@ auto index() {
   return Expr<i32, Axes<A>, Stage::map, void, kCoordinate>{index_node(&axis_info<A>)};
 }
 
+// The extent of axis A in this run: i32. Of a cache's key, which each sequence has its own of, it is refused when the
+// graph is verified.
+template <Axis A>
+auto extent() {
+  return Expr<i32, Axes<>, Stage::map, void, kCoordinate>{extent_node(&axis_info<A>)};
+}
+
 // f32 to i32 truncates and saturates (NaN gives 0); to bool is x != 0; from bool gives 0 or 1.
-template <ComputeElement T, Symbolic X>
+template <class T, Symbolic X>
 auto cast(const X& x) {
   using A = expr_of<X>;
-  using Why = why_of<decltype(map_detail::why_no_cast<A>())>;
+  using Why = why_of<decltype(map_detail::why_no_cast<T, A>())>;
   static_assert(Why::value, "refused: see this error's types");
   if constexpr (!is_allowed<Why>) {
     return Refused{};

@@ -200,7 +200,7 @@ class Parser {
     // The eps of a norm is a number of its node, not a node.
     std::optional<float> eps;
     do {
-      const bool is_norm = function == "rms_norm" || function == "layer_norm";
+      const bool is_norm = function == "rms_norm" || function == "layer_norm" || function == "l2_norm";
       if (is_norm && !args.empty() && at() == '$') {
         ++place_;
         eps = constant(name());
@@ -218,16 +218,19 @@ class Parser {
     if (eps.has_value()) {
       if (is("rms_norm", 2)) return {rms_norm_node(along, wide(), args[1].node, *eps), true};
       if (is("rms_norm", 1)) return {rms_norm_node(along, wide(), nullptr, *eps), true};
+      if (is("l2_norm", 1)) return {l2_norm_node(along, wide(), *eps), true};
       if (is("layer_norm", 3)) return {layer_norm_node(along, wide(), args[1].node, args[2].node, *eps), true};
       if (is("layer_norm", 1)) return {layer_norm_node(along, wide(), nullptr, nullptr, *eps), true};
     } else {
       if (is("softmax", 1)) return {softmax_node(along, wide()), true};
       if (is("silu", 1)) return {silu(Term{args[0].node}).node, args[0].is_wide};
+      if (is("gelu", 1)) return {gelu(Term{args[0].node}).node, args[0].is_wide};
       if (is("gelu_tanh", 1)) return {gelu_tanh(Term{args[0].node}).node, args[0].is_wide};
       for (const auto& [name, op] : {std::pair{"sum", ReduceOp::sum}, {"mean", ReduceOp::mean}, {"max", ReduceOp::max}})
         if (is(name, 1)) return {reduce_node(op, along, wide()), false};
       using enum ScalarOp;
-      for (const ScalarOp op : {exp, log, sqrt, rsqrt, tanh, sigmoid, sin, cos, floor, abs, min, max, pow}) {
+      for (const ScalarOp op :
+           {exp, log, log1p, sqrt, rsqrt, tanh, sigmoid, softplus, erf, sin, cos, floor, abs, min, max, pow}) {
         if (function == weft::name(op) && static_cast<size_t>(argument_count(op)) == args.size())
           return apply(op, args);
       }
@@ -283,6 +286,8 @@ class Matcher {
                agree(reduction.program, reduction.program.result(), other.program, other.program.result());
       }
       case ScalarOp::index:
+      case ScalarOp::extent:
+      case ScalarOp::lookup:
       case ScalarOp::contraction:
       case ScalarOp::rotated: return false;
       default: break;

@@ -4,10 +4,10 @@
 //
 //   names      inputs: rows of one width      $names  constants, of any value
 //   + - * / numbers ( )
-//   of one     exp log sqrt rsqrt tanh sigmoid sin cos floor abs silu gelu_tanh
+//   of one     exp log log1p sqrt rsqrt tanh sigmoid softplus erf sin cos floor abs silu gelu gelu_tanh
 //   of two     min max pow
 //   of a row   sum mean max, each of one argument; softmax(x), rms_norm(x, w, $eps), rms_norm(x, $eps),
-//              layer_norm(x, w, b, $eps), layer_norm(x, $eps)
+//              layer_norm(x, w, b, $eps), layer_norm(x, $eps), l2_norm(x, $eps)
 //
 // "op NAME(x, w, $c)" is an op of which no more is known (ops/custom/custom.h): inputs, then constants.
 #pragma once

@@ -1,7 +1,8 @@
 // Reductions along one axis, and the norms made of them.
 //
 //   sum<A>(x) mean<A>(x) max<A>(x) argmax<A>(x)     the axis A goes
-//   softmax<A>(x) softmax<A>(x, sink) rms_norm<A>(x, w, eps) layer_norm<A>(x, w, b, eps)     the axis A stays
+//   softmax<A>(x) softmax<A>(x, sink) rms_norm<A>(x, w, eps) layer_norm<A>(x, w, b, eps) l2_norm<A>(x, eps)
+//                                                   the axis A stays
 //
 // One step reduces along one axis, as often as it likes: softmax<A>(x - mean<A>(x)) is one step. rms_norm and
 // layer_norm of a contraction are its epilogue, in the same step: rms_norm<HeadDim>(contract<Embed>(x, wq), w). Empty
@@ -33,6 +34,10 @@ template <class Op, class A, class E>
 consteval auto why_not_reducible() {
   if constexpr (constexpr auto why = why_not<Op, A, E>(); !is_allowed<why_of<decltype(why)>>) {
     return why;
+  } else if constexpr (E::is_paged) {
+    // what reads a cache goes through softmax into contract
+    return because_of<refused<Op, cached_values_are_read_by_attention_only,
+                              only_contract_over_a_softmax_reduces_cached_scores, because<it_has, typename E::axes>>>;
   } else if constexpr (is_contracted<E>) {
     // reducing a contraction takes a second step
     return because_of<
@@ -47,10 +52,7 @@ consteval auto why_not_reducible() {
                               put_materialize_around_the_operand>>;
   } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::stage == Stage::scanned) {
     // this needs two steps
-    return because_of<refused<Op, completion<E>, put_materialize_around_the_operand>>;
-  } else if constexpr (E::is_paged) {
-    // a cache is read by attention only
-    return because_of<refused<Op, cached_values_are_read_by_attention_only, because<it_has, typename E::axes>>>;
+    return because_of<refused<Op, completion<E>, way_out<E>>>;
   } else {
     return allowed;
   }
@@ -225,6 +227,20 @@ auto rms_norm(const X& x, float eps) {
     return Refused{};
   } else {
     return reduce_detail::norm_of<A, E>{rms_norm_node(&axis_info<A>, as_expr(x).node, nullptr, eps)};
+  }
+}
+
+// x / sqrt(sum(x^2) + eps) along A: lines of length 1, as the gated delta rule has its queries and keys (Yang et al.
+// 2024, arXiv:2412.06464).
+template <Axis A, Symbolic X>
+auto l2_norm(const X& x, float eps) {
+  using E = expr_of<X>;
+  using Why = why_of<decltype(reduce_detail::why_no_norm<A, E>())>;
+  static_assert(Why::value, "refused: see this error's types");
+  if constexpr (!is_allowed<Why>) {
+    return Refused{};
+  } else {
+    return reduce_detail::norm_of<A, E>{l2_norm_node(&axis_info<A>, as_expr(x).node, eps)};
   }
 }
 

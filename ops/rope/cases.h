@@ -21,7 +21,8 @@ struct RotationShape {
   bool post = false;  // a program after it
   float scale = 1;
   float base = 10000;
-  int64_t choices = 0;  // of a top-k along the rotated axis at the end; 0: none
+  int64_t choices = 0;                 // of a top-k along the rotated axis at the end; 0: none
+  std::vector<int64_t> sections = {};  // first pairs of those that are turned by positions of their own
 };
 
 inline StepCase rotation_case(const RotationShape& shape) {
@@ -36,6 +37,10 @@ inline StepCase rotation_case(const RotationShape& shape) {
   rotation.axis = axes[shape.rotated];
   rotation.pairs = shape.pairs;
   rotation.position = c.operand(c.ids("position", position_axes, 0, shape.highest_position));
+  for (const int64_t first : shape.sections) {
+    const ValueId ids = c.ids("position " + std::to_string(first), position_axes, 0, shape.highest_position);
+    rotation.sections.push_back({first, c.operand(ids)});
+  }
   rotation.base = shape.base;
   rotation.scale = shape.scale;
   if (shape.frequencies > 0) {
@@ -62,11 +67,11 @@ inline StepCase rotation_case(const RotationShape& shape) {
 
 // Queries of a projection. `inner` puts the head axes after the rotated one; `by_head`: each head has a position.
 inline StepCase rotated_projection_case(int64_t rows, int64_t heads, int64_t group, int64_t head_dim, Format format,
-                                        bool inner, bool post, bool by_head = false) {
+                                        bool inner, bool post, bool by_head = false, bool sections = false) {
   CaseBuilder c(StepKind::contract, std::string("rotated ") + (inner ? "inner " : "") + (post ? "post " : "") +
-                                        (by_head ? "by head " : "") + "rows " + std::to_string(rows) + " heads " +
-                                        std::to_string(heads) + "x" + std::to_string(group) + "x" +
-                                        std::to_string(head_dim));
+                                        (by_head ? "by head " : "") + (sections ? "by sections " : "") + "rows " +
+                                        std::to_string(rows) + " heads " + std::to_string(heads) + "x" +
+                                        std::to_string(group) + "x" + std::to_string(head_dim));
   const AxisId pos = c.axis("pos", rows), kv = c.axis("kv_head", heads), g = c.axis("group", group),
                d = c.axis("head_dim", head_dim), in = c.axis("in", 64);
   const int x = c.operand(c.input("x", {pos, in}));
@@ -83,6 +88,11 @@ inline StepCase rotated_projection_case(int64_t rows, int64_t heads, int64_t gro
   Rotation rotation;
   rotation.axis = d;
   rotation.position = position;
+  if (sections) {
+    for (const int64_t first : {head_dim / 8, head_dim / 4}) {
+      rotation.sections.push_back({first, c.operand(c.ids("position " + std::to_string(first), {pos}, 0, 500))});
+    }
+  }
   c.rotation(rotation);
   if (post) c.post(p.finish(p.rotated() * 0.125f));
   return c.build();
@@ -102,6 +112,19 @@ inline std::vector<StepCase> rotation_cases() {
       shapes.push_back({{2, dim, 3}, 1, {0, 2}, pairs, 0, 1000, false, true});
       shapes.push_back({{5, 3, dim}, 2, {0, 1}, pairs});
     }
+    for (const int64_t rows : {0, 1, 5, 70}) {
+      shapes.push_back({.extents = {rows, 3, 20}, .rotated = 2, .pairs = pairs, .sections = {2, 7}});
+      shapes.push_back({.extents = {rows, 2, 16},
+                        .rotated = 2,
+                        .position_axes = {0, 1},
+                        .pairs = pairs,
+                        .frequencies = 6,
+                        .post = true,
+                        .sections = {0, 3, 5}});
+    }
+    // A section without pairs; sections beyond the last pair; positions that vary inside rows.
+    shapes.push_back({.extents = {4, 2, 8}, .rotated = 2, .pairs = pairs, .sections = {2, 2, 9}});
+    shapes.push_back({.extents = {2, 8, 3}, .rotated = 1, .position_axes = {0, 2}, .pairs = pairs, .sections = {1}});
     shapes.push_back({{7}, 0, {}, pairs, 2});
     shapes.push_back({{8}, 0, {}, pairs});
     shapes.push_back(
@@ -121,6 +144,7 @@ inline std::vector<StepCase> rotation_cases() {
     cases.push_back(rotated_projection_case(rows, 2, 3, 48, Format::f16, true, false));
     cases.push_back(rotated_projection_case(rows, 1, 1, 640, Format::f16, false, false));
     cases.push_back(rotated_projection_case(rows, 3, 2, 48, Format::f32, false, true, true));
+    cases.push_back(rotated_projection_case(rows, 2, 3, 32, Format::bf16, false, false, false, true));
   }
   cases.push_back(rotated_projection_case(580, 2, 1, 72, Format::f32, false, false));  // more than a tile of rows
   return cases;

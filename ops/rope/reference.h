@@ -17,8 +17,11 @@ inline Table<double> rotate(StepScope& scope, const Table<double>& from, const R
   const std::vector<AxisId> outer = without(from.axes, rotation.axis);
   for_each(scope, outer, [&] {
     int64_t& at = scope.coordinate[rotation.axis];
-    const auto position = static_cast<float>(read_operand(scope, rotation.position).i);
     for (int64_t i = 0; i < pairs; ++i) {
+      int by = rotation.position;
+      for (const RotationSection& section : rotation.sections) by = i >= section.first ? section.position : by;
+      at = 0;
+      const auto position = static_cast<float>(read_operand(scope, by).i);
       const bool half_split = rotation.pairs == RopePairs::half_split;
       const int64_t first = half_split ? i : 2 * i;
       const int64_t second = half_split ? i + pairs : 2 * i + 1;

@@ -2,9 +2,13 @@
 //
 //   rope<HeadDim>(contract<Embed>(h, w.wq), batch.pos)                      base 10000, half-split pairs
 //   rope<HeadDim>(q, batch.pos, {.pairs = RopePairs::interleaved, .base = 500000.0f})
+//   rope<HeadDim>(q, time, row, column, {.base = 1e6f, .sections = {16, 24, 24}})
 //
 // The position comes from the given value, never from a row's index: a single row at position 77 is rotated by 77.
 // With `frequencies` (one per pair) the first 2*n elements turn, the rest pass: partial rotation, scaled contexts.
+// Two or three positions turn a section of the pairs each, of as many as `sections` says, in their order (M-RoPE: Wang
+// et al. 2024, arXiv:2409.12191): frequencies are those of the pairs, whatever turns them. Throws Error where the
+// number of sections is not that of the positions.
 #pragma once
 
 #include "core/expr/combine.h"
@@ -39,10 +43,20 @@ consteval auto why_not() {
                               because<left_has, typename E::axes>>>;
   } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::stage == Stage::scanned || E::is_paged) {
     // this needs two steps
-    return because_of<
-        refused<op::rope, completion<E>, put_materialize_around_the_left_operand, because<left_has, typename E::axes>>>;
+    return because_of<refused<op::rope, completion<E>, way_out<E, put_materialize_around_the_left_operand>,
+                              because<left_has, typename E::axes>>>;
   } else {
     return allowed;
+  }
+}
+
+template <class Why, class A, class X, class... P>
+auto rotated(const X& x, RopeOptions options, const P&... positions) {
+  if constexpr (!is_allowed<Why>) {
+    return Refused{};
+  } else {
+    return Expr<f32, typename expr_of<X>::axes, Stage::rotated>{
+        rope_node(&axis_info<A>, as_expr(x).node, {as_expr(positions).node...}, std::move(options))};
   }
 }
 
@@ -50,15 +64,24 @@ consteval auto why_not() {
 
 template <Axis A, Symbolic X, Symbolic P>
 auto rope(const X& x, const P& position, RopeOptions options = {}) {
-  using E = expr_of<X>;
-  using Why = why_of<decltype(rope_detail::why_not<A, E, expr_of<P>>())>;
+  using Why = why_of<decltype(rope_detail::why_not<A, expr_of<X>, expr_of<P>>())>;
   static_assert(Why::value, "refused: see this error's types");
-  if constexpr (!is_allowed<Why>) {
-    return Refused{};
-  } else {
-    return Expr<f32, typename E::axes, Stage::rotated>{
-        rope_node(&axis_info<A>, as_expr(x).node, as_expr(position).node, std::move(options))};
-  }
+  return rope_detail::rotated<Why, A>(x, std::move(options), position);
+}
+template <Axis A, Symbolic X, Symbolic P, Symbolic Q>
+auto rope(const X& x, const P& first, const Q& second, RopeOptions options) {
+  using Why = why_of<decltype(first_refusal(rope_detail::why_not<A, expr_of<X>, expr_of<P>>(),
+                                            rope_detail::why_not<A, expr_of<X>, expr_of<Q>>()))>;
+  static_assert(Why::value, "refused: see this error's types");
+  return rope_detail::rotated<Why, A>(x, std::move(options), first, second);
+}
+template <Axis A, Symbolic X, Symbolic P, Symbolic Q, Symbolic R>
+auto rope(const X& x, const P& first, const Q& second, const R& third, RopeOptions options) {
+  using Why = why_of<decltype(first_refusal(rope_detail::why_not<A, expr_of<X>, expr_of<P>>(),
+                                            rope_detail::why_not<A, expr_of<X>, expr_of<Q>>(),
+                                            rope_detail::why_not<A, expr_of<X>, expr_of<R>>()))>;
+  static_assert(Why::value, "refused: see this error's types");
+  return rope_detail::rotated<Why, A>(x, std::move(options), first, second, third);
 }
 
 }  // namespace weft

@@ -30,9 +30,9 @@ template <class Op, class A, class E>
 consteval auto why_not() {
   if constexpr (is_refused<E>) {
     return refused_before;
-  } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::stage == Stage::scanned || E::is_paged) {
-    return because_of<
-        refused<Op, completion<E>, put_materialize_around_the_operand, because<it_has, typename E::axes>>>;
+  } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::stage == Stage::scanned ||
+                       E::is_paged) {
+    return because_of<refused<Op, completion<E>, way_out<E>, because<it_has, typename E::axes>>>;
   } else {
     return reduce_detail::why_not<Op, A, E>();
   }
@@ -56,7 +56,7 @@ auto top_k(const X& x, int64_t k = Choice::fixed_extent) {
   using Why = why_of<decltype(select_detail::why_not<op::top_k, A, E>())>;
   static_assert(Why::value, "refused: see this error's types");
   if constexpr (!is_allowed<Why>) {
-    return Refused{};
+    return RefusedResults<2>{};
   } else {
     return Choose<replace_axis<typename E::axes, A, Choice>, true>{
         {as_expr(x).node, axis_list<typename E::axes>::get()}, &axis_info<A>, &axis_info<Choice>, k};

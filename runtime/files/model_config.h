@@ -116,6 +116,14 @@ class ModelConfig {
     if (loader != nullptr) model.declaration = declaration(*loader);
     return model;
   }
+  // Anything but rows of logits.
+  template <class Other>
+  LanguageModel model(Graph&, const Batch&, const Other&, std::vector<int32_t> = {},
+                      const WeightLoader* = nullptr) const {
+    using Why = refused<op::model, wanted_rows_and_vocabulary, found<Other>>;
+    static_assert(Why::value, "refused: see this error's types");
+    return {};
+  }
 
  private:
   std::vector<std::string_view> names_of(std::string_view key) const;

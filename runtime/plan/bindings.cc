@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/record/view.h"
+#include "core/record/visit.h"
 #include "runtime/plan/plan_state.h"
 
 namespace weft {
@@ -81,6 +83,7 @@ void PlanState::check(const Bindings& bindings) {
       throw Error("axis " + quoted(records.axes[i].name) + " has no extent in this run: no input has it");
     }
   }
+  check_ids(bindings);
   check_pages(bindings);
   check_states(bindings);
 }
@@ -105,6 +108,38 @@ void PlanState::check_states(const Bindings& bindings) const {
              std::to_string(to[row]) + " of " + std::to_string(slots));
       }
       if (row == 0 && from[row] == kSameRun) fail("row 0 goes on from a row before it");
+    }
+  }
+}
+
+std::vector<CheckedIds> find_checked_ids(const GraphRecord& graph) {
+  std::vector<CheckedIds> found;
+  for (const Step& step : graph.steps) {
+    for (const Region& region : step.regions) {
+      for_each_operand(region, [&](const Operand& table) {
+        for (const ViewAxis& axis : table.view) {
+          if (axis.gather < 0) continue;
+          const ValueId ids = region.operands[static_cast<size_t>(axis.gather)].value;
+          const CheckedIds checked{ids, table.value, axis.stored};
+          if (!graph.values[ids].ids_within || std::ranges::find(found, checked) != found.end()) continue;
+          found.push_back(checked);
+        }
+      });
+    }
+  }
+  return found;
+}
+
+void PlanState::check_ids(const Bindings& bindings) const {
+  for (const CheckedIds& checked : checked_ids) {
+    const ValueRecord& input = graph->values[checked.ids];
+    const auto* ids = static_cast<const int32_t*>(bindings.data_[checked.ids]);
+    const int64_t count = element_count(input.axes, current.data()), extent = current[checked.axis];
+    for (int64_t i = 0; i < count; ++i) {
+      if (ids[i] >= 0 && ids[i] < extent) continue;
+      throw Error("input " + quoted(input.name) + " has " + std::to_string(ids[i]) + " as element " +
+                  std::to_string(i) + ", but axis " + quoted(graph->axes[checked.axis].name) + " of " +
+                  quoted(graph->values[checked.table].name) + " has extent " + std::to_string(extent));
     }
   }
 }

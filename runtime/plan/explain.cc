@@ -91,6 +91,8 @@ double operand_elements(const GraphRecord& graph, const Region& region, const Op
     stored *= static_cast<double>(extents[axis.stored]);
     if (axis.gather >= 0) {
       touched *= count(loop_axes(region, region.operands[static_cast<size_t>(axis.gather)]), extents);
+    } else if (axis.is_looked_up()) {
+      touched *= static_cast<double>(extents[axis.stored]);
     } else {
       touched *= static_cast<double>(extents[axis.axis]);
     }

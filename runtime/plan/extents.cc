@@ -80,6 +80,20 @@ bool ExtentTable::apply(const ExtentRule& rule, uint32_t index) {
       }
       return fresh;
     }
+    case ExtentRule::Kind::sum: {
+      if (known(rule.outer) && known(rule.inner)) {
+        return derive(rule.whole, extents_[rule.outer] + extents_[rule.inner]);
+      }
+      if (!known(rule.whole) || !(known(rule.outer) || known(rule.inner))) return false;
+      const AxisId part = known(rule.outer) ? rule.outer : rule.inner;
+      if (extents_[part] > extents_[rule.whole]) {
+        throw Error(rule.what + ": axis " + quoted(graph_->axes[rule.whole].name) + " is " +
+                    std::to_string(extents_[rule.whole]) + " in " + describe(origins_[rule.whole]) +
+                    ", less than its part " + quoted(graph_->axes[part].name) + ", which is " +
+                    std::to_string(extents_[part]) + " in " + describe(origins_[part]));
+      }
+      return derive(part == rule.outer ? rule.inner : rule.outer, extents_[rule.whole] - extents_[part]);
+    }
     case ExtentRule::Kind::product: break;
   }
   if (known(rule.outer) && known(rule.inner)) {
@@ -153,7 +167,8 @@ ExtentTable ExtentTable::of_limits(const ExtentTable& known, const Limits& limit
   for (size_t i = 0; i < graph.axes.size(); ++i) {
     const auto axis = static_cast<AxisId>(i);
     if ((used[i] || is_key_axis(graph, axis)) && !table.known(axis)) {
-      throw Error("axis " + quoted(graph.axes[i].name) + " is known at run time only and has no limit");
+      throw Error("axis " + quoted(graph.axes[i].name) + " is known at run time only and has no limit; " +
+                  "Limits().set(graph.axis<...>(), most) gives it one");
     }
   }
   return table;
@@ -199,6 +214,11 @@ std::vector<bool> used_axes(const GraphRecord& graph) {
         for (const ViewAxis& axis : operand.view) {
           mark(axis.axis);
           mark(axis.stored);
+        }
+      });
+      for_each_program(region, [&](const ScalarProgram& program) {
+        for (const ScalarInstr& instr : program.code) {
+          if (instr.op == ScalarOp::extent) mark(static_cast<AxisId>(instr.imm));
         }
       });
     }

@@ -57,7 +57,7 @@ class Signature {
     add(program.code.size());
     for (const ScalarInstr& instr : program.code) {
       add(instr.op), add(instr.type), add(instr.a), add(instr.b), add(instr.c);
-      if (instr.op == ScalarOp::index) {
+      if (instr.op == ScalarOp::index || instr.op == ScalarOp::extent) {
         axis(static_cast<AxisId>(instr.imm));
       } else {
         add(instr.imm);  // i32 constants count too: the length of a window
@@ -90,6 +90,9 @@ class Signature {
     }
     add(region.rotation.has_value());
     if (region.rotation) axis(region.rotation->axis), add(region.rotation->pairs), add(region.rotation->position);
+    if (region.rotation) {
+      for (const RotationSection& section : region.rotation->sections) add(section.first), add(section.position);
+    }
     add(region.selection.has_value());
     if (!region.selection) return;
     axis(region.selection->axis), axis(region.selection->choice), add(region.selection->values);

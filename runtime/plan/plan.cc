@@ -40,6 +40,7 @@ void bind_extents(PlanState& state, const Limits& limits) {
   state.limits = ExtentTable::of_limits(state.known, limits);
   state.current = state.known;
   state.used = used_axes(graph);
+  state.checked_ids = find_checked_ids(graph);
   std::set<const Storage*> counted;
   for (size_t i = 0; i < graph.values.size(); ++i) {
     value_bytes(graph, static_cast<ValueId>(i), state.limits.data());

@@ -13,6 +13,14 @@
 
 namespace weft {
 
+// An input whose ids must lie within the axis that a table is gathered along.
+struct CheckedIds {
+  ValueId ids = kNoValue, table = kNoValue;
+  AxisId axis = kNoAxis;
+  bool operator==(const CheckedIds&) const = default;
+};
+std::vector<CheckedIds> find_checked_ids(const GraphRecord& graph);
+
 struct PlanState {
   PlanState(const Device& on, std::shared_ptr<const GraphRecord> record, const PlanOptions& with)
       : device(on), options(with), graph(std::move(record)), known(*graph), limits(*graph), current(*graph) {}
@@ -26,6 +34,7 @@ struct PlanState {
   ExtentTable current;     // of the last run
   bool has_run = false;    // the last run succeeded
   std::vector<bool> used;  // by AxisId
+  std::vector<CheckedIds> checked_ids;
   Schedule schedule;
   std::vector<LiveValue> lives;   // of the intermediate values, then of each group's scratch
   std::vector<ValueId> live_ids;  // which values these are
@@ -42,6 +51,7 @@ struct PlanState {
   void check(const Bindings& bindings);
   void check_pages(const Bindings& bindings) const;
   void check_states(const Bindings& bindings) const;
+  void check_ids(const Bindings& bindings) const;
 };
 
 }  // namespace weft

@@ -46,7 +46,7 @@ bool same_operand(const Region& a, int of_a, const Region& b, int of_b) {
 
 bool same_program(const Region& a, const ScalarProgram& of_a, const Region& b, const ScalarProgram& of_b) {
   const auto same_instr = [&](ScalarInstr x, ScalarInstr y) {
-    if (x.op == ScalarOp::load && y.op == ScalarOp::load) {
+    if (x.op == y.op && (x.op == ScalarOp::load || x.op == ScalarOp::lookup)) {
       if (!same_operand(a, x.imm, b, y.imm)) return false;
       y.imm = x.imm;
     }
@@ -261,7 +261,7 @@ std::string rows_text(const GraphRecord& graph, const ContractionRef& ref,
   std::string names;
   for_each_program(source, [&](const ScalarProgram& program) {
     for (const ScalarInstr& instr : program.code) {
-      if (instr.op != ScalarOp::load) continue;
+      if (instr.op != ScalarOp::load && instr.op != ScalarOp::lookup) continue;
       const ValueId value = region.operands[static_cast<size_t>(instr.imm)].value;
       if (graph.values[value].kind == ValueKind::weight) continue;
       if (std::find(named.begin(), named.end(), value) != named.end()) continue;

@@ -223,7 +223,8 @@ class CaseReader {
         }
         const int64_t extent = case_.extents[view.stored];
         if (extent < 0 || __builtin_mul_overflow(stored, static_cast<size_t>(extent), &stored)) fail();
-        if (view.gather < 0 && (case_.extents[view.axis] < 0 || view.begin > extent - case_.extents[view.axis])) fail();
+        if (view.axis != kNoAxis && (case_.extents[view.axis] < 0 || view.begin > extent - case_.extents[view.axis]))
+          fail();
       }
       if (stored != elements(value)) fail();
     });

@@ -197,6 +197,11 @@ ordered_json region_json(const Region& region) {
                         {"position", rotation->position},
                         {"base", bits(rotation->base)},
                         {"scale", bits(rotation->scale)}};
+    if (!rotation->sections.empty()) {
+      json["rotation"]["sections"] = list_json(rotation->sections, [](const RotationSection& one) {
+        return ordered_json{{"first", one.first}, {"position", one.position}};
+      });
+    }
     if (rotation->frequencies != nullptr) json["rotation"]["frequencies"] = list_json(*rotation->frequencies, bits);
   }
   json["post"] = program_json(region.post);
@@ -244,6 +249,11 @@ Region region_of(const JsonNode& json) {
     rotation.axis = axis(one.at("axis")), rotation.pairs = enumerator<RopePairs>(one.at("pairs"));
     rotation.position = whole<int32_t>(one.at("position"), 0);
     rotation.base = real(one.at("base")), rotation.scale = real(one.at("scale"));
+    if (const JsonNode list = one.at("sections"); !list.is_null()) {
+      rotation.sections = list_of<RotationSection>(list, [](const JsonNode& section) {
+        return RotationSection{whole<int64_t>(section.at("first"), 0), whole<int32_t>(section.at("position"), 0)};
+      });
+    }
     if (const JsonNode list = one.at("frequencies"); !list.is_null()) {
       rotation.frequencies = std::make_shared<const std::vector<float>>(list_of<float>(list, real));
     }

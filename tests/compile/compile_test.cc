@@ -1,5 +1,5 @@
 // Pairs of compile tests: every file of cases/ builds as it stands, and does not with -DWRONG; then the compiler prints
-// at most 12 lines, the first error of which holds the texts after "// expect:", separated by " | ".
+// at most 12 lines and one error, which holds the texts after "// expect:", separated by " | ".
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -93,11 +93,12 @@ TEST_P(Compile, RightTwinBuildsAndWrongOneSaysWhy) {
   EXPECT_NE(wrong.status, 0) << "the wrong twin compiles";
   EXPECT_LE(wrong.lines.size(), 12u) << joined(wrong.lines);
   std::string first_error;
+  int errors = 0;
   for (const std::string& line : wrong.lines) {
-    if (line.find("error:") == std::string::npos) continue;
-    first_error = normalized(line);
-    break;
+    if (line.find(" error: ") == std::string::npos) continue;
+    if (++errors == 1) first_error = normalized(line);
   }
+  EXPECT_EQ(errors, 1) << joined(wrong.lines);
   const std::vector<std::string> texts = expected_texts(path);
   EXPECT_FALSE(texts.empty()) << "no '// expect:' line";
   for (const std::string& text : texts) {

@@ -157,6 +157,8 @@ TEST(TypedEval, Maps) {
   check("cast", cast<f32>(n) * x + cast<f32>(x > 0.0f && !(y > x)));
   check("ints", n * 3 - index<Pos>());
   check("gelu", gelu_tanh(x) + pow(abs(x), 0.5f));
+  check("exact gelu", gelu(x * 3.0f) + softplus(x * 5.0f) * log1p(abs(x)) - rsqrt(abs(x) + 0.1f));
+  check("extents", cast<f32>(extent<Embed>() - index<Embed>()) * x / cast<f32>(extent<Pos>()));
   check("length 1", exp(random<f32, Pos, Embed>({1, 1})));
   check("empty", exp(random<f32, Pos, Embed>({0, 5})));
 }
@@ -170,7 +172,20 @@ TEST(TypedEval, ViewsAndGathers) {
   check("rename", contract<Embed>(x, rename<Pos, Key>(x)));
   check("gather", at<Pos>(x, ids) * 2.0f);  // id 4 is out of range: zeros
   check("gather per row", at<Embed>(x, random<i32, Pos, Choice>({4, 3})) + 0.5f);
+  check("shifted rows", at<Pos>(x, index<Pos>() - 1) + x);
+  check("one row", at<Pos>(x, 2) * 3.0f);
+  check("computed ids", at<Embed>(x, index<Key>() * 3 - random<i32, Key>({5})));
+  check("ids by a norm", at<Pos>(x, argmax<Embed>(random<f32, Key, Embed>({5, 24}, 4)) / 5));
+  check("ids by a contraction", at<Pos>(x, cast<i32>(contract<Embed>(random<f32, Key, Embed>({3, 24}, 8), x))));
+  const auto narrow = random<f32, Pos, Part>({4, 7}, 3);
+  check("concat", concat<Embed, Part, Value_>(x, narrow) * 2.0f);
+  check("concat of rows", concat<Pos, Key, Value_>(x, random<f32, Key, Embed>({3, 24}, 9)));
+  check("concat of ints", concat<Key, Choice, Value_>(random<i32, Key>({3}), random<i32, Choice>({2}, 2)) + 1);
+  check("contracted concat",
+        contract<Value_>(concat<Embed, Part, Value_>(x, narrow), random<f32, Hidden, Value_>({5, 31}, 4)));
   for (const Format format : {Format::f16, Format::bf16, Format::q8_0, Format::q4_0}) {
+    check("computed rows of " + std::string(name(format)),
+          at<Vocab>(quantized<Vocab, Embed>(format, {6, 64}), index<Pos>() * 2 + random<i32, Pos>({3})));
     check("rows of " + std::string(name(format)), at<Vocab>(quantized<Vocab, Embed>(format, {6, 64}), ids));
   }
 }
@@ -180,6 +195,7 @@ TEST(TypedEval, NormsAndReductions) {
   const auto w = random<f32, Embed>({33}, 2);
   const auto pos = random<i32, Pos>({3}, 5);
   check("rms_norm", rms_norm<Embed>(x, w, 1e-5f));
+  check("l2_norm", l2_norm<Embed>(x, 1e-6f));
   check("layer_norm", layer_norm<Embed>(x, w, w * 2.0f, 1e-5f));
   check("softmax", softmax<Embed>(x * 4.0f));
   check("softmax of another axis", softmax<Pos>(x) + x);
@@ -195,6 +211,10 @@ TEST(TypedEval, NormsAndReductions) {
   check("rope of a norm",
         rope<HeadDim>(rms_norm<HeadDim>(heads, 1e-5f), pos, {.pairs = RopePairs::interleaved}) * 0.5f);
   check("partial rope", rope<HeadDim>(heads, pos, {.frequencies = rope_frequencies(500.0f, 6), .scale = 1.5f}));
+  const auto row = random<i32, Pos>({3}, 6), column = random<i32, Pos>({3}, 7);
+  check("rope by three positions", rope<HeadDim>(heads, pos, row, column, {.sections = {4, 2, 2}}));
+  check("rope by two positions",
+        rope<HeadDim>(heads, pos, row, {.frequencies = rope_frequencies(500.0f, 6), .sections = {1, 2}}) + 1.0f);
   check("top_k", top_k<Embed, Choice>(x, 4));
   check("top_k of a softmax", top_k<Embed, Choice>(softmax<Embed>(x), 2));
 }
@@ -357,6 +377,26 @@ TEST(TypedEval, Attention) {
 }
 
 // Extents that disagree are found where inputs are bound; the error names the axis, both extents, both operands.
+// Formulas, where the reference evaluates the same record.
+TEST(TypedEval, ValuesOfSmallOperations) {
+  const Tensor<f32, Pos, Embed> x({2, 3}, {3, 0, 4, -1, 2, 0.5});
+  const auto unit = eval(Device::cpu(1), l2_norm<Embed>(x, 0.0f));
+  EXPECT_NEAR(unit.values()[0], 0.6, 1e-6);
+  EXPECT_NEAR(unit.values()[2], 0.8, 1e-6);
+  const auto exact = eval(Device::cpu(1), gelu(x));
+  for (size_t i = 0; i < 6; ++i) {
+    const auto v = static_cast<double>(x.values()[i]);
+    EXPECT_NEAR(exact.values()[i], v / 2 * (1 + std::erf(v / std::sqrt(2.0))), 1e-6);
+  }
+  const Tensor<f32, Pos, Part> y({2, 1}, {7, 8});
+  const auto both = eval(Device::cpu(1), concat<Part, Embed, Value_>(y, x));
+  EXPECT_EQ(floats(both), (std::vector<float>{7, 3, 0, 4, 8, -1, 2, 0.5}));
+  EXPECT_EQ(floats(eval(Device::cpu(1), at<Embed>(x, index<Embed>() - 1))), (std::vector<float>{0, 3, 0, 0, -1, 2}));
+  const Tensor<f32, Value_> wide({9});
+  EXPECT_THROW(eval(Device::cpu(1), concat<Part, Embed, Value_>(y, x) * wide), Error);  // 1 + 3 is not 9
+  EXPECT_THROW(rope<Embed>(x, random<i32, Pos>({2}), {.sections = {1, 1}}), Error);
+}
+
 TEST(TypedEval, ExtentsThatDisagree) {
   const auto x = random<f32, Pos, Embed>({3, 64});
   const auto w = random<f32, Hidden, Embed>({19, 32});

@@ -194,6 +194,38 @@ TEST(Verify, Programs) {
             "instruction 0 (rotated): only the program after a rotation reads the rotated value");
 }
 
+TEST(Verify, Lookups) {
+  const MapCase m;
+  const auto view_and_program = [&](std::vector<ViewAxis> view, std::vector<ScalarInstr> code) {
+    return refused_region(m.built, [&](Region& r) {
+      r.operands[1].view = std::move(view);
+      if (!code.empty()) r.body.program.code = std::move(code);
+    });
+  };
+  const ScalarInstr number{.op = ScalarOp::constant, .type = Element::f32};
+  const ScalarInstr integer{.op = ScalarOp::constant, .type = Element::i32, .imm = 1};
+  const auto lookup = [](int32_t operand, Element type = Element::f32) {
+    return ScalarInstr{.op = ScalarOp::lookup, .type = type, .a = 0, .imm = operand};
+  };
+  EXPECT_EQ(view_and_program({looked_up(m.b)}, {integer, lookup(1)}), "(no error)");
+  EXPECT_EQ(view_and_program({looked_up(m.b)}, {number, lookup(1)}),
+            "step 'mapped': body: instruction 1 (lookup): wants i32, given f32");
+  EXPECT_EQ(view_and_program({looked_up(m.b)}, {integer, lookup(1, Element::i32)}),
+            "step 'mapped': body: instruction 1 (lookup): gives f32, recorded as i32");
+  EXPECT_EQ(view_and_program({looked_up(m.b)}, {integer, lookup(7)}),
+            "step 'mapped': body: instruction 1 (lookup): reads operand 7 of 3");
+  EXPECT_EQ(view_and_program({whole(m.b)}, {integer, lookup(1)}),
+            "step 'mapped': body: instruction 1 (lookup): operand 1 ('y') has no axis that is looked up");
+  EXPECT_EQ(view_and_program({looked_up(m.b)}, {}),
+            "step 'mapped': body: instruction 1 (load): operand 1 ('y') has an axis that is looked up");
+  EXPECT_EQ(view_and_program({{kNoAxis, m.b, 2, -1}}, {integer, lookup(1)}),
+            "step 'mapped': operand 1 ('y'): axis 'b', which is looked up, is also sliced");
+  EXPECT_EQ(view_and_program({looked_up(m.b), looked_up(m.a)}, {integer, lookup(1)}),
+            "step 'mapped': operand 1 ('y'): of the axes of its view, one may be looked up, and no other gathered");
+  EXPECT_EQ(view_and_program({whole(m.b)}, {ScalarInstr{.op = ScalarOp::extent, .type = Element::i32, .imm = 40}}),
+            "step 'mapped': body: instruction 0 (extent): reads axis 40 of 3");
+}
+
 TEST(Verify, AxesOfTheBodyAndKind) {
   const MapCase m;
   EXPECT_EQ(refused_region(m.built, [&](Region& r) { r.axes = {m.b, m.a}; }),

@@ -7,8 +7,11 @@
 #include <algorithm>
 
 #include "gpu/device.h"
+#include "models/axes.h"
+#include "ops/ops.h"
 #include "tests/allocation_counter.h"
 #include "tests/errors.h"
+#include "tests/hand_model.h"
 #include "tests/logits_error.h"
 #include "tests/small_model.h"
 
@@ -295,6 +298,31 @@ TEST(Team, AdaptiveTeamsGiveTheSameLogits) {
   const LanguageModel model = test::small_model();
   EXPECT_EQ(all_logits(model, tokens, 1, Device::cpu(3, TeamPolicy::adaptive)),
             all_logits(model, tokens, 1, Device::cpu(3)));
+}
+
+// More tokens than a model has learned positions: an error before the step, after which the sequence goes on as before.
+TEST(Engine, PositionsBeyondALearnedTable) {
+  struct Place : axis<"place"> {};
+  Tensor<f32, Vocab, Embed> words({10, 4});
+  Tensor<f32, Place, Embed> places({8, 4});
+  for (float& x : words.values()) x = 0.5f;
+  for (float& x : places.values()) x = 0.25f;
+  Graph graph;
+  const Batch batch(graph);
+  const Cache<Field<Key, Embed>> cache(graph, batch, "kv");
+  const auto x = materialize(at<Vocab>(words, batch.tokens) + at<Place>(places, batch.pos));
+  auto [K] = materialize(append(cache, x));
+  const auto y = materialize(contract<Key>(softmax<Key>(contract<Embed>(x, K)), K));
+  const LanguageModel model = test::hand_model(graph, batch, materialize(at<Pos>(y, batch.last)), 4, 32);
+  Engine engine(model, Device::cpu(1), {.context = 16, .batch = 16, .page_size = 4});
+  const int32_t sequence = engine.cache().open();
+  const std::vector<int32_t> tokens(9, 3);
+  EXPECT_CONTAINS(test::error_of([&] { engine.prefill(sequence, tokens, 16); }),
+                  "input 'pos' has 8 as element 8, but axis 'place'");
+  EXPECT_EQ(engine.cache().length(sequence), 0);
+  EXPECT_EQ(test::error_of([&] { engine.prefill(sequence, std::span(tokens).first(8), 16); }), "(no error)");
+  EXPECT_CONTAINS(test::error_of([&] { engine.decode(sequence, 3); }), "has extent 8");
+  EXPECT_EQ(engine.cache().length(sequence), 8);
 }
 
 }  // namespace

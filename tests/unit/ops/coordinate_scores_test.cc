@@ -193,6 +193,29 @@ TEST(CoordinateScores, ByDistance) {
   }
 }
 
+// A table of fewer distances than there are; those beyond read as 0. With a contraction and without, per head.
+TEST(CoordinateScores, ByTableOfDistances) {
+  struct Bucket : axis<"bucket"> {};
+  constexpr int64_t kBuckets = 12;
+  Tensor<f32, Bucket, KvHead> table({kBuckets, kHeads});
+  for (int64_t i = 0; i < kBuckets * kHeads; ++i) {
+    table.values()[static_cast<size_t>(i)] = static_cast<float>(std::sin(1.7 * static_cast<double>(i)));
+  }
+  const auto bias = [&table](int64_t distance, int64_t head) {
+    if (distance < 0) return 0.0;
+    const int64_t bucket = distance < 8 ? distance : 8 + distance / 8;
+    return bucket < kBuckets ? static_cast<double>(table.values()[static_cast<size_t>(bucket * kHeads + head)]) : 0.0;
+  };
+  const auto bucket_of = [](const auto& distance) { return where(distance < 8, distance, distance / 8 + 8); };
+  check(
+      "distances in a table", 1,
+      [&](const auto& batch, const auto& V) {
+        const auto distance = batch.pos - V.pos();
+        return where(distance >= 0, at<Bucket>(table, bucket_of(distance)) * 2.0f, -inf);
+      },
+      [&](int64_t t, int64_t j, int64_t head, int64_t) { return causal(t, j) + 2 * bias(t - j, head); });
+}
+
 // The axis KvHead comes from a coordinate alone.
 TEST(CoordinateScores, OfHeads) {
   check(

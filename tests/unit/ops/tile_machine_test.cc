@@ -44,7 +44,8 @@ class Machine {
     frame_ = program_.make_frame(memory_.data());
   }
 
-  TileFrame& bind(const std::function<const SourceData&(const ScalarInstr&)>& data, size_t n) {
+  TileFrame& bind(const std::function<const SourceData&(const ScalarInstr&)>& data, size_t n,
+                  bool runs_uniform = true) {
     blocks_.clear();
     for (size_t s = 0; s < program_.sources().size(); ++s) {
       frame_->set_shape(s, data(program_.sources()[s]).shape);
@@ -76,11 +77,12 @@ class Machine {
       }
       blocks_.push_back(block);
     }
-    frame_->run_uniform();
+    if (runs_uniform) frame_->run_uniform();
     return *frame_;
   }
 
   const TileProgram& program() const { return program_; }
+  TileFrame& frame() { return *frame_; }
 
  private:
   TileProgram program_;
@@ -162,6 +164,10 @@ TEST(TileMachine, FunctionsAreAccurate) {
   std::vector<float> positive;
   for (float x : wide) positive.push_back(std::exp2(x));
   for (float x : near_zero) positive.push_back(std::fabs(x));
+  std::vector<float> tiny;  // subnormal numbers among them, of both signs
+  for (size_t i = 0; i < near_zero.size(); ++i) {
+    tiny.push_back(std::ldexp(near_zero[i], -static_cast<int>(i % 150)));
+  }
   std::vector<float> special = {0.0f,  -0.0f,  kInf,  -kInf,  kNaN,   1e-45f,  -1e-45f, 1e-38f, 3.4e38f, -3.4e38f,
                                 88.7f, 88.73f, 89.0f, -87.3f, -87.4f, -103.9f, -104.5f, 1.0f,   -1.0f,   0.5f};
   on_every_target([&] {
@@ -169,6 +175,12 @@ TEST(TileMachine, FunctionsAreAccurate) {
       EXPECT_LE(worst_ulp(ScalarOp::exp, *set, 0), 2);
       EXPECT_LE(worst_ulp(ScalarOp::sigmoid, *set, 1e-30), 4);
       EXPECT_LE(worst_ulp(ScalarOp::tanh, *set, 0), 4);
+      EXPECT_LE(worst_ulp(ScalarOp::erf, *set, 0), 4);
+      EXPECT_LE(worst_ulp(ScalarOp::softplus, *set, 1e-37), 4);
+    }
+    for (const auto* set : {&near_zero, &tiny, &positive, &special}) {
+      EXPECT_LE(worst_ulp(ScalarOp::log1p, *set, 0), 4);
+      EXPECT_LE(worst_ulp(ScalarOp::erf, *set, 0), 4);
     }
     for (const auto* set : {&positive, &special}) {
       EXPECT_LE(worst_ulp(ScalarOp::log, *set, 1e-7), 4);
@@ -249,6 +261,62 @@ TEST(TileMachine, EveryOperationOnEveryType) {
   });
 }
 
+// Lookups: every way in which ids and offsets lie, formats, strides, ids outside of the table.
+TEST(TileMachine, LooksUpElements) {
+  constexpr int32_t kExtent = 5, kStride = 3;
+  std::mt19937 random(5);
+  ScalarBuilder s;
+  ScalarProgram program = s.finish(s.lookup(7, s.load(0, Element::i32) + 1) * 2.0f);
+  ScalarProgram ints = s.finish(s.lookup(7, s.load(0, Element::i32), Element::i32));
+  for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::i32}) {
+    const bool is_int = format == Format::i32;
+    std::vector<float> elements = floats(kExtent * kStride, 9, -1, 1);
+    std::vector<int32_t> integers;
+    for (int32_t i = 0; i < kExtent * kStride; ++i) integers.push_back(100 + i);
+    std::vector<std::byte> bytes(elements.size() * 4);
+    if (is_int) std::memcpy(bytes.data(), integers.data(), bytes.size());
+    else encode_row(format, elements.data(), elements.size(), bytes.data());
+    on_every_target([&] {
+      for (const TileShape ids : {TileShape::contiguous, TileShape::uniform}) {
+        for (const TileShape offsets : {TileShape::contiguous, TileShape::uniform}) {
+          for (const size_t n : kLengths) {
+            if (n == 0) continue;
+            SourceData id{ids, {}, {}}, offset{offsets, {}, {}};
+            for (size_t i = 0; i < n; ++i) {
+              id.ints.push_back(static_cast<int32_t>(random() % (kExtent + 6)) - 3);
+              offset.ints.push_back(static_cast<int32_t>(random() % kStride));
+            }
+            id.ints[0] = n % 2 == 0 ? 3 : kExtent;  // what a uniform one is
+            Machine machine(is_int ? ints : program);
+            const auto data = [&](const ScalarInstr& instr) -> const SourceData& {
+              return instr.op == ScalarOp::lookup ? offset : id;
+            };
+            machine.bind(data, n, false);
+            const auto sources = machine.program().sources();
+            for (size_t source = 0; source < sources.size(); ++source) {
+              if (sources[source].op != ScalarOp::lookup) continue;
+              machine.frame().set_table(source, {bytes.data(), format, kExtent, kStride});
+            }
+            machine.frame().run_uniform();
+            std::vector<float> out(n);
+            machine.frame().run(static_cast<int64_t>(n), out.data());
+            for (size_t i = 0; i < n; ++i) {
+              const int32_t at = id.ints[ids == TileShape::uniform ? 0 : i] + (is_int ? 0 : 1);
+              const auto place = static_cast<size_t>(at * kStride + offset.ints[offsets == TileShape::uniform ? 0 : i]);
+              const bool inside = at >= 0 && at < kExtent;
+              if (is_int) {
+                ASSERT_EQ(std::bit_cast<int32_t>(out[i]), inside ? integers[place] : 0) << i << " of " << n;
+              } else {
+                ASSERT_EQ(out[i], inside ? 2 * decode_element(format, bytes.data(), place) : 0) << i << " of " << n;
+              }
+            }
+          }
+        }
+      }
+    });
+  }
+}
+
 // A program of `size` random operations over f32, i32 and bool8 sources.
 ScalarProgram random_program(std::mt19937_64& random, int size) {
   ScalarBuilder s;
@@ -274,7 +342,7 @@ ScalarProgram random_program(std::mt19937_64& random, int size) {
       }
       case 4: f.push_back(last = minimum(pick(f), pick(f))); break;
       case 5: f.push_back(last = where(pick(b), pick(f), pick(f))); break;
-      case 6: f.push_back(last = tanh(pick(f))); break;
+      case 6: f.push_back(last = random() % 2 == 0 ? tanh(pick(f)) : erf(softplus(pick(f)))); break;
       case 7: f.push_back(last = maximum(pick(f), pick(f)) * pick(f) * pick(f)); break;
       case 8: i.push_back(last = pick(i) + pick(i)); break;
       case 9: i.push_back(last = pick(i) % pick(i)); break;

@@ -98,6 +98,32 @@ TEST(Extents, RulesThatFail) {
   EXPECT_CONTAINS(error_of([&] { huge.apply_rules(); }), "overflows");
 }
 
+TEST(Extents, PartsAddUp) {
+  RecordBuilder b;
+  const AxisId whole = b.axis("whole"), first = b.axis("first"), second = b.axis("second");
+  b.graph.rules.push_back({ExtentRule::Kind::sum, whole, first, second, 0, 0, "concat<first, second, whole>"});
+  ExtentTable sum(b.graph);
+  sum.set_by_caller(first, 3);
+  sum.set_by_caller(second, 4);
+  sum.apply_rules();
+  EXPECT_EQ(sum[whole], 7);
+  ExtentTable part(b.graph);
+  part.set_by_caller(whole, 7);
+  part.set_by_caller(second, 7);
+  part.apply_rules();
+  EXPECT_EQ(part[first], 0);
+  ExtentTable less(b.graph);
+  less.set_by_caller(whole, 2);
+  less.set_by_caller(first, 3);
+  EXPECT_EQ(
+      error_of([&] { less.apply_rules(); }),
+      "concat<first, second, whole>: axis 'whole' is 2 in the bindings, less than its part 'first', which is 3 in "
+      "the bindings");
+  ExtentTable other(b.graph);
+  for (const AxisId axis : {whole, first, second}) other.set_by_caller(axis, 5);
+  EXPECT_CONTAINS(error_of([&] { other.apply_rules(); }), "axis 'whole' is 5 in the bindings but 10 in concat");
+}
+
 TEST(Extents, SliceStaysInside) {
   RecordBuilder b;
   const AxisId all = b.axis("all"), part = b.axis("part");
@@ -120,8 +146,9 @@ TEST(Extents, LimitsCoverRunTimeAxes) {
   b.value("y", {merged});
   b.graph.rules.push_back({ExtentRule::Kind::product, merged, pos, two, 0, 0, "merge"});
   const ExtentTable known = ExtentTable::of_graph(b.graph);
-  EXPECT_EQ(error_of([&] { ExtentTable::of_limits(known, {}); }),
-            "axis 'pos' is known at run time only and has no limit");
+  EXPECT_EQ(
+      error_of([&] { ExtentTable::of_limits(known, {}); }),
+      "axis 'pos' is known at run time only and has no limit; Limits().set(graph.axis<...>(), most) gives it one");
   const ExtentTable limits = ExtentTable::of_limits(known, Limits().set(pos, 16));
   EXPECT_EQ(limits[merged], 32);
   EXPECT_EQ(error_of([&] { ExtentTable::of_limits(known, Limits().set(pos, 16).set(embed, 7)); }),

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "ops/ops.h"
 #include "runtime/plan/eval.h"
 #include "tests/allocation_counter.h"
 #include "tests/errors.h"
@@ -63,6 +64,40 @@ TEST(Plan, RunsAGraphForAnyExtentWithinItsLimits) {
       }
     }
   }
+}
+
+// Of positions and token ids, one outside of a table is an error; other ids read as zero.
+TEST(Plan, IdsStayWithinTheirTables) {
+  struct Row : axis<"row"> {};
+  struct Place : axis<"place"> {};
+  struct Width : axis<"width"> {};
+  const Tensor<f32, Place, Width> table({4, 2}, {1, 2, 3, 4, 5, 6, 7, 8});
+  Graph graph;
+  const auto pos = graph.positions<Row>("pos");
+  const auto tokens = graph.ids<Row>("tokens");
+  const auto others = graph.input<i32, Row>("others");
+  const auto y = materialize(at<Place>(table, pos) + at<Place>(table, others), "y");
+  const auto z = materialize(at<Place>(table, tokens) * 2.0f, "z");
+  graph.result(y);
+  graph.result(z);
+  Plan plan = compile(Device::cpu(1), graph.record(), Limits().set(graph.axis<Row>(), 4));
+  Bindings bindings = plan.bindings();
+  const auto run = [&](std::vector<int32_t> at_pos, std::vector<int32_t> ids, std::vector<int32_t> other) {
+    const auto rows = static_cast<int64_t>(at_pos.size());
+    bindings.input(pos.id(), at_pos.data(), {rows});
+    bindings.input(tokens.id(), ids.data(), {rows});
+    bindings.input(others.id(), other.data(), {rows});
+    return error_of([&] { plan.run(bindings); });
+  };
+  EXPECT_EQ(run({0, 3}, {3, 0}, {-1, 9}), "(no error)");
+  EXPECT_EQ(plan.output(y.id()).floats()[3], 8.0f);
+  const std::string table_name = graph.record()->values[graph.record()->steps[0].regions[0].operands[1].value].name;
+  EXPECT_EQ(run({0, 4}, {0, 0}, {0, 0}),
+            "input 'pos' has 4 as element 1, but axis 'place' of '" + table_name + "' has extent 4");
+  EXPECT_EQ(run({0, 1}, {-1, 0}, {0, 0}),
+            "input 'tokens' has -1 as element 0, but axis 'place' of '" + table_name + "' has extent 4");
+  EXPECT_EQ(run({}, {}, {}), "(no error)");
+  EXPECT_EQ(run({1}, {2}, {0}), "(no error)");  // the plan is as good as before
 }
 
 TEST(Plan, InputsAreCheckedWhenTheyAreBound) {

@@ -36,6 +36,8 @@ TEST(Formula, FindsNormsAndTheirConstants) {
   EXPECT_EQ(found->constants, std::vector<float>{0.25f});
   EXPECT_TRUE(of.find("a * rsqrt(mean(a * a) + $eps) * b", rms_norm<Embed>(of.x, of.w, 0.25f)).has_value());
   EXPECT_TRUE(of.find("softmax(a)", softmax<Embed>(of.x)).has_value());
+  EXPECT_TRUE(of.find("l2_norm(a, $eps)", l2_norm<Embed>(of.x, 1e-6f)).has_value());
+  EXPECT_TRUE(of.find("gelu(a) * softplus(b) + erf(log1p(a))", gelu(of.x) * softplus(of.y) + erf(log1p(of.x))));
   EXPECT_TRUE(of.find("rms_norm(a, $eps)", rms_norm<Embed>(of.x, 1e-6f)).has_value());
   EXPECT_FALSE(of.find("rms_norm(a, $eps)", rms_norm<Embed>(of.x, of.w, 1e-6f)).has_value());
   EXPECT_FALSE(of.find("softmax(a)", rms_norm<Embed>(of.x, 1e-6f)).has_value());
