@@ -112,7 +112,9 @@ std::string room_of(const std::string& path) {
     return names;
   }();
   if (declarations.contains(path)) return "ops/ops.h";
-  if (path.starts_with("ops/") && (path.ends_with("/cases.h") || path.ends_with("/reference.h"))) return "ops/harness";
+  if (path.starts_with("ops/") &&
+      (path.ends_with("/cases.h") || path.ends_with("_cases.h") || path.ends_with("/reference.h")))
+    return "ops/harness";
   std::string longest;
   for (const auto& [name, uses] : rooms()) {
     const bool inside = path == name || path.starts_with(name + "/") || path.starts_with(name + ".");
