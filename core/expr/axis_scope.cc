@@ -79,6 +79,7 @@ void AxisScope::derive(const Node& leaf) {
     switch (rule.kind) {
       case ExtentRule::Kind::equal: add(rule.whole, recorder_.axis(rule.whole, instance(rule.outer))); break;
       case ExtentRule::Kind::slice: add(rule.whole, recorder_.axis_of_extent(rule.whole, rule.count)); break;
+      case ExtentRule::Kind::sum: break;  // of a concat, which is no view: its whole is an axis of the expression
       case ExtentRule::Kind::product:
         if (own.contains(rule.whole)) {  // a split
           add(rule.outer, recorder_.axis(rule.outer, instance(rule.whole)));
