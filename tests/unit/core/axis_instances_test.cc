@@ -51,7 +51,8 @@ TEST(AxisInstances, LayersOfDifferentWidths) {
   for (const int64_t width : {7, 33, 7, 16}) {
     ups.push_back(counted<Hidden, Embed>({width, 5}, 0.13f));
     downs.push_back(counted<Embed, Hidden>({5, width}, 0.29f));
-    const auto wide = materialize(max(contract<Embed>(h, ups.back()), 0.0f));
+    const auto sum = contract<Embed>(h, ups.back());
+    const auto wide = materialize(where(sum > 0.0f, sum, 0.0f));
     h = materialize(h + contract<Hidden>(wide, downs.back()));
   }
   graph.result(h);

@@ -445,7 +445,7 @@ struct CrossModel {
     const auto owner = graph.positions<Frame>("frame_sequence");
     auto y = self.record(graph, batch, materialize(at<Vocab>(token_table(), batch.tokens)), true);
     const auto q = materialize(contract<Embed>(y, cross.wq));
-    const auto score = where(owner == batch.seq, contract<HeadDim>(q, keys) * kScale, -inf);
+    const auto score = where(owner == cast<i32>(batch.seq), contract<HeadDim>(q, keys) * kScale, -inf);
     const auto a = materialize(contract<Frame>(softmax<Frame>(score), values));
     y = materialize(y + contract<KvHead, HeadDim>(a, cross.wo));
     decoder = test::hand_model(graph, batch, kVocab, kContext);
