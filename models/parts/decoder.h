@@ -54,8 +54,7 @@ LanguageModel load_decoder(const std::shared_ptr<const Checkpoint>& file, const 
   const AttentionOptions usual{.scale = 1 / std::sqrt(static_cast<float>(head_dim)),
                                .rope = config.rope(head_dim, traits.gguf_pairs, loader)};
   DecoderOptions options{.layers = {config.layers(), usual}};
-  const std::vector<int64_t> windows = config.windows(traits.windows);
-  for (size_t i = 0; i < windows.size(); ++i) options.layers[i].window = windows[i];
+  for (size_t i = 0; const int64_t window : config.windows(traits.windows)) options.layers[i++].window = window;
   if (traits.adapt) traits.adapt(config, options);
   // Tied, but with a separate output weight: that one counts, as in Hugging Face transformers 5.
   const bool tied = config.flag("tie_word_embeddings", file->convention() == Convention::gguf && !loader.has(head)) &&
@@ -95,8 +94,7 @@ LanguageModel load_decoder(const std::shared_ptr<const Checkpoint>& file, const 
   auto last = materialize(rms_norm<Embed>(at<Pos>(x, batch.last), norm, eps), "output_norm");
   auto logits = materialize(capped(contract<Embed>(last, output), options.logit_cap), "logits");
   LanguageModel model = config.model(graph, batch, logits, groups.windows(), &loader);
-  model.result("hidden", last);
-  return model;
+  return model.result("hidden", last), model;
 }
 
 }  // namespace weft
