@@ -7,7 +7,10 @@
 namespace weft {
 namespace {
 
-std::string name_of(const Node& leaf) {
+std::string name_of(const Node& leaf, const std::vector<const Node*>& leaves) {
+  if (leaf.storage && leaf.storage->name.empty()) {  // as records call it: by its place
+    return "weight 'tensor " + std::to_string(std::find(leaves.begin(), leaves.end(), &leaf) - leaves.begin()) + "'";
+  }
   if (leaf.storage) return "weight '" + leaf.storage->name + "'";
   return "value '" + leaf.recorder->record()->values[leaf.value].name + "'";
 }
@@ -62,7 +65,8 @@ void AxisScope::bind(const AxisInfo* info, AxisId axis, const Node& leaf) {
   if (added) binder_.emplace(info, &leaf);
   if (entry->second == axis) return;
   throw Error("axis '" + std::string(info->name) + "' is " + recorder_.describe(entry->second) + " in " +
-              name_of(*binder_.at(info)) + " but " + recorder_.describe(axis) + " in " + name_of(leaf));
+              name_of(*binder_.at(info), leaves_) + " but " + recorder_.describe(axis) + " in " +
+              name_of(leaf, leaves_));
 }
 
 // Axes that only views have: they follow the one that they were made of.
