@@ -3,8 +3,8 @@
 // Layout rule: a value is stored contiguously in the order of its axes, the last one fastest. There is no other
 // layout state; an Operand may look at a value through a relabelled (split, merged, renamed), sliced or gathered
 // view of that storage.
-// Extent rule: within one graph an axis (an instance of an axis type) has one extent at a time. It is fixed by the axis type, by a weight, or by
-// a run-time input, and disagreements are found when inputs are bound.
+// Extent rule: within one graph an axis (an instance of an axis type) has one extent at a time. It is fixed by the axis
+// type, by a weight, or by a run-time input, and disagreements are found when inputs are bound.
 #pragma once
 
 #include <cstddef>

@@ -34,7 +34,8 @@ consteval auto why_no_field() {
   } else if constexpr (!std::same_as<typename E::element, f32>) {
     // caches hold f32
     return because_of<refused<op::append, wanted<f32>, found<typename E::element>, use_cast>>;
-  } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::stage == Stage::scanned || E::is_paged) {
+  } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::stage == Stage::scanned ||
+                       E::is_paged) {
     // this needs two steps
     return because_of<refused<op::append, completion<E>, way_out<E>>>;
   } else {

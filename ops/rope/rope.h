@@ -41,7 +41,8 @@ consteval auto why_not() {
     // one step rotates once
     return because_of<refused<op::rope, operand_is_a_rotation, put_materialize_around_the_left_operand,
                               because<left_has, typename E::axes>>>;
-  } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::stage == Stage::scanned || E::is_paged) {
+  } else if constexpr (E::stage == Stage::weights || E::stage == Stage::attention || E::stage == Stage::scanned ||
+                       E::is_paged) {
     // this needs two steps
     return because_of<refused<op::rope, completion<E>, way_out<E, put_materialize_around_the_left_operand>,
                               because<left_has, typename E::axes>>>;

@@ -22,7 +22,8 @@ namespace {
 constexpr const char* kStepsName = "scan/steps";
 constexpr const char* kChunksName = "scan/chunks";
 constexpr const char* kConvolutionName = "convolution";
-// What takes less time row by row: few rows, and states of few rows, over which a chunk's own products outweigh its gain.
+// What takes less time row by row: few rows, and states of few rows, over which a chunk's own products outweigh its
+// gain.
 constexpr int64_t kFewRows = 3, kSmallState = 16;
 
 void copy(const float* from, int64_t count, float* to) {

@@ -55,8 +55,8 @@ double product_flops(const Region& region, const Extents& extents) {
   if (region.scan) {
     // Of each element of the state: k v^T, q^T S, what is erased twice, and the decay.
     const ScanRoles& roles = region.scan->roles;
-    const double each = region.scan->kind == Scan::Kind::convolution ? 2
-                                                                     : 4 + (roles.erase >= 0 ? 4 : 0) + (roles.decay >= 0 ? 1 : 0);
+    const double each =
+        region.scan->kind == Scan::Kind::convolution ? 2 : 4 + (roles.erase >= 0 ? 4 : 0) + (roles.decay >= 0 ? 1 : 0);
     const AxisId rows = region.lhs[static_cast<size_t>(roles.key)].axes.back();
     flops += each * count(region.axes, extents) * static_cast<double>(extents[rows]);
   }

@@ -250,7 +250,8 @@ class CaseReader {
     }
     std::shared_ptr<CachePool> pool;
     if (!graph->caches.empty() || !graph->states.empty()) {
-      pool = plan.make_cache_pool(std::vector<int64_t>{std::max<int64_t>(slots_, 0)}, std::max<int64_t>(state_slots_, 0));
+      pool =
+          plan.make_cache_pool(std::vector<int64_t>{std::max<int64_t>(slots_, 0)}, std::max<int64_t>(state_slots_, 0));
       bindings.caches(pool.get());
       for (size_t c = 0; c < graph->caches.size(); ++c) bindings.pages(static_cast<int>(c), case_.pages[c]);
     }

@@ -55,8 +55,7 @@ std::string_view name(ReduceOp op) {
   return kNames[static_cast<size_t>(op)];
 }
 std::string_view name(ValueKind kind) {
-  constexpr std::string_view kNames[] = {"input", "weight", "intermediate", "cache_field",
-                                         "cache_position", "state"};
+  constexpr std::string_view kNames[] = {"input", "weight", "intermediate", "cache_field", "cache_position", "state"};
   return kNames[static_cast<size_t>(kind)];
 }
 std::string_view name(Scan::Kind kind) { return kind == Scan::Kind::recurrence ? "recurrence" : "convolution"; }
@@ -212,9 +211,15 @@ ordered_json region_json(const Region& region) {
   }
   if (region.scan) {
     const ScanRoles& roles = region.scan->roles;
-    json["scan"] = {{"kind", name(region.scan->kind)}, {"state", region.scan->state}, {"query", roles.query},
-                    {"key", roles.key},                {"value", roles.value},       {"decay", roles.decay},
-                    {"erase", roles.erase},            {"read", roles.read},         {"bonus", roles.bonus}};
+    json["scan"] = {{"kind", name(region.scan->kind)},
+                    {"state", region.scan->state},
+                    {"query", roles.query},
+                    {"key", roles.key},
+                    {"value", roles.value},
+                    {"decay", roles.decay},
+                    {"erase", roles.erase},
+                    {"read", roles.read},
+                    {"bonus", roles.bonus}};
   }
   if (region.custom) {
     json["custom"] = {{"name", region.custom->name},
@@ -264,10 +269,10 @@ Region region_of(const JsonNode& json) {
   }
   if (const JsonNode one = json.at("scan"); !one.is_null()) {
     const auto role = [&](const char* key) { return whole<int32_t>(one.at(key), -1); };
-    region.scan = {enumerator<Scan::Kind>(one.at("kind")),
-                   whole<int32_t>(one.at("state"), 0),
-                   {role("query"), role("key"), role("value"), role("decay"), role("erase"), role("read"),
-                    role("bonus")}};
+    region.scan = {
+        enumerator<Scan::Kind>(one.at("kind")),
+        whole<int32_t>(one.at("state"), 0),
+        {role("query"), role("key"), role("value"), role("decay"), role("erase"), role("read"), role("bonus")}};
   }
   if (const JsonNode one = json.at("custom"); !one.is_null()) {
     const auto index = [](const JsonNode& operand) { return whole<int32_t>(operand, 0); };

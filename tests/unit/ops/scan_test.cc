@@ -1,5 +1,5 @@
-#include "tests/check_cases.h"
 #include "ops/scan/cases.h"
+#include "tests/check_cases.h"
 
 #include <gtest/gtest.h>
 
