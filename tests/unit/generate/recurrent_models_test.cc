@@ -54,6 +54,20 @@ Row multiply(const Row& x, const float* w, int64_t outputs) {
   return out;
 }
 
+// The embedding of a token.
+Row row_of(const Tensor<f32, Vocab, Embed>& embed, int32_t token) {
+  const float* const row = embed.data() + static_cast<size_t>(token) * kEmbed;
+  return {row, row + kEmbed};
+}
+
+// The logits of the residual stream x + wo y, with the output tied to the embeddings.
+Row logits_of(const Row& x, const Row& y, const Tensor<f32, Embed, Head, HeadDim>& wo,
+              const Tensor<f32, Vocab, Embed>& embed) {
+  Row out = multiply(y, wo.data(), kEmbed);
+  for (size_t i = 0; i < out.size(); ++i) out[i] += x[i];
+  return multiply(out, embed.data(), kVocab);
+}
+
 // A model, and what its logits are: by token, all rows.
 struct RecurrentModel {
   LanguageModel model;
@@ -84,9 +98,7 @@ RecurrentModel linear_attention() {
     std::vector<Row> all;
     Row s(static_cast<size_t>(kHeads * kRows * kColumns));
     for (const int32_t token : tokens) {
-      Row input(kEmbed);
-      for (size_t i = 0; i < input.size(); ++i)
-        input[i] = static_cast<double>(embed.values()[static_cast<size_t>(token) * kEmbed + i]);
+      const Row input = row_of(embed, token);
       const Row qs = multiply(input, wq.data(), kHeads * kRows), ks = multiply(input, wk.data(), kHeads * kRows);
       const Row vs = multiply(input, wv.data(), kHeads * kColumns);
       Row ys(vs.size());
@@ -100,9 +112,7 @@ RecurrentModel linear_attention() {
           }
         }
       }
-      Row out = multiply(ys, wo.data(), kEmbed);
-      for (size_t i = 0; i < out.size(); ++i) out[i] += input[i];
-      all.push_back(multiply(out, embed.data(), kVocab));
+      all.push_back(logits_of(input, ys, wo, embed));
     }
     return all;
   };
@@ -148,9 +158,7 @@ RecurrentModel gated_delta() {
     std::vector<Row> all, inputs;
     Row s(static_cast<size_t>(kHeads * kRows * kColumns));
     for (const int32_t token : tokens) {
-      Row input(kEmbed);
-      for (size_t i = 0; i < input.size(); ++i)
-        input[i] = static_cast<double>(embed.values()[static_cast<size_t>(token) * kEmbed + i]);
+      const Row input = row_of(embed, token);
       inputs.push_back(multiply(input, in.data(), channels));
       Row conv(static_cast<size_t>(channels));
       for (size_t channel = 0; channel < conv.size(); ++channel) {
@@ -181,9 +189,7 @@ RecurrentModel gated_delta() {
           }
         }
       }
-      Row out = multiply(ys, wo.data(), kEmbed);
-      for (size_t i = 0; i < out.size(); ++i) out[i] += input[i];
-      all.push_back(multiply(out, embed.data(), kVocab));
+      all.push_back(logits_of(input, ys, wo, embed));
     }
     return all;
   };
@@ -218,9 +224,7 @@ RecurrentModel state_space() {
     std::vector<Row> all;
     Row s(static_cast<size_t>(kHeads * kRows * kColumns));
     for (const int32_t token : tokens) {
-      Row in(kEmbed);
-      for (size_t i = 0; i < in.size(); ++i)
-        in[i] = static_cast<double>(embed.values()[static_cast<size_t>(token) * kEmbed + i]);
+      const Row in = row_of(embed, token);
       const Row xs = multiply(in, wx.data(), kHeads * kColumns), bs = multiply(in, wb.data(), kRows),
                 cs = multiply(in, wc.data(), kRows);
       const Row dts = multiply(in, wdt.data(), kHeads);
@@ -237,9 +241,7 @@ RecurrentModel state_space() {
           }
         }
       }
-      Row out = multiply(ys, wo.data(), kEmbed);
-      for (size_t i = 0; i < out.size(); ++i) out[i] += in[i];
-      all.push_back(multiply(out, embed.data(), kVocab));
+      all.push_back(logits_of(in, ys, wo, embed));
     }
     return all;
   };
